@@ -1,0 +1,44 @@
+package kernels
+
+import "hbar/kernels/simd"
+
+// Streams keep the uses of one seed apart.
+const (
+	StreamPrior    uint32 = iota // the state at Tmax
+	StreamNoise                  // the noise of a reverse-time step
+	StreamInit                   // initial weights
+	StreamBatch                  // minibatch indices, times and noise in training
+	StreamProbe                  // Hutchinson probes
+	StreamPath                   // the proposals of the path integral
+	StreamData                   // synthetic data
+	StreamResample               // bootstrap and permutation
+)
+
+// Normals fills dst, n rows of d, with the standard normals of one step of samples Sample0.. of the stream.
+//
+// The normals of a (seed, stream, sample) form one sequence. Step k takes the pairs k·P … k·P+P−1, with P = ⌈d/2⌉
+// pairs to a step (an odd d leaves one unused); pair q comes by Box–Muller from words 2(q mod 2) and 2(q mod 2)+1 of
+// the Philox4x32-10 block with counter (q/2, stream, sample low, sample high) and key (seed low, seed high). So a
+// sample's numbers do not depend on the batch, the tile, the thread or the device.
+func Normals(dst []float32, no Noise, step uint32, n, d int) {
+	if len(dst) < n*d {
+		panic("kernels: Normals: dst shorter than n×d")
+	}
+	p := uint64((d + 1) / 2)
+	var z [4]float32
+	for i := range n {
+		row := dst[i*d : (i+1)*d]
+		last := uint64(1) << 63
+		for j := 0; j < d; j += 2 {
+			q := uint64(step)*p + uint64(j/2)
+			if q/2 != last {
+				last = q / 2
+				simd.Best().Normals4(z[:], 4, no.Seed, no.Stream, uint32(last), no.Sample0+uint64(i), 1)
+			}
+			row[j] = z[2*(q%2)]
+			if j+1 < d {
+				row[j+1] = z[2*(q%2)+1]
+			}
+		}
+	}
+}

@@ -1,0 +1,6 @@
+package simd
+
+var (
+	all  = []*Impl{{Name: "generic"}}
+	best = all[0]
+)
