@@ -28,7 +28,7 @@ const (
 )
 
 // Float is the element type of a product.
-type Float interface{ ~float32 | ~float64 }
+type Float interface{ float32 | float64 }
 
 // Product describes a matrix product by panels. With P = Panel32 or Panel64 columns to a panel, for all panels
 // p < NP, rows m < M and columns j < P:
