@@ -1,0 +1,189 @@
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func entries(t *testing.T, dir string) []string {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range es {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestCommitReplacesWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.bin")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("?ew")); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Fatalf("before Commit the file holds %q, want the old contents", b)
+	}
+	if _, err := f.WriteAt([]byte("n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	f.Abort() // must not touch the committed file
+	if b, _ := os.ReadFile(path); string(b) != "new" {
+		t.Fatalf("after Commit the file holds %q, want \"new\"", b)
+	}
+	if got := entries(t, dir); len(got) != 1 {
+		t.Fatalf("folder holds %v, want only a.bin", got)
+	}
+	if err := f.Commit(); err == nil {
+		t.Fatal("second Commit succeeded")
+	}
+	if _, err := f.Write([]byte("x")); err == nil {
+		t.Fatal("Write after Commit succeeded")
+	}
+}
+
+func TestAbortLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.bin")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	f.Abort()
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Fatalf("after Abort the file holds %q, want the old contents", b)
+	}
+	if got := entries(t, dir); len(got) != 1 {
+		t.Fatalf("folder holds %v, want only a.bin", got)
+	}
+}
+
+// The error of a failed write comes back from Commit too, and the old file stays.
+func TestFailedWriteFailsCommit(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.bin")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := f.f.Name()
+	ro, err := os.Open(tmp) // a read-only handle: writes fail as they would on a full disk
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.f.Close()
+	f.f = ro
+	if _, err := f.Write([]byte("x")); err == nil || !strings.Contains(err.Error(), path) {
+		t.Fatalf("Write on a failing file: %v, want an error naming %s", err, path)
+	}
+	if err := f.Commit(); err == nil {
+		t.Fatal("Commit after a failed Write succeeded")
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Fatalf("the file holds %q, want the old contents", b)
+	}
+	if got := entries(t, dir); len(got) != 1 {
+		t.Fatalf("folder holds %v, want only a.bin", got)
+	}
+}
+
+func TestErrorsNamePathAndCause(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteFile(filepath.Join(dir, "plain"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ path, want string }{
+		{filepath.Join(dir, "missing", "a.npy"), "does not exist"},
+		{filepath.Join(dir, "plain", "a.npy"), "not a folder"},
+		{dir, "is a directory"},
+		{"", "empty file name"},
+	} {
+		err := WriteFile(c.path, []byte("x"))
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.path) {
+			t.Errorf("WriteFile(%q): %v, want the path and %q", c.path, err, c.want)
+		}
+	}
+	if err := WriteFile(filepath.Join(dir, "missing", "a"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing folder: %v does not wrap fs.ErrNotExist", err)
+	}
+	err := createError("out/a.npy", dir, &fs.PathError{Op: "open", Path: "tmp", Err: syscall.EACCES})
+	if !strings.Contains(err.Error(), "may not create files") || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("permission: %v", err)
+	}
+	err = (&File{path: "a.npy"}).fail(&fs.PathError{Op: "write", Path: "tmp", Err: syscall.ENOSPC})
+	if !strings.Contains(err.Error(), "a.npy") || !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "tmp") {
+		t.Errorf("disk full: %v", err)
+	}
+}
+
+func TestSymlinkAndDeviceTargets(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links and devices as on Unix")
+	}
+	dir := t.TempDir()
+	real := filepath.Join(dir, "real")
+	link := filepath.Join(dir, "link")
+	if err := WriteFile(real, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(real); string(b) != "new" {
+		t.Fatalf("the link's target holds %q, want \"new\"", b)
+	}
+	if err := WriteFile("/dev/null", []byte("x")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Fatalf("writing over a device: %v, want a refusal", err)
+	}
+}
+
+func TestModeFollowsUmask(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no umask")
+	}
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "a")
+	if err := WriteFile(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := os.Stat(plain)
+	got, _ := os.Stat(path)
+	if got.Mode() != want.Mode() {
+		t.Fatalf("mode %v, want %v as for any new file", got.Mode(), want.Mode())
+	}
+}
