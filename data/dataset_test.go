@@ -240,7 +240,7 @@ func TestCheckerboardSquares(t *testing.T) {
 	}
 }
 
-// Checked against scikit-learn 1.x load_digits: 1797 images, pixel mean 4.884164579855314, standard deviation
+// The moments were computed by numpy from the array that the file was made of: mean 4.884164579855314, standard deviation
 // 6.016787548672236.
 func TestDigits(t *testing.T) {
 	s, err := ByName("digits", 0, 5)
@@ -248,7 +248,7 @@ func TestDigits(t *testing.T) {
 		t.Fatal(err)
 	}
 	mean, std := moments(s.X, 0, 1)
-	if math.Abs(mean-4.884164579855314) > 1e-12 || math.Abs(std-6.016787548672236) > 1e-12 { // summation order
+	if math.Abs(mean-4.884164579855314) > 1e-10 || math.Abs(std-6.016787548672236) > 1e-10 { // sums of 115 008 terms, taken in another order
 		t.Errorf("pixel mean %.15f, standard deviation %.15f", mean, std)
 	}
 	if lo, hi := slices.Min(s.X), slices.Max(s.X); lo != 0 || hi != 16 {
