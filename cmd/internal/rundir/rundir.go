@@ -1,15 +1,15 @@
-// Package rundir keeps what a run leaves behind: a directory with a name of its own, and files that are either whole
-// or absent.
+// Package rundir keeps what a run leaves behind: a directory with a name of its own and the options in it.
 package rundir
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"hbar/internal/atomicfile"
 )
 
 // Create makes a new directory root/name, or root/name-2, root/name-3, … if that exists, and returns its path.
@@ -70,45 +70,13 @@ func Exists(path, file string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// WriteFile writes a file through a temporary one beside it, so that path holds either its old content or all of the
-// new one, whatever happens meanwhile.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// WriteJSON writes v, indented.
+// WriteJSON writes v, indented, whole or not at all.
 func WriteJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	return atomicfile.WriteFile(path, append(b, '\n'))
 }
 
 // ReadJSON reads into v, and refuses fields that v does not have.

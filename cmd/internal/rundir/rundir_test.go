@@ -1,8 +1,6 @@
 package rundir
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,26 +34,6 @@ func TestPrepareBelowFile(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("Prepare left %v", left)
-	}
-}
-
-// A failed write leaves the old file as it was, and nothing else.
-func TestWriteFileKeepsOld(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "x")
-	if err := WriteFile(path, func(w io.Writer) error { _, err := io.WriteString(w, "good"); return err }); err != nil {
-		t.Fatal(err)
-	}
-	bad := errors.New("no space left on device")
-	err := WriteFile(path, func(w io.Writer) error { io.WriteString(w, "ba"); return bad })
-	if !errors.Is(err, bad) || !strings.Contains(err.Error(), path) {
-		t.Errorf("error %v, want one that names %s", err, path)
-	}
-	if b, _ := os.ReadFile(path); string(b) != "good" {
-		t.Errorf("file holds %q after a failed write", b)
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
-		t.Errorf("%d files left, want 1", len(left))
 	}
 }
 
