@@ -1,6 +1,10 @@
 package solver
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"strings"
+)
 
 // Target names what a network says about x_t = α x_0 + σ z.
 type Target uint8
@@ -37,6 +41,17 @@ func ParsePrediction(name string) (Prediction, error) {
 		}
 	}
 	return Prediction{}, unknown("prediction", name, targetNames)
+}
+
+// Validate reports a target that does not exist or a SigmaData that is no deviation.
+func (p Prediction) Validate() error {
+	if int(p.Target) >= len(targetNames) {
+		return fmt.Errorf("solver: no prediction %d; have %s", p.Target, strings.Join(targetNames, ", "))
+	}
+	if !(p.SigmaData >= 0) || math.IsInf(p.SigmaData, 1) {
+		return fmt.Errorf("solver: prediction %q: sigma_data = %v; need a positive number, or 0 for 0.5", p, p.SigmaData)
+	}
+	return nil
 }
 
 // String is the name that ParsePrediction takes.

@@ -3,6 +3,7 @@ package solver
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"hbar/kernels"
 )
@@ -68,8 +69,17 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 	if o.Steps == 0 {
 		o.Steps = DefaultSteps
 	}
-	if int(o.Sampler) >= len(samplers) {
-		return nil, fmt.Errorf("solver: no sampler %d", o.Sampler)
+	for _, c := range []struct {
+		what  string
+		value uint8
+		names []string
+	}{{"sampler", uint8(o.Sampler), SamplerNames()}, {"grid", uint8(o.Grid), gridNames}, {"last noise", uint8(o.LastNoise), lastNoiseNames}} {
+		if int(c.value) >= len(c.names) {
+			return nil, fmt.Errorf("solver: no %s %d; have %s", c.what, c.value, strings.Join(c.names, ", "))
+		}
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
 	}
 	times, err := o.Grid.Times(s, o.Steps)
 	if err != nil {
