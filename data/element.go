@@ -58,6 +58,8 @@ func atEnd(r io.Reader) error {
 	switch n, err := io.ReadFull(r, b[:]); {
 	case n == 1:
 		return errors.New("more bytes follow the array; the header does not describe this file")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("truncated: the compressed data end early")
 	case err != io.EOF:
 		return err
 	}

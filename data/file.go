@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -77,16 +78,13 @@ func newDataset(x []float64, shape []int) (*Dataset, error) {
 	return &Dataset{D: d, Shape: shape, X: x}, nil
 }
 
-// elements is the product of a shape, checked against the number of elements that the file can hold.
+// elements is the product of a shape of sizes ≥ 0, checked against the number of elements that the file can hold.
 func elements(shape []int64, limit int64) (int64, error) {
+	if slices.Contains(shape, 0) {
+		return 0, fmt.Errorf("shape %v is empty", shape)
+	}
 	p := int64(1)
 	for _, v := range shape {
-		if v < 0 {
-			return 0, fmt.Errorf("shape %v has a negative size", shape)
-		}
-		if v == 0 {
-			return 0, fmt.Errorf("shape %v is empty", shape)
-		}
 		if p > limit/v {
 			return 0, fmt.Errorf("shape %v is larger than the file, which holds at most %d elements", shape, max(limit, 0))
 		}

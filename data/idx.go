@@ -37,7 +37,7 @@ func readIDX(r io.Reader, size int64) (*Dataset, error) {
 	return readPlainIDX(br, size)
 }
 
-var errShape = errors.New("idx")
+var errShape = errors.New("the array does not fit")
 
 func readPlainIDX(r io.Reader, size int64) (*Dataset, error) {
 	var head [4]byte

@@ -98,7 +98,7 @@ func appendElements[T float32 | float64](w *NpyWriter, x []T) error {
 		}
 		if len(w.buf)+8 > cap(w.buf) {
 			if err := w.flush(); err != nil {
-				return err
+				return fmt.Errorf("data: %w", err)
 			}
 		}
 	}
@@ -109,10 +109,7 @@ func appendElements[T float32 | float64](w *NpyWriter, x []T) error {
 func (w *NpyWriter) flush() error {
 	_, err := w.f.Write(w.buf)
 	w.buf = w.buf[:0]
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Rows is the number of whole rows written so far.
@@ -131,11 +128,11 @@ func (w *NpyWriter) Commit() error {
 	if err == nil {
 		_, err = w.f.WriteAt(header, 0)
 	}
+	if err == nil {
+		err = w.f.Commit()
+	}
 	if err != nil {
 		w.Abort()
-		return err
-	}
-	if err := w.f.Commit(); err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
 	return nil
