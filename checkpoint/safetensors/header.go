@@ -196,7 +196,7 @@ func (p headerParser) integers(limit int) ([]int64, error) {
 		}
 		n, err := strconv.ParseUint(num.String(), 10, 62)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not an integer from 0 to 2⁶²", quote(num.String()))
+			return nil, fmt.Errorf("%s is not an integer from 0 to 2⁶² − 1", quote(num.String()))
 		}
 		if len(v) == limit {
 			return nil, fmt.Errorf("more than %d integers", limit)
