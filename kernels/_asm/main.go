@@ -1,0 +1,49 @@
+// Command _asm generates the assembly of package simd for one instruction set:
+//
+//	go run . -isa avx2 -out ../simd/avx2_amd64.s -stubs ../simd/avx2_amd64.go -pkg simd
+//
+// All kernels are NOSPLIT, take explicit pointers and byte strides, and keep their sums in registers. They load and store
+// with the unaligned forms. A parameter cannot be called g (a register's name in Go assembly).
+package main
+
+import (
+	"flag"
+	"log"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	name := flag.String("isa", "avx2", "instruction set: avx2 or avx512")
+	flag.Parse()
+	ConstraintExpr("!noasm")
+	switch *name {
+	case "avx2":
+		avx2.all()
+	case "avx512":
+		avx512.all()
+	default:
+		log.Fatalf("_asm: instruction set %q unknown; have avx2, avx512", *name)
+	}
+	Generate()
+}
+
+func (t isa) all() {
+	for _, e := range []elem{f32, f64} {
+		t.peak(e)
+		for R := 1; R <= 6; R++ {
+			t.product(e, R, 1)
+		}
+	}
+	for _, f := range []act{silu32, tanh32, gelu32} {
+		t.actRows(f32, f, false)
+		t.actRows(f32, f, true)
+		t.tangentRows(f32, f)
+	}
+	for _, s := range [][2]int{{1, 1}, {1, 2}, {4, 1}, {4, 2}} {
+		t.head(s[0], s[1])
+	}
+	t.adam()
+	t.update()
+	t.normals4()
+}

@@ -1,0 +1,3 @@
+package simd
+
+//go:generate sh -c "cd ../_asm && go run . -isa avx2 -out ../simd/avx2_amd64.s -stubs ../simd/avx2_amd64.go -pkg simd"

@@ -1,0 +1,171 @@
+//go:build !noasm
+
+package simd
+
+import "unsafe"
+
+type (
+	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides in bytes.
+	// mode 0: sums start at 0; 1: at bias; 2: at c. A sum is multiplied by d unless d is nil.
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F)
+
+	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative, tangentFn to groups of a value row
+	// and nt tangent rows.
+	actFn[F Float]     func(y *F, ym int, x *F, xm int, rows int)
+	gradFn[F Float]    func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
+	tangentFn[F Float] func(c *F, cm int, groups, nt int)
+)
+
+// rung is one instruction set's kernels for products of one element type, and the loops around them.
+type rung[F Float] struct {
+	one, two []productFn[F] // by rows of a block; two panels at once where there are enough registers
+	act      [4]actFn[F]    // by Act; nil: the definition in Go
+	grad     [4]gradFn[F]
+	tangent  [4]tangentFn[F]
+}
+
+// A kernel cannot be preempted. These keep one call to about ten microseconds.
+const (
+	maxSteps = 1 << 15 // rows times k of a product call
+	maxK     = 1 << 12
+	maxRows  = 1 << 10 // rows of an activation call
+	tileRows = 240     // rows of C that pass through all panels before the next ones do
+)
+
+func at[F Float](s []F, i int) *F {
+	if len(s) == 0 {
+		return nil
+	}
+	return (*F)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), i*int(unsafe.Sizeof(s[0]))))
+}
+
+func (t *rung[F]) product(q *Product[F]) {
+	if !q.check() {
+		return
+	}
+	group := 1
+	if q.Ep == Tangent {
+		group += q.T
+	}
+	tile := max(1, tileRows/group) * group
+	for m := 0; m < q.M; m += tile {
+		rows := min(tile, q.M-m)
+		for p := 0; p < q.NP; {
+			np := 1
+			if t.two != nil && p+1 < q.NP {
+				np = 2
+			}
+			for r := range group {
+				t.sums(q, p, np, m+r, group, rows/group, r == 0)
+			}
+			for i := range np {
+				t.finish(q, p+i, m, rows)
+			}
+			p += np
+		}
+	}
+}
+
+// sums computes rows first, first+every, …, n of them, of np panels from p on, up to the activation. The rows are cut
+// into blocks as equal as can be.
+func (t *rung[F]) sums(q *Product[F], p, np, first, every, n int, bias bool) {
+	sz, P := size[F](), panel[F]()
+	fns := t.one
+	if np == 2 {
+		fns = t.two
+	}
+	most := len(fns) - 1
+	blocks := (n + most - 1) / most
+	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
+	cm, am := every*q.CM, every*q.AM
+	for k := 0; k == 0 || k < q.K; k += maxK {
+		mode := 0
+		var bi, d *F
+		switch {
+		case q.Accumulate || k > 0:
+			mode = 2
+		case q.Bias != nil && bias:
+			mode = 1
+			bi = at(q.Bias, p*P)
+		}
+		kn := min(maxK, q.K-k)
+		row := first
+		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
+			for left := g.n; left > 0; {
+				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
+				c := row*q.CM + p*q.CP
+				if q.Ep == MulD && k+kn == q.K {
+					d = at(q.D, c)
+				}
+				var a, b *F
+				if kn > 0 {
+					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
+				}
+				fns[g.rows](at(q.C, c), sz*cm, sz*q.CP, a, sz*am, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, mode, mb, d)
+				left -= mb
+				row += mb * g.rows * every
+			}
+		}
+	}
+}
+
+// finish applies the activation to rows m.. of panel p.
+func (t *rung[F]) finish(q *Product[F], p, m, rows int) {
+	switch q.Ep {
+	case Plain, MulD:
+		return
+	case Tangent:
+		t.finishTangent(q, p, m, rows)
+		return
+	}
+	sz, P := size[F](), panel[F]()
+	for i := m; i < m+rows; i += maxRows {
+		n := min(maxRows, m+rows-i)
+		o := i*q.CM + p*q.CP
+		c := at(q.C, o)
+		switch {
+		case q.Ep == Activate && t.act[q.Act] != nil:
+			t.act[q.Act](c, sz*q.CM, c, sz*q.CM, n)
+		case q.Ep == ActivateGrad && t.grad[q.Act] != nil:
+			t.grad[q.Act](c, sz*q.CM, at(q.D, o), sz*q.CM, c, sz*q.CM, n)
+		default:
+			for r := range n {
+				c := q.C[o+r*q.CM:][:P]
+				for j, v := range c {
+					y, d := eval(q.Act, v)
+					c[j] = y
+					if q.Ep == ActivateGrad {
+						q.D[o+r*q.CM+j] = d
+					}
+				}
+			}
+		}
+	}
+}
+
+func (t *rung[F]) finishTangent(q *Product[F], p, m, rows int) {
+	if q.Act == Identity {
+		return
+	}
+	group := 1 + q.T
+	P := panel[F]()
+	if f := t.tangent[q.Act]; f != nil {
+		step := max(1, maxRows/group) * group
+		for i := 0; i < rows; i += step {
+			n := min(step, rows-i)
+			f(at(q.C, (m+i)*q.CM+p*q.CP), size[F]()*q.CM, n/group, q.T)
+		}
+		return
+	}
+	var slope [Panel32]F
+	for r := range rows {
+		c := q.C[(m+r)*q.CM+p*q.CP:][:P]
+		for j, v := range c {
+			if r%group == 0 {
+				c[j], slope[j] = eval(q.Act, v)
+			} else {
+				c[j] = v * slope[j]
+			}
+		}
+	}
+}
