@@ -75,7 +75,7 @@ func tileRows[F simd.Float](e *Engine, n *net[F]) int {
 // split returns the number of samples of a tile when a sample has g rows: whole tiles for all workers alike.
 func split[F simd.Float](e *Engine, n *net[F], samples, g int) int {
 	size := max(1, tileRows(e, n)/g)
-	tiles := (samples + size - 1) / size
+	tiles := max(1, (samples+size-1)/size)
 	tiles = (tiles + e.workers - 1) / e.workers * e.workers
 	return max(1, (samples+tiles-1)/tiles)
 }

@@ -32,7 +32,8 @@ type net[F simd.Float] struct {
 	add     func(dst, src []F)
 	headRun func(out, h []F, ld int, wt, bias []F, m, w, outs int)
 
-	pool  sync.Pool // *work[F]
+	pool  sync.Pool    // *work[F]
+	tapes [5]sync.Pool // *tape[F], by rows of a sample
 	backs func() [][]F
 }
 
@@ -194,6 +195,9 @@ func (n *net[F]) plan() {
 		n.slotLD[slot] = max(n.slotLD[slot], n.ld[l.dst])
 	}
 }
+
+// coordLD is the row stride of adjoints of the coordinates: D padded to whole panels.
+func (n *net[F]) coordLD() int { return (n.d + n.panel - 1) / n.panel * n.panel }
 
 // features writes the time features of τ.
 func (n *net[F]) features(dst []F, tau float64) {

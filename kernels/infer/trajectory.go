@@ -47,7 +47,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	samples := len(x) / n.d
 	size := split(e, n, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
-	times := n.newTimeRows(tau)
+	times := newTimeRows(n, tau)
 	get := func() *sampler { return e.newSampler(size, times, no) }
 	err := tiles(ctx, e.workers, samples, size, get, e.putSampler, func(s *sampler, lo, hi int) error {
 		s.start(x, lo, hi)
