@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/rundir"
+	"hbar/cmd/internal/ui"
+	"hbar/data"
+	"hbar/kernels/simd"
+	"hbar/train"
+)
+
+const (
+	runsDir     = "runs"
+	optionsFile = "options.json"
+	logFile     = "train.jsonl"
+	lossFile    = "loss.png"
+	samplesFile = "samples.png"
+)
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	device, err := model.Device(o.Device)
+	if err != nil {
+		return err
+	}
+	set, err := o.load()
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return o.print(io.Out, set, device)
+	}
+	if err := o.prepare(); err != nil {
+		return err
+	}
+	o.introduce(io.Out, set, device)
+	res, rate, err := o.fit(ctx, set, io)
+	if res != nil && res.Step > 0 {
+		if e := drawLoss(o); err == nil {
+			err = e
+		}
+	}
+	var stopped *train.Interrupted
+	if errors.As(err, &stopped) {
+		fmt.Fprintf(io.Out, "go on with: go run ./cmd/train --resume --out %s\n", o.Dir)
+		return fmt.Errorf("%w after step %s; checkpoint in %s", ui.ErrInterrupted, ui.Count(int64(stopped.Step)), o.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	if res.LossSteps > 0 {
+		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
+	}
+	if err := o.drawSamples(ctx, set, res.Model, io); err != nil {
+		return err
+	}
+	o.farewell(io.Out)
+	return nil
+}
+
+// print is --dry-run: where the run would go and the options it would have.
+func (o options) print(w io.Writer, set *data.Dataset, device string) error {
+	if o.out == "" {
+		o.Dir = rundir.Next(runsDir, o.name())
+	} else {
+		o.Dir = o.out
+	}
+	o.introduce(w, set, device)
+	b, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", b)
+	return err
+}
+
+// prepare makes the run directory and writes the options there.
+func (o *options) prepare() (err error) {
+	switch {
+	case o.out == "":
+		o.Dir, err = rundir.Create(runsDir, o.name())
+	case !o.Resume && !o.overwrite && (rundir.Exists(o.out, train.StateFile) || rundir.Exists(o.out, train.ModelFile)):
+		return ui.Usagef("%s holds a run already; go on with it by --resume, replace it by --overwrite, or choose another --out", o.out)
+	default:
+		o.Dir, err = o.out, rundir.Prepare(o.out)
+	}
+	if err != nil {
+		return err
+	}
+	return rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o)
+}
+
+// introduce says what is about to happen.
+func (o options) introduce(w io.Writer, set *data.Dataset, device string) {
+	spec := o.Spec(set.D)
+	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
+	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
+	fmt.Fprintf(w, "network   %d layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
+	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
+	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, simd.Best().Name)
+	fmt.Fprintf(w, "output    %s\n", o.Dir)
+}
+
+// fit trains, with the progress shown and logged. It also returns the mean number of steps a second.
+func (o options) fit(ctx context.Context, set *data.Dataset, io ui.Streams) (res *train.Result, rate float64, err error) {
+	l, err := openLog(filepath.Join(o.Dir, logFile), o)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if e := l.file.Close(); err == nil {
+			err = e
+		}
+	}()
+	l.bar = ui.NewProgress(io.Err, "steps", l.first, int64(o.Steps), l.file)
+	res, err = train.Run(ctx, set, o.Options, l)
+	l.bar.Done()
+	return res, l.bar.Rate(), err
+}
+
+// farewell says what to look at and what to do next.
+func (o options) farewell(w io.Writer) {
+	file := func(name string) string { return filepath.Join(o.Dir, name) }
+	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
+	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
+	fmt.Fprintf(w, "then try  go run ./cmd/sample --checkpoint %s --h 0 --plot %s\n", file(train.ModelFile), file("ode.png"))
+	fmt.Fprintf(w, "          go run ./cmd/likelihood --checkpoint %s --data %s --h 0,0.1,1\n", file(train.ModelFile), o.Data)
+}
+
+// drawLoss plots the log.
+func drawLoss(o options) error {
+	records, err := readLog(filepath.Join(o.Dir, logFile))
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	var steps, loss []float64
+	for _, r := range records {
+		steps = append(steps, float64(r.Step))
+		loss = append(loss, float64(r.Loss))
+	}
+	title := fmt.Sprintf("%s, schedule %s, %s prediction, weight %s", filepath.Base(o.Data), o.Schedule, o.Prediction, o.Weight)
+	return plots.Loss(filepath.Join(o.Dir, lossFile), title, steps, loss)
+}
