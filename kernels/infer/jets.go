@@ -50,7 +50,7 @@ func jets[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F, t
 		m := hi - lo
 		n.evalJets(w, x[lo*n.d:hi*n.d], m, nj, order, t)
 		w.out = grow(w.out, m*nj*n.d)
-		n.outputs(w, w.out, 0, 1, m*nj, false)
+		n.outputs(w, w.out, m*nj, false)
 		for i := range m {
 			for c := range nj {
 				for d, y := range w.out[(i*nj+c)*n.d:][:n.d] {

@@ -13,6 +13,7 @@ import (
 type net[F simd.Float] struct {
 	d, tf int       // coordinates and time features
 	freqs []float32 // of the time feature; nil for the time itself
+	one   [1]F      // 1
 	panel int       // columns of a panel
 	rows  int       // rows of a tile, unless the options say otherwise
 
@@ -91,7 +92,7 @@ func newNet64(p *kernels.Program, im *simd.Impl) *net[float64] {
 }
 
 func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
-	n := &net[F]{d: p.D, tf: p.Time.Width(), freqs: p.Time.Freqs, panel: panel, output: p.Output}
+	n := &net[F]{d: p.D, tf: p.Time.Width(), freqs: p.Time.Freqs, panel: panel, output: p.Output, one: [1]F{1}}
 	for _, w := range p.Widths {
 		n.ld = append(n.ld, (w+panel-1)/panel*panel)
 	}

@@ -172,11 +172,11 @@ func (s *sampler) eval(k int, cin float32) []float32 {
 		s.scale[0] = cin
 		s.normals.impl.Update(in, in, nil, nil, &s.scale)
 	}
-	n.eval(s.w, in, n.d, s.m, 1, s.times.row(s.w, k))
+	n.eval(s.w, in, n.d, s.m, s.times.row(s.w, k), false)
 	if n.head == nil && n.ld[n.output] == n.d {
 		return s.w.buf[n.output][:len(s.x)]
 	}
 	y := s.y[:len(s.x)]
-	n.outputs(s.w, y, 0, 1, s.m, true)
+	n.outputs(s.w, y, s.m, true)
 	return y
 }
