@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 
-	"hbar/checkpoint"
 	"hbar/cmd/internal/ui"
 	"hbar/internal/atomicfile"
 	"hbar/train"
@@ -18,9 +16,8 @@ import (
 
 // runLog passes the reports of a run to the eye and to train.jsonl.
 type runLog struct {
-	file  *os.File
-	bar   *ui.Progress
-	first int64 // steps that a resumed run has behind it
+	file *os.File
+	bar  *ui.Progress
 }
 
 // Progress implements train.Reporter.
@@ -32,22 +29,17 @@ func (l *runLog) Progress(r train.Report) error {
 // Saved implements train.Reporter.
 func (l *runLog) Saved(int) {}
 
-// openLog begins the log, or goes on with that of a resumed run, without the lines after its checkpoint.
-func openLog(path string, o options) (*runLog, error) {
-	l := &runLog{}
+// openLog begins the log of a run, or goes on with it after done steps; lines beyond these, of a run that crashed after
+// its last checkpoint, go.
+func openLog(path string, done int64) (*runLog, error) {
 	var kept []byte
-	if o.Resume {
-		state, err := checkpoint.LoadState(filepath.Join(o.Dir, train.StateFile))
-		if err != nil {
-			return nil, err
-		}
-		l.first = int64(state.Step)
+	if done > 0 {
 		records, err := readLog(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		for _, r := range records {
-			if r.Step <= l.first {
+			if r.Step <= done {
 				kept = append(append(kept, r.line...), '\n')
 			}
 		}
@@ -55,9 +47,8 @@ func openLog(path string, o options) (*runLog, error) {
 	if err := atomicfile.WriteFile(path, kept); err != nil {
 		return nil, err
 	}
-	var err error
-	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	return l, err
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return &runLog{file: f}, err
 }
 
 // record is a line of the log, as far as this command reads it.

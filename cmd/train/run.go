@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"hbar/cmd/internal/model"
@@ -41,11 +42,21 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if o.dryRun {
 		return o.print(io.Out, set, device)
 	}
-	if err := o.prepare(); err != nil {
+	if err := o.place(); err != nil {
+		return err
+	}
+	job, err := train.New(set, o.Options)
+	if err != nil {
+		if o.out == "" {
+			os.Remove(o.Dir) // made a moment ago, and empty
+		}
+		return err
+	}
+	if err := rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o); err != nil {
 		return err
 	}
 	o.introduce(io.Out, set, device)
-	res, rate, err := o.fit(ctx, set, io)
+	res, rate, err := o.fit(ctx, job, io)
 	if res != nil && res.Step > 0 {
 		if e := drawLoss(o); err == nil {
 			err = e
@@ -85,8 +96,8 @@ func (o options) print(w io.Writer, set *data.Dataset, device string) error {
 	return err
 }
 
-// prepare makes the run directory and writes the options there.
-func (o *options) prepare() (err error) {
+// place makes the run directory.
+func (o *options) place() (err error) {
 	switch {
 	case o.out == "":
 		o.Dir, err = rundir.Create(runsDir, o.name())
@@ -95,10 +106,7 @@ func (o *options) prepare() (err error) {
 	default:
 		o.Dir, err = o.out, rundir.Prepare(o.out)
 	}
-	if err != nil {
-		return err
-	}
-	return rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o)
+	return err
 }
 
 // introduce says what is about to happen.
@@ -106,15 +114,15 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device string) {
 	spec := o.Spec(set.D)
 	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
 	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
-	fmt.Fprintf(w, "network   %d layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
+	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
 	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
 	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, simd.Best().Name)
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 }
 
 // fit trains, with the progress shown and logged. It also returns the mean number of steps a second.
-func (o options) fit(ctx context.Context, set *data.Dataset, io ui.Streams) (res *train.Result, rate float64, err error) {
-	l, err := openLog(filepath.Join(o.Dir, logFile), o)
+func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *train.Result, rate float64, err error) {
+	l, err := openLog(filepath.Join(o.Dir, logFile), int64(job.Step()))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -123,8 +131,8 @@ func (o options) fit(ctx context.Context, set *data.Dataset, io ui.Streams) (res
 			err = e
 		}
 	}()
-	l.bar = ui.NewProgress(io.Err, "steps", l.first, int64(o.Steps), l.file)
-	res, err = train.Run(ctx, set, o.Options, l)
+	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.file)
+	res, err = job.Run(ctx, l)
 	l.bar.Done()
 	return res, l.bar.Rate(), err
 }

@@ -178,7 +178,12 @@ func (r Range) String() string {
 		}
 		return "≤"
 	}
-	num := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	num := func(v float64) string {
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return strconv.FormatFloat(v, 'f', 0, 64)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
 	switch {
 	case lo && hi && !r.OpenMin && !r.OpenMax:
 		return num(r.Min) + " … " + num(r.Max)
