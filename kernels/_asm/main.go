@@ -31,17 +31,35 @@ func main() {
 func (t isa) all() {
 	for _, e := range []elem{f32, f64} {
 		t.peak(e)
-		for R := 1; R <= 6; R++ {
-			t.product(e, R, 1)
+		// AVX2: 6 rows by one panel of two vectors. AVX-512: 12 rows by two panels of one, and a last panel alone.
+		most, panels := 6, 1
+		if t.vec == 64 {
+			most, panels = 12, 2
+		}
+		for NP := 1; NP <= panels; NP++ {
+			for R := 1; R <= most; R++ {
+				t.product(e, R, NP)
+			}
+		}
+	}
+	if t.vec == 32 {
+		for R := 4; R <= 5; R++ {
+			t.carry(R, 1, 6, false)
+			t.carry(R, 1, 6, true)
+		}
+		for _, s := range [][2]int{{1, 1}, {1, 2}, {4, 1}, {4, 2}} {
+			t.head(s[0], s[1])
+		}
+	} else {
+		for R := 8; R <= 12; R++ {
+			t.carry(R, 2, 2, false)
+			t.carry(R, 2, 2, true)
 		}
 	}
 	for _, f := range []act{silu32, tanh32, gelu32} {
 		t.actRows(f32, f, false)
 		t.actRows(f32, f, true)
 		t.tangentRows(f32, f)
-	}
-	for _, s := range [][2]int{{1, 1}, {1, 2}, {4, 1}, {4, 2}} {
-		t.head(s[0], s[1])
 	}
 	t.adam()
 	t.update()

@@ -11,5 +11,8 @@ func detect() []*Impl {
 	if x.HasAVX2 && x.HasFMA {
 		fast = append(fast, avx2)
 	}
+	if len(fast) > 0 && x.HasAVX512F && x.HasAVX512DQ && x.HasAVX512BW && x.HasAVX512VL {
+		fast = append(fast, avx512)
+	}
 	return fast
 }

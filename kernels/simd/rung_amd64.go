@@ -9,6 +9,10 @@ type (
 	// mode 0: sums start at 0; 1: at bias; 2: at c. A sum is multiplied by d unless d is nil.
 	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F)
 
+	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
+	// with the derivative writes that dd bytes further (kernels/_asm, carry).
+	carryFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, prev *F, pr, dd int)
+
 	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative, tangentFn to groups of a value row
 	// and nt tangent rows.
 	actFn[F Float]     func(y *F, ym int, x *F, xm int, rows int)
@@ -19,9 +23,17 @@ type (
 // rung is one instruction set's kernels for products of one element type, and the loops around them.
 type rung[F Float] struct {
 	one, two []productFn[F] // by rows of a block; two panels at once where there are enough registers
-	act      [4]actFn[F]    // by Act; nil: the definition in Go
+	carry    carrier[F]
+	act      [4]actFn[F] // by Act; nil: the definition in Go
 	grad     [4]gradFn[F]
 	tangent  [4]tangentFn[F]
+}
+
+// carrier holds the kernels that carry SiLU, by rows of a block; nil below the fewest worth it.
+type carrier[F Float] struct {
+	panels     int // of a block
+	steps      int // k steps to carry a row of a block
+	silu, grad []carryFn[F]
 }
 
 // A kernel cannot be preempted. These keep one call to about ten microseconds.
@@ -50,7 +62,8 @@ func (t *rung[F]) product(q *Product[F]) {
 	tile := max(1, tileRows/group) * group
 	for m := 0; m < q.M; m += tile {
 		rows := min(tile, q.M-m)
-		for p := 0; p < q.NP; {
+		p := t.carried(q, m, rows)
+		for p < q.NP {
 			np := 1
 			if t.two != nil && p+1 < q.NP {
 				np = 2
@@ -107,6 +120,77 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, every, n int, bias bool) {
 			}
 		}
 	}
+}
+
+// carried computes as many panels of rows m.. as it can with the activation of each block carried by the next, and
+// returns their number.
+func (t *rung[F]) carried(q *Product[F], m, rows int) int {
+	y := &t.carry
+	fns := y.silu
+	if q.Ep == ActivateGrad {
+		fns = y.grad
+	} else if q.Ep != Activate {
+		return 0
+	}
+	if fns == nil || q.Act != SiLU || q.NP < y.panels {
+		return 0
+	}
+	most := len(fns) - 1
+	blocks := (rows + most - 1) / most
+	R, larger := rows/blocks, rows%blocks
+	if fns[R] == nil || q.K < y.steps*most || q.K > maxK {
+		return 0
+	}
+	sz, P := size[F](), panel[F]()
+	first := t.one
+	if y.panels == 2 {
+		first = t.two
+	}
+	mode := 0
+	if q.Accumulate {
+		mode = 2
+	} else if q.Bias != nil {
+		mode = 1
+	}
+	dd := 0
+	if q.Ep == ActivateGrad {
+		dd = int(uintptr(unsafe.Pointer(unsafe.SliceData(q.D))) - uintptr(unsafe.Pointer(unsafe.SliceData(q.C))))
+	}
+	prev, prevRows := 0, 0 // the block that waits for its activation
+	p := 0
+	for ; p+y.panels <= q.NP; p += y.panels {
+		var bi *F
+		if mode == 1 {
+			bi = at(q.Bias, p*P)
+		}
+		b := at(q.B, p*q.BP)
+		row := m
+		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
+			for left := g.n; left > 0; {
+				mb := 1
+				o := row*q.CM + p*q.CP
+				c, a := at(q.C, o), at(q.A, row*q.AM)
+				if prevRows == 0 {
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, mode, mb, nil)
+				} else {
+					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
+					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, mode, mb, at(q.C, prev), prevRows, dd)
+				}
+				left -= mb
+				row += mb * g.rows
+				prev, prevRows = o+(mb-1)*g.rows*q.CM, g.rows
+			}
+		}
+	}
+	for i := range y.panels {
+		c, n := at(q.C, prev+i*q.CP), prevRows
+		if q.Ep == Activate {
+			t.act[SiLU](c, sz*q.CM, c, sz*q.CM, n)
+		} else {
+			t.grad[SiLU](c, sz*q.CM, at(q.D, prev+i*q.CP), sz*q.CM, c, sz*q.CM, n)
+		}
+	}
+	return p
 }
 
 // finish applies the activation to rows m.. of panel p.

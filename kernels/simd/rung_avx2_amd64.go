@@ -21,6 +21,9 @@ var avx2 = &Impl{
 var avx2F32 = &rung[float32]{
 	one: []productFn[float32]{nil, avx2Product32_1x1, avx2Product32_2x1, avx2Product32_3x1,
 		avx2Product32_4x1, avx2Product32_5x1, avx2Product32_6x1},
+	carry: carrier[float32]{panels: 1, steps: 12,
+		silu: []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
+		grad: []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1}},
 	act:     [4]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32},
 	grad:    [4]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad},
 	tangent: [4]tangentFn[float32]{SiLU: avx2Silu32Tangent, GELU: avx2Gelu32Tangent, Tanh: avx2Tanh32Tangent},
