@@ -35,14 +35,12 @@ func meters(b *testing.B, peak func(n int) int, flops, units float64, unit strin
 	if err := job(); err != nil { // warm
 		b.Fatal(err)
 	}
-	n := 1 << 12
-	for start := time.Now(); time.Since(start) < 5*time.Millisecond; start = time.Now() {
-		all(n)
-		if time.Since(start) < 5*time.Millisecond {
-			n *= 2
-		} else {
+	n := 1 << 12 // rounds of the peak loop: some milliseconds
+	for start := time.Now(); ; start = time.Now() {
+		if all(n); time.Since(start) > 5*time.Millisecond {
 			break
 		}
+		n *= 2
 	}
 	var rate, share []float64
 	for b.Loop() {

@@ -132,7 +132,7 @@ func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
 // the cost of loading a panel; more would push the tile out of the first-level cache.
 func rowsFor(ld int) int {
 	if ld > 256 {
-		return 36
+		return 60
 	}
 	return 48
 }
