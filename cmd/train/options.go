@@ -119,7 +119,7 @@ func parse(args []string, help io.Writer) (options, error) {
 		return o, err
 	}
 	if o.Resume {
-		return resumed(o, s, args)
+		return resumed(o, args)
 	}
 	if o.Preset != presetQuick {
 		o = preset(o.Preset)
@@ -132,7 +132,7 @@ func parse(args []string, help io.Writer) (options, error) {
 }
 
 // resumed reads the command line over the options of the run that it names.
-func resumed(o options, s *flags.Set, args []string) (options, error) {
+func resumed(o options, args []string) (options, error) {
 	dir := o.out
 	if dir == "" {
 		var ok bool
@@ -152,7 +152,7 @@ func resumed(o options, s *flags.Set, args []string) (options, error) {
 	}
 	saved.Workers = 0 // this machine's
 	o = saved
-	s = define(&o)
+	s := define(&o)
 	if err := s.Parse(args, io.Discard); err != nil {
 		return o, err
 	}

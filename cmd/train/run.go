@@ -116,7 +116,11 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device string) {
 	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
 	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
 	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
-	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, simd.Best().Name)
+	kernels, err := simd.Choice()
+	if err != nil {
+		fmt.Fprintf(w, "warning   %v\n", err)
+	}
+	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 }
 
