@@ -12,7 +12,8 @@ type Options struct {
 	// Time is where the density is wanted, between the schedule's Tmin and Tmax; 0 means Tmin.
 	Time float64
 	// Tolerance is the share of the density (root-mean-square) that may be in the outermost modes before the grid is
-	// refined; 0 means 10⁻⁷.
+	// refined; 0 means 3·10⁻⁵, which gives log q to about 10⁻⁴. (The rounding of a float32 network is a noise of about
+	// 10⁻⁷.)
 	Tolerance float64
 	// MinN and MaxN bound the grid points a dimension; 0 means 64 and, in 2-D, 512, in 1-D, 4096. Both are 2^k or 3·2^k.
 	MinN, MaxN int
@@ -58,7 +59,7 @@ func (o *Options) withDefaults(d int, s solver.Schedule) (Options, error) {
 		}
 	}
 	set(&v.Time, s.Tmin())
-	set(&v.Tolerance, 1e-7)
+	set(&v.Tolerance, 3e-5)
 	set(&v.Spacing, 0.05)
 	set(&v.Courant, 0.8)
 	set(&v.Margin, 6.5)

@@ -83,14 +83,14 @@ func TestGaussian(t *testing.T) {
 	hs := []float64{0.02, 0.3, 1, 3}
 	for _, name := range solver.ScheduleNames() {
 		for _, dims := range []int{1, 2} {
-			if dims == 2 && name != "simple" && name != "ve" {
+			if dims == 2 && name != "ve" {
 				continue
 			}
 			g := gaussian(t, name, []float64{0.4, -1}[:dims], []float64{0.5, 0.2}[:dims], 0.1)
 			worst := 0.0
-			for _, s := range solve(t, g, g.Schedule, hs, nil) {
+			for _, s := range solve(t, g, g.Schedule, hs, &Options{Tolerance: 1e-7}) {
 				m := g.At(s.H, g.Schedule.Tmin())
-				// The pilot's box ends where the density is about 10⁻⁷ of its maximum.
+				// The box ends where the density is about 10⁻⁷ of its maximum.
 				worst = max(worst, check(t, fmt.Sprintf("%s, h = %g", name, s.H), s, deviates(m), m.LogDensity, 2e-6))
 			}
 			t.Logf("%s, D = %d: off by at most %.1g", name, dims, worst)
@@ -190,14 +190,14 @@ func TestExactScore(t *testing.T) {
 	if err := m.LogP(context.Background(), want, x, []float64{sch.Tmin()}); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range solve(t, m, sch, []float64{0.05, 0.3, 1}, &Options{Tolerance: 1e-6}) {
+	for _, s := range solve(t, m, sch, []float64{0.05, 0.3, 1}, &Options{Tolerance: 1e-4}) {
 		v, err := s.LogQ(x)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range v {
 			// The prior is N(0, I), the noised data at Tmax are not quite: α(Tmax) = 0.0016.
-			if diff := v[i].LogQ - want[i]; !(math.Abs(diff) < 2e-3) || !(v[i].Err < 1e-4) {
+			if diff := v[i].LogQ - want[i]; !(math.Abs(diff) < 2e-3) || !(v[i].Err < 1e-3) {
 				t.Errorf("h = %g: log q%v is off by %.2g, error %.2g", s.H, x[2*i:2*i+2], diff, v[i].Err)
 			}
 		}
