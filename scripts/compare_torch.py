@@ -161,7 +161,11 @@ def load(path, norm):
 
 
 def forward_error(o, score, schedule, norm, folder):
-    """Largest error of our score, relative to the largest score of its time."""
+    """Largest error of our score, relative to the largest score of its time, and at how many times it was measured.
+
+    The step x' = A x + B s is solved for s, which multiplies the float32 roundings of A x and x' by 1/B. Times at which
+    these alone pass 3e-6 (the last ones of ve, where sigma is small) are left out.
+    """
     steps = 12
     times = schedule.tmax - np.arange(steps + 1) / steps * (schedule.tmax - schedule.tmin)
     times[-1] = schedule.tmin
@@ -169,15 +173,18 @@ def forward_error(o, score, schedule, norm, folder):
     states = load(out.replace(".npy", "-trajectory.npy"), norm)
     at = np.load(out.replace(".npy", "-times.npy"))
     assert np.allclose(at, times, rtol=1e-12), "cmd/sample recorded other times"
-    worst = 0.0
+    worst, measured = 0.0, 0
     for k in range(steps):
         a, g2, _, _ = schedule.at(times[k])
         dt = times[k] - times[k + 1]
-        got = (states[:, k + 1] - (1 - a * dt) * states[:, k]) / (g2 / 2 * dt)
+        ax, b = (1 - a * dt) * states[:, k], g2 / 2 * dt
+        got = (states[:, k + 1] - ax) / b
         with torch.inference_mode():
             want = score(torch.from_numpy(states[:, k].astype(np.float32)), times[k]).double().numpy()
-        worst = max(worst, np.abs(got - want).max() / np.abs(want).max())
-    return worst
+        rounding = 2.0**-24 * (2 * np.abs(ax) + np.abs(states[:, k + 1])).max() / b
+        if rounding < 3e-6 * np.abs(want).max():
+            worst, measured = max(worst, np.abs(got - want).max() / np.abs(want).max()), measured + 1
+    return worst, measured
 
 
 def torch_samples(o, score, schedule):
@@ -239,7 +246,7 @@ def main():
     rng = np.random.default_rng(o.seed)
     r = {"checkpoint": o.checkpoint, "schedule": schedule.name, "n": o.n, "steps": o.steps, "torch": torch.__version__}
     with tempfile.TemporaryDirectory() as folder:
-        r["forward_relative_error"] = forward_error(o, score, schedule, norm, folder)
+        r["forward_relative_error"], r["forward_times"] = forward_error(o, score, schedule, norm, folder)
         h0 = ["--h", 0, "--n", min(o.n, 1000), "--steps", o.steps, "--seed", o.seed]
         fused, _ = ours(o, folder, "fused", *h0)
         reference, _ = ours(o, folder, "reference", *h0, "--reference")
@@ -253,7 +260,7 @@ def main():
         path, _ = ours(o, folder, "ode", "--h", 0, "--n", o.n, "--steps", o.steps, "--seed", o.seed + 1)
         r["control_energy_distance"], r["control_energy_p"] = energy_test(load(path, norm), y, o.permutations, rng)
     # the Bonferroni division keeps the chance of a false alarm over all coordinates at 0.001
-    r["ok"] = bool(r["forward_relative_error"] <= 1e-5 and r["reference_max_difference"] <= 1e-3
+    r["ok"] = bool(r["forward_relative_error"] <= 1e-5 and r["forward_times"] >= 3 and r["reference_max_difference"] <= 1e-3
                    and r["energy_p"] >= 0.005 and min(r["ks_p"]) > 0.001 / len(r["ks_p"]))
     if o.json:
         print(json.dumps(r))
