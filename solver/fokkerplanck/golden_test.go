@@ -44,6 +44,9 @@ func swissRoll(t testing.TB) solver.Model {
 // TestSwissRoll compares with testdata/truth_sr_simple.json, an independent program's solution of the same network. It takes
 // minutes: HBAR_LONG=1 runs it at all values of h, otherwise only a coarse solution at h = 1 is compared.
 func TestSwissRoll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("evaluates the network ten million times")
+	}
 	var truth struct {
 		Points [][2]float64
 		H      []float64
