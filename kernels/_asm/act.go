@@ -91,6 +91,43 @@ func (k *bank) exp32consts(scale float64) []operand.Mem {
 	return m
 }
 
+// exp64c: e^r = 1 + r + r² q(r) on [-ln 2/2, ln 2/2], minimax in relative error (3.6e-18).
+var exp64c = []float64{0.50000000000000106266, 0.16666666666666412491, 0.041666666666530162949, 0.0083333333334944860817,
+	0.0013888888943629076667, 0.00019841269506519687414, 0.000024801493099877014036, 2.7557586430346136601e-6,
+	2.7630248066541836354e-7, 2.5000042896524454172e-8}
+
+const (
+	magic64 = 3 << 51
+	ln2hi   = 6.93147180369123816490e-01 // 33 bits
+	ln2lo   = 1.90821492927058770002e-10
+)
+
+// expNeg64: c = e^-a for |a| ≤ 708; clobbers a, b, u.
+func (k *bank) expNeg64(a, b, c, u reg.VecPhysical) code {
+	mg := k.val(magic64)
+	ops := code{
+		func() { k.e.mov(k.op(mg), b) },
+		func() { k.e.fma231(k.op(k.val(-math.Log2E)), a, b) },
+		func() { k.subConst(mg, b, u) }, // n
+		func() { k.e.fma231(k.op(k.val(ln2hi)), u, a) },
+		func() { k.e.fma231(k.op(k.val(ln2lo)), u, a) }, // a + n ln 2: minus the remainder
+		func() { VPSLLQ(operand.U8(52), b, b) },
+		func() { k.e.mul(a, a, u) },
+		func() { k.e.mov(k.op(k.val(-exp64c[9])), c) },
+	}
+	for i := 8; i >= 0; i-- {
+		v := exp64c[i]
+		if i%2 == 1 {
+			v = -v
+		}
+		ops = append(ops, func() { k.e.fma213(k.op(k.val(v)), a, c) })
+	}
+	return append(ops,
+		func() { k.e.fms132(u, a, c) }, // r² q(r) + r, with r = -a
+		func() { k.e.add(k.op(k.val(1)), c, c) },
+		func() { VPADDQ(b, c, c) })
+}
+
 // act is an activation: its constants and its code. The code reads x (memory or a register), sets y = f(x) and, if grad,
 // d = f'(x), and uses the temporaries t. NaN goes through: of two sources, min and max return Go's first operand if
 // one is NaN, so x is that and the limit the other.
@@ -125,6 +162,41 @@ var silu32 = act{"Silu", 3,
 			func() { k.e.div(a, k.in(one, b), b) }, // s
 			func() { k.e.mul(b, y, y) },
 			func() { k.e.mul(b, c, c) }, // 1-s = s e^-x
+			func() { k.e.min(y, k.in(hi, a), a) },
+			func() { k.e.mov(b, d) },
+			func() { k.e.fma231(c, a, d) })
+	}}
+
+// silu64: as silu32; 708 keeps e^-x and its inverse normal.
+var silu64 = act{"Silu", 4,
+	func(k *bank) []operand.Mem {
+		m := []operand.Mem{k.val(magic64), k.val(-708), k.val(708), k.val(-math.Log2E), k.val(ln2hi), k.val(ln2lo), k.val(1)}
+		for i, v := range exp64c {
+			if i%2 == 1 {
+				v = -v
+			}
+			m = append(m, k.val(v))
+		}
+		return m
+	},
+	func(k *bank, x operand.Op, y, d reg.VecPhysical, t []reg.VecPhysical, grad bool) code {
+		a, b, c, u := t[0], t[1], t[2], t[3]
+		lo, hi, one := k.val(-708), k.val(708), k.val(1)
+		ops := code{
+			func() { k.e.max(x, k.in(lo, y), y) },
+			func() { k.e.min(y, k.in(hi, a), a) },
+		}
+		ops = append(ops, k.expNeg64(a, b, c, u)...)
+		ops = append(ops,
+			func() { k.e.add(k.op(one), c, a) },
+			func() { k.e.div(a, k.in(one, b), b) }, // s
+			func() { k.e.mul(b, y, y) },
+		)
+		if !grad {
+			return ops
+		}
+		return append(ops,
+			func() { k.e.mul(b, c, c) }, // 1-s
 			func() { k.e.min(y, k.in(hi, a), a) },
 			func() { k.e.mov(b, d) },
 			func() { k.e.fma231(c, a, d) })

@@ -61,6 +61,15 @@ func (t isa) all() {
 		t.actRows(f32, f, true)
 		t.tangentRows(f32, f)
 	}
+	t.actRows(f64, silu64, false)
+	t.actRows(f64, silu64, true)
+	t.tangentRows(f64, silu64)
+	for dim := 1; dim <= 3; dim++ {
+		for order := 1; order <= 5 && (dim < 3 || order < 5); order++ {
+			t.jet(f32, dim, order)
+			t.jet(f64, dim, order)
+		}
+	}
 	t.adam()
 	t.update()
 	t.normals4()

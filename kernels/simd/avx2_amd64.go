@@ -59,6 +59,18 @@ func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int,
 func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
+func avx2Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
 func avx2Silu32(y *float32, ym int, x *float32, xm int, rows int)
 
 //go:noescape
@@ -86,16 +98,97 @@ func avx2Gelu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, 
 func avx2Gelu32Tangent(c *float32, cm int, groups int, nt int)
 
 //go:noescape
-func avx2Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+func avx2Silu64(y *float64, ym int, x *float64, xm int, rows int)
 
 //go:noescape
-func avx2Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+func avx2Silu64Grad(y *float64, ym int, d *float64, dm int, x *float64, xm int, rows int)
 
 //go:noescape
-func avx2Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+func avx2Silu64Tangent(c *float64, cm int, groups int, nt int)
 
 //go:noescape
-func avx2Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+func avx2Silu32Jet_1_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_1_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_1_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_1_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_1_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_1_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_1_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_1_4(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_1_5(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_1_5(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_2_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_2_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_2_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_2_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_2_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_2_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_2_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_2_4(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_2_5(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_2_5(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_3_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_3_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_3_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_3_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_3_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_3_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx2Silu32Jet_3_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx2Silu64Jet_3_4(x *float64, ld int, n int)
 
 //go:noescape
 func avx2Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, k *[10]float32)

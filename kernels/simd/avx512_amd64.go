@@ -212,6 +212,99 @@ func avx512Gelu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int
 func avx512Gelu32Tangent(c *float32, cm int, groups int, nt int)
 
 //go:noescape
+func avx512Silu64(y *float64, ym int, x *float64, xm int, rows int)
+
+//go:noescape
+func avx512Silu64Grad(y *float64, ym int, d *float64, dm int, x *float64, xm int, rows int)
+
+//go:noescape
+func avx512Silu64Tangent(c *float64, cm int, groups int, nt int)
+
+//go:noescape
+func avx512Silu32Jet_1_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_1_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_1_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_1_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_1_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_1_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_1_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_1_4(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_1_5(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_1_5(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_2_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_2_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_2_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_2_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_2_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_2_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_2_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_2_4(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_2_5(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_2_5(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_3_1(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_3_1(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_3_2(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_3_2(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_3_3(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_3_3(x *float64, ld int, n int)
+
+//go:noescape
+func avx512Silu32Jet_3_4(x *float32, ld int, n int)
+
+//go:noescape
+func avx512Silu64Jet_3_4(x *float64, ld int, n int)
+
+//go:noescape
 func avx512Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, k *[10]float32)
 
 //go:noescape

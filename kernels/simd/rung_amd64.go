@@ -18,6 +18,9 @@ type (
 	actFn[F Float]     func(y *F, ym int, x *F, xm int, rows int)
 	gradFn[F Float]    func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
 	tangentFn[F Float] func(c *F, cm int, groups, nt int)
+
+	// jetFn composes SiLU with n vectors of jets, whose coefficients are ld bytes apart.
+	jetFn[F Float] func(x *F, ld, n int)
 )
 
 // rung is one instruction set's kernels for products of one element type, and the loops around them.
@@ -27,12 +30,15 @@ type rung[F Float] struct {
 	act      [4]actFn[F] // by Act; nil: the definition in Go
 	grad     [4]gradFn[F]
 	tangent  [4]tangentFn[F]
+	lanes    int            // of a vector
+	jet      [4][6]jetFn[F] // SiLU, by dimension and order; nil: the definition in Go
 }
 
 // carrier holds the kernels that carry SiLU, by rows of a block; nil below the fewest worth it.
 type carrier[F Float] struct {
-	panels     int // of a block
-	steps      int // k steps to carry a row of a block
+	off        bool // not worth it on this machine
+	panels     int  // of a block
+	steps      int  // k steps to carry a row of a block
 	silu, grad []carryFn[F]
 }
 
@@ -41,6 +47,7 @@ const (
 	maxSteps = 1 << 15 // rows times k of a product call
 	maxK     = 1 << 12
 	maxRows  = 1 << 10 // rows of an activation call
+	maxVecs  = 64      // vectors of a jet call
 	tileRows = 240     // rows of C that pass through all panels before the next ones do
 )
 
@@ -132,7 +139,7 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 	} else if q.Ep != Activate {
 		return 0
 	}
-	if fns == nil || q.Act != SiLU || q.NP < y.panels {
+	if y.off || fns == nil || q.Act != SiLU || q.NP < y.panels {
 		return 0
 	}
 	most := len(fns) - 1
@@ -251,5 +258,34 @@ func (t *rung[F]) finishTangent(q *Product[F], p, m, rows int) {
 				c[j] = v * slope[j]
 			}
 		}
+	}
+}
+
+// jets is Impl.Jet32 or Jet64. The units left after whole vectors go through a padded copy.
+func (t *rung[F]) jets(f Act, x []F, ld, w, dim, order int) {
+	checkJet(f, x, ld, w, dim, order)
+	if f == Identity {
+		return
+	}
+	if f != SiLU || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
+		jetGeneric(f, x, ld, w, dim, order)
+		return
+	}
+	fn, sz, V := t.jet[dim][order], size[F](), t.lanes
+	full := w - w%V
+	for j := 0; j < full; j += maxVecs * V {
+		fn(at(x, j), sz*ld, min(maxVecs, (full-j)/V))
+	}
+	if full == w {
+		return
+	}
+	n := NJet(dim, order)
+	pad := make([]F, n*V)
+	for i := range n {
+		copy(pad[i*V:(i+1)*V], x[i*ld+full:i*ld+w])
+	}
+	fn(&pad[0], sz*V, 1)
+	for i := range n {
+		copy(x[i*ld+full:i*ld+w], pad[i*V:])
 	}
 }

@@ -12,8 +12,8 @@ var avx2 = &Impl{
 	Update:    updateAVX2,
 	Normals4:  normalsAVX2,
 	Adam:      adamAVX2,
-	Jet32:     jetGeneric[float32],
-	Jet64:     jetGeneric[float64],
+	Jet32:     avx2F32.jets,
+	Jet64:     avx2F64.jets,
 	Peak32:    func(n int) int { peak(avx2Peak32, n); return n * 12 * 2 * 8 },
 	Peak64:    func(n int) int { peak(avx2Peak64, n); return n * 12 * 2 * 4 },
 }
@@ -27,11 +27,26 @@ var avx2F32 = &rung[float32]{
 	act:     [4]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32},
 	grad:    [4]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad},
 	tangent: [4]tangentFn[float32]{SiLU: avx2Silu32Tangent, GELU: avx2Gelu32Tangent, Tanh: avx2Tanh32Tangent},
+	lanes:   8,
+	jet: [4][6]jetFn[float32]{
+		1: {1: avx2Silu32Jet_1_1, 2: avx2Silu32Jet_1_2, 3: avx2Silu32Jet_1_3, 4: avx2Silu32Jet_1_4, 5: avx2Silu32Jet_1_5},
+		2: {1: avx2Silu32Jet_2_1, 2: avx2Silu32Jet_2_2, 3: avx2Silu32Jet_2_3, 4: avx2Silu32Jet_2_4, 5: avx2Silu32Jet_2_5},
+		3: {1: avx2Silu32Jet_3_1, 2: avx2Silu32Jet_3_2, 3: avx2Silu32Jet_3_3, 4: avx2Silu32Jet_3_4},
+	},
 }
 
 var avx2F64 = &rung[float64]{
 	one: []productFn[float64]{nil, avx2Product64_1x1, avx2Product64_2x1, avx2Product64_3x1,
 		avx2Product64_4x1, avx2Product64_5x1, avx2Product64_6x1},
+	act:     [4]actFn[float64]{SiLU: avx2Silu64},
+	grad:    [4]gradFn[float64]{SiLU: avx2Silu64Grad},
+	tangent: [4]tangentFn[float64]{SiLU: avx2Silu64Tangent},
+	lanes:   4,
+	jet: [4][6]jetFn[float64]{
+		1: {1: avx2Silu64Jet_1_1, 2: avx2Silu64Jet_1_2, 3: avx2Silu64Jet_1_3, 4: avx2Silu64Jet_1_4, 5: avx2Silu64Jet_1_5},
+		2: {1: avx2Silu64Jet_2_1, 2: avx2Silu64Jet_2_2, 3: avx2Silu64Jet_2_3, 4: avx2Silu64Jet_2_4, 5: avx2Silu64Jet_2_5},
+		3: {1: avx2Silu64Jet_3_1, 2: avx2Silu64Jet_3_2, 3: avx2Silu64Jet_3_3, 4: avx2Silu64Jet_3_4},
+	},
 }
 
 // avx2Act applies f to n rows of 16 elements.

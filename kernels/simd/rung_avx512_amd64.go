@@ -12,8 +12,8 @@ var avx512 = &Impl{
 	Update:    updateAVX512,
 	Normals4:  normalsAVX512,
 	Adam:      adamAVX512,
-	Jet32:     jetGeneric[float32],
-	Jet64:     jetGeneric[float64],
+	Jet32:     avx512F32.jets,
+	Jet64:     avx512F64.jets,
 	Peak32:    func(n int) int { peak(avx512Peak32, n); return n * 12 * 2 * 16 },
 	Peak64:    func(n int) int { peak(avx512Peak64, n); return n * 12 * 2 * 8 },
 }
@@ -27,11 +27,26 @@ var avx512F32 = &rung[float32]{
 	act:     [4]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32},
 	grad:    [4]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad},
 	tangent: [4]tangentFn[float32]{SiLU: avx512Silu32Tangent, GELU: avx512Gelu32Tangent, Tanh: avx512Tanh32Tangent},
+	lanes:   16,
+	jet: [4][6]jetFn[float32]{
+		1: {1: avx512Silu32Jet_1_1, 2: avx512Silu32Jet_1_2, 3: avx512Silu32Jet_1_3, 4: avx512Silu32Jet_1_4, 5: avx512Silu32Jet_1_5},
+		2: {1: avx512Silu32Jet_2_1, 2: avx512Silu32Jet_2_2, 3: avx512Silu32Jet_2_3, 4: avx512Silu32Jet_2_4, 5: avx512Silu32Jet_2_5},
+		3: {1: avx512Silu32Jet_3_1, 2: avx512Silu32Jet_3_2, 3: avx512Silu32Jet_3_3, 4: avx512Silu32Jet_3_4},
+	},
 }
 
 var avx512F64 = &rung[float64]{
-	one: []productFn[float64]{nil, avx512Product64_1x1, avx512Product64_2x1, avx512Product64_3x1, avx512Product64_4x1, avx512Product64_5x1, avx512Product64_6x1, avx512Product64_7x1, avx512Product64_8x1, avx512Product64_9x1, avx512Product64_10x1, avx512Product64_11x1, avx512Product64_12x1},
-	two: []productFn[float64]{nil, avx512Product64_1x2, avx512Product64_2x2, avx512Product64_3x2, avx512Product64_4x2, avx512Product64_5x2, avx512Product64_6x2, avx512Product64_7x2, avx512Product64_8x2, avx512Product64_9x2, avx512Product64_10x2, avx512Product64_11x2, avx512Product64_12x2},
+	one:     []productFn[float64]{nil, avx512Product64_1x1, avx512Product64_2x1, avx512Product64_3x1, avx512Product64_4x1, avx512Product64_5x1, avx512Product64_6x1, avx512Product64_7x1, avx512Product64_8x1, avx512Product64_9x1, avx512Product64_10x1, avx512Product64_11x1, avx512Product64_12x1},
+	two:     []productFn[float64]{nil, avx512Product64_1x2, avx512Product64_2x2, avx512Product64_3x2, avx512Product64_4x2, avx512Product64_5x2, avx512Product64_6x2, avx512Product64_7x2, avx512Product64_8x2, avx512Product64_9x2, avx512Product64_10x2, avx512Product64_11x2, avx512Product64_12x2},
+	act:     [4]actFn[float64]{SiLU: avx512Silu64},
+	grad:    [4]gradFn[float64]{SiLU: avx512Silu64Grad},
+	tangent: [4]tangentFn[float64]{SiLU: avx512Silu64Tangent},
+	lanes:   8,
+	jet: [4][6]jetFn[float64]{
+		1: {1: avx512Silu64Jet_1_1, 2: avx512Silu64Jet_1_2, 3: avx512Silu64Jet_1_3, 4: avx512Silu64Jet_1_4, 5: avx512Silu64Jet_1_5},
+		2: {1: avx512Silu64Jet_2_1, 2: avx512Silu64Jet_2_2, 3: avx512Silu64Jet_2_3, 4: avx512Silu64Jet_2_4, 5: avx512Silu64Jet_2_5},
+		3: {1: avx512Silu64Jet_3_1, 2: avx512Silu64Jet_3_2, 3: avx512Silu64Jet_3_3, 4: avx512Silu64Jet_3_4},
+	},
 }
 
 // avx512Act applies f to n rows of 16 elements.
