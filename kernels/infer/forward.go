@@ -24,7 +24,7 @@ func forward[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F
 	if err := length("dst", len(dst), len(x)); err != nil {
 		return err
 	}
-	size, common := split(e, n, samples, 1), n.shared(tau)
+	size, common := e.split(n.rows, samples, 1), n.shared(tau)
 	return n.tiles(ctx, e, samples, size, size, func(w *work[F], lo, hi int) error {
 		t := n.tileTimes(w, common, tau, lo, hi)
 		n.eval(w, x[lo*n.d:hi*n.d], n.d, hi-lo, t, false)

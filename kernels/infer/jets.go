@@ -44,7 +44,7 @@ func jets[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F, t
 	if err := length("dst", len(dst), samples*n.d*nj); err != nil {
 		return err
 	}
-	size, common := split(e, n, samples, nj), n.shared(tau)
+	size, common := e.split(n.rows, samples, nj), n.shared(tau)
 	return n.tiles(ctx, e, samples, size, size*nj, func(w *work[F], lo, hi int) error {
 		t := n.tileTimes(w, common, tau, lo, hi)
 		m := hi - lo

@@ -123,18 +123,16 @@ func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
 		}
 		n.layers = append(n.layers, l)
 	}
-	n.rows = rowsFor(widest)
+	n.rows = rowsFor(widest * 64 / panel)
 	n.backs = sync.OnceValue(func() [][]F { return packBack[F](n, p) })
 	return n
 }
 
-// rowsFor is the number of rows of a tile for a network whose widest inner buffer has ld elements. Tens of rows hide
-// the cost of loading a panel; more would push the tile out of the first-level cache.
-func rowsFor(ld int) int {
-	if ld > 256 {
-		return 60
-	}
-	return 48
+// rowsFor is the number of rows of a tile for a network whose widest inner buffer has rows of so many bytes. 48 rows
+// hide the cost of loading a panel; narrow networks take more as long as the tile stays in the first-level cache.
+func rowsFor(bytes int) int {
+	const cache = 24 << 10
+	return max(48, min(cache/max(bytes, 1), 96))
 }
 
 // pack returns panels [⌈units/panel⌉][k][panel] of a matrix, padded with zeros.

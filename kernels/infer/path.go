@@ -57,7 +57,7 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	for k, r := range rows {
 		tau[k] = r.T
 	}
-	size := split(e, n, samples, 1)
+	size := e.split(n.rows, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
 	times := newTimeRows(n, tau)
 	get := func() *sampler { return e.newSampler(size, times, no) }

@@ -38,11 +38,8 @@ func (e *Engine) Divergence64(ctx context.Context, dst, div, x, v []float64, k i
 	return tangent(ctx, e, e.net64(), dst, nil, div, x, v, k, tau)
 }
 
-// tangentRows is the number of rows of a tile that a sample counts for: its value, its slopes and a tangent are in use
-// together. The values are computed first and leave their slopes f'; then each direction goes through the network as a
-// forward pass of its own, its products multiplied by the slopes.
-const tangentRows = 2
-
+// tangent computes the values of a tile first, which leave their slopes f'. Then each direction goes through the network
+// as a forward pass of its own, its products multiplied by the slopes: any number of directions at the same speed.
 func tangent[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, jv []F, div []float64, x, v []F, k int, tau []float64) error {
 	samples, err := batch(n.d, len(x), tau)
 	if err != nil {
@@ -66,7 +63,7 @@ func tangent[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, jv []
 	if err != nil {
 		return err
 	}
-	size, common := split(e, n, samples, tangentRows), n.shared(tau)
+	size, common := e.split(n.rows*2/3, samples, 1), n.shared(tau)
 	return n.tiles(ctx, e, samples, size, size, func(w *work[F], lo, hi int) error {
 		m := hi - lo
 		n.reserveSlopes(w)

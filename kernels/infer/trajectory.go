@@ -45,7 +45,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	}
 	memory := kernels.UsesMemory(rows)
 	samples := len(x) / n.d
-	size := split(e, n, samples, 1)
+	size := e.split(n.rows, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
 	times := newTimeRows(n, tau)
 	get := func() *sampler { return e.newSampler(size, times, no) }
