@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 		return err
 	}
 	o.introduce(io.Out, set, device)
+	first := job.Step()
 	res, rate, err := o.fit(ctx, job, io)
 	if res != nil && res.Step > 0 {
 		if e := drawLoss(o); err == nil {
@@ -70,7 +71,9 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	if res.LossSteps > 0 {
+	if job.Step() == first {
+		fmt.Fprintf(io.Out, "all %s steps were taken before\n", ui.Count(int64(first)))
+	} else if res.LossSteps > 0 {
 		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
 	}
 	if err := o.drawSamples(ctx, set, res.Model, io); errors.Is(err, context.Canceled) {
