@@ -26,8 +26,9 @@ type Trainer struct {
 	layers            []*layer
 	byWeight          []*layer // indexed by parameter
 	param, m, v, ema  []float32
-	g                 []float32 // the gradient, laid out as param
-	pieces            []piece   // of the second and third phase
+	g                 []float32     // the gradient, laid out as param
+	grads             []gradPiece   // tasks of the second phase
+	updates           []updatePiece // tasks of the third
 	workers           []*worker
 	pool              *pool
 	nextRow           atomic.Int64    // first row not handed out
@@ -36,18 +37,9 @@ type Trainer struct {
 	update            bool
 	adam              simd.AdamStep
 	chunkLoss         []float64 // sum of the weighted squared errors, by chunk
-	pieceSum          []float64 // squared norm of the gradient, by piece
 	chunkErr          []error
-	pieceBad          []bool
 	lossSum, gradNorm float64
 	err               error
-}
-
-// piece is a panel of a layer.
-type piece struct {
-	l     *layer
-	x, dz int // buffers of its gradient
-	p     int
 }
 
 // worker is one goroutine's memory.
@@ -207,14 +199,14 @@ func (t *Trainer) work(id int) {
 		return
 	}
 
-	for i := t.takePiece(0); i < len(t.pieces); i = t.takePiece(0) {
-		t.pieceSum[i], t.pieceBad[i] = w.paramGrad(t, &t.pieces[i])
+	for i := t.takePiece(0); i < len(t.grads); i = t.takePiece(0) {
+		w.paramGrad(t, &t.grads[i])
 	}
 	t.pool.sync.wait()
 	sum, bad := 0.0, false
-	for i, v := range t.pieceSum {
-		sum += v
-		bad = bad || t.pieceBad[i]
+	for i := range t.grads {
+		sum += t.grads[i].sumSquare
+		bad = bad || t.grads[i].bad
 	}
 	if id == 0 {
 		t.gradNorm = math.Sqrt(sum)
@@ -233,15 +225,8 @@ func (t *Trainer) work(id int) {
 	if norm := math.Sqrt(sum); t.opt.Clip > 0 && norm > t.opt.Clip {
 		w.adam.Scale = float32(t.opt.Clip / norm)
 	}
-	for i := t.takePiece(1); i < len(t.pieces); i = t.takePiece(1) {
-		q := &t.pieces[i]
-		lo, hi := q.l.panel(q.p)
-		var ema []float32
-		if t.ema != nil {
-			ema = t.ema[lo:hi]
-		}
-		t.opt.Impl.Adam(t.param[lo:hi], t.m[lo:hi], t.v[lo:hi], t.g[lo:hi], ema, &w.adam)
-		w.refresh(t, q.l, q.p)
+	for i := t.takePiece(1); i < len(t.updates); i = t.takePiece(1) {
+		w.update(t, &t.updates[i])
 	}
 }
 
