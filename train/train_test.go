@@ -221,6 +221,9 @@ func TestReporterErrorEndsRun(t *testing.T) {
 }
 
 func TestLearnsSwissRoll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand steps take long under the race detector and without assembly")
+	}
 	o := Options{Width: 64, Steps: 1000, Batch: 256, LR: 2e-3, Importance: true}
 	res := mustRun(t, swissRoll(t), o, nil)
 	// The best possible is about 5.6; the best linear score has 17. An untrained network starts above 100.
