@@ -105,8 +105,8 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/train", "a swiss roll")
 	s.Example("go run ./cmd/train --data gaussians25 --schedule cosine --steps 20000 --out runs/mine", "25 Gaussians, longer, in a directory of your choice")
 	s.Example("go run ./cmd/train --preset paper", "80 000 steps as in the paper")
-	s.Example("go run ./cmd/train --data points.npy --prediction v --weight sigma2 --width 256", "your own data, n × D")
-	s.Example("go run ./cmd/train --data digits --schedule vp --prediction eps --weight sigma2 --width 512 --time fourier --residual --steps 20000", "8×8 images")
+	s.Example("go run ./cmd/train --data points.npy --n-data 5000 --steps 20000", "your own data, the first 5000 rows of n × D")
+	s.Example("go run ./cmd/train --data digits --weight sigma2 --width 256 --depth 4 --residual --time fourier", "8×8 images")
 	s.Example("go run ./cmd/train --resume", "after Ctrl-C")
 	return s
 }
