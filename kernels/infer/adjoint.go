@@ -87,7 +87,7 @@ func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *Adjoint
 		return err
 	}
 	g := q.rows()
-	size, common := e.split(n.rows, samples, g), n.shared(tau)
+	size, common := e.split(n.rows/2, samples, g), n.shared(tau)
 	get := func() *tape[F] { return n.getTape(q, size) }
 	return tiles(ctx, e.workers, samples, size, get, n.putTape, func(t *tape[F], lo, hi int) error {
 		t.m = hi - lo
