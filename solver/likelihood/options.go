@@ -82,7 +82,11 @@ type problem struct {
 	d     int
 }
 
-func newProblem(m solver.Model, s solver.Schedule, c Clock) (*problem, error) {
+func newProblem(m solver.Model, s solver.Schedule, o Options) (*problem, error) {
+	c := o.Clock
+	if err := o.settings().Validate(); err != nil {
+		return nil, err
+	}
 	if m == nil || s == nil {
 		return nil, fmt.Errorf("likelihood: needs a model and a schedule")
 	}
@@ -131,10 +135,10 @@ func (p *problem) at(tau float64) (t, drift, half float64) {
 	return t, -2 * s2 / p.s.Diffusion2(t) * p.s.Drift(t), -s2
 }
 
-// times evaluates at for a batch.
-type times struct{ t, drift, half []float64 }
+// coefficients holds what at returns for a batch.
+type coefficients struct{ t, drift, half []float64 }
 
-func (p *problem) times(c *times, tau []float64) {
+func (p *problem) coefficients(c *coefficients, tau []float64) {
 	if cap(c.t) < len(tau) {
 		c.t, c.drift, c.half = make([]float64, len(tau)), make([]float64, len(tau)), make([]float64, len(tau))
 	}
@@ -189,13 +193,17 @@ func gather(dst, y []float64, d, width int) {
 	}
 }
 
-// paths integrates the points x (n×D, n ≤ block) forward to Tmax: the states there.
+// paths integrates the points x (n×D) from Tmin to Tmax: the states there.
 func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]float64, []ode.Result, error) {
-	var c times
+	return p.pathsTo(ctx, x, fill(p.end(), len(x)/p.d), set)
+}
+
+// pathsTo integrates the points x (n×D) from Tmin to the n times to, on the clock.
+func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings) ([]float64, []ode.Result, error) {
+	var c coefficients
 	y := append([]float64(nil), x...)
-	n := len(x) / p.d
 	sys := ode.System{Width: p.d, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
-		p.times(&c, tau)
+		p.coefficients(&c, tau)
 		if err := p.model.Score(ctx, dst, y, c.t); err != nil {
 			return err
 		}
@@ -206,7 +214,7 @@ func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]f
 		}
 		return nil
 	}}
-	res, err := ode.Solve(ctx, sys, y, fill(p.start(), n), fill(p.end(), n), set)
+	res, err := ode.Solve(ctx, sys, y, fill(p.start(), len(to)), to, set)
 	return y, res, err
 }
 

@@ -66,7 +66,7 @@ type fusedModel interface {
 // exactly, for the discrete chain R that the sampler runs with these steps and full noise at the last one (PathTable). All
 // h use the same random numbers, so that differences in h have small errors. One path costs N+1 scores for each h.
 func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs []float64, o PathOptions) ([][]PathEstimate, error) {
-	p, err := newProblem(m, s, ClockLambda)
+	p, err := newProblem(m, s, Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func TestPathIntegralIsExactForTheChain(t *testing.T) {
 					continue // uniform t is too coarse elsewhere at this number of steps
 				}
 				hs := []float64{0.02, 0.1, 0.3, 1}
-				o := PathOptions{Sampler: sampler, Grid: grid, Steps: 100, Paths: 1000, Seed: 3}
+				o := PathOptions{Sampler: sampler, Grid: grid, Steps: 100, Paths: 400, Seed: 3}
 				got, err := PathIntegral(ctx, g, s, x, hs, o)
 				if err != nil {
 					t.Fatal(err)

@@ -56,7 +56,7 @@ type Mismatch struct {
 // Expand computes the WKB expansion at the points x (n×D): the path forward to Tmax, then the path with the Taylor
 // polynomials of log q⁰ and ℓ₁ back to Tmin (package doc). The model must be a solver.Jetter.
 func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o ExpandOptions) ([]Expansion, error) {
-	p, err := newProblem(m, s, o.Clock)
+	p, err := newProblem(m, s, o.Options)
 	if err != nil {
 		return nil, err
 	}
