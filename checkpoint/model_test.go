@@ -21,7 +21,7 @@ import (
 func model(s graph.Spec) *Model {
 	m := &Model{
 		Spec:           s,
-		Params:         wanted(s),
+		Params:         s.ParamShapes(),
 		Schedule:       "vp",
 		ScheduleParams: map[string]float64{"beta_min": 0.1, "beta_max": 20},
 		Prediction:     "edm",
@@ -102,9 +102,9 @@ func TestSaveErrors(t *testing.T) {
 		{func(m *Model) { m.Params[2].Cols = 4 }, "needs 5×5"},
 		{func(m *Model) { m.Params[2].Data = nil }, "has 0 elements"},
 		{func(m *Model) { m.Params = append(m.Params, kernels.Param{Name: "more"}) }, `"more" is not part`},
-		{func(m *Model) { m.Spec.D = 0 }, "d is 0"},
+		{func(m *Model) { m.Spec.D = 0 }, "D is 0"},
 		{func(m *Model) { m.Spec.Depth = 1 << 40 }, "depth is"},
-		{func(m *Model) { m.Spec.Act = "" }, "activation"},
+		{func(m *Model) { m.Spec.Act = "" }, `activation "" unknown`},
 		{func(m *Model) { m.Norm.Scale[0] = 0 }, "positive"},
 		{func(m *Model) { m.Prediction = "" }, "prediction"},
 		{func(m *Model) { m.SigmaData = math.Inf(1) }, "sigma_data"},
@@ -216,7 +216,7 @@ func TestLoadErrors(t *testing.T) {
 		{meta("net", strings.Replace(net, `"depth":2`, `"depth":3`, 1)+`}`), "depth 3, 0 Fourier frequencies needs 4×4"},
 		{meta("net", strings.Replace(net, `"width":4`, `"width":5`, 1)+`}`), "needs 5×3"},
 		{meta("net", strings.Replace(net, `"width":4`, `"width":-4`, 1)+`}`), "width is -4"},
-		{meta("net", net+`,"fourier":3}`), "needs 4×8"},
+		{meta("net", net+`,"fourier":3,"fourier_scale":1}`), "needs 4×8"},
 		{meta("normalisation", `{"mean":[1,2,3]}`), "mean has 3 entries"},
 		{meta("normalisation", `{"scale":[0]}`), "positive"},
 		{meta("normalisation", `{"std":[1]}`), "unknown field"},
@@ -248,7 +248,7 @@ func FuzzModel(f *testing.F) {
 	}
 	add(torch("net.0", "net.2", "net.4"))
 	add(torch("dense0", "dense1"))
-	for _, s := range []graph.Spec{{D: 1, Width: 2, Depth: 1, Act: "silu"}, {D: 1, Width: 1, Depth: 1, Act: "gelu", Residual: true, Fourier: 1}} {
+	for _, s := range []graph.Spec{{D: 1, Width: 2, Depth: 1, Act: "silu"}, {D: 1, Width: 1, Depth: 1, Act: "gelu", Residual: true, Fourier: 1, FourierScale: 2}} {
 		file, err := model(s).file()
 		if err != nil {
 			f.Fatal(err)

@@ -19,7 +19,7 @@ func state() *State {
 	s := &State{
 		Step: 17, Seed: math.MaxUint64, Sample: 1 << 60, Options: "sha256:abc",
 		Extra:  json.RawMessage(`{"best":1.5}`),
-		Params: wanted(spec), M: wanted(spec), V: wanted(spec), EMA: wanted(spec),
+		Params: spec.ParamShapes(), M: spec.ParamShapes(), V: spec.ParamShapes(), EMA: spec.ParamShapes(),
 		Stats: map[string][]float64{"loss": {1.0 / 3, 0x1p-1074}, "empty": {}},
 	}
 	fill(s.Params, 1.0/3)
