@@ -24,10 +24,9 @@ func pathRows(n, d int) []PathRow {
 	rows := make([]PathRow, n+1)
 	for k := range rows {
 		f := float64(k)
-		c, r := 0.1+0.013*f, 0.11+0.012*f // of the proposal to k+1 and of the reverse step to k
-		rows[k] = PathRow{T: 0.1 + f/10, Cin: 1 / (1 + f/7), A: 0.99, B: 0.03, C: c, E: 1.01, F: 0.02, Step: uint32(k)}
+		rows[k] = PathRow{T: 0.1 + f/10, Cin: 1 / (1 + f/7), A: 0.99, B: 0.03, C: 0.1 + 0.013*f, E: 1.01, F: 0.02, Step: uint32(k)}
 		if k > 0 {
-			r = 0.11 + 0.012*(f-1)
+			r := 0.11 + 0.012*(f-1) // the reverse step's deviation
 			rows[k].InvC2 = 1 / (r * r)
 			rows[k].LogC = float64(d) * math.Log(rows[k-1].C/r)
 		}
