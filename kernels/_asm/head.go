@@ -8,11 +8,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// head: R rows of h (stride hs bytes) times O rows of w (stride ws bytes), nv vectors of 8 each, for groups of R rows:
+// head: R rows of h (stride hs bytes) times O rows of w (stride ws bytes), nv vectors each, for groups of R rows:
 //
 //	out[r][o] = h[r]·w[o] + bias[o]
 //
-// out has a stride of om bytes. A sum runs in the eight lanes, which are then added in pairs, (0+4)+(2+6) and so on:
+// out has a stride of om bytes. A sum runs in the lanes, of which first the upper half is added to the lower, and so on:
 // the same for all R and O.
 func (t isa) head(R, O int) {
 	text(fmt.Sprintf("%sHead_%dx%d", t.name, R, O), "func(out *float32, om int, h *float32, hs int, w *float32, ws, nv int, bias *float32, groups int)")
@@ -29,11 +29,11 @@ func (t isa) head(R, O int) {
 	x.set(h, u)
 	MOVQ(w, w0)
 	for i := range R * O {
-		e.zero(avx2.v[i])
+		e.zero(t.v[i])
 	}
 	Load(Param("nv"), n)
 	Label("dot")
-	wv := avx2.v[R*O : R*O+O]
+	wv := t.v[R*O : R*O+O]
 	for o := range O {
 		m := mem(w0, 0)
 		if o > 0 {
@@ -42,14 +42,14 @@ func (t isa) head(R, O int) {
 		e.mov(m, wv[o])
 	}
 	for r := range R {
-		hv := avx2.v[R*O+O+r%2]
+		hv := t.v[R*O+O+r%2]
 		e.mov(x.at(r, 0), hv)
 		for o := range O {
-			e.fma231(wv[o], hv, avx2.v[acc(r, o)])
+			e.fma231(wv[o], hv, t.v[acc(r, o)])
 		}
 	}
-	x.step(operand.U32(32))
-	ADDQ(operand.U32(32), w0)
+	x.step(operand.U32(t.vec))
+	ADDQ(operand.U32(t.vec), w0)
 	DECQ(n)
 	JNZ(label("dot"))
 	Load(Param("bias"), u)
@@ -57,7 +57,11 @@ func (t isa) head(R, O int) {
 		for o := range O {
 			v := acc(r, o)
 			hi := reg.X15
-			VEXTRACTF128(operand.U8(1), avx2.v[v], hi)
+			if t.vec == 64 {
+				VEXTRACTF64X4(operand.U8(1), t.v[v], reg.Y15)
+				VADDPS(reg.Y15, ymm[v], ymm[v])
+			}
+			VEXTRACTF128(operand.U8(1), ymm[v], hi)
 			lo := xmm[v]
 			VADDPS(hi, lo, lo)
 			VMOVHLPS(lo, lo, hi)
@@ -75,6 +79,8 @@ func (t isa) head(R, O int) {
 	VZEROUPPER()
 	RET()
 }
+
+var ymm = avx2.v
 
 var xmm = []reg.VecPhysical{
 	reg.X0, reg.X1, reg.X2, reg.X3, reg.X4, reg.X5, reg.X6, reg.X7,

@@ -29,31 +29,27 @@ func main() {
 }
 
 func (t isa) all() {
+	wide := t.vec == 64
 	for _, e := range []elem{f32, f64} {
 		t.peak(e)
-		// AVX2: 6 rows by one panel of two vectors. AVX-512: 12 rows by two panels of one, and a last panel alone.
-		most, panels := 6, 1
-		if t.vec == 64 {
-			most, panels = 12, 2
-		}
-		for NP := 1; NP <= panels; NP++ {
-			for R := 1; R <= most; R++ {
-				t.product(e, R, NP)
-			}
-		}
 	}
-	if t.vec == 32 {
-		for R := 4; R <= 5; R++ {
-			t.carry(R, 1, 6, false)
-			t.carry(R, 1, 6, true)
+	for R := 1; R <= 6 && !wide; R++ {
+		t.product(f32, R, 1)
+		t.product(f64, R, 1)
+	}
+	// Two panels at once, and a last one alone. Plain sums have the same bits with short vectors, so a last panel of
+	// float64, which only odd multiples of 8 units have, is left to AVX2.
+	for R := 1; R <= 12 && wide; R++ {
+		t.product(f32, R, 2)
+		t.product(f32, R, 1)
+		t.product(f64, R, 2)
+	}
+	for _, grad := range []bool{false, true} {
+		for R := 4; R <= 5 && !wide; R++ {
+			t.carry(R, 1, 6, grad)
 		}
-		for _, s := range [][2]int{{1, 1}, {1, 2}, {4, 1}, {4, 2}} {
-			t.head(s[0], s[1])
-		}
-	} else {
-		for R := 8; R <= 12; R++ {
-			t.carry(R, 2, 2, false)
-			t.carry(R, 2, 2, true)
+		for R := 8; R <= 12 && wide; R++ {
+			t.carry(R, 2, 2, grad)
 		}
 	}
 	for _, f := range []act{silu32, tanh32, gelu32} {
@@ -69,6 +65,9 @@ func (t isa) all() {
 			t.jet(f32, dim, order)
 			t.jet(f64, dim, order)
 		}
+	}
+	for _, s := range [][2]int{{1, 1}, {1, 2}, {4, 1}, {4, 2}} {
+		t.head(s[0], s[1])
 	}
 	t.adam()
 	t.update()

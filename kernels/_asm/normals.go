@@ -16,13 +16,13 @@ var (
 	cosc = []float64{2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1}
 )
 
-// normals4: groups of one vector of samples, whose low words of the id start at lo and do not pass 2³²; four normals
-// a sample, rows of z at a stride of zs bytes.
+// normals4: n > 0 samples, whose low words of the id start at lo and do not pass 2³²; four normals a sample, rows of z at
+// a stride of zs bytes. It works on a vector of samples at a time and stops within one.
 //
 // The first four registers are the Philox counter and then its words; the last holds the ids.
 func (t isa) normals4() {
-	text(t.name+"Normals4", "func(z *float32, zs int, seedLo, seedHi, block, stream, lo, hi uint32, groups int)")
-	z, zs, groups := Load(Param("z"), GP64()), Load(Param("zs"), GP64()), Load(Param("groups"), GP64())
+	text(t.name+"Normals4", "func(z *float32, zs int, seedLo, seedHi, block, stream, lo, hi uint32, n int)")
+	z, zs, n := Load(Param("z"), GP64()), Load(Param("zs"), GP64()), Load(Param("n"), GP64())
 	lanes := t.vec / 4
 	iota := GLOBL("iota", 8|16)
 	for i := range lanes {
@@ -113,12 +113,14 @@ func (t isa) normals4() {
 			default:
 				VEXTRACTF128(operand.U8(q), v[8+i], mem(z, 0))
 			}
+			DECQ(n)
+			JEQ(label("end"))
 			ADDQ(zs, z)
 		}
 	}
 	VPADDD(t.bits32(uint32(lanes)), ids, ids)
-	DECQ(groups)
-	JNZ(label("group"))
+	JMP(label("group"))
+	Label("end")
 	VZEROUPPER()
 	RET()
 }

@@ -8,40 +8,40 @@ package simd
 func avx2Peak32(n int)
 
 //go:noescape
-func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
 func avx2Peak64(n int)
+
+//go:noescape
+func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
@@ -50,25 +50,13 @@ func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b
 func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
-func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-
-//go:noescape
 func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
+func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+
+//go:noescape
 func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-
-//go:noescape
-func avx2Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
-
-//go:noescape
-func avx2Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
-
-//go:noescape
-func avx2Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
-
-//go:noescape
-func avx2Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
 
 //go:noescape
 func avx2Silu32(y *float32, ym int, x *float32, xm int, rows int)
@@ -191,10 +179,22 @@ func avx2Silu32Jet_3_4(x *float32, ld int, n int)
 func avx2Silu64Jet_3_4(x *float64, ld int, n int)
 
 //go:noescape
-func avx2Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, k *[10]float32)
+func avx2Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx2Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, s *float32)
 
 //go:noescape
 func avx2Update(x *float32, s *float32, m *float32, z *float32, n int, c *[8]float32)
 
 //go:noescape
-func avx2Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, groups int)
+func avx2Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, n int)

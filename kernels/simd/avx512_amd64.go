@@ -8,148 +8,112 @@ package simd
 func avx512Peak32(n int)
 
 //go:noescape
-func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+func avx512Peak64(n int)
 
 //go:noescape
 func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
-func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-
-//go:noescape
-func avx512Peak64(n int)
-
-//go:noescape
-func avx512Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_7x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_8x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_9x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_10x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_11x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-
-//go:noescape
-func avx512Product64_12x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
 
 //go:noescape
+func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
 func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+
+//go:noescape
+func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+
+//go:noescape
+func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 
 //go:noescape
 func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
@@ -158,28 +122,28 @@ func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int
 func avx512Silu32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
-func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-
-//go:noescape
 func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-
-//go:noescape
-func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
 func avx512Silu32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
-func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-
-//go:noescape
 func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
-func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
-func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+
+//go:noescape
+func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+
+//go:noescape
+func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+
+//go:noescape
+func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 
 //go:noescape
 func avx512Silu32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
@@ -305,10 +269,22 @@ func avx512Silu32Jet_3_4(x *float32, ld int, n int)
 func avx512Silu64Jet_3_4(x *float64, ld int, n int)
 
 //go:noescape
-func avx512Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, k *[10]float32)
+func avx512Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx512Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx512Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx512Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+
+//go:noescape
+func avx512Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, s *float32)
 
 //go:noescape
 func avx512Update(x *float32, s *float32, m *float32, z *float32, n int, c *[8]float32)
 
 //go:noescape
-func avx512Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, groups int)
+func avx512Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, n int)

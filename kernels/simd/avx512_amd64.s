@@ -41,1989 +41,40 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Peak64(n int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z2
-	VFMADD231PS  Z1, Z2, Z0
-	ADDQ         DX, R8
-	VMOVUPS      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  Z1, Z3, Z0
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  Z1, Z4, Z0
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS (R8)(CX*1), Z4
-	VFMADD231PS  Z2, Z4, Z1
-	ADDQ         DX, R8
-	VMOVUPS      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
-	VFMADD231PS  Z2, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
-	VFMADD231PS  Z2, Z6, Z1
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z3
-	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS (R8)(CX*1), Z4
-	VFMADD231PS  Z2, Z4, Z1
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z4
-	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS (R8)(CX*1), Z5
-	VFMADD231PS  Z3, Z5, Z1
-	VBROADCASTSS (R8)(CX*2), Z6
-	VFMADD231PS  Z3, Z6, Z2
-	ADDQ         DX, R8
-	VMOVUPS      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
-	VFMADD231PS  Z3, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z4
-	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS (R8)(CX*2), Z5
-	VFMADD231PS  Z3, Z5, Z2
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z6
-	VFMADD231PS  Z3, Z6, Z0
-	VBROADCASTSS (R8)(CX*1), Z7
-	VFMADD231PS  Z3, Z7, Z1
-	VBROADCASTSS (R8)(CX*2), Z4
-	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_4x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
-	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
-	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
-	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPS      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
-	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
-	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
-	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
-	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
-	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
-	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_5x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z6
-	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (R8)(CX*1), Z7
-	VFMADD231PS  Z5, Z7, Z1
-	VBROADCASTSS (R8)(CX*2), Z8
-	VFMADD231PS  Z5, Z8, Z2
-	VBROADCASTSS (R9), Z9
-	VFMADD231PS  Z5, Z9, Z3
-	VBROADCASTSS (R9)(CX*1), Z6
-	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPS      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
-	VFMADD231PS  Z5, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
-	VFMADD231PS  Z5, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
-	VFMADD231PS  Z5, Z9, Z2
-	VBROADCASTSS (R9), Z6
-	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
-	VFMADD231PS  Z5, Z7, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z8
-	VFMADD231PS  Z5, Z8, Z0
-	VBROADCASTSS (R8)(CX*1), Z9
-	VFMADD231PS  Z5, Z9, Z1
-	VBROADCASTSS (R8)(CX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R9), Z7
-	VFMADD231PS  Z5, Z7, Z3
-	VBROADCASTSS (R9)(CX*1), Z8
-	VFMADD231PS  Z5, Z8, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_6x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
-	VFMADD231PS  Z6, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
-	VFMADD231PS  Z6, Z9, Z2
-	VBROADCASTSS (R9), Z10
-	VFMADD231PS  Z6, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
-	VFMADD231PS  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPS      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
-	VFMADD231PS  Z6, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
-	VFMADD231PS  Z6, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
-	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS (R9), Z8
-	VFMADD231PS  Z6, Z8, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
-	VFMADD231PS  Z6, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
-	VFMADD231PS  Z6, Z10, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
-	VFMADD231PS  Z6, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
-	VFMADD231PS  Z6, Z9, Z2
-	VBROADCASTSS (R9), Z10
-	VFMADD231PS  Z6, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
-	VFMADD231PS  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_7x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z8
-	VFMADD231PS  Z7, Z8, Z0
-	VBROADCASTSS (R8)(CX*1), Z9
-	VFMADD231PS  Z7, Z9, Z1
-	VBROADCASTSS (R8)(CX*2), Z10
-	VFMADD231PS  Z7, Z10, Z2
-	VBROADCASTSS (R9), Z11
-	VFMADD231PS  Z7, Z11, Z3
-	VBROADCASTSS (R9)(CX*1), Z8
-	VFMADD231PS  Z7, Z8, Z4
-	VBROADCASTSS (R9)(CX*2), Z9
-	VFMADD231PS  Z7, Z9, Z5
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z7, Z10, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPS      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
-	VFMADD231PS  Z7, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
-	VFMADD231PS  Z7, Z9, Z2
-	VBROADCASTSS (R9), Z10
-	VFMADD231PS  Z7, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
-	VFMADD231PS  Z7, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
-	VFMADD231PS  Z7, Z8, Z5
-	VBROADCASTSS (R10), Z9
-	VFMADD231PS  Z7, Z9, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z10
-	VFMADD231PS  Z7, Z10, Z0
-	VBROADCASTSS (R8)(CX*1), Z11
-	VFMADD231PS  Z7, Z11, Z1
-	VBROADCASTSS (R8)(CX*2), Z8
-	VFMADD231PS  Z7, Z8, Z2
-	VBROADCASTSS (R9), Z9
-	VFMADD231PS  Z7, Z9, Z3
-	VBROADCASTSS (R9)(CX*1), Z10
-	VFMADD231PS  Z7, Z10, Z4
-	VBROADCASTSS (R9)(CX*2), Z11
-	VFMADD231PS  Z7, Z11, Z5
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z7, Z8, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_8x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z0, Z7
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
-	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
-	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
-	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
-	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
-	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
-	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
-	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
-	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPS      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
-	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
-	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
-	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
-	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
-	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
-	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
-	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
-	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
-	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
-	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
-	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
-	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
-	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
-	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
-	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
-	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_9x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z0, Z7
-	VMOVUPS Z0, Z8
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z10
-	VFMADD231PS  Z9, Z10, Z0
-	VBROADCASTSS (R8)(CX*1), Z11
-	VFMADD231PS  Z9, Z11, Z1
-	VBROADCASTSS (R8)(CX*2), Z12
-	VFMADD231PS  Z9, Z12, Z2
-	VBROADCASTSS (R9), Z13
-	VFMADD231PS  Z9, Z13, Z3
-	VBROADCASTSS (R9)(CX*1), Z10
-	VFMADD231PS  Z9, Z10, Z4
-	VBROADCASTSS (R9)(CX*2), Z11
-	VFMADD231PS  Z9, Z11, Z5
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z9, Z12, Z6
-	VBROADCASTSS (R10)(CX*1), Z13
-	VFMADD231PS  Z9, Z13, Z7
-	VBROADCASTSS (R10)(CX*2), Z10
-	VFMADD231PS  Z9, Z10, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPS      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
-	VFMADD231PS  Z9, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
-	VFMADD231PS  Z9, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z9, Z13, Z2
-	VBROADCASTSS (R9), Z10
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
-	VFMADD231PS  Z9, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
-	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z9, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z10
-	VFMADD231PS  Z9, Z10, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
-	VFMADD231PS  Z9, Z11, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z12
-	VFMADD231PS  Z9, Z12, Z0
-	VBROADCASTSS (R8)(CX*1), Z13
-	VFMADD231PS  Z9, Z13, Z1
-	VBROADCASTSS (R8)(CX*2), Z10
-	VFMADD231PS  Z9, Z10, Z2
-	VBROADCASTSS (R9), Z11
-	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R9)(CX*1), Z12
-	VFMADD231PS  Z9, Z12, Z4
-	VBROADCASTSS (R9)(CX*2), Z13
-	VFMADD231PS  Z9, Z13, Z5
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z9, Z10, Z6
-	VBROADCASTSS (R10)(CX*1), Z11
-	VFMADD231PS  Z9, Z11, Z7
-	VBROADCASTSS (R10)(CX*2), Z12
-	VFMADD231PS  Z9, Z12, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_10x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z0, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z0, Z9
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z10
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
-	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
-	VFMADD231PS  Z10, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z10, Z13, Z2
-	VBROADCASTSS (R9), Z14
-	VFMADD231PS  Z10, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
-	VFMADD231PS  Z10, Z12, Z5
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z10, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
-	VFMADD231PS  Z10, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z10, Z12, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPS      (SI), Z10
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z10, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
-	VFMADD231PS  Z10, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z2
-	VBROADCASTSS (R9), Z12
-	VFMADD231PS  Z10, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z10, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
-	VFMADD231PS  Z10, Z14, Z5
-	VBROADCASTSS (R10), Z11
-	VFMADD231PS  Z10, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
-	VFMADD231PS  Z10, Z12, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z10, Z13, Z8
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z10, Z14, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z10
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
-	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
-	VFMADD231PS  Z10, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z10, Z13, Z2
-	VBROADCASTSS (R9), Z14
-	VFMADD231PS  Z10, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
-	VFMADD231PS  Z10, Z12, Z5
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z10, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
-	VFMADD231PS  Z10, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z10, Z12, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z9, Z9
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z9, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_11x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z0, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z0, Z9
-	VMOVUPS Z0, Z10
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z10
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z12
-	VFMADD231PS  Z11, Z12, Z0
-	VBROADCASTSS (R8)(CX*1), Z13
-	VFMADD231PS  Z11, Z13, Z1
-	VBROADCASTSS (R8)(CX*2), Z14
-	VFMADD231PS  Z11, Z14, Z2
-	VBROADCASTSS (R9), Z15
-	VFMADD231PS  Z11, Z15, Z3
-	VBROADCASTSS (R9)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z4
-	VBROADCASTSS (R9)(CX*2), Z13
-	VFMADD231PS  Z11, Z13, Z5
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z11, Z14, Z6
-	VBROADCASTSS (R10)(CX*1), Z15
-	VFMADD231PS  Z11, Z15, Z7
-	VBROADCASTSS (R10)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z8
-	VBROADCASTSS (R11), Z13
-	VFMADD231PS  Z11, Z13, Z9
-	VBROADCASTSS (R11)(CX*1), Z14
-	VFMADD231PS  Z11, Z14, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPS      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z15
-	VFMADD231PS  Z11, Z15, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z11, Z13, Z2
-	VBROADCASTSS (R9), Z14
-	VFMADD231PS  Z11, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z15
-	VFMADD231PS  Z11, Z15, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z11, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
-	VFMADD231PS  Z11, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z15
-	VFMADD231PS  Z11, Z15, Z8
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z11, Z12, Z9
-	VBROADCASTSS (R11)(CX*1), Z13
-	VFMADD231PS  Z11, Z13, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z14
-	VFMADD231PS  Z11, Z14, Z0
-	VBROADCASTSS (R8)(CX*1), Z15
-	VFMADD231PS  Z11, Z15, Z1
-	VBROADCASTSS (R8)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z2
-	VBROADCASTSS (R9), Z13
-	VFMADD231PS  Z11, Z13, Z3
-	VBROADCASTSS (R9)(CX*1), Z14
-	VFMADD231PS  Z11, Z14, Z4
-	VBROADCASTSS (R9)(CX*2), Z15
-	VFMADD231PS  Z11, Z15, Z5
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z11, Z12, Z6
-	VBROADCASTSS (R10)(CX*1), Z13
-	VFMADD231PS  Z11, Z13, Z7
-	VBROADCASTSS (R10)(CX*2), Z14
-	VFMADD231PS  Z11, Z14, Z8
-	VBROADCASTSS (R11), Z15
-	VFMADD231PS  Z11, Z15, Z9
-	VBROADCASTSS (R11)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z10, Z10
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z9, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product32_12x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS Z0, Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z0, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z0, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z0, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z0, Z9
-	VMOVUPS Z0, Z10
-	VMOVUPS Z0, Z11
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z10
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z11
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPS      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
-	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
-	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
-	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
-	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
-	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
-	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
-	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPS      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
-	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
-	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
-	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
-	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
-	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
-	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
-	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
-	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
-	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
-	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
-	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
-	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
-	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
-	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPS (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z10, Z10
-	ADDQ   cm+8(FP), SI
-	VMULPS (SI), Z11, Z11
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPS Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z9, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z11, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
+TEXT ·avx512Peak64(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+
+loop:
+	VFMADD231PD Z12, Z13, Z0
+	VFMADD231PD Z12, Z13, Z1
+	VFMADD231PD Z12, Z13, Z2
+	VFMADD231PD Z12, Z13, Z3
+	VFMADD231PD Z12, Z13, Z4
+	VFMADD231PD Z12, Z13, Z5
+	VFMADD231PD Z12, Z13, Z6
+	VFMADD231PD Z12, Z13, Z7
+	VFMADD231PD Z12, Z13, Z8
+	VFMADD231PD Z12, Z13, Z9
+	VFMADD231PD Z12, Z13, Z10
+	VFMADD231PD Z12, Z13, Z11
+	DECQ        AX
+	JNZ         loop
 	VZEROUPPER
 	RET
 
@@ -2109,6 +160,172 @@ done:
 store:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z1
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         DX, R8
+	VMOVUPS      (SI), Z1
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  Z1, Z3, Z0
+	ADDQ         DX, R8
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z1
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z4
+	VFMADD231PS  Z1, Z4, Z0
+	ADDQ         DX, R8
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R10
+	VMOVUPD (R10), Z0
+	VMOVUPD (R10)(DI*1), Z1
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z2
+	VMOVUPD      (SI)(R8*1), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z4
+	VFMADD231PD  Z2, Z4, Z0
+	VFMADD231PD  Z3, Z4, Z1
+	ADDQ         DX, R9
+	VMOVUPD      (SI), Z2
+	VMOVUPD      (SI)(R8*1), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z5
+	VFMADD231PD  Z2, Z5, Z0
+	VFMADD231PD  Z3, Z5, Z1
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z2
+	VMOVUPD      (SI)(R8*1), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z6
+	VFMADD231PD  Z2, Z6, Z0
+	VFMADD231PD  Z3, Z6, Z1
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R10, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2221,6 +438,210 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
 	VMOVUPS Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z2
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (R8)(CX*1), Z4
+	VFMADD231PS  Z2, Z4, Z1
+	ADDQ         DX, R8
+	VMOVUPS      (SI), Z2
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z2, Z5, Z0
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z2, Z6, Z1
+	ADDQ         DX, R8
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z2
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (R8)(CX*1), Z4
+	VFMADD231PS  Z2, Z4, Z1
+	ADDQ         DX, R8
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R10
+	VMOVUPD (R10), Z0
+	VMOVUPD (R10)(DI*1), Z1
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Z2
+	VMOVUPD (R10)(DI*1), Z3
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z4
+	VMOVUPD      (SI)(R8*1), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z6
+	VFMADD231PD  Z4, Z6, Z0
+	VFMADD231PD  Z5, Z6, Z1
+	VBROADCASTSD (R9)(CX*1), Z7
+	VFMADD231PD  Z4, Z7, Z2
+	VFMADD231PD  Z5, Z7, Z3
+	ADDQ         DX, R9
+	VMOVUPD      (SI), Z4
+	VMOVUPD      (SI)(R8*1), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z8
+	VFMADD231PD  Z4, Z8, Z0
+	VFMADD231PD  Z5, Z8, Z1
+	VBROADCASTSD (R9)(CX*1), Z9
+	VFMADD231PD  Z4, Z9, Z2
+	VFMADD231PD  Z5, Z9, Z3
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z4
+	VMOVUPD      (SI)(R8*1), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z6
+	VFMADD231PD  Z4, Z6, Z0
+	VFMADD231PD  Z5, Z6, Z1
+	VBROADCASTSD (R9)(CX*1), Z7
+	VFMADD231PD  Z4, Z7, Z2
+	VFMADD231PD  Z5, Z7, Z3
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R10, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2356,6 +777,248 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
 	VMOVUPS Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (R8)(CX*1), Z5
+	VFMADD231PS  Z3, Z5, Z1
+	VBROADCASTSS (R8)(CX*2), Z6
+	VFMADD231PS  Z3, Z6, Z2
+	ADDQ         DX, R8
+	VMOVUPS      (SI), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z3, Z7, Z0
+	VBROADCASTSS (R8)(CX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (R8)(CX*2), Z5
+	VFMADD231PS  Z3, Z5, Z2
+	ADDQ         DX, R8
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z3
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VBROADCASTSS (R8)(CX*1), Z7
+	VFMADD231PS  Z3, Z7, Z1
+	VBROADCASTSS (R8)(CX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         DX, R8
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R10
+	VMOVUPD (R10), Z0
+	VMOVUPD (R10)(DI*1), Z1
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Z2
+	VMOVUPD (R10)(DI*1), Z3
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Z4
+	VMOVUPD (R10)(DI*1), Z5
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z6
+	VMOVUPD      (SI)(R8*1), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z8
+	VFMADD231PD  Z6, Z8, Z0
+	VFMADD231PD  Z7, Z8, Z1
+	VBROADCASTSD (R9)(CX*1), Z9
+	VFMADD231PD  Z6, Z9, Z2
+	VFMADD231PD  Z7, Z9, Z3
+	VBROADCASTSD (R9)(CX*2), Z10
+	VFMADD231PD  Z6, Z10, Z4
+	VFMADD231PD  Z7, Z10, Z5
+	ADDQ         DX, R9
+	VMOVUPD      (SI), Z6
+	VMOVUPD      (SI)(R8*1), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z11
+	VFMADD231PD  Z6, Z11, Z0
+	VFMADD231PD  Z7, Z11, Z1
+	VBROADCASTSD (R9)(CX*1), Z8
+	VFMADD231PD  Z6, Z8, Z2
+	VFMADD231PD  Z7, Z8, Z3
+	VBROADCASTSD (R9)(CX*2), Z9
+	VFMADD231PD  Z6, Z9, Z4
+	VFMADD231PD  Z7, Z9, Z5
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z6
+	VMOVUPD      (SI)(R8*1), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z10
+	VFMADD231PD  Z6, Z10, Z0
+	VFMADD231PD  Z7, Z10, Z1
+	VBROADCASTSD (R9)(CX*1), Z11
+	VFMADD231PD  Z6, Z11, Z2
+	VFMADD231PD  Z7, Z11, Z3
+	VBROADCASTSD (R9)(CX*2), Z8
+	VFMADD231PD  Z6, Z8, Z4
+	VFMADD231PD  Z7, Z8, Z5
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R10, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2518,6 +1181,294 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
 	VMOVUPS Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_4x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z4
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSS (R8)(CX*2), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	VMOVUPS      (SI), Z4
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSS (R8)(CX*2), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z4
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSS (R8)(CX*2), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_4x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R11
+	VMOVUPD (R11), Z0
+	VMOVUPD (R11)(DI*1), Z1
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z2
+	VMOVUPD (R11)(DI*1), Z3
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z4
+	VMOVUPD (R11)(DI*1), Z5
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z6
+	VMOVUPD (R11)(DI*1), Z7
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z8
+	VMOVUPD      (SI)(R8*1), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z10
+	VFMADD231PD  Z8, Z10, Z0
+	VFMADD231PD  Z9, Z10, Z1
+	VBROADCASTSD (R9)(CX*1), Z11
+	VFMADD231PD  Z8, Z11, Z2
+	VFMADD231PD  Z9, Z11, Z3
+	VBROADCASTSD (R9)(CX*2), Z12
+	VFMADD231PD  Z8, Z12, Z4
+	VFMADD231PD  Z9, Z12, Z5
+	VBROADCASTSD (R10), Z13
+	VFMADD231PD  Z8, Z13, Z6
+	VFMADD231PD  Z9, Z13, Z7
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPD      (SI), Z8
+	VMOVUPD      (SI)(R8*1), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z10
+	VFMADD231PD  Z8, Z10, Z0
+	VFMADD231PD  Z9, Z10, Z1
+	VBROADCASTSD (R9)(CX*1), Z11
+	VFMADD231PD  Z8, Z11, Z2
+	VFMADD231PD  Z9, Z11, Z3
+	VBROADCASTSD (R9)(CX*2), Z12
+	VFMADD231PD  Z8, Z12, Z4
+	VFMADD231PD  Z9, Z12, Z5
+	VBROADCASTSD (R10), Z13
+	VFMADD231PD  Z8, Z13, Z6
+	VFMADD231PD  Z9, Z13, Z7
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z8
+	VMOVUPD      (SI)(R8*1), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z10
+	VFMADD231PD  Z8, Z10, Z0
+	VFMADD231PD  Z9, Z10, Z1
+	VBROADCASTSD (R9)(CX*1), Z11
+	VFMADD231PD  Z8, Z11, Z2
+	VFMADD231PD  Z9, Z11, Z3
+	VBROADCASTSD (R9)(CX*2), Z12
+	VFMADD231PD  Z8, Z12, Z4
+	VFMADD231PD  Z9, Z12, Z5
+	VBROADCASTSD (R10), Z13
+	VFMADD231PD  Z8, Z13, Z6
+	VFMADD231PD  Z9, Z13, Z7
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R11
+	TESTQ  R11, R11
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R11, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2703,6 +1654,332 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
 	VMOVUPS Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_5x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (R8)(CX*1), Z7
+	VFMADD231PS  Z5, Z7, Z1
+	VBROADCASTSS (R8)(CX*2), Z8
+	VFMADD231PS  Z5, Z8, Z2
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z5, Z9, Z3
+	VBROADCASTSS (R9)(CX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	VMOVUPS      (SI), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z5, Z7, Z0
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z5, Z8, Z1
+	VBROADCASTSS (R8)(CX*2), Z9
+	VFMADD231PS  Z5, Z9, Z2
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R9)(CX*1), Z7
+	VFMADD231PS  Z5, Z7, Z4
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z8
+	VFMADD231PS  Z5, Z8, Z0
+	VBROADCASTSS (R8)(CX*1), Z9
+	VFMADD231PS  Z5, Z9, Z1
+	VBROADCASTSS (R8)(CX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z5, Z7, Z3
+	VBROADCASTSS (R9)(CX*1), Z8
+	VFMADD231PS  Z5, Z8, Z4
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_5x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R11
+	VMOVUPD (R11), Z0
+	VMOVUPD (R11)(DI*1), Z1
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z2
+	VMOVUPD (R11)(DI*1), Z3
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z4
+	VMOVUPD (R11)(DI*1), Z5
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z6
+	VMOVUPD (R11)(DI*1), Z7
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z8
+	VMOVUPD (R11)(DI*1), Z9
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z10
+	VMOVUPD      (SI)(R8*1), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z12
+	VFMADD231PD  Z10, Z12, Z0
+	VFMADD231PD  Z11, Z12, Z1
+	VBROADCASTSD (R9)(CX*1), Z13
+	VFMADD231PD  Z10, Z13, Z2
+	VFMADD231PD  Z11, Z13, Z3
+	VBROADCASTSD (R9)(CX*2), Z14
+	VFMADD231PD  Z10, Z14, Z4
+	VFMADD231PD  Z11, Z14, Z5
+	VBROADCASTSD (R10), Z15
+	VFMADD231PD  Z10, Z15, Z6
+	VFMADD231PD  Z11, Z15, Z7
+	VBROADCASTSD (R10)(CX*1), Z12
+	VFMADD231PD  Z10, Z12, Z8
+	VFMADD231PD  Z11, Z12, Z9
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPD      (SI), Z10
+	VMOVUPD      (SI)(R8*1), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z13
+	VFMADD231PD  Z10, Z13, Z0
+	VFMADD231PD  Z11, Z13, Z1
+	VBROADCASTSD (R9)(CX*1), Z14
+	VFMADD231PD  Z10, Z14, Z2
+	VFMADD231PD  Z11, Z14, Z3
+	VBROADCASTSD (R9)(CX*2), Z15
+	VFMADD231PD  Z10, Z15, Z4
+	VFMADD231PD  Z11, Z15, Z5
+	VBROADCASTSD (R10), Z12
+	VFMADD231PD  Z10, Z12, Z6
+	VFMADD231PD  Z11, Z12, Z7
+	VBROADCASTSD (R10)(CX*1), Z13
+	VFMADD231PD  Z10, Z13, Z8
+	VFMADD231PD  Z11, Z13, Z9
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z10
+	VMOVUPD      (SI)(R8*1), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z14
+	VFMADD231PD  Z10, Z14, Z0
+	VFMADD231PD  Z11, Z14, Z1
+	VBROADCASTSD (R9)(CX*1), Z15
+	VFMADD231PD  Z10, Z15, Z2
+	VFMADD231PD  Z11, Z15, Z3
+	VBROADCASTSD (R9)(CX*2), Z12
+	VFMADD231PD  Z10, Z12, Z4
+	VFMADD231PD  Z11, Z12, Z5
+	VBROADCASTSD (R10), Z13
+	VFMADD231PD  Z10, Z13, Z6
+	VFMADD231PD  Z11, Z13, Z7
+	VBROADCASTSD (R10)(CX*1), Z14
+	VFMADD231PD  Z10, Z14, Z8
+	VFMADD231PD  Z11, Z14, Z9
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R11
+	TESTQ  R11, R11
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R11, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2911,6 +2188,370 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
 	VMOVUPS Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_6x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z6
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z1
+	VBROADCASTSS (R8)(CX*2), Z9
+	VFMADD231PS  Z6, Z9, Z2
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z6, Z10, Z3
+	VBROADCASTSS (R9)(CX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R9)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z5
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	VMOVUPS      (SI), Z6
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z6, Z10, Z1
+	VBROADCASTSS (R8)(CX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z6, Z8, Z3
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z4
+	VBROADCASTSS (R9)(CX*2), Z10
+	VFMADD231PS  Z6, Z10, Z5
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z6
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z1
+	VBROADCASTSS (R8)(CX*2), Z9
+	VFMADD231PS  Z6, Z9, Z2
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z6, Z10, Z3
+	VBROADCASTSS (R9)(CX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R9)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z5
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_6x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R11
+	VMOVUPD (R11), Z0
+	VMOVUPD (R11)(DI*1), Z1
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z2
+	VMOVUPD (R11)(DI*1), Z3
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z4
+	VMOVUPD (R11)(DI*1), Z5
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z6
+	VMOVUPD (R11)(DI*1), Z7
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z8
+	VMOVUPD (R11)(DI*1), Z9
+	ADDQ    cm+8(FP), R11
+	VMOVUPD (R11), Z10
+	VMOVUPD (R11)(DI*1), Z11
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z12
+	VMOVUPD      (SI)(R8*1), Z13
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z14
+	VFMADD231PD  Z12, Z14, Z0
+	VFMADD231PD  Z13, Z14, Z1
+	VBROADCASTSD (R9)(CX*1), Z15
+	VFMADD231PD  Z12, Z15, Z2
+	VFMADD231PD  Z13, Z15, Z3
+	VBROADCASTSD (R9)(CX*2), Z16
+	VFMADD231PD  Z12, Z16, Z4
+	VFMADD231PD  Z13, Z16, Z5
+	VBROADCASTSD (R10), Z17
+	VFMADD231PD  Z12, Z17, Z6
+	VFMADD231PD  Z13, Z17, Z7
+	VBROADCASTSD (R10)(CX*1), Z14
+	VFMADD231PD  Z12, Z14, Z8
+	VFMADD231PD  Z13, Z14, Z9
+	VBROADCASTSD (R10)(CX*2), Z15
+	VFMADD231PD  Z12, Z15, Z10
+	VFMADD231PD  Z13, Z15, Z11
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPD      (SI), Z12
+	VMOVUPD      (SI)(R8*1), Z13
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z16
+	VFMADD231PD  Z12, Z16, Z0
+	VFMADD231PD  Z13, Z16, Z1
+	VBROADCASTSD (R9)(CX*1), Z17
+	VFMADD231PD  Z12, Z17, Z2
+	VFMADD231PD  Z13, Z17, Z3
+	VBROADCASTSD (R9)(CX*2), Z14
+	VFMADD231PD  Z12, Z14, Z4
+	VFMADD231PD  Z13, Z14, Z5
+	VBROADCASTSD (R10), Z15
+	VFMADD231PD  Z12, Z15, Z6
+	VFMADD231PD  Z13, Z15, Z7
+	VBROADCASTSD (R10)(CX*1), Z16
+	VFMADD231PD  Z12, Z16, Z8
+	VFMADD231PD  Z13, Z16, Z9
+	VBROADCASTSD (R10)(CX*2), Z17
+	VFMADD231PD  Z12, Z17, Z10
+	VFMADD231PD  Z13, Z17, Z11
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z12
+	VMOVUPD      (SI)(R8*1), Z13
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z14
+	VFMADD231PD  Z12, Z14, Z0
+	VFMADD231PD  Z13, Z14, Z1
+	VBROADCASTSD (R9)(CX*1), Z15
+	VFMADD231PD  Z12, Z15, Z2
+	VFMADD231PD  Z13, Z15, Z3
+	VBROADCASTSD (R9)(CX*2), Z16
+	VFMADD231PD  Z12, Z16, Z4
+	VFMADD231PD  Z13, Z16, Z5
+	VBROADCASTSD (R10), Z17
+	VFMADD231PD  Z12, Z17, Z6
+	VFMADD231PD  Z13, Z17, Z7
+	VBROADCASTSD (R10)(CX*1), Z14
+	VFMADD231PD  Z12, Z14, Z8
+	VFMADD231PD  Z13, Z14, Z9
+	VBROADCASTSD (R10)(CX*2), Z15
+	VFMADD231PD  Z12, Z15, Z10
+	VFMADD231PD  Z13, Z15, Z11
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R11
+	TESTQ  R11, R11
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R11, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3146,6 +2787,416 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
 	VMOVUPS Z13, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_7x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*1), R10
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z6
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (R8)(CX*1), Z9
+	VFMADD231PS  Z7, Z9, Z1
+	VBROADCASTSS (R8)(CX*2), Z10
+	VFMADD231PS  Z7, Z10, Z2
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z7, Z11, Z3
+	VBROADCASTSS (R9)(CX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R9)(CX*2), Z9
+	VFMADD231PS  Z7, Z9, Z5
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z7, Z10, Z6
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPS      (SI), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z7, Z11, Z0
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R8)(CX*2), Z9
+	VFMADD231PS  Z7, Z9, Z2
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z7, Z10, Z3
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z7, Z11, Z4
+	VBROADCASTSS (R9)(CX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z7, Z9, Z6
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z7, Z10, Z0
+	VBROADCASTSS (R8)(CX*1), Z11
+	VFMADD231PS  Z7, Z11, Z1
+	VBROADCASTSS (R8)(CX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z7, Z9, Z3
+	VBROADCASTSS (R9)(CX*1), Z10
+	VFMADD231PS  Z7, Z10, Z4
+	VBROADCASTSS (R9)(CX*2), Z11
+	VFMADD231PS  Z7, Z11, Z5
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_7x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	LEAQ   (R10)(DI*1), R11
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	VMOVUPD Z0, Z12
+	VMOVUPD Z1, Z13
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R12
+	VMOVUPD (R12), Z0
+	VMOVUPD (R12)(DI*1), Z1
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z2
+	VMOVUPD (R12)(DI*1), Z3
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z4
+	VMOVUPD (R12)(DI*1), Z5
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z6
+	VMOVUPD (R12)(DI*1), Z7
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z8
+	VMOVUPD (R12)(DI*1), Z9
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z10
+	VMOVUPD (R12)(DI*1), Z11
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z12
+	VMOVUPD (R12)(DI*1), Z13
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z14
+	VMOVUPD      (SI)(R8*1), Z15
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z16
+	VFMADD231PD  Z14, Z16, Z0
+	VFMADD231PD  Z15, Z16, Z1
+	VBROADCASTSD (R9)(CX*1), Z17
+	VFMADD231PD  Z14, Z17, Z2
+	VFMADD231PD  Z15, Z17, Z3
+	VBROADCASTSD (R9)(CX*2), Z18
+	VFMADD231PD  Z14, Z18, Z4
+	VFMADD231PD  Z15, Z18, Z5
+	VBROADCASTSD (R10), Z19
+	VFMADD231PD  Z14, Z19, Z6
+	VFMADD231PD  Z15, Z19, Z7
+	VBROADCASTSD (R10)(CX*1), Z16
+	VFMADD231PD  Z14, Z16, Z8
+	VFMADD231PD  Z15, Z16, Z9
+	VBROADCASTSD (R10)(CX*2), Z17
+	VFMADD231PD  Z14, Z17, Z10
+	VFMADD231PD  Z15, Z17, Z11
+	VBROADCASTSD (R11), Z18
+	VFMADD231PD  Z14, Z18, Z12
+	VFMADD231PD  Z15, Z18, Z13
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	VMOVUPD      (SI), Z14
+	VMOVUPD      (SI)(R8*1), Z15
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z19
+	VFMADD231PD  Z14, Z19, Z0
+	VFMADD231PD  Z15, Z19, Z1
+	VBROADCASTSD (R9)(CX*1), Z16
+	VFMADD231PD  Z14, Z16, Z2
+	VFMADD231PD  Z15, Z16, Z3
+	VBROADCASTSD (R9)(CX*2), Z17
+	VFMADD231PD  Z14, Z17, Z4
+	VFMADD231PD  Z15, Z17, Z5
+	VBROADCASTSD (R10), Z18
+	VFMADD231PD  Z14, Z18, Z6
+	VFMADD231PD  Z15, Z18, Z7
+	VBROADCASTSD (R10)(CX*1), Z19
+	VFMADD231PD  Z14, Z19, Z8
+	VFMADD231PD  Z15, Z19, Z9
+	VBROADCASTSD (R10)(CX*2), Z16
+	VFMADD231PD  Z14, Z16, Z10
+	VFMADD231PD  Z15, Z16, Z11
+	VBROADCASTSD (R11), Z17
+	VFMADD231PD  Z14, Z17, Z12
+	VFMADD231PD  Z15, Z17, Z13
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z14
+	VMOVUPD      (SI)(R8*1), Z15
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z18
+	VFMADD231PD  Z14, Z18, Z0
+	VFMADD231PD  Z15, Z18, Z1
+	VBROADCASTSD (R9)(CX*1), Z19
+	VFMADD231PD  Z14, Z19, Z2
+	VFMADD231PD  Z15, Z19, Z3
+	VBROADCASTSD (R9)(CX*2), Z16
+	VFMADD231PD  Z14, Z16, Z4
+	VFMADD231PD  Z15, Z16, Z5
+	VBROADCASTSD (R10), Z17
+	VFMADD231PD  Z14, Z17, Z6
+	VFMADD231PD  Z15, Z17, Z7
+	VBROADCASTSD (R10)(CX*1), Z18
+	VFMADD231PD  Z14, Z18, Z8
+	VFMADD231PD  Z15, Z18, Z9
+	VBROADCASTSD (R10)(CX*2), Z19
+	VFMADD231PD  Z14, Z19, Z10
+	VFMADD231PD  Z15, Z19, Z11
+	VBROADCASTSD (R11), Z16
+	VFMADD231PD  Z14, Z16, Z12
+	VFMADD231PD  Z15, Z16, Z13
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R12
+	TESTQ  R12, R12
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R12, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z12, Z12
+	VMULPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z12, (BX)
+	VMOVUPD Z13, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3404,6 +3455,454 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
 	VMOVUPS Z15, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_8x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*1), R10
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z0, Z7
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z6
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z7
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z8
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSS (R8)(CX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R9)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPS      (SI), Z8
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSS (R8)(CX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R9)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z8
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSS (R8)(CX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R9)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z7, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_8x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	LEAQ   (R10)(DI*1), R11
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
+	VXORPD Z15, Z15, Z15
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	VMOVUPD Z0, Z12
+	VMOVUPD Z1, Z13
+	VMOVUPD Z0, Z14
+	VMOVUPD Z1, Z15
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R12
+	VMOVUPD (R12), Z0
+	VMOVUPD (R12)(DI*1), Z1
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z2
+	VMOVUPD (R12)(DI*1), Z3
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z4
+	VMOVUPD (R12)(DI*1), Z5
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z6
+	VMOVUPD (R12)(DI*1), Z7
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z8
+	VMOVUPD (R12)(DI*1), Z9
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z10
+	VMOVUPD (R12)(DI*1), Z11
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z12
+	VMOVUPD (R12)(DI*1), Z13
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z14
+	VMOVUPD (R12)(DI*1), Z15
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z16
+	VMOVUPD      (SI)(R8*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z18
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
+	VBROADCASTSD (R9)(CX*1), Z19
+	VFMADD231PD  Z16, Z19, Z2
+	VFMADD231PD  Z17, Z19, Z3
+	VBROADCASTSD (R9)(CX*2), Z20
+	VFMADD231PD  Z16, Z20, Z4
+	VFMADD231PD  Z17, Z20, Z5
+	VBROADCASTSD (R10), Z21
+	VFMADD231PD  Z16, Z21, Z6
+	VFMADD231PD  Z17, Z21, Z7
+	VBROADCASTSD (R10)(CX*1), Z18
+	VFMADD231PD  Z16, Z18, Z8
+	VFMADD231PD  Z17, Z18, Z9
+	VBROADCASTSD (R10)(CX*2), Z19
+	VFMADD231PD  Z16, Z19, Z10
+	VFMADD231PD  Z17, Z19, Z11
+	VBROADCASTSD (R11), Z20
+	VFMADD231PD  Z16, Z20, Z12
+	VFMADD231PD  Z17, Z20, Z13
+	VBROADCASTSD (R11)(CX*1), Z21
+	VFMADD231PD  Z16, Z21, Z14
+	VFMADD231PD  Z17, Z21, Z15
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	VMOVUPD      (SI), Z16
+	VMOVUPD      (SI)(R8*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z18
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
+	VBROADCASTSD (R9)(CX*1), Z19
+	VFMADD231PD  Z16, Z19, Z2
+	VFMADD231PD  Z17, Z19, Z3
+	VBROADCASTSD (R9)(CX*2), Z20
+	VFMADD231PD  Z16, Z20, Z4
+	VFMADD231PD  Z17, Z20, Z5
+	VBROADCASTSD (R10), Z21
+	VFMADD231PD  Z16, Z21, Z6
+	VFMADD231PD  Z17, Z21, Z7
+	VBROADCASTSD (R10)(CX*1), Z18
+	VFMADD231PD  Z16, Z18, Z8
+	VFMADD231PD  Z17, Z18, Z9
+	VBROADCASTSD (R10)(CX*2), Z19
+	VFMADD231PD  Z16, Z19, Z10
+	VFMADD231PD  Z17, Z19, Z11
+	VBROADCASTSD (R11), Z20
+	VFMADD231PD  Z16, Z20, Z12
+	VFMADD231PD  Z17, Z20, Z13
+	VBROADCASTSD (R11)(CX*1), Z21
+	VFMADD231PD  Z16, Z21, Z14
+	VFMADD231PD  Z17, Z21, Z15
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z16
+	VMOVUPD      (SI)(R8*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z18
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
+	VBROADCASTSD (R9)(CX*1), Z19
+	VFMADD231PD  Z16, Z19, Z2
+	VFMADD231PD  Z17, Z19, Z3
+	VBROADCASTSD (R9)(CX*2), Z20
+	VFMADD231PD  Z16, Z20, Z4
+	VFMADD231PD  Z17, Z20, Z5
+	VBROADCASTSD (R10), Z21
+	VFMADD231PD  Z16, Z21, Z6
+	VFMADD231PD  Z17, Z21, Z7
+	VBROADCASTSD (R10)(CX*1), Z18
+	VFMADD231PD  Z16, Z18, Z8
+	VFMADD231PD  Z17, Z18, Z9
+	VBROADCASTSD (R10)(CX*2), Z19
+	VFMADD231PD  Z16, Z19, Z10
+	VFMADD231PD  Z17, Z19, Z11
+	VBROADCASTSD (R11), Z20
+	VFMADD231PD  Z16, Z20, Z12
+	VFMADD231PD  Z17, Z20, Z13
+	VBROADCASTSD (R11)(CX*1), Z21
+	VFMADD231PD  Z16, Z21, Z14
+	VFMADD231PD  Z17, Z21, Z15
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R12
+	TESTQ  R12, R12
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R12, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z12, Z12
+	VMULPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z14, Z14
+	VMULPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z12, (BX)
+	VMOVUPD Z13, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z14, (BX)
+	VMOVUPD Z15, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3685,6 +4184,492 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z16, (BX)
 	VMOVUPS Z17, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_9x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*1), R10
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z0, Z7
+	VMOVUPS Z0, Z8
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z6
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z7
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z8
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (R8)(CX*1), Z11
+	VFMADD231PS  Z9, Z11, Z1
+	VBROADCASTSS (R8)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z2
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z9, Z13, Z3
+	VBROADCASTSS (R9)(CX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (R9)(CX*2), Z11
+	VFMADD231PS  Z9, Z11, Z5
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VBROADCASTSS (R10)(CX*1), Z13
+	VFMADD231PS  Z9, Z13, Z7
+	VBROADCASTSS (R10)(CX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMOVUPS      (SI), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z9, Z11, Z0
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z1
+	VBROADCASTSS (R8)(CX*2), Z13
+	VFMADD231PS  Z9, Z13, Z2
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z9, Z11, Z4
+	VBROADCASTSS (R9)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z5
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z9, Z13, Z6
+	VBROADCASTSS (R10)(CX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (R10)(CX*2), Z11
+	VFMADD231PS  Z9, Z11, Z8
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VBROADCASTSS (R8)(CX*1), Z13
+	VFMADD231PS  Z9, Z13, Z1
+	VBROADCASTSS (R8)(CX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS (R9)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z4
+	VBROADCASTSS (R9)(CX*2), Z13
+	VFMADD231PS  Z9, Z13, Z5
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R10)(CX*1), Z11
+	VFMADD231PS  Z9, Z11, Z7
+	VBROADCASTSS (R10)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z8
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z7, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_9x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	LEAQ   (R10)(DI*1), R11
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
+	VXORPD Z15, Z15, Z15
+	VXORPD Z16, Z16, Z16
+	VXORPD Z17, Z17, Z17
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	VMOVUPD Z0, Z12
+	VMOVUPD Z1, Z13
+	VMOVUPD Z0, Z14
+	VMOVUPD Z1, Z15
+	VMOVUPD Z0, Z16
+	VMOVUPD Z1, Z17
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R12
+	VMOVUPD (R12), Z0
+	VMOVUPD (R12)(DI*1), Z1
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z2
+	VMOVUPD (R12)(DI*1), Z3
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z4
+	VMOVUPD (R12)(DI*1), Z5
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z6
+	VMOVUPD (R12)(DI*1), Z7
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z8
+	VMOVUPD (R12)(DI*1), Z9
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z10
+	VMOVUPD (R12)(DI*1), Z11
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z12
+	VMOVUPD (R12)(DI*1), Z13
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z14
+	VMOVUPD (R12)(DI*1), Z15
+	ADDQ    cm+8(FP), R12
+	VMOVUPD (R12), Z16
+	VMOVUPD (R12)(DI*1), Z17
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z18
+	VMOVUPD      (SI)(R8*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z20
+	VFMADD231PD  Z18, Z20, Z0
+	VFMADD231PD  Z19, Z20, Z1
+	VBROADCASTSD (R9)(CX*1), Z21
+	VFMADD231PD  Z18, Z21, Z2
+	VFMADD231PD  Z19, Z21, Z3
+	VBROADCASTSD (R9)(CX*2), Z22
+	VFMADD231PD  Z18, Z22, Z4
+	VFMADD231PD  Z19, Z22, Z5
+	VBROADCASTSD (R10), Z23
+	VFMADD231PD  Z18, Z23, Z6
+	VFMADD231PD  Z19, Z23, Z7
+	VBROADCASTSD (R10)(CX*1), Z20
+	VFMADD231PD  Z18, Z20, Z8
+	VFMADD231PD  Z19, Z20, Z9
+	VBROADCASTSD (R10)(CX*2), Z21
+	VFMADD231PD  Z18, Z21, Z10
+	VFMADD231PD  Z19, Z21, Z11
+	VBROADCASTSD (R11), Z22
+	VFMADD231PD  Z18, Z22, Z12
+	VFMADD231PD  Z19, Z22, Z13
+	VBROADCASTSD (R11)(CX*1), Z23
+	VFMADD231PD  Z18, Z23, Z14
+	VFMADD231PD  Z19, Z23, Z15
+	VBROADCASTSD (R11)(CX*2), Z20
+	VFMADD231PD  Z18, Z20, Z16
+	VFMADD231PD  Z19, Z20, Z17
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	VMOVUPD      (SI), Z18
+	VMOVUPD      (SI)(R8*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z21
+	VFMADD231PD  Z18, Z21, Z0
+	VFMADD231PD  Z19, Z21, Z1
+	VBROADCASTSD (R9)(CX*1), Z22
+	VFMADD231PD  Z18, Z22, Z2
+	VFMADD231PD  Z19, Z22, Z3
+	VBROADCASTSD (R9)(CX*2), Z23
+	VFMADD231PD  Z18, Z23, Z4
+	VFMADD231PD  Z19, Z23, Z5
+	VBROADCASTSD (R10), Z20
+	VFMADD231PD  Z18, Z20, Z6
+	VFMADD231PD  Z19, Z20, Z7
+	VBROADCASTSD (R10)(CX*1), Z21
+	VFMADD231PD  Z18, Z21, Z8
+	VFMADD231PD  Z19, Z21, Z9
+	VBROADCASTSD (R10)(CX*2), Z22
+	VFMADD231PD  Z18, Z22, Z10
+	VFMADD231PD  Z19, Z22, Z11
+	VBROADCASTSD (R11), Z23
+	VFMADD231PD  Z18, Z23, Z12
+	VFMADD231PD  Z19, Z23, Z13
+	VBROADCASTSD (R11)(CX*1), Z20
+	VFMADD231PD  Z18, Z20, Z14
+	VFMADD231PD  Z19, Z20, Z15
+	VBROADCASTSD (R11)(CX*2), Z21
+	VFMADD231PD  Z18, Z21, Z16
+	VFMADD231PD  Z19, Z21, Z17
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z18
+	VMOVUPD      (SI)(R8*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z22
+	VFMADD231PD  Z18, Z22, Z0
+	VFMADD231PD  Z19, Z22, Z1
+	VBROADCASTSD (R9)(CX*1), Z23
+	VFMADD231PD  Z18, Z23, Z2
+	VFMADD231PD  Z19, Z23, Z3
+	VBROADCASTSD (R9)(CX*2), Z20
+	VFMADD231PD  Z18, Z20, Z4
+	VFMADD231PD  Z19, Z20, Z5
+	VBROADCASTSD (R10), Z21
+	VFMADD231PD  Z18, Z21, Z6
+	VFMADD231PD  Z19, Z21, Z7
+	VBROADCASTSD (R10)(CX*1), Z22
+	VFMADD231PD  Z18, Z22, Z8
+	VFMADD231PD  Z19, Z22, Z9
+	VBROADCASTSD (R10)(CX*2), Z23
+	VFMADD231PD  Z18, Z23, Z10
+	VFMADD231PD  Z19, Z23, Z11
+	VBROADCASTSD (R11), Z20
+	VFMADD231PD  Z18, Z20, Z12
+	VFMADD231PD  Z19, Z20, Z13
+	VBROADCASTSD (R11)(CX*1), Z21
+	VFMADD231PD  Z18, Z21, Z14
+	VFMADD231PD  Z19, Z21, Z15
+	VBROADCASTSD (R11)(CX*2), Z22
+	VFMADD231PD  Z18, Z22, Z16
+	VFMADD231PD  Z19, Z22, Z17
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R12
+	TESTQ  R12, R12
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R12, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z12, Z12
+	VMULPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z14, Z14
+	VMULPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z16, Z16
+	VMULPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z12, (BX)
+	VMOVUPD Z13, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z14, (BX)
+	VMOVUPD Z15, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z16, (BX)
+	VMOVUPD Z17, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3993,6 +4978,538 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z18, (BX)
 	VMOVUPS Z19, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_10x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*1), R10
+	LEAQ   (R10)(SI*1), R11
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z0, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z0, Z9
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z6
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z7
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z8
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z9
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z10
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z1
+	VBROADCASTSS (R8)(CX*2), Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z10, Z14, Z3
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R9)(CX*2), Z12
+	VFMADD231PS  Z10, Z12, Z5
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z10, Z13, Z6
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z7
+	VBROADCASTSS (R10)(CX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z9
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	VMOVUPS      (SI), Z10
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z10, Z13, Z0
+	VBROADCASTSS (R8)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z1
+	VBROADCASTSS (R8)(CX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z10, Z12, Z3
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z10, Z13, Z4
+	VBROADCASTSS (R9)(CX*2), Z14
+	VFMADD231PS  Z10, Z14, Z5
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z7
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z10, Z13, Z8
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z10, Z14, Z9
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z10
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z1
+	VBROADCASTSS (R8)(CX*2), Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z10, Z14, Z3
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R9)(CX*2), Z12
+	VFMADD231PS  Z10, Z12, Z5
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z10, Z13, Z6
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z7
+	VBROADCASTSS (R10)(CX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z10, Z12, Z9
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z9, Z9
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z7, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z9, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_10x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	LEAQ   (R10)(DI*1), R11
+	LEAQ   (R11)(DI*1), R12
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
+	VXORPD Z15, Z15, Z15
+	VXORPD Z16, Z16, Z16
+	VXORPD Z17, Z17, Z17
+	VXORPD Z18, Z18, Z18
+	VXORPD Z19, Z19, Z19
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	VMOVUPD Z0, Z12
+	VMOVUPD Z1, Z13
+	VMOVUPD Z0, Z14
+	VMOVUPD Z1, Z15
+	VMOVUPD Z0, Z16
+	VMOVUPD Z1, Z17
+	VMOVUPD Z0, Z18
+	VMOVUPD Z1, Z19
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R13
+	VMOVUPD (R13), Z0
+	VMOVUPD (R13)(DI*1), Z1
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z2
+	VMOVUPD (R13)(DI*1), Z3
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z4
+	VMOVUPD (R13)(DI*1), Z5
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z6
+	VMOVUPD (R13)(DI*1), Z7
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z8
+	VMOVUPD (R13)(DI*1), Z9
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z10
+	VMOVUPD (R13)(DI*1), Z11
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z12
+	VMOVUPD (R13)(DI*1), Z13
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z14
+	VMOVUPD (R13)(DI*1), Z15
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z16
+	VMOVUPD (R13)(DI*1), Z17
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z18
+	VMOVUPD (R13)(DI*1), Z19
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z20
+	VMOVUPD      (SI)(R8*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z22
+	VFMADD231PD  Z20, Z22, Z0
+	VFMADD231PD  Z21, Z22, Z1
+	VBROADCASTSD (R9)(CX*1), Z23
+	VFMADD231PD  Z20, Z23, Z2
+	VFMADD231PD  Z21, Z23, Z3
+	VBROADCASTSD (R9)(CX*2), Z24
+	VFMADD231PD  Z20, Z24, Z4
+	VFMADD231PD  Z21, Z24, Z5
+	VBROADCASTSD (R10), Z25
+	VFMADD231PD  Z20, Z25, Z6
+	VFMADD231PD  Z21, Z25, Z7
+	VBROADCASTSD (R10)(CX*1), Z22
+	VFMADD231PD  Z20, Z22, Z8
+	VFMADD231PD  Z21, Z22, Z9
+	VBROADCASTSD (R10)(CX*2), Z23
+	VFMADD231PD  Z20, Z23, Z10
+	VFMADD231PD  Z21, Z23, Z11
+	VBROADCASTSD (R11), Z24
+	VFMADD231PD  Z20, Z24, Z12
+	VFMADD231PD  Z21, Z24, Z13
+	VBROADCASTSD (R11)(CX*1), Z25
+	VFMADD231PD  Z20, Z25, Z14
+	VFMADD231PD  Z21, Z25, Z15
+	VBROADCASTSD (R11)(CX*2), Z22
+	VFMADD231PD  Z20, Z22, Z16
+	VFMADD231PD  Z21, Z22, Z17
+	VBROADCASTSD (R12), Z23
+	VFMADD231PD  Z20, Z23, Z18
+	VFMADD231PD  Z21, Z23, Z19
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	VMOVUPD      (SI), Z20
+	VMOVUPD      (SI)(R8*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z24
+	VFMADD231PD  Z20, Z24, Z0
+	VFMADD231PD  Z21, Z24, Z1
+	VBROADCASTSD (R9)(CX*1), Z25
+	VFMADD231PD  Z20, Z25, Z2
+	VFMADD231PD  Z21, Z25, Z3
+	VBROADCASTSD (R9)(CX*2), Z22
+	VFMADD231PD  Z20, Z22, Z4
+	VFMADD231PD  Z21, Z22, Z5
+	VBROADCASTSD (R10), Z23
+	VFMADD231PD  Z20, Z23, Z6
+	VFMADD231PD  Z21, Z23, Z7
+	VBROADCASTSD (R10)(CX*1), Z24
+	VFMADD231PD  Z20, Z24, Z8
+	VFMADD231PD  Z21, Z24, Z9
+	VBROADCASTSD (R10)(CX*2), Z25
+	VFMADD231PD  Z20, Z25, Z10
+	VFMADD231PD  Z21, Z25, Z11
+	VBROADCASTSD (R11), Z22
+	VFMADD231PD  Z20, Z22, Z12
+	VFMADD231PD  Z21, Z22, Z13
+	VBROADCASTSD (R11)(CX*1), Z23
+	VFMADD231PD  Z20, Z23, Z14
+	VFMADD231PD  Z21, Z23, Z15
+	VBROADCASTSD (R11)(CX*2), Z24
+	VFMADD231PD  Z20, Z24, Z16
+	VFMADD231PD  Z21, Z24, Z17
+	VBROADCASTSD (R12), Z25
+	VFMADD231PD  Z20, Z25, Z18
+	VFMADD231PD  Z21, Z25, Z19
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z20
+	VMOVUPD      (SI)(R8*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z22
+	VFMADD231PD  Z20, Z22, Z0
+	VFMADD231PD  Z21, Z22, Z1
+	VBROADCASTSD (R9)(CX*1), Z23
+	VFMADD231PD  Z20, Z23, Z2
+	VFMADD231PD  Z21, Z23, Z3
+	VBROADCASTSD (R9)(CX*2), Z24
+	VFMADD231PD  Z20, Z24, Z4
+	VFMADD231PD  Z21, Z24, Z5
+	VBROADCASTSD (R10), Z25
+	VFMADD231PD  Z20, Z25, Z6
+	VFMADD231PD  Z21, Z25, Z7
+	VBROADCASTSD (R10)(CX*1), Z22
+	VFMADD231PD  Z20, Z22, Z8
+	VFMADD231PD  Z21, Z22, Z9
+	VBROADCASTSD (R10)(CX*2), Z23
+	VFMADD231PD  Z20, Z23, Z10
+	VFMADD231PD  Z21, Z23, Z11
+	VBROADCASTSD (R11), Z24
+	VFMADD231PD  Z20, Z24, Z12
+	VFMADD231PD  Z21, Z24, Z13
+	VBROADCASTSD (R11)(CX*1), Z25
+	VFMADD231PD  Z20, Z25, Z14
+	VFMADD231PD  Z21, Z25, Z15
+	VBROADCASTSD (R11)(CX*2), Z22
+	VFMADD231PD  Z20, Z22, Z16
+	VFMADD231PD  Z21, Z22, Z17
+	VBROADCASTSD (R12), Z23
+	VFMADD231PD  Z20, Z23, Z18
+	VFMADD231PD  Z21, Z23, Z19
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R13
+	TESTQ  R13, R13
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R13, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z12, Z12
+	VMULPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z14, Z14
+	VMULPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z16, Z16
+	VMULPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z18, Z18
+	VMULPD (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z12, (BX)
+	VMOVUPD Z13, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z14, (BX)
+	VMOVUPD Z15, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z16, (BX)
+	VMOVUPD Z17, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z18, (BX)
+	VMOVUPD Z19, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -4324,6 +5841,576 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z20, (BX)
 	VMOVUPS Z21, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product32_11x1(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+
+block:
+	LEAQ   (CX)(CX*2), SI
+	MOVQ   AX, R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*1), R10
+	LEAQ   (R10)(SI*1), R11
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z0, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z0, Z9
+	VMOVUPS Z0, Z10
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), SI
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z1
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z2
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z3
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z4
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z5
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z6
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z7
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z8
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z9
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z10
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPS      (SI), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (R8)(CX*1), Z13
+	VFMADD231PS  Z11, Z13, Z1
+	VBROADCASTSS (R8)(CX*2), Z14
+	VFMADD231PS  Z11, Z14, Z2
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z11, Z15, Z3
+	VBROADCASTSS (R9)(CX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R9)(CX*2), Z13
+	VFMADD231PS  Z11, Z13, Z5
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z11, Z14, Z6
+	VBROADCASTSS (R10)(CX*1), Z15
+	VFMADD231PS  Z11, Z15, Z7
+	VBROADCASTSS (R10)(CX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z11, Z13, Z9
+	VBROADCASTSS (R11)(CX*1), Z14
+	VFMADD231PS  Z11, Z14, Z10
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	VMOVUPS      (SI), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z15
+	VFMADD231PS  Z11, Z15, Z0
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R8)(CX*2), Z13
+	VFMADD231PS  Z11, Z13, Z2
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z11, Z14, Z3
+	VBROADCASTSS (R9)(CX*1), Z15
+	VFMADD231PS  Z11, Z15, Z4
+	VBROADCASTSS (R9)(CX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z11, Z13, Z6
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z11, Z14, Z7
+	VBROADCASTSS (R10)(CX*2), Z15
+	VFMADD231PS  Z11, Z15, Z8
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R11)(CX*1), Z13
+	VFMADD231PS  Z11, Z13, Z10
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z11, Z14, Z0
+	VBROADCASTSS (R8)(CX*1), Z15
+	VFMADD231PS  Z11, Z15, Z1
+	VBROADCASTSS (R8)(CX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z11, Z13, Z3
+	VBROADCASTSS (R9)(CX*1), Z14
+	VFMADD231PS  Z11, Z14, Z4
+	VBROADCASTSS (R9)(CX*2), Z15
+	VFMADD231PS  Z11, Z15, Z5
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R10)(CX*1), Z13
+	VFMADD231PS  Z11, Z13, Z7
+	VBROADCASTSS (R10)(CX*2), Z14
+	VFMADD231PS  Z11, Z14, Z8
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z11, Z15, Z9
+	VBROADCASTSS (R11)(CX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+done:
+	MOVQ   cp+16(FP), SI
+	MOVQ   d+104(FP), DI
+	TESTQ  DI, DI
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   DI, SI
+	VMULPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPS (SI), Z10, Z10
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPS Z0, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z1, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z3, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z5, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z7, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z9, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Product64_11x2(SB), NOSPLIT, $0-112
+	MOVQ a+24(FP), AX
+	MOVQ am+32(FP), CX
+	MOVQ ak+40(FP), DX
+	MOVQ c+0(FP), BX
+	MOVQ bp+56(FP), R8
+
+block:
+	LEAQ   (CX)(CX*2), DI
+	MOVQ   AX, R9
+	LEAQ   (R9)(DI*1), R10
+	LEAQ   (R10)(DI*1), R11
+	LEAQ   (R11)(DI*1), R12
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	VXORPD Z8, Z8, Z8
+	VXORPD Z9, Z9, Z9
+	VXORPD Z10, Z10, Z10
+	VXORPD Z11, Z11, Z11
+	VXORPD Z12, Z12, Z12
+	VXORPD Z13, Z13, Z13
+	VXORPD Z14, Z14, Z14
+	VXORPD Z15, Z15, Z15
+	VXORPD Z16, Z16, Z16
+	VXORPD Z17, Z17, Z17
+	VXORPD Z18, Z18, Z18
+	VXORPD Z19, Z19, Z19
+	VXORPD Z20, Z20, Z20
+	VXORPD Z21, Z21, Z21
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), DI
+	VMOVUPD (DI), Z0
+	VMOVUPD 64(DI), Z1
+	VMOVUPD Z0, Z2
+	VMOVUPD Z1, Z3
+	VMOVUPD Z0, Z4
+	VMOVUPD Z1, Z5
+	VMOVUPD Z0, Z6
+	VMOVUPD Z1, Z7
+	VMOVUPD Z0, Z8
+	VMOVUPD Z1, Z9
+	VMOVUPD Z0, Z10
+	VMOVUPD Z1, Z11
+	VMOVUPD Z0, Z12
+	VMOVUPD Z1, Z13
+	VMOVUPD Z0, Z14
+	VMOVUPD Z1, Z15
+	VMOVUPD Z0, Z16
+	VMOVUPD Z1, Z17
+	VMOVUPD Z0, Z18
+	VMOVUPD Z1, Z19
+	VMOVUPD Z0, Z20
+	VMOVUPD Z1, Z21
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), DI
+	MOVQ    BX, R13
+	VMOVUPD (R13), Z0
+	VMOVUPD (R13)(DI*1), Z1
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z2
+	VMOVUPD (R13)(DI*1), Z3
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z4
+	VMOVUPD (R13)(DI*1), Z5
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z6
+	VMOVUPD (R13)(DI*1), Z7
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z8
+	VMOVUPD (R13)(DI*1), Z9
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z10
+	VMOVUPD (R13)(DI*1), Z11
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z12
+	VMOVUPD (R13)(DI*1), Z13
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z14
+	VMOVUPD (R13)(DI*1), Z15
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z16
+	VMOVUPD (R13)(DI*1), Z17
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z18
+	VMOVUPD (R13)(DI*1), Z19
+	ADDQ    cm+8(FP), R13
+	VMOVUPD (R13), Z20
+	VMOVUPD (R13)(DI*1), Z21
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	SUBQ $0x02, DI
+	JLT  odd
+
+two:
+	VMOVUPD      (SI), Z22
+	VMOVUPD      (SI)(R8*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z24
+	VFMADD231PD  Z22, Z24, Z0
+	VFMADD231PD  Z23, Z24, Z1
+	VBROADCASTSD (R9)(CX*1), Z25
+	VFMADD231PD  Z22, Z25, Z2
+	VFMADD231PD  Z23, Z25, Z3
+	VBROADCASTSD (R9)(CX*2), Z26
+	VFMADD231PD  Z22, Z26, Z4
+	VFMADD231PD  Z23, Z26, Z5
+	VBROADCASTSD (R10), Z27
+	VFMADD231PD  Z22, Z27, Z6
+	VFMADD231PD  Z23, Z27, Z7
+	VBROADCASTSD (R10)(CX*1), Z24
+	VFMADD231PD  Z22, Z24, Z8
+	VFMADD231PD  Z23, Z24, Z9
+	VBROADCASTSD (R10)(CX*2), Z25
+	VFMADD231PD  Z22, Z25, Z10
+	VFMADD231PD  Z23, Z25, Z11
+	VBROADCASTSD (R11), Z26
+	VFMADD231PD  Z22, Z26, Z12
+	VFMADD231PD  Z23, Z26, Z13
+	VBROADCASTSD (R11)(CX*1), Z27
+	VFMADD231PD  Z22, Z27, Z14
+	VFMADD231PD  Z23, Z27, Z15
+	VBROADCASTSD (R11)(CX*2), Z24
+	VFMADD231PD  Z22, Z24, Z16
+	VFMADD231PD  Z23, Z24, Z17
+	VBROADCASTSD (R12), Z25
+	VFMADD231PD  Z22, Z25, Z18
+	VFMADD231PD  Z23, Z25, Z19
+	VBROADCASTSD (R12)(CX*1), Z26
+	VFMADD231PD  Z22, Z26, Z20
+	VFMADD231PD  Z23, Z26, Z21
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	VMOVUPD      (SI), Z22
+	VMOVUPD      (SI)(R8*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z27
+	VFMADD231PD  Z22, Z27, Z0
+	VFMADD231PD  Z23, Z27, Z1
+	VBROADCASTSD (R9)(CX*1), Z24
+	VFMADD231PD  Z22, Z24, Z2
+	VFMADD231PD  Z23, Z24, Z3
+	VBROADCASTSD (R9)(CX*2), Z25
+	VFMADD231PD  Z22, Z25, Z4
+	VFMADD231PD  Z23, Z25, Z5
+	VBROADCASTSD (R10), Z26
+	VFMADD231PD  Z22, Z26, Z6
+	VFMADD231PD  Z23, Z26, Z7
+	VBROADCASTSD (R10)(CX*1), Z27
+	VFMADD231PD  Z22, Z27, Z8
+	VFMADD231PD  Z23, Z27, Z9
+	VBROADCASTSD (R10)(CX*2), Z24
+	VFMADD231PD  Z22, Z24, Z10
+	VFMADD231PD  Z23, Z24, Z11
+	VBROADCASTSD (R11), Z25
+	VFMADD231PD  Z22, Z25, Z12
+	VFMADD231PD  Z23, Z25, Z13
+	VBROADCASTSD (R11)(CX*1), Z26
+	VFMADD231PD  Z22, Z26, Z14
+	VFMADD231PD  Z23, Z26, Z15
+	VBROADCASTSD (R11)(CX*2), Z27
+	VFMADD231PD  Z22, Z27, Z16
+	VFMADD231PD  Z23, Z27, Z17
+	VBROADCASTSD (R12), Z24
+	VFMADD231PD  Z22, Z24, Z18
+	VFMADD231PD  Z23, Z24, Z19
+	VBROADCASTSD (R12)(CX*1), Z25
+	VFMADD231PD  Z22, Z25, Z20
+	VFMADD231PD  Z23, Z25, Z21
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPD      (SI), Z22
+	VMOVUPD      (SI)(R8*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R9), Z26
+	VFMADD231PD  Z22, Z26, Z0
+	VFMADD231PD  Z23, Z26, Z1
+	VBROADCASTSD (R9)(CX*1), Z27
+	VFMADD231PD  Z22, Z27, Z2
+	VFMADD231PD  Z23, Z27, Z3
+	VBROADCASTSD (R9)(CX*2), Z24
+	VFMADD231PD  Z22, Z24, Z4
+	VFMADD231PD  Z23, Z24, Z5
+	VBROADCASTSD (R10), Z25
+	VFMADD231PD  Z22, Z25, Z6
+	VFMADD231PD  Z23, Z25, Z7
+	VBROADCASTSD (R10)(CX*1), Z26
+	VFMADD231PD  Z22, Z26, Z8
+	VFMADD231PD  Z23, Z26, Z9
+	VBROADCASTSD (R10)(CX*2), Z27
+	VFMADD231PD  Z22, Z27, Z10
+	VFMADD231PD  Z23, Z27, Z11
+	VBROADCASTSD (R11), Z24
+	VFMADD231PD  Z22, Z24, Z12
+	VFMADD231PD  Z23, Z24, Z13
+	VBROADCASTSD (R11)(CX*1), Z25
+	VFMADD231PD  Z22, Z25, Z14
+	VFMADD231PD  Z23, Z25, Z15
+	VBROADCASTSD (R11)(CX*2), Z26
+	VFMADD231PD  Z22, Z26, Z16
+	VFMADD231PD  Z23, Z26, Z17
+	VBROADCASTSD (R12), Z27
+	VFMADD231PD  Z22, Z27, Z18
+	VFMADD231PD  Z23, Z27, Z19
+	VBROADCASTSD (R12)(CX*1), Z24
+	VFMADD231PD  Z22, Z24, Z20
+	VFMADD231PD  Z23, Z24, Z21
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+done:
+	MOVQ   cp+16(FP), DI
+	MOVQ   d+104(FP), R13
+	TESTQ  R13, R13
+	JEQ    store
+	MOVQ   BX, SI
+	SUBQ   c+0(FP), SI
+	ADDQ   R13, SI
+	VMULPD (SI), Z0, Z0
+	VMULPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z2, Z2
+	VMULPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z4, Z4
+	VMULPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z6, Z6
+	VMULPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z8, Z8
+	VMULPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z10, Z10
+	VMULPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z12, Z12
+	VMULPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z14, Z14
+	VMULPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z16, Z16
+	VMULPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z18, Z18
+	VMULPD (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VMULPD (SI), Z20, Z20
+	VMULPD (SI)(DI*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+store:
+	VMOVUPD Z0, (BX)
+	VMOVUPD Z1, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z2, (BX)
+	VMOVUPD Z3, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z4, (BX)
+	VMOVUPD Z5, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z6, (BX)
+	VMOVUPD Z7, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z8, (BX)
+	VMOVUPD Z9, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z10, (BX)
+	VMOVUPD Z11, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z12, (BX)
+	VMOVUPD Z13, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z14, (BX)
+	VMOVUPD Z15, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z16, (BX)
+	VMOVUPD Z17, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z18, (BX)
+	VMOVUPD Z19, (BX)(DI*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPD Z20, (BX)
+	VMOVUPD Z21, (BX)(DI*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -4685,1315 +6772,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Peak64(n int)
+// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Peak64(SB), NOSPLIT, $0-8
-	MOVQ   n+0(FP), AX
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-
-loop:
-	VFMADD231PD Z12, Z13, Z0
-	VFMADD231PD Z12, Z13, Z1
-	VFMADD231PD Z12, Z13, Z2
-	VFMADD231PD Z12, Z13, Z3
-	VFMADD231PD Z12, Z13, Z4
-	VFMADD231PD Z12, Z13, Z5
-	VFMADD231PD Z12, Z13, Z6
-	VFMADD231PD Z12, Z13, Z7
-	VFMADD231PD Z12, Z13, Z8
-	VFMADD231PD Z12, Z13, Z9
-	VFMADD231PD Z12, Z13, Z10
-	VFMADD231PD Z12, Z13, Z11
-	DECQ        AX
-	JNZ         loop
-	VZEROUPPER
-	RET
-
-// func avx512Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_1x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z2
-	VFMADD231PD  Z1, Z2, Z0
-	ADDQ         DX, R8
-	VMOVUPD      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z3
-	VFMADD231PD  Z1, Z3, Z0
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z1
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z4
-	VFMADD231PD  Z1, Z4, Z0
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_2x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z3
-	VFMADD231PD  Z2, Z3, Z0
-	VBROADCASTSD (R8)(CX*1), Z4
-	VFMADD231PD  Z2, Z4, Z1
-	ADDQ         DX, R8
-	VMOVUPD      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z5
-	VFMADD231PD  Z2, Z5, Z0
-	VBROADCASTSD (R8)(CX*1), Z6
-	VFMADD231PD  Z2, Z6, Z1
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z2
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z3
-	VFMADD231PD  Z2, Z3, Z0
-	VBROADCASTSD (R8)(CX*1), Z4
-	VFMADD231PD  Z2, Z4, Z1
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_3x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z4
-	VFMADD231PD  Z3, Z4, Z0
-	VBROADCASTSD (R8)(CX*1), Z5
-	VFMADD231PD  Z3, Z5, Z1
-	VBROADCASTSD (R8)(CX*2), Z6
-	VFMADD231PD  Z3, Z6, Z2
-	ADDQ         DX, R8
-	VMOVUPD      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z7
-	VFMADD231PD  Z3, Z7, Z0
-	VBROADCASTSD (R8)(CX*1), Z4
-	VFMADD231PD  Z3, Z4, Z1
-	VBROADCASTSD (R8)(CX*2), Z5
-	VFMADD231PD  Z3, Z5, Z2
-	ADDQ         DX, R8
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z6
-	VFMADD231PD  Z3, Z6, Z0
-	VBROADCASTSD (R8)(CX*1), Z7
-	VFMADD231PD  Z3, Z7, Z1
-	VBROADCASTSD (R8)(CX*2), Z4
-	VFMADD231PD  Z3, Z4, Z2
-	ADDQ         DX, R8
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_4x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z5
-	VFMADD231PD  Z4, Z5, Z0
-	VBROADCASTSD (R8)(CX*1), Z6
-	VFMADD231PD  Z4, Z6, Z1
-	VBROADCASTSD (R8)(CX*2), Z7
-	VFMADD231PD  Z4, Z7, Z2
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z5
-	VFMADD231PD  Z4, Z5, Z0
-	VBROADCASTSD (R8)(CX*1), Z6
-	VFMADD231PD  Z4, Z6, Z1
-	VBROADCASTSD (R8)(CX*2), Z7
-	VFMADD231PD  Z4, Z7, Z2
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z5
-	VFMADD231PD  Z4, Z5, Z0
-	VBROADCASTSD (R8)(CX*1), Z6
-	VFMADD231PD  Z4, Z6, Z1
-	VBROADCASTSD (R8)(CX*2), Z7
-	VFMADD231PD  Z4, Z7, Z2
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_5x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z6
-	VFMADD231PD  Z5, Z6, Z0
-	VBROADCASTSD (R8)(CX*1), Z7
-	VFMADD231PD  Z5, Z7, Z1
-	VBROADCASTSD (R8)(CX*2), Z8
-	VFMADD231PD  Z5, Z8, Z2
-	VBROADCASTSD (R9), Z9
-	VFMADD231PD  Z5, Z9, Z3
-	VBROADCASTSD (R9)(CX*1), Z6
-	VFMADD231PD  Z5, Z6, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z7
-	VFMADD231PD  Z5, Z7, Z0
-	VBROADCASTSD (R8)(CX*1), Z8
-	VFMADD231PD  Z5, Z8, Z1
-	VBROADCASTSD (R8)(CX*2), Z9
-	VFMADD231PD  Z5, Z9, Z2
-	VBROADCASTSD (R9), Z6
-	VFMADD231PD  Z5, Z6, Z3
-	VBROADCASTSD (R9)(CX*1), Z7
-	VFMADD231PD  Z5, Z7, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z8
-	VFMADD231PD  Z5, Z8, Z0
-	VBROADCASTSD (R8)(CX*1), Z9
-	VFMADD231PD  Z5, Z9, Z1
-	VBROADCASTSD (R8)(CX*2), Z6
-	VFMADD231PD  Z5, Z6, Z2
-	VBROADCASTSD (R9), Z7
-	VFMADD231PD  Z5, Z7, Z3
-	VBROADCASTSD (R9)(CX*1), Z8
-	VFMADD231PD  Z5, Z8, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_6x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z7
-	VFMADD231PD  Z6, Z7, Z0
-	VBROADCASTSD (R8)(CX*1), Z8
-	VFMADD231PD  Z6, Z8, Z1
-	VBROADCASTSD (R8)(CX*2), Z9
-	VFMADD231PD  Z6, Z9, Z2
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z6, Z10, Z3
-	VBROADCASTSD (R9)(CX*1), Z7
-	VFMADD231PD  Z6, Z7, Z4
-	VBROADCASTSD (R9)(CX*2), Z8
-	VFMADD231PD  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z9
-	VFMADD231PD  Z6, Z9, Z0
-	VBROADCASTSD (R8)(CX*1), Z10
-	VFMADD231PD  Z6, Z10, Z1
-	VBROADCASTSD (R8)(CX*2), Z7
-	VFMADD231PD  Z6, Z7, Z2
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z6, Z8, Z3
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z6, Z9, Z4
-	VBROADCASTSD (R9)(CX*2), Z10
-	VFMADD231PD  Z6, Z10, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z7
-	VFMADD231PD  Z6, Z7, Z0
-	VBROADCASTSD (R8)(CX*1), Z8
-	VFMADD231PD  Z6, Z8, Z1
-	VBROADCASTSD (R8)(CX*2), Z9
-	VFMADD231PD  Z6, Z9, Z2
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z6, Z10, Z3
-	VBROADCASTSD (R9)(CX*1), Z7
-	VFMADD231PD  Z6, Z7, Z4
-	VBROADCASTSD (R9)(CX*2), Z8
-	VFMADD231PD  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_7x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_7x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z8
-	VFMADD231PD  Z7, Z8, Z0
-	VBROADCASTSD (R8)(CX*1), Z9
-	VFMADD231PD  Z7, Z9, Z1
-	VBROADCASTSD (R8)(CX*2), Z10
-	VFMADD231PD  Z7, Z10, Z2
-	VBROADCASTSD (R9), Z11
-	VFMADD231PD  Z7, Z11, Z3
-	VBROADCASTSD (R9)(CX*1), Z8
-	VFMADD231PD  Z7, Z8, Z4
-	VBROADCASTSD (R9)(CX*2), Z9
-	VFMADD231PD  Z7, Z9, Z5
-	VBROADCASTSD (R10), Z10
-	VFMADD231PD  Z7, Z10, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z11
-	VFMADD231PD  Z7, Z11, Z0
-	VBROADCASTSD (R8)(CX*1), Z8
-	VFMADD231PD  Z7, Z8, Z1
-	VBROADCASTSD (R8)(CX*2), Z9
-	VFMADD231PD  Z7, Z9, Z2
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z7, Z10, Z3
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z7, Z11, Z4
-	VBROADCASTSD (R9)(CX*2), Z8
-	VFMADD231PD  Z7, Z8, Z5
-	VBROADCASTSD (R10), Z9
-	VFMADD231PD  Z7, Z9, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z10
-	VFMADD231PD  Z7, Z10, Z0
-	VBROADCASTSD (R8)(CX*1), Z11
-	VFMADD231PD  Z7, Z11, Z1
-	VBROADCASTSD (R8)(CX*2), Z8
-	VFMADD231PD  Z7, Z8, Z2
-	VBROADCASTSD (R9), Z9
-	VFMADD231PD  Z7, Z9, Z3
-	VBROADCASTSD (R9)(CX*1), Z10
-	VFMADD231PD  Z7, Z10, Z4
-	VBROADCASTSD (R9)(CX*2), Z11
-	VFMADD231PD  Z7, Z11, Z5
-	VBROADCASTSD (R10), Z8
-	VFMADD231PD  Z7, Z8, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_8x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_8x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z0, Z7
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z7
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z9
-	VFMADD231PD  Z8, Z9, Z0
-	VBROADCASTSD (R8)(CX*1), Z10
-	VFMADD231PD  Z8, Z10, Z1
-	VBROADCASTSD (R8)(CX*2), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VBROADCASTSD (R9), Z12
-	VFMADD231PD  Z8, Z12, Z3
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z8, Z9, Z4
-	VBROADCASTSD (R9)(CX*2), Z10
-	VFMADD231PD  Z8, Z10, Z5
-	VBROADCASTSD (R10), Z11
-	VFMADD231PD  Z8, Z11, Z6
-	VBROADCASTSD (R10)(CX*1), Z12
-	VFMADD231PD  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z9
-	VFMADD231PD  Z8, Z9, Z0
-	VBROADCASTSD (R8)(CX*1), Z10
-	VFMADD231PD  Z8, Z10, Z1
-	VBROADCASTSD (R8)(CX*2), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VBROADCASTSD (R9), Z12
-	VFMADD231PD  Z8, Z12, Z3
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z8, Z9, Z4
-	VBROADCASTSD (R9)(CX*2), Z10
-	VFMADD231PD  Z8, Z10, Z5
-	VBROADCASTSD (R10), Z11
-	VFMADD231PD  Z8, Z11, Z6
-	VBROADCASTSD (R10)(CX*1), Z12
-	VFMADD231PD  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z9
-	VFMADD231PD  Z8, Z9, Z0
-	VBROADCASTSD (R8)(CX*1), Z10
-	VFMADD231PD  Z8, Z10, Z1
-	VBROADCASTSD (R8)(CX*2), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VBROADCASTSD (R9), Z12
-	VFMADD231PD  Z8, Z12, Z3
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z8, Z9, Z4
-	VBROADCASTSD (R9)(CX*2), Z10
-	VFMADD231PD  Z8, Z10, Z5
-	VBROADCASTSD (R10), Z11
-	VFMADD231PD  Z8, Z11, Z6
-	VBROADCASTSD (R10)(CX*1), Z12
-	VFMADD231PD  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_9x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_9x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z0, Z7
-	VMOVUPD Z0, Z8
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z8
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z10
-	VFMADD231PD  Z9, Z10, Z0
-	VBROADCASTSD (R8)(CX*1), Z11
-	VFMADD231PD  Z9, Z11, Z1
-	VBROADCASTSD (R8)(CX*2), Z12
-	VFMADD231PD  Z9, Z12, Z2
-	VBROADCASTSD (R9), Z13
-	VFMADD231PD  Z9, Z13, Z3
-	VBROADCASTSD (R9)(CX*1), Z10
-	VFMADD231PD  Z9, Z10, Z4
-	VBROADCASTSD (R9)(CX*2), Z11
-	VFMADD231PD  Z9, Z11, Z5
-	VBROADCASTSD (R10), Z12
-	VFMADD231PD  Z9, Z12, Z6
-	VBROADCASTSD (R10)(CX*1), Z13
-	VFMADD231PD  Z9, Z13, Z7
-	VBROADCASTSD (R10)(CX*2), Z10
-	VFMADD231PD  Z9, Z10, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z11
-	VFMADD231PD  Z9, Z11, Z0
-	VBROADCASTSD (R8)(CX*1), Z12
-	VFMADD231PD  Z9, Z12, Z1
-	VBROADCASTSD (R8)(CX*2), Z13
-	VFMADD231PD  Z9, Z13, Z2
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z9, Z10, Z3
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z9, Z11, Z4
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z9, Z13, Z6
-	VBROADCASTSD (R10)(CX*1), Z10
-	VFMADD231PD  Z9, Z10, Z7
-	VBROADCASTSD (R10)(CX*2), Z11
-	VFMADD231PD  Z9, Z11, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z12
-	VFMADD231PD  Z9, Z12, Z0
-	VBROADCASTSD (R8)(CX*1), Z13
-	VFMADD231PD  Z9, Z13, Z1
-	VBROADCASTSD (R8)(CX*2), Z10
-	VFMADD231PD  Z9, Z10, Z2
-	VBROADCASTSD (R9), Z11
-	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*1), Z12
-	VFMADD231PD  Z9, Z12, Z4
-	VBROADCASTSD (R9)(CX*2), Z13
-	VFMADD231PD  Z9, Z13, Z5
-	VBROADCASTSD (R10), Z10
-	VFMADD231PD  Z9, Z10, Z6
-	VBROADCASTSD (R10)(CX*1), Z11
-	VFMADD231PD  Z9, Z11, Z7
-	VBROADCASTSD (R10)(CX*2), Z12
-	VFMADD231PD  Z9, Z12, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_10x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_10x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_12x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6009,54 +6790,62 @@ block:
 	CMPQ   SI, $0x01
 	JEQ    bias
 	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
 	JMP    sum
 
 bias:
 	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z0, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z0, Z9
+	VMOVUPS (SI), Z0
+	VMOVUPS Z0, Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z0, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z0, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z0, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z0, Z11
 	JMP     sum
 
 accumulate:
 	MOVQ    cp+16(FP), SI
 	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
+	VMOVUPS (DI), Z0
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
+	VMOVUPS (DI), Z1
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
+	VMOVUPS (DI), Z2
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
+	VMOVUPS (DI), Z3
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
+	VMOVUPS (DI), Z4
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
+	VMOVUPS (DI), Z5
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
+	VMOVUPS (DI), Z6
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z7
+	VMOVUPS (DI), Z7
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z8
+	VMOVUPS (DI), Z8
 	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z9
+	VMOVUPS (DI), Z9
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z10
+	ADDQ    cm+8(FP), DI
+	VMOVUPS (DI), Z11
 
 sum:
 	MOVQ b+48(FP), SI
@@ -6065,54 +6854,62 @@ sum:
 	JLT  odd
 
 two:
-	VMOVUPD      (SI), Z10
+	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z11
-	VFMADD231PD  Z10, Z11, Z0
-	VBROADCASTSD (R8)(CX*1), Z12
-	VFMADD231PD  Z10, Z12, Z1
-	VBROADCASTSD (R8)(CX*2), Z13
-	VFMADD231PD  Z10, Z13, Z2
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z10, Z14, Z3
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z10, Z11, Z4
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z10, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z10, Z13, Z6
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z7
-	VBROADCASTSD (R10)(CX*2), Z11
-	VFMADD231PD  Z10, Z11, Z8
-	VBROADCASTSD (R11), Z12
-	VFMADD231PD  Z10, Z12, Z9
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R8)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z1
+	VBROADCASTSS (R8)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z12, Z16, Z3
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R9)(CX*2), Z14
+	VFMADD231PS  Z12, Z14, Z5
+	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VBROADCASTSS (R10)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z7
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z9
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z10
+	VBROADCASTSS (R11)(CX*2), Z16
+	VFMADD231PS  Z12, Z16, Z11
 	ADDQ         DX, R8
 	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
-	VMOVUPD      (SI), Z10
+	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z13
-	VFMADD231PD  Z10, Z13, Z0
-	VBROADCASTSD (R8)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z1
-	VBROADCASTSD (R8)(CX*2), Z11
-	VFMADD231PD  Z10, Z11, Z2
-	VBROADCASTSD (R9), Z12
-	VFMADD231PD  Z10, Z12, Z3
-	VBROADCASTSD (R9)(CX*1), Z13
-	VFMADD231PD  Z10, Z13, Z4
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z10, Z14, Z5
-	VBROADCASTSD (R10), Z11
-	VFMADD231PD  Z10, Z11, Z6
-	VBROADCASTSD (R10)(CX*1), Z12
-	VFMADD231PD  Z10, Z12, Z7
-	VBROADCASTSD (R10)(CX*2), Z13
-	VFMADD231PD  Z10, Z13, Z8
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z10, Z14, Z9
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R8)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z1
+	VBROADCASTSS (R8)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z12, Z16, Z3
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R9)(CX*2), Z14
+	VFMADD231PS  Z12, Z14, Z5
+	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VBROADCASTSS (R10)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z7
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z9
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z10
+	VBROADCASTSS (R11)(CX*2), Z16
+	VFMADD231PS  Z12, Z16, Z11
 	ADDQ         DX, R8
 	ADDQ         DX, R9
 	ADDQ         DX, R10
@@ -6123,28 +6920,32 @@ two:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
-	VMOVUPD      (SI), Z10
+	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z11
-	VFMADD231PD  Z10, Z11, Z0
-	VBROADCASTSD (R8)(CX*1), Z12
-	VFMADD231PD  Z10, Z12, Z1
-	VBROADCASTSD (R8)(CX*2), Z13
-	VFMADD231PD  Z10, Z13, Z2
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z10, Z14, Z3
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z10, Z11, Z4
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z10, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z10, Z13, Z6
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z7
-	VBROADCASTSD (R10)(CX*2), Z11
-	VFMADD231PD  Z10, Z11, Z8
-	VBROADCASTSD (R11), Z12
-	VFMADD231PD  Z10, Z12, Z9
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R8)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z1
+	VBROADCASTSS (R8)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z12, Z16, Z3
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R9)(CX*2), Z14
+	VFMADD231PS  Z12, Z14, Z5
+	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VBROADCASTSS (R10)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z7
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z9
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z10
+	VBROADCASTSS (R11)(CX*2), Z16
+	VFMADD231PS  Z12, Z16, Z11
 	ADDQ         DX, R8
 	ADDQ         DX, R9
 	ADDQ         DX, R10
@@ -6158,2853 +6959,66 @@ done:
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
 	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
+	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
+	VMULPS (SI), Z1, Z1
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
+	VMULPS (SI), Z2, Z2
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
+	VMULPS (SI), Z3, Z3
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
+	VMULPS (SI), Z4, Z4
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
+	VMULPS (SI), Z5, Z5
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
+	VMULPS (SI), Z6, Z6
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z7, Z7
+	VMULPS (SI), Z7, Z7
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
+	VMULPS (SI), Z8, Z8
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z9, Z9
+	VMULPS (SI), Z9, Z9
 	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z9, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_11x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_11x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z0, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z0, Z9
-	VMOVUPD Z0, Z10
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z10
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z12
-	VFMADD231PD  Z11, Z12, Z0
-	VBROADCASTSD (R8)(CX*1), Z13
-	VFMADD231PD  Z11, Z13, Z1
-	VBROADCASTSD (R8)(CX*2), Z14
-	VFMADD231PD  Z11, Z14, Z2
-	VBROADCASTSD (R9), Z15
-	VFMADD231PD  Z11, Z15, Z3
-	VBROADCASTSD (R9)(CX*1), Z12
-	VFMADD231PD  Z11, Z12, Z4
-	VBROADCASTSD (R9)(CX*2), Z13
-	VFMADD231PD  Z11, Z13, Z5
-	VBROADCASTSD (R10), Z14
-	VFMADD231PD  Z11, Z14, Z6
-	VBROADCASTSD (R10)(CX*1), Z15
-	VFMADD231PD  Z11, Z15, Z7
-	VBROADCASTSD (R10)(CX*2), Z12
-	VFMADD231PD  Z11, Z12, Z8
-	VBROADCASTSD (R11), Z13
-	VFMADD231PD  Z11, Z13, Z9
-	VBROADCASTSD (R11)(CX*1), Z14
-	VFMADD231PD  Z11, Z14, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPD      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z15
-	VFMADD231PD  Z11, Z15, Z0
-	VBROADCASTSD (R8)(CX*1), Z12
-	VFMADD231PD  Z11, Z12, Z1
-	VBROADCASTSD (R8)(CX*2), Z13
-	VFMADD231PD  Z11, Z13, Z2
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z11, Z14, Z3
-	VBROADCASTSD (R9)(CX*1), Z15
-	VFMADD231PD  Z11, Z15, Z4
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z11, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z11, Z13, Z6
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z11, Z14, Z7
-	VBROADCASTSD (R10)(CX*2), Z15
-	VFMADD231PD  Z11, Z15, Z8
-	VBROADCASTSD (R11), Z12
-	VFMADD231PD  Z11, Z12, Z9
-	VBROADCASTSD (R11)(CX*1), Z13
-	VFMADD231PD  Z11, Z13, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z14
-	VFMADD231PD  Z11, Z14, Z0
-	VBROADCASTSD (R8)(CX*1), Z15
-	VFMADD231PD  Z11, Z15, Z1
-	VBROADCASTSD (R8)(CX*2), Z12
-	VFMADD231PD  Z11, Z12, Z2
-	VBROADCASTSD (R9), Z13
-	VFMADD231PD  Z11, Z13, Z3
-	VBROADCASTSD (R9)(CX*1), Z14
-	VFMADD231PD  Z11, Z14, Z4
-	VBROADCASTSD (R9)(CX*2), Z15
-	VFMADD231PD  Z11, Z15, Z5
-	VBROADCASTSD (R10), Z12
-	VFMADD231PD  Z11, Z12, Z6
-	VBROADCASTSD (R10)(CX*1), Z13
-	VFMADD231PD  Z11, Z13, Z7
-	VBROADCASTSD (R10)(CX*2), Z14
-	VFMADD231PD  Z11, Z14, Z8
-	VBROADCASTSD (R11), Z15
-	VFMADD231PD  Z11, Z15, Z9
-	VBROADCASTSD (R11)(CX*1), Z12
-	VFMADD231PD  Z11, Z12, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
+	VMULPS (SI), Z10, Z10
 	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
+	VMULPS (SI), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
 store:
-	VMOVUPD Z0, (BX)
+	VMOVUPS Z0, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
+	VMOVUPS Z1, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
+	VMOVUPS Z2, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
+	VMOVUPS Z3, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
+	VMOVUPS Z4, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
+	VMOVUPS Z5, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
+	VMOVUPS Z6, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z7, (BX)
+	VMOVUPS Z7, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
+	VMOVUPS Z8, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z9, (BX)
+	VMOVUPS Z9, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
+	VMOVUPS Z10, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_12x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_12x1(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-
-block:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPD (SI), Z0
-	VMOVUPD Z0, Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z0, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z0, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z0, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z0, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z0, Z11
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPD (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z10
-	ADDQ    cm+8(FP), DI
-	VMOVUPD (DI), Z11
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z13
-	VFMADD231PD  Z12, Z13, Z0
-	VBROADCASTSD (R8)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z1
-	VBROADCASTSD (R8)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VBROADCASTSD (R9), Z16
-	VFMADD231PD  Z12, Z16, Z3
-	VBROADCASTSD (R9)(CX*1), Z13
-	VFMADD231PD  Z12, Z13, Z4
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z12, Z14, Z5
-	VBROADCASTSD (R10), Z15
-	VFMADD231PD  Z12, Z15, Z6
-	VBROADCASTSD (R10)(CX*1), Z16
-	VFMADD231PD  Z12, Z16, Z7
-	VBROADCASTSD (R10)(CX*2), Z13
-	VFMADD231PD  Z12, Z13, Z8
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z12, Z14, Z9
-	VBROADCASTSD (R11)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VBROADCASTSD (R11)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPD      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z13
-	VFMADD231PD  Z12, Z13, Z0
-	VBROADCASTSD (R8)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z1
-	VBROADCASTSD (R8)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VBROADCASTSD (R9), Z16
-	VFMADD231PD  Z12, Z16, Z3
-	VBROADCASTSD (R9)(CX*1), Z13
-	VFMADD231PD  Z12, Z13, Z4
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z12, Z14, Z5
-	VBROADCASTSD (R10), Z15
-	VFMADD231PD  Z12, Z15, Z6
-	VBROADCASTSD (R10)(CX*1), Z16
-	VFMADD231PD  Z12, Z16, Z7
-	VBROADCASTSD (R10)(CX*2), Z13
-	VFMADD231PD  Z12, Z13, Z8
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z12, Z14, Z9
-	VBROADCASTSD (R11)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VBROADCASTSD (R11)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R8), Z13
-	VFMADD231PD  Z12, Z13, Z0
-	VBROADCASTSD (R8)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z1
-	VBROADCASTSD (R8)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VBROADCASTSD (R9), Z16
-	VFMADD231PD  Z12, Z16, Z3
-	VBROADCASTSD (R9)(CX*1), Z13
-	VFMADD231PD  Z12, Z13, Z4
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z12, Z14, Z5
-	VBROADCASTSD (R10), Z15
-	VFMADD231PD  Z12, Z15, Z6
-	VBROADCASTSD (R10)(CX*1), Z16
-	VFMADD231PD  Z12, Z16, Z7
-	VBROADCASTSD (R10)(CX*2), Z13
-	VFMADD231PD  Z12, Z13, Z8
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z12, Z14, Z9
-	VBROADCASTSD (R11)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VBROADCASTSD (R11)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
-	VMULPD (SI), Z0, Z0
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z11, Z11
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z1, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z3, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z5, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z7, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z9, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z11, (BX)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R10
-	VMOVUPD (R10), Z0
-	VMOVUPD (R10)(DI*1), Z1
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z2
-	VMOVUPD      (SI)(R8*1), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z4
-	VFMADD231PD  Z2, Z4, Z0
-	VFMADD231PD  Z3, Z4, Z1
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z2
-	VMOVUPD      (SI)(R8*1), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z5
-	VFMADD231PD  Z2, Z5, Z0
-	VFMADD231PD  Z3, Z5, Z1
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z2
-	VMOVUPD      (SI)(R8*1), Z3
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z6
-	VFMADD231PD  Z2, Z6, Z0
-	VFMADD231PD  Z3, Z6, Z1
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R10
-	TESTQ  R10, R10
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R10, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R10
-	VMOVUPD (R10), Z0
-	VMOVUPD (R10)(DI*1), Z1
-	ADDQ    cm+8(FP), R10
-	VMOVUPD (R10), Z2
-	VMOVUPD (R10)(DI*1), Z3
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z4
-	VMOVUPD      (SI)(R8*1), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z6
-	VFMADD231PD  Z4, Z6, Z0
-	VFMADD231PD  Z5, Z6, Z1
-	VBROADCASTSD (R9)(CX*1), Z7
-	VFMADD231PD  Z4, Z7, Z2
-	VFMADD231PD  Z5, Z7, Z3
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z4
-	VMOVUPD      (SI)(R8*1), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z4, Z8, Z0
-	VFMADD231PD  Z5, Z8, Z1
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z4, Z9, Z2
-	VFMADD231PD  Z5, Z9, Z3
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z4
-	VMOVUPD      (SI)(R8*1), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z6
-	VFMADD231PD  Z4, Z6, Z0
-	VFMADD231PD  Z5, Z6, Z1
-	VBROADCASTSD (R9)(CX*1), Z7
-	VFMADD231PD  Z4, Z7, Z2
-	VFMADD231PD  Z5, Z7, Z3
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R10
-	TESTQ  R10, R10
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R10, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R10
-	VMOVUPD (R10), Z0
-	VMOVUPD (R10)(DI*1), Z1
-	ADDQ    cm+8(FP), R10
-	VMOVUPD (R10), Z2
-	VMOVUPD (R10)(DI*1), Z3
-	ADDQ    cm+8(FP), R10
-	VMOVUPD (R10), Z4
-	VMOVUPD (R10)(DI*1), Z5
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z6
-	VMOVUPD      (SI)(R8*1), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z8
-	VFMADD231PD  Z6, Z8, Z0
-	VFMADD231PD  Z7, Z8, Z1
-	VBROADCASTSD (R9)(CX*1), Z9
-	VFMADD231PD  Z6, Z9, Z2
-	VFMADD231PD  Z7, Z9, Z3
-	VBROADCASTSD (R9)(CX*2), Z10
-	VFMADD231PD  Z6, Z10, Z4
-	VFMADD231PD  Z7, Z10, Z5
-	ADDQ         DX, R9
-	VMOVUPD      (SI), Z6
-	VMOVUPD      (SI)(R8*1), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z11
-	VFMADD231PD  Z6, Z11, Z0
-	VFMADD231PD  Z7, Z11, Z1
-	VBROADCASTSD (R9)(CX*1), Z8
-	VFMADD231PD  Z6, Z8, Z2
-	VFMADD231PD  Z7, Z8, Z3
-	VBROADCASTSD (R9)(CX*2), Z9
-	VFMADD231PD  Z6, Z9, Z4
-	VFMADD231PD  Z7, Z9, Z5
-	ADDQ         DX, R9
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z6
-	VMOVUPD      (SI)(R8*1), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z6, Z10, Z0
-	VFMADD231PD  Z7, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z6, Z11, Z2
-	VFMADD231PD  Z7, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z8
-	VFMADD231PD  Z6, Z8, Z4
-	VFMADD231PD  Z7, Z8, Z5
-	ADDQ         DX, R9
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R10
-	TESTQ  R10, R10
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R10, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_4x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z8, Z10, Z0
-	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z8, Z12, Z4
-	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z8, Z13, Z6
-	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z8, Z10, Z0
-	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z8, Z12, Z4
-	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z8, Z13, Z6
-	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
-	VFMADD231PD  Z8, Z10, Z0
-	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z8, Z12, Z4
-	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z8, Z13, Z6
-	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_5x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z8
-	VMOVUPD (R11)(DI*1), Z9
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z12
-	VFMADD231PD  Z10, Z12, Z0
-	VFMADD231PD  Z11, Z12, Z1
-	VBROADCASTSD (R9)(CX*1), Z13
-	VFMADD231PD  Z10, Z13, Z2
-	VFMADD231PD  Z11, Z13, Z3
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z10, Z14, Z4
-	VFMADD231PD  Z11, Z14, Z5
-	VBROADCASTSD (R10), Z15
-	VFMADD231PD  Z10, Z15, Z6
-	VFMADD231PD  Z11, Z15, Z7
-	VBROADCASTSD (R10)(CX*1), Z12
-	VFMADD231PD  Z10, Z12, Z8
-	VFMADD231PD  Z11, Z12, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z13
-	VFMADD231PD  Z10, Z13, Z0
-	VFMADD231PD  Z11, Z13, Z1
-	VBROADCASTSD (R9)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z2
-	VFMADD231PD  Z11, Z14, Z3
-	VBROADCASTSD (R9)(CX*2), Z15
-	VFMADD231PD  Z10, Z15, Z4
-	VFMADD231PD  Z11, Z15, Z5
-	VBROADCASTSD (R10), Z12
-	VFMADD231PD  Z10, Z12, Z6
-	VFMADD231PD  Z11, Z12, Z7
-	VBROADCASTSD (R10)(CX*1), Z13
-	VFMADD231PD  Z10, Z13, Z8
-	VFMADD231PD  Z11, Z13, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z10, Z14, Z0
-	VFMADD231PD  Z11, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
-	VFMADD231PD  Z10, Z15, Z2
-	VFMADD231PD  Z11, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
-	VFMADD231PD  Z10, Z12, Z4
-	VFMADD231PD  Z11, Z12, Z5
-	VBROADCASTSD (R10), Z13
-	VFMADD231PD  Z10, Z13, Z6
-	VFMADD231PD  Z11, Z13, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z8
-	VFMADD231PD  Z11, Z14, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_6x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z8
-	VMOVUPD (R11)(DI*1), Z9
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z10
-	VMOVUPD (R11)(DI*1), Z11
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z12, Z14, Z0
-	VFMADD231PD  Z13, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VFMADD231PD  Z13, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z4
-	VFMADD231PD  Z13, Z16, Z5
-	VBROADCASTSD (R10), Z17
-	VFMADD231PD  Z12, Z17, Z6
-	VFMADD231PD  Z13, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z8
-	VFMADD231PD  Z13, Z14, Z9
-	VBROADCASTSD (R10)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VFMADD231PD  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z16
-	VFMADD231PD  Z12, Z16, Z0
-	VFMADD231PD  Z13, Z16, Z1
-	VBROADCASTSD (R9)(CX*1), Z17
-	VFMADD231PD  Z12, Z17, Z2
-	VFMADD231PD  Z13, Z17, Z3
-	VBROADCASTSD (R9)(CX*2), Z14
-	VFMADD231PD  Z12, Z14, Z4
-	VFMADD231PD  Z13, Z14, Z5
-	VBROADCASTSD (R10), Z15
-	VFMADD231PD  Z12, Z15, Z6
-	VFMADD231PD  Z13, Z15, Z7
-	VBROADCASTSD (R10)(CX*1), Z16
-	VFMADD231PD  Z12, Z16, Z8
-	VFMADD231PD  Z13, Z16, Z9
-	VBROADCASTSD (R10)(CX*2), Z17
-	VFMADD231PD  Z12, Z17, Z10
-	VFMADD231PD  Z13, Z17, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
-	VFMADD231PD  Z12, Z14, Z0
-	VFMADD231PD  Z13, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VFMADD231PD  Z13, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z4
-	VFMADD231PD  Z13, Z16, Z5
-	VBROADCASTSD (R10), Z17
-	VFMADD231PD  Z12, Z17, Z6
-	VFMADD231PD  Z13, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z8
-	VFMADD231PD  Z13, Z14, Z9
-	VBROADCASTSD (R10)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VFMADD231PD  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_7x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	VMOVUPD Z0, Z12
-	VMOVUPD Z1, Z13
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z16
-	VFMADD231PD  Z14, Z16, Z0
-	VFMADD231PD  Z15, Z16, Z1
-	VBROADCASTSD (R9)(CX*1), Z17
-	VFMADD231PD  Z14, Z17, Z2
-	VFMADD231PD  Z15, Z17, Z3
-	VBROADCASTSD (R9)(CX*2), Z18
-	VFMADD231PD  Z14, Z18, Z4
-	VFMADD231PD  Z15, Z18, Z5
-	VBROADCASTSD (R10), Z19
-	VFMADD231PD  Z14, Z19, Z6
-	VFMADD231PD  Z15, Z19, Z7
-	VBROADCASTSD (R10)(CX*1), Z16
-	VFMADD231PD  Z14, Z16, Z8
-	VFMADD231PD  Z15, Z16, Z9
-	VBROADCASTSD (R10)(CX*2), Z17
-	VFMADD231PD  Z14, Z17, Z10
-	VFMADD231PD  Z15, Z17, Z11
-	VBROADCASTSD (R11), Z18
-	VFMADD231PD  Z14, Z18, Z12
-	VFMADD231PD  Z15, Z18, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z19
-	VFMADD231PD  Z14, Z19, Z0
-	VFMADD231PD  Z15, Z19, Z1
-	VBROADCASTSD (R9)(CX*1), Z16
-	VFMADD231PD  Z14, Z16, Z2
-	VFMADD231PD  Z15, Z16, Z3
-	VBROADCASTSD (R9)(CX*2), Z17
-	VFMADD231PD  Z14, Z17, Z4
-	VFMADD231PD  Z15, Z17, Z5
-	VBROADCASTSD (R10), Z18
-	VFMADD231PD  Z14, Z18, Z6
-	VFMADD231PD  Z15, Z18, Z7
-	VBROADCASTSD (R10)(CX*1), Z19
-	VFMADD231PD  Z14, Z19, Z8
-	VFMADD231PD  Z15, Z19, Z9
-	VBROADCASTSD (R10)(CX*2), Z16
-	VFMADD231PD  Z14, Z16, Z10
-	VFMADD231PD  Z15, Z16, Z11
-	VBROADCASTSD (R11), Z17
-	VFMADD231PD  Z14, Z17, Z12
-	VFMADD231PD  Z15, Z17, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
-	VFMADD231PD  Z14, Z18, Z0
-	VFMADD231PD  Z15, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
-	VFMADD231PD  Z14, Z19, Z2
-	VFMADD231PD  Z15, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
-	VFMADD231PD  Z14, Z16, Z4
-	VFMADD231PD  Z15, Z16, Z5
-	VBROADCASTSD (R10), Z17
-	VFMADD231PD  Z14, Z17, Z6
-	VFMADD231PD  Z15, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
-	VFMADD231PD  Z14, Z18, Z8
-	VFMADD231PD  Z15, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
-	VFMADD231PD  Z14, Z19, Z10
-	VFMADD231PD  Z15, Z19, Z11
-	VBROADCASTSD (R11), Z16
-	VFMADD231PD  Z14, Z16, Z12
-	VFMADD231PD  Z15, Z16, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_8x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	VMOVUPD Z0, Z12
-	VMOVUPD Z1, Z13
-	VMOVUPD Z0, Z14
-	VMOVUPD Z1, Z15
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z14
-	VMOVUPD (R12)(DI*1), Z15
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
-	VFMADD231PD  Z16, Z18, Z0
-	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
-	VFMADD231PD  Z16, Z19, Z2
-	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
-	VFMADD231PD  Z16, Z20, Z4
-	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
-	VFMADD231PD  Z16, Z21, Z6
-	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
-	VFMADD231PD  Z16, Z18, Z8
-	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
-	VFMADD231PD  Z16, Z19, Z10
-	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
-	VFMADD231PD  Z16, Z20, Z12
-	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
-	VFMADD231PD  Z16, Z21, Z14
-	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
-	VFMADD231PD  Z16, Z18, Z0
-	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
-	VFMADD231PD  Z16, Z19, Z2
-	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
-	VFMADD231PD  Z16, Z20, Z4
-	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
-	VFMADD231PD  Z16, Z21, Z6
-	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
-	VFMADD231PD  Z16, Z18, Z8
-	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
-	VFMADD231PD  Z16, Z19, Z10
-	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
-	VFMADD231PD  Z16, Z20, Z12
-	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
-	VFMADD231PD  Z16, Z21, Z14
-	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
-	VFMADD231PD  Z16, Z18, Z0
-	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
-	VFMADD231PD  Z16, Z19, Z2
-	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
-	VFMADD231PD  Z16, Z20, Z4
-	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
-	VFMADD231PD  Z16, Z21, Z6
-	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
-	VFMADD231PD  Z16, Z18, Z8
-	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
-	VFMADD231PD  Z16, Z19, Z10
-	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
-	VFMADD231PD  Z16, Z20, Z12
-	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
-	VFMADD231PD  Z16, Z21, Z14
-	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_9x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	VMOVUPD Z0, Z12
-	VMOVUPD Z1, Z13
-	VMOVUPD Z0, Z14
-	VMOVUPD Z1, Z15
-	VMOVUPD Z0, Z16
-	VMOVUPD Z1, Z17
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z14
-	VMOVUPD (R12)(DI*1), Z15
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z16
-	VMOVUPD (R12)(DI*1), Z17
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z20
-	VFMADD231PD  Z18, Z20, Z0
-	VFMADD231PD  Z19, Z20, Z1
-	VBROADCASTSD (R9)(CX*1), Z21
-	VFMADD231PD  Z18, Z21, Z2
-	VFMADD231PD  Z19, Z21, Z3
-	VBROADCASTSD (R9)(CX*2), Z22
-	VFMADD231PD  Z18, Z22, Z4
-	VFMADD231PD  Z19, Z22, Z5
-	VBROADCASTSD (R10), Z23
-	VFMADD231PD  Z18, Z23, Z6
-	VFMADD231PD  Z19, Z23, Z7
-	VBROADCASTSD (R10)(CX*1), Z20
-	VFMADD231PD  Z18, Z20, Z8
-	VFMADD231PD  Z19, Z20, Z9
-	VBROADCASTSD (R10)(CX*2), Z21
-	VFMADD231PD  Z18, Z21, Z10
-	VFMADD231PD  Z19, Z21, Z11
-	VBROADCASTSD (R11), Z22
-	VFMADD231PD  Z18, Z22, Z12
-	VFMADD231PD  Z19, Z22, Z13
-	VBROADCASTSD (R11)(CX*1), Z23
-	VFMADD231PD  Z18, Z23, Z14
-	VFMADD231PD  Z19, Z23, Z15
-	VBROADCASTSD (R11)(CX*2), Z20
-	VFMADD231PD  Z18, Z20, Z16
-	VFMADD231PD  Z19, Z20, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z21
-	VFMADD231PD  Z18, Z21, Z0
-	VFMADD231PD  Z19, Z21, Z1
-	VBROADCASTSD (R9)(CX*1), Z22
-	VFMADD231PD  Z18, Z22, Z2
-	VFMADD231PD  Z19, Z22, Z3
-	VBROADCASTSD (R9)(CX*2), Z23
-	VFMADD231PD  Z18, Z23, Z4
-	VFMADD231PD  Z19, Z23, Z5
-	VBROADCASTSD (R10), Z20
-	VFMADD231PD  Z18, Z20, Z6
-	VFMADD231PD  Z19, Z20, Z7
-	VBROADCASTSD (R10)(CX*1), Z21
-	VFMADD231PD  Z18, Z21, Z8
-	VFMADD231PD  Z19, Z21, Z9
-	VBROADCASTSD (R10)(CX*2), Z22
-	VFMADD231PD  Z18, Z22, Z10
-	VFMADD231PD  Z19, Z22, Z11
-	VBROADCASTSD (R11), Z23
-	VFMADD231PD  Z18, Z23, Z12
-	VFMADD231PD  Z19, Z23, Z13
-	VBROADCASTSD (R11)(CX*1), Z20
-	VFMADD231PD  Z18, Z20, Z14
-	VFMADD231PD  Z19, Z20, Z15
-	VBROADCASTSD (R11)(CX*2), Z21
-	VFMADD231PD  Z18, Z21, Z16
-	VFMADD231PD  Z19, Z21, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
-	VFMADD231PD  Z18, Z22, Z0
-	VFMADD231PD  Z19, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
-	VFMADD231PD  Z18, Z23, Z2
-	VFMADD231PD  Z19, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
-	VFMADD231PD  Z18, Z20, Z4
-	VFMADD231PD  Z19, Z20, Z5
-	VBROADCASTSD (R10), Z21
-	VFMADD231PD  Z18, Z21, Z6
-	VFMADD231PD  Z19, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
-	VFMADD231PD  Z18, Z22, Z8
-	VFMADD231PD  Z19, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
-	VFMADD231PD  Z18, Z23, Z10
-	VFMADD231PD  Z19, Z23, Z11
-	VBROADCASTSD (R11), Z20
-	VFMADD231PD  Z18, Z20, Z12
-	VFMADD231PD  Z19, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
-	VFMADD231PD  Z18, Z21, Z14
-	VFMADD231PD  Z19, Z21, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
-	VFMADD231PD  Z18, Z22, Z16
-	VFMADD231PD  Z19, Z22, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_10x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	VXORPD Z18, Z18, Z18
-	VXORPD Z19, Z19, Z19
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	VMOVUPD Z0, Z12
-	VMOVUPD Z1, Z13
-	VMOVUPD Z0, Z14
-	VMOVUPD Z1, Z15
-	VMOVUPD Z0, Z16
-	VMOVUPD Z1, Z17
-	VMOVUPD Z0, Z18
-	VMOVUPD Z1, Z19
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPD (R13), Z0
-	VMOVUPD (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z2
-	VMOVUPD (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z4
-	VMOVUPD (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z6
-	VMOVUPD (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z8
-	VMOVUPD (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z10
-	VMOVUPD (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z12
-	VMOVUPD (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z14
-	VMOVUPD (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z16
-	VMOVUPD (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z18
-	VMOVUPD (R13)(DI*1), Z19
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
-	VFMADD231PD  Z20, Z22, Z0
-	VFMADD231PD  Z21, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
-	VFMADD231PD  Z20, Z23, Z2
-	VFMADD231PD  Z21, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
-	VFMADD231PD  Z20, Z24, Z4
-	VFMADD231PD  Z21, Z24, Z5
-	VBROADCASTSD (R10), Z25
-	VFMADD231PD  Z20, Z25, Z6
-	VFMADD231PD  Z21, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
-	VFMADD231PD  Z20, Z22, Z8
-	VFMADD231PD  Z21, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
-	VFMADD231PD  Z20, Z23, Z10
-	VFMADD231PD  Z21, Z23, Z11
-	VBROADCASTSD (R11), Z24
-	VFMADD231PD  Z20, Z24, Z12
-	VFMADD231PD  Z21, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
-	VFMADD231PD  Z20, Z25, Z14
-	VFMADD231PD  Z21, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
-	VFMADD231PD  Z20, Z22, Z16
-	VFMADD231PD  Z21, Z22, Z17
-	VBROADCASTSD (R12), Z23
-	VFMADD231PD  Z20, Z23, Z18
-	VFMADD231PD  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z24
-	VFMADD231PD  Z20, Z24, Z0
-	VFMADD231PD  Z21, Z24, Z1
-	VBROADCASTSD (R9)(CX*1), Z25
-	VFMADD231PD  Z20, Z25, Z2
-	VFMADD231PD  Z21, Z25, Z3
-	VBROADCASTSD (R9)(CX*2), Z22
-	VFMADD231PD  Z20, Z22, Z4
-	VFMADD231PD  Z21, Z22, Z5
-	VBROADCASTSD (R10), Z23
-	VFMADD231PD  Z20, Z23, Z6
-	VFMADD231PD  Z21, Z23, Z7
-	VBROADCASTSD (R10)(CX*1), Z24
-	VFMADD231PD  Z20, Z24, Z8
-	VFMADD231PD  Z21, Z24, Z9
-	VBROADCASTSD (R10)(CX*2), Z25
-	VFMADD231PD  Z20, Z25, Z10
-	VFMADD231PD  Z21, Z25, Z11
-	VBROADCASTSD (R11), Z22
-	VFMADD231PD  Z20, Z22, Z12
-	VFMADD231PD  Z21, Z22, Z13
-	VBROADCASTSD (R11)(CX*1), Z23
-	VFMADD231PD  Z20, Z23, Z14
-	VFMADD231PD  Z21, Z23, Z15
-	VBROADCASTSD (R11)(CX*2), Z24
-	VFMADD231PD  Z20, Z24, Z16
-	VFMADD231PD  Z21, Z24, Z17
-	VBROADCASTSD (R12), Z25
-	VFMADD231PD  Z20, Z25, Z18
-	VFMADD231PD  Z21, Z25, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
-	VFMADD231PD  Z20, Z22, Z0
-	VFMADD231PD  Z21, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
-	VFMADD231PD  Z20, Z23, Z2
-	VFMADD231PD  Z21, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
-	VFMADD231PD  Z20, Z24, Z4
-	VFMADD231PD  Z21, Z24, Z5
-	VBROADCASTSD (R10), Z25
-	VFMADD231PD  Z20, Z25, Z6
-	VFMADD231PD  Z21, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
-	VFMADD231PD  Z20, Z22, Z8
-	VFMADD231PD  Z21, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
-	VFMADD231PD  Z20, Z23, Z10
-	VFMADD231PD  Z21, Z23, Z11
-	VBROADCASTSD (R11), Z24
-	VFMADD231PD  Z20, Z24, Z12
-	VFMADD231PD  Z21, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
-	VFMADD231PD  Z20, Z25, Z14
-	VFMADD231PD  Z21, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
-	VFMADD231PD  Z20, Z22, Z16
-	VFMADD231PD  Z21, Z22, Z17
-	VBROADCASTSD (R12), Z23
-	VFMADD231PD  Z20, Z23, Z18
-	VFMADD231PD  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z18, Z18
-	VMULPD (SI)(DI*1), Z19, Z19
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z18, (BX)
-	VMOVUPD Z19, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Product64_11x2(SB), NOSPLIT, $0-112
-	MOVQ a+24(FP), AX
-	MOVQ am+32(FP), CX
-	MOVQ ak+40(FP), DX
-	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
-
-block:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	VXORPD Z18, Z18, Z18
-	VXORPD Z19, Z19, Z19
-	VXORPD Z20, Z20, Z20
-	VXORPD Z21, Z21, Z21
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
-	VMOVUPD Z0, Z2
-	VMOVUPD Z1, Z3
-	VMOVUPD Z0, Z4
-	VMOVUPD Z1, Z5
-	VMOVUPD Z0, Z6
-	VMOVUPD Z1, Z7
-	VMOVUPD Z0, Z8
-	VMOVUPD Z1, Z9
-	VMOVUPD Z0, Z10
-	VMOVUPD Z1, Z11
-	VMOVUPD Z0, Z12
-	VMOVUPD Z1, Z13
-	VMOVUPD Z0, Z14
-	VMOVUPD Z1, Z15
-	VMOVUPD Z0, Z16
-	VMOVUPD Z1, Z17
-	VMOVUPD Z0, Z18
-	VMOVUPD Z1, Z19
-	VMOVUPD Z0, Z20
-	VMOVUPD Z1, Z21
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPD (R13), Z0
-	VMOVUPD (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z2
-	VMOVUPD (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z4
-	VMOVUPD (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z6
-	VMOVUPD (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z8
-	VMOVUPD (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z10
-	VMOVUPD (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z12
-	VMOVUPD (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z14
-	VMOVUPD (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z16
-	VMOVUPD (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z18
-	VMOVUPD (R13)(DI*1), Z19
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z20
-	VMOVUPD (R13)(DI*1), Z21
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	SUBQ $0x02, DI
-	JLT  odd
-
-two:
-	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z24
-	VFMADD231PD  Z22, Z24, Z0
-	VFMADD231PD  Z23, Z24, Z1
-	VBROADCASTSD (R9)(CX*1), Z25
-	VFMADD231PD  Z22, Z25, Z2
-	VFMADD231PD  Z23, Z25, Z3
-	VBROADCASTSD (R9)(CX*2), Z26
-	VFMADD231PD  Z22, Z26, Z4
-	VFMADD231PD  Z23, Z26, Z5
-	VBROADCASTSD (R10), Z27
-	VFMADD231PD  Z22, Z27, Z6
-	VFMADD231PD  Z23, Z27, Z7
-	VBROADCASTSD (R10)(CX*1), Z24
-	VFMADD231PD  Z22, Z24, Z8
-	VFMADD231PD  Z23, Z24, Z9
-	VBROADCASTSD (R10)(CX*2), Z25
-	VFMADD231PD  Z22, Z25, Z10
-	VFMADD231PD  Z23, Z25, Z11
-	VBROADCASTSD (R11), Z26
-	VFMADD231PD  Z22, Z26, Z12
-	VFMADD231PD  Z23, Z26, Z13
-	VBROADCASTSD (R11)(CX*1), Z27
-	VFMADD231PD  Z22, Z27, Z14
-	VFMADD231PD  Z23, Z27, Z15
-	VBROADCASTSD (R11)(CX*2), Z24
-	VFMADD231PD  Z22, Z24, Z16
-	VFMADD231PD  Z23, Z24, Z17
-	VBROADCASTSD (R12), Z25
-	VFMADD231PD  Z22, Z25, Z18
-	VFMADD231PD  Z23, Z25, Z19
-	VBROADCASTSD (R12)(CX*1), Z26
-	VFMADD231PD  Z22, Z26, Z20
-	VFMADD231PD  Z23, Z26, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z27
-	VFMADD231PD  Z22, Z27, Z0
-	VFMADD231PD  Z23, Z27, Z1
-	VBROADCASTSD (R9)(CX*1), Z24
-	VFMADD231PD  Z22, Z24, Z2
-	VFMADD231PD  Z23, Z24, Z3
-	VBROADCASTSD (R9)(CX*2), Z25
-	VFMADD231PD  Z22, Z25, Z4
-	VFMADD231PD  Z23, Z25, Z5
-	VBROADCASTSD (R10), Z26
-	VFMADD231PD  Z22, Z26, Z6
-	VFMADD231PD  Z23, Z26, Z7
-	VBROADCASTSD (R10)(CX*1), Z27
-	VFMADD231PD  Z22, Z27, Z8
-	VFMADD231PD  Z23, Z27, Z9
-	VBROADCASTSD (R10)(CX*2), Z24
-	VFMADD231PD  Z22, Z24, Z10
-	VFMADD231PD  Z23, Z24, Z11
-	VBROADCASTSD (R11), Z25
-	VFMADD231PD  Z22, Z25, Z12
-	VFMADD231PD  Z23, Z25, Z13
-	VBROADCASTSD (R11)(CX*1), Z26
-	VFMADD231PD  Z22, Z26, Z14
-	VFMADD231PD  Z23, Z26, Z15
-	VBROADCASTSD (R11)(CX*2), Z27
-	VFMADD231PD  Z22, Z27, Z16
-	VFMADD231PD  Z23, Z27, Z17
-	VBROADCASTSD (R12), Z24
-	VFMADD231PD  Z22, Z24, Z18
-	VFMADD231PD  Z23, Z24, Z19
-	VBROADCASTSD (R12)(CX*1), Z25
-	VFMADD231PD  Z22, Z25, Z20
-	VFMADD231PD  Z23, Z25, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z26
-	VFMADD231PD  Z22, Z26, Z0
-	VFMADD231PD  Z23, Z26, Z1
-	VBROADCASTSD (R9)(CX*1), Z27
-	VFMADD231PD  Z22, Z27, Z2
-	VFMADD231PD  Z23, Z27, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
-	VFMADD231PD  Z22, Z24, Z4
-	VFMADD231PD  Z23, Z24, Z5
-	VBROADCASTSD (R10), Z25
-	VFMADD231PD  Z22, Z25, Z6
-	VFMADD231PD  Z23, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z26
-	VFMADD231PD  Z22, Z26, Z8
-	VFMADD231PD  Z23, Z26, Z9
-	VBROADCASTSD (R10)(CX*2), Z27
-	VFMADD231PD  Z22, Z27, Z10
-	VFMADD231PD  Z23, Z27, Z11
-	VBROADCASTSD (R11), Z24
-	VFMADD231PD  Z22, Z24, Z12
-	VFMADD231PD  Z23, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
-	VFMADD231PD  Z22, Z25, Z14
-	VFMADD231PD  Z23, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z26
-	VFMADD231PD  Z22, Z26, Z16
-	VFMADD231PD  Z23, Z26, Z17
-	VBROADCASTSD (R12), Z27
-	VFMADD231PD  Z22, Z27, Z18
-	VFMADD231PD  Z23, Z27, Z19
-	VBROADCASTSD (R12)(CX*1), Z24
-	VFMADD231PD  Z22, Z24, Z20
-	VFMADD231PD  Z23, Z24, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
-	JEQ    store
-	MOVQ   BX, SI
-	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
-	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z18, Z18
-	VMULPD (SI)(DI*1), Z19, Z19
-	ADDQ   cm+8(FP), SI
-	VMULPD (SI), Z20, Z20
-	VMULPD (SI)(DI*1), Z21, Z21
-	ADDQ   cm+8(FP), SI
-
-store:
-	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z18, (BX)
-	VMOVUPD Z19, (BX)(DI*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPD Z20, (BX)
-	VMOVUPD Z21, (BX)(DI*1)
+	VMOVUPS Z11, (BX)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -9955,433 +7969,6 @@ DATA c42ae0000<>+56(SB)/4, $0x42ae0000
 DATA c42ae0000<>+60(SB)/4, $0x42ae0000
 GLOBL c42ae0000<>(SB), RODATA|NOPTR, $64
 
-// func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_8x2(SB), NOSPLIT, $0-128
-	MOVQ    a+24(FP), AX
-	MOVQ    am+32(FP), CX
-	MOVQ    ak+40(FP), DX
-	MOVQ    c+0(FP), BX
-	MOVQ    bp+56(FP), R10
-	VMOVUPS c4b400000<>+0(SB), Z22
-	VMOVUPS cbfb8aa3b<>+0(SB), Z23
-	VMOVUPS c3aaddd0a<>+0(SB), Z24
-	VMOVUPS c3c1e7544<>+0(SB), Z25
-	VMOVUPS c3d635ba9<>+0(SB), Z26
-	VMOVUPS c3e75fcde<>+0(SB), Z27
-	VMOVUPS c3f317215<>+0(SB), Z28
-	VMOVUPS c3f800000<>+0(SB), Z29
-	VMOVUPS cc2ae0000<>+0(SB), Z30
-	VMOVUPS c42ae0000<>+0(SB), Z31
-	MOVQ    prev+104(FP), R14
-
-block:
-	LEAQ   (CX)(CX*2), R8
-	MOVQ   AX, R11
-	LEAQ   (R11)(R8*1), R12
-	LEAQ   (R12)(R8*1), R13
-	MOVQ   mode+88(FP), R8
-	CMPQ   R8, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), R8
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z1, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z1, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z1, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z1, Z9
-	VMOVUPS Z0, Z10
-	VMOVUPS Z1, Z11
-	VMOVUPS Z0, Z12
-	VMOVUPS Z1, Z13
-	VMOVUPS Z0, Z14
-	VMOVUPS Z1, Z15
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R9
-	VMOVUPS (R9), Z0
-	VMOVUPS (R9)(R8*1), Z1
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z2
-	VMOVUPS (R9)(R8*1), Z3
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z4
-	VMOVUPS (R9)(R8*1), Z5
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z6
-	VMOVUPS (R9)(R8*1), Z7
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z8
-	VMOVUPS (R9)(R8*1), Z9
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z10
-	VMOVUPS (R9)(R8*1), Z11
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z12
-	VMOVUPS (R9)(R8*1), Z13
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z14
-	VMOVUPS (R9)(R8*1), Z15
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	MOVQ pr+112(FP), R9
-
-row:
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VMOVUPS      Z30, Z19
-	VMAXPS       (R14), Z19, Z19
-	VMOVUPS      Z31, Z20
-	VMINPS       Z19, Z20, Z19
-	VMOVUPS      Z22, Z20
-	VFMADD231PS  Z23, Z19, Z20
-	VSUBPS       Z22, Z20, Z21
-	VFMSUB132PS  Z23, Z21, Z19
-	VMOVUPS      Z24, Z21
-	VPSLLD       $0x17, Z20, Z20
-	VFMADD213PS  Z25, Z19, Z21
-	VFMADD213PS  Z26, Z19, Z21
-	VFMADD213PS  Z27, Z19, Z21
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VFMADD213PS  Z28, Z19, Z21
-	VFMADD213PS  Z29, Z19, Z21
-	VPADDD       Z20, Z21, Z21
-	VADDPS       Z29, Z21, Z19
-	VMOVUPS      Z29, Z20
-	VDIVPS       Z19, Z20, Z20
-	VMULPS       Z20, Z21, Z21
-	VMOVUPS      Z30, Z19
-	VMAXPS       (R14), Z19, Z19
-	VMULPS       Z20, Z19, Z19
-	VMOVUPS      Z19, (R14)
-	VMOVUPS      Z31, Z19
-	VMINPS       (R14), Z19, Z19
-	VFMADD231PS  Z21, Z19, Z20
-	MOVQ         dd+120(FP), R15
-	ADDQ         R14, R15
-	VMOVUPS      Z20, (R15)
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	MOVQ         cp+16(FP), R8
-	VMOVUPS      Z30, Z19
-	VMAXPS       (R14)(R8*1), Z19, Z19
-	VMOVUPS      Z31, Z20
-	VMINPS       Z19, Z20, Z19
-	VMOVUPS      Z22, Z20
-	VFMADD231PS  Z23, Z19, Z20
-	VSUBPS       Z22, Z20, Z21
-	VFMSUB132PS  Z23, Z21, Z19
-	VMOVUPS      Z24, Z21
-	VPSLLD       $0x17, Z20, Z20
-	VFMADD213PS  Z25, Z19, Z21
-	VFMADD213PS  Z26, Z19, Z21
-	VFMADD213PS  Z27, Z19, Z21
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VFMADD213PS  Z28, Z19, Z21
-	VFMADD213PS  Z29, Z19, Z21
-	VPADDD       Z20, Z21, Z21
-	VADDPS       Z29, Z21, Z19
-	VMOVUPS      Z29, Z20
-	VDIVPS       Z19, Z20, Z20
-	VMULPS       Z20, Z21, Z21
-	VMOVUPS      Z30, Z19
-	VMAXPS       (R14)(R8*1), Z19, Z19
-	VMULPS       Z20, Z19, Z19
-	VMOVUPS      Z19, (R14)(R8*1)
-	VMOVUPS      Z31, Z19
-	VMINPS       (R14)(R8*1), Z19, Z19
-	VFMADD231PS  Z21, Z19, Z20
-	MOVQ         dd+120(FP), R15
-	ADDQ         R14, R15
-	VMOVUPS      Z20, (R15)(R8*1)
-	ADDQ         cm+8(FP), R14
-	SUBQ         $0x00000004, DI
-	DECQ         R9
-	JNZ          row
-	SUBQ         $0x02, DI
-	JLT          odd
-
-two:
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R11)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R13)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R14
-	MOVQ    $0x00000008, pr+112(FP)
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
 // func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512Silu32Carry_9x2(SB), NOSPLIT, $0-128
@@ -10662,463 +8249,6 @@ row:
 	VMAXPS       (R14)(R8*1), Z21, Z21
 	VDIVPS       Z23, Z21, Z21
 	VMOVUPS      Z21, (R14)(R8*1)
-	ADDQ         cm+8(FP), R14
-	SUBQ         $0x00000004, DI
-	DECQ         R9
-	JNZ          row
-	SUBQ         $0x02, DI
-	JLT          odd
-
-two:
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R14
-	MOVQ    $0x00000009, pr+112(FP)
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_9x2(SB), NOSPLIT, $0-128
-	MOVQ    a+24(FP), AX
-	MOVQ    am+32(FP), CX
-	MOVQ    ak+40(FP), DX
-	MOVQ    c+0(FP), BX
-	MOVQ    bp+56(FP), R10
-	VMOVUPS c4b400000<>+0(SB), Z24
-	VMOVUPS cbfb8aa3b<>+0(SB), Z25
-	VMOVUPS c3aaddd0a<>+0(SB), Z26
-	VMOVUPS c3c1e7544<>+0(SB), Z27
-	VMOVUPS c3d635ba9<>+0(SB), Z28
-	VMOVUPS c3e75fcde<>+0(SB), Z29
-	VMOVUPS c3f317215<>+0(SB), Z30
-	VMOVUPS c3f800000<>+0(SB), Z31
-	MOVQ    prev+104(FP), R14
-
-block:
-	LEAQ   (CX)(CX*2), R8
-	MOVQ   AX, R11
-	LEAQ   (R11)(R8*1), R12
-	LEAQ   (R12)(R8*1), R13
-	MOVQ   mode+88(FP), R8
-	CMPQ   R8, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), R8
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z1, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z1, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z1, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z1, Z9
-	VMOVUPS Z0, Z10
-	VMOVUPS Z1, Z11
-	VMOVUPS Z0, Z12
-	VMOVUPS Z1, Z13
-	VMOVUPS Z0, Z14
-	VMOVUPS Z1, Z15
-	VMOVUPS Z0, Z16
-	VMOVUPS Z1, Z17
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R9
-	VMOVUPS (R9), Z0
-	VMOVUPS (R9)(R8*1), Z1
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z2
-	VMOVUPS (R9)(R8*1), Z3
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z4
-	VMOVUPS (R9)(R8*1), Z5
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z6
-	VMOVUPS (R9)(R8*1), Z7
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z8
-	VMOVUPS (R9)(R8*1), Z9
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z10
-	VMOVUPS (R9)(R8*1), Z11
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z12
-	VMOVUPS (R9)(R8*1), Z13
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z14
-	VMOVUPS (R9)(R8*1), Z15
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z16
-	VMOVUPS (R9)(R8*1), Z17
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	MOVQ pr+112(FP), R9
-
-row:
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VMOVUPS      cc2ae0000<>+0(SB), Z21
-	VMAXPS       (R14), Z21, Z21
-	VMOVUPS      c42ae0000<>+0(SB), Z22
-	VMINPS       Z21, Z22, Z21
-	VMOVUPS      Z24, Z22
-	VFMADD231PS  Z25, Z21, Z22
-	VSUBPS       Z24, Z22, Z23
-	VFMSUB132PS  Z25, Z23, Z21
-	VMOVUPS      Z26, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VFMADD213PS  Z27, Z21, Z23
-	VFMADD213PS  Z28, Z21, Z23
-	VFMADD213PS  Z29, Z21, Z23
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VFMADD213PS  Z30, Z21, Z23
-	VFMADD213PS  Z31, Z21, Z23
-	VPADDD       Z22, Z23, Z23
-	VADDPS       Z31, Z23, Z21
-	VMOVUPS      Z31, Z22
-	VDIVPS       Z21, Z22, Z22
-	VMULPS       Z22, Z23, Z23
-	VMOVUPS      cc2ae0000<>+0(SB), Z21
-	VMAXPS       (R14), Z21, Z21
-	VMULPS       Z22, Z21, Z21
-	VMOVUPS      Z21, (R14)
-	VMOVUPS      c42ae0000<>+0(SB), Z21
-	VMINPS       (R14), Z21, Z21
-	VFMADD231PS  Z23, Z21, Z22
-	MOVQ         dd+120(FP), R15
-	ADDQ         R14, R15
-	VMOVUPS      Z22, (R15)
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	MOVQ         cp+16(FP), R8
-	VMOVUPS      cc2ae0000<>+0(SB), Z21
-	VMAXPS       (R14)(R8*1), Z21, Z21
-	VMOVUPS      c42ae0000<>+0(SB), Z22
-	VMINPS       Z21, Z22, Z21
-	VMOVUPS      Z24, Z22
-	VFMADD231PS  Z25, Z21, Z22
-	VSUBPS       Z24, Z22, Z23
-	VFMSUB132PS  Z25, Z23, Z21
-	VMOVUPS      Z26, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VFMADD213PS  Z27, Z21, Z23
-	VFMADD213PS  Z28, Z21, Z23
-	VFMADD213PS  Z29, Z21, Z23
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R11)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R13)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	VFMADD213PS  Z30, Z21, Z23
-	VFMADD213PS  Z31, Z21, Z23
-	VPADDD       Z22, Z23, Z23
-	VADDPS       Z31, Z23, Z21
-	VMOVUPS      Z31, Z22
-	VDIVPS       Z21, Z22, Z22
-	VMULPS       Z22, Z23, Z23
-	VMOVUPS      cc2ae0000<>+0(SB), Z21
-	VMAXPS       (R14)(R8*1), Z21, Z21
-	VMULPS       Z22, Z21, Z21
-	VMOVUPS      Z21, (R14)(R8*1)
-	VMOVUPS      c42ae0000<>+0(SB), Z21
-	VMINPS       (R14)(R8*1), Z21, Z21
-	VFMADD231PS  Z23, Z21, Z22
-	MOVQ         dd+120(FP), R15
-	ADDQ         R14, R15
-	VMOVUPS      Z22, (R15)(R8*1)
 	ADDQ         cm+8(FP), R14
 	SUBQ         $0x00000004, DI
 	DECQ         R9
@@ -11755,501 +8885,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_10x2(SB), NOSPLIT, $8-128
-	MOVQ    a+24(FP), AX
-	MOVQ    am+32(FP), CX
-	MOVQ    ak+40(FP), DX
-	MOVQ    c+0(FP), BX
-	MOVQ    bp+56(FP), R10
-	VMOVUPS c4b400000<>+0(SB), Z26
-	VMOVUPS cbfb8aa3b<>+0(SB), Z27
-	VMOVUPS c3aaddd0a<>+0(SB), Z28
-	VMOVUPS c3c1e7544<>+0(SB), Z29
-	VMOVUPS c3d635ba9<>+0(SB), Z30
-	VMOVUPS c3e75fcde<>+0(SB), Z31
-	MOVQ    prev+104(FP), R15
-
-block:
-	LEAQ   (CX)(CX*2), R8
-	MOVQ   AX, R11
-	LEAQ   (R11)(R8*1), R12
-	LEAQ   (R12)(R8*1), R13
-	LEAQ   (R13)(R8*1), R14
-	MOVQ   mode+88(FP), R8
-	CMPQ   R8, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), R8
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z1, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z1, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z1, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z1, Z9
-	VMOVUPS Z0, Z10
-	VMOVUPS Z1, Z11
-	VMOVUPS Z0, Z12
-	VMOVUPS Z1, Z13
-	VMOVUPS Z0, Z14
-	VMOVUPS Z1, Z15
-	VMOVUPS Z0, Z16
-	VMOVUPS Z1, Z17
-	VMOVUPS Z0, Z18
-	VMOVUPS Z1, Z19
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R9
-	VMOVUPS (R9), Z0
-	VMOVUPS (R9)(R8*1), Z1
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z2
-	VMOVUPS (R9)(R8*1), Z3
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z4
-	VMOVUPS (R9)(R8*1), Z5
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z6
-	VMOVUPS (R9)(R8*1), Z7
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z8
-	VMOVUPS (R9)(R8*1), Z9
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z10
-	VMOVUPS (R9)(R8*1), Z11
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z12
-	VMOVUPS (R9)(R8*1), Z13
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z14
-	VMOVUPS (R9)(R8*1), Z15
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z16
-	VMOVUPS (R9)(R8*1), Z17
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z18
-	VMOVUPS (R9)(R8*1), Z19
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	MOVQ pr+112(FP), R9
-
-row:
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VMOVUPS      cc2ae0000<>+0(SB), Z23
-	VMAXPS       (R15), Z23, Z23
-	VMOVUPS      c42ae0000<>+0(SB), Z24
-	VMINPS       Z23, Z24, Z23
-	VMOVUPS      Z26, Z24
-	VFMADD231PS  Z27, Z23, Z24
-	VSUBPS       Z26, Z24, Z25
-	VFMSUB132PS  Z27, Z25, Z23
-	VMOVUPS      Z28, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD213PS  Z29, Z23, Z25
-	VFMADD213PS  Z30, Z23, Z25
-	VFMADD213PS  Z31, Z23, Z25
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
-	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
-	VPADDD       Z24, Z25, Z25
-	VADDPS       c3f800000<>+0(SB), Z25, Z23
-	VMOVUPS      c3f800000<>+0(SB), Z24
-	VDIVPS       Z23, Z24, Z24
-	VMULPS       Z24, Z25, Z25
-	VMOVUPS      cc2ae0000<>+0(SB), Z23
-	VMAXPS       (R15), Z23, Z23
-	VMULPS       Z24, Z23, Z23
-	VMOVUPS      Z23, (R15)
-	VMOVUPS      c42ae0000<>+0(SB), Z23
-	VMINPS       (R15), Z23, Z23
-	VFMADD231PS  Z25, Z23, Z24
-	MOVQ         dd+120(FP), BP
-	ADDQ         R15, BP
-	VMOVUPS      Z24, (BP)
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	MOVQ         cp+16(FP), R8
-	VMOVUPS      cc2ae0000<>+0(SB), Z23
-	VMAXPS       (R15)(R8*1), Z23, Z23
-	VMOVUPS      c42ae0000<>+0(SB), Z24
-	VMINPS       Z23, Z24, Z23
-	VMOVUPS      Z26, Z24
-	VFMADD231PS  Z27, Z23, Z24
-	VSUBPS       Z26, Z24, Z25
-	VFMSUB132PS  Z27, Z25, Z23
-	VMOVUPS      Z28, Z25
-	VPSLLD       $0x17, Z24, Z24
-	VFMADD213PS  Z29, Z23, Z25
-	VFMADD213PS  Z30, Z23, Z25
-	VFMADD213PS  Z31, Z23, Z25
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
-	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
-	VPADDD       Z24, Z25, Z25
-	VADDPS       c3f800000<>+0(SB), Z25, Z23
-	VMOVUPS      c3f800000<>+0(SB), Z24
-	VDIVPS       Z23, Z24, Z24
-	VMULPS       Z24, Z25, Z25
-	VMOVUPS      cc2ae0000<>+0(SB), Z23
-	VMAXPS       (R15)(R8*1), Z23, Z23
-	VMULPS       Z24, Z23, Z23
-	VMOVUPS      Z23, (R15)(R8*1)
-	VMOVUPS      c42ae0000<>+0(SB), Z23
-	VMINPS       (R15)(R8*1), Z23, Z23
-	VFMADD231PS  Z25, Z23, Z24
-	MOVQ         dd+120(FP), BP
-	ADDQ         R15, BP
-	VMOVUPS      Z24, (BP)(R8*1)
-	ADDQ         cm+8(FP), R15
-	SUBQ         $0x00000004, DI
-	DECQ         R9
-	JNZ          row
-	SUBQ         $0x02, DI
-	JLT          odd
-
-two:
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R11)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R12), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R15
-	MOVQ    $0x0000000a, pr+112(FP)
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
 // func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512Silu32Carry_11x2(SB), NOSPLIT, $0-128
@@ -12569,531 +9204,6 @@ row:
 	VMAXPS       (R15)(R8*1), Z25, Z25
 	VDIVPS       Z27, Z25, Z25
 	VMOVUPS      Z25, (R15)(R8*1)
-	ADDQ         cm+8(FP), R15
-	SUBQ         $0x00000004, DI
-	DECQ         R9
-	JNZ          row
-	SUBQ         $0x02, DI
-	JLT          odd
-
-two:
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R15
-	MOVQ    $0x0000000b, pr+112(FP)
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, (BX)(R8*1)
-	ADDQ    cm+8(FP), BX
-	ADDQ    CX, AX
-	DECQ    mb+96(FP)
-	JNZ     block
-	VZEROUPPER
-	RET
-
-// func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_11x2(SB), NOSPLIT, $8-128
-	MOVQ    a+24(FP), AX
-	MOVQ    am+32(FP), CX
-	MOVQ    ak+40(FP), DX
-	MOVQ    c+0(FP), BX
-	MOVQ    bp+56(FP), R10
-	VMOVUPS c4b400000<>+0(SB), Z28
-	VMOVUPS cbfb8aa3b<>+0(SB), Z29
-	VMOVUPS c3aaddd0a<>+0(SB), Z30
-	VMOVUPS c3c1e7544<>+0(SB), Z31
-	MOVQ    prev+104(FP), R15
-
-block:
-	LEAQ   (CX)(CX*2), R8
-	MOVQ   AX, R11
-	LEAQ   (R11)(R8*1), R12
-	LEAQ   (R12)(R8*1), R13
-	LEAQ   (R13)(R8*1), R14
-	MOVQ   mode+88(FP), R8
-	CMPQ   R8, $0x01
-	JEQ    bias
-	JGT    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	JMP    sum
-
-bias:
-	MOVQ    bias+72(FP), R8
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z1
-	VMOVUPS Z0, Z2
-	VMOVUPS Z1, Z3
-	VMOVUPS Z0, Z4
-	VMOVUPS Z1, Z5
-	VMOVUPS Z0, Z6
-	VMOVUPS Z1, Z7
-	VMOVUPS Z0, Z8
-	VMOVUPS Z1, Z9
-	VMOVUPS Z0, Z10
-	VMOVUPS Z1, Z11
-	VMOVUPS Z0, Z12
-	VMOVUPS Z1, Z13
-	VMOVUPS Z0, Z14
-	VMOVUPS Z1, Z15
-	VMOVUPS Z0, Z16
-	VMOVUPS Z1, Z17
-	VMOVUPS Z0, Z18
-	VMOVUPS Z1, Z19
-	VMOVUPS Z0, Z20
-	VMOVUPS Z1, Z21
-	JMP     sum
-
-accumulate:
-	MOVQ    cp+16(FP), R8
-	MOVQ    BX, R9
-	VMOVUPS (R9), Z0
-	VMOVUPS (R9)(R8*1), Z1
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z2
-	VMOVUPS (R9)(R8*1), Z3
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z4
-	VMOVUPS (R9)(R8*1), Z5
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z6
-	VMOVUPS (R9)(R8*1), Z7
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z8
-	VMOVUPS (R9)(R8*1), Z9
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z10
-	VMOVUPS (R9)(R8*1), Z11
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z12
-	VMOVUPS (R9)(R8*1), Z13
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z14
-	VMOVUPS (R9)(R8*1), Z15
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z16
-	VMOVUPS (R9)(R8*1), Z17
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z18
-	VMOVUPS (R9)(R8*1), Z19
-	ADDQ    cm+8(FP), R9
-	VMOVUPS (R9), Z20
-	VMOVUPS (R9)(R8*1), Z21
-
-sum:
-	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
-	MOVQ pr+112(FP), R9
-
-row:
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VMOVUPS      cc2ae0000<>+0(SB), Z25
-	VMAXPS       (R15), Z25, Z25
-	VMOVUPS      c42ae0000<>+0(SB), Z26
-	VMINPS       Z25, Z26, Z25
-	VMOVUPS      Z28, Z26
-	VFMADD231PS  Z29, Z25, Z26
-	VSUBPS       Z28, Z26, Z27
-	VFMSUB132PS  Z29, Z27, Z25
-	VMOVUPS      Z30, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD213PS  Z31, Z25, Z27
-	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
-	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
-	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
-	VPADDD       Z26, Z27, Z27
-	VADDPS       c3f800000<>+0(SB), Z27, Z25
-	VMOVUPS      c3f800000<>+0(SB), Z26
-	VDIVPS       Z25, Z26, Z26
-	VMULPS       Z26, Z27, Z27
-	VMOVUPS      cc2ae0000<>+0(SB), Z25
-	VMAXPS       (R15), Z25, Z25
-	VMULPS       Z26, Z25, Z25
-	VMOVUPS      Z25, (R15)
-	VMOVUPS      c42ae0000<>+0(SB), Z25
-	VMINPS       (R15), Z25, Z25
-	VFMADD231PS  Z27, Z25, Z26
-	MOVQ         dd+120(FP), BP
-	ADDQ         R15, BP
-	VMOVUPS      Z26, (BP)
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	MOVQ         cp+16(FP), R8
-	VMOVUPS      cc2ae0000<>+0(SB), Z25
-	VMAXPS       (R15)(R8*1), Z25, Z25
-	VMOVUPS      c42ae0000<>+0(SB), Z26
-	VMINPS       Z25, Z26, Z25
-	VMOVUPS      Z28, Z26
-	VFMADD231PS  Z29, Z25, Z26
-	VSUBPS       Z28, Z26, Z27
-	VFMSUB132PS  Z29, Z27, Z25
-	VMOVUPS      Z30, Z27
-	VPSLLD       $0x17, Z26, Z26
-	VFMADD213PS  Z31, Z25, Z27
-	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
-	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R11)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R12)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R12)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R14), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
-	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
-	VPADDD       Z26, Z27, Z27
-	VADDPS       c3f800000<>+0(SB), Z27, Z25
-	VMOVUPS      c3f800000<>+0(SB), Z26
-	VDIVPS       Z25, Z26, Z26
-	VMULPS       Z26, Z27, Z27
-	VMOVUPS      cc2ae0000<>+0(SB), Z25
-	VMAXPS       (R15)(R8*1), Z25, Z25
-	VMULPS       Z26, Z25, Z25
-	VMOVUPS      Z25, (R15)(R8*1)
-	VMOVUPS      c42ae0000<>+0(SB), Z25
-	VMINPS       (R15)(R8*1), Z25, Z25
-	VFMADD231PS  Z27, Z25, Z26
-	MOVQ         dd+120(FP), BP
-	ADDQ         R15, BP
-	VMOVUPS      Z26, (BP)(R8*1)
 	ADDQ         cm+8(FP), R15
 	SUBQ         $0x00000004, DI
 	DECQ         R9
@@ -13812,6 +9922,1910 @@ done:
 	ADDQ    CX, AX
 	VMOVUPS Z22, (BX)
 	VMOVUPS Z23, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Silu32GradCarry_8x2(SB), NOSPLIT, $0-128
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z22
+	VMOVUPS cbfb8aa3b<>+0(SB), Z23
+	VMOVUPS c3aaddd0a<>+0(SB), Z24
+	VMOVUPS c3c1e7544<>+0(SB), Z25
+	VMOVUPS c3d635ba9<>+0(SB), Z26
+	VMOVUPS c3e75fcde<>+0(SB), Z27
+	VMOVUPS c3f317215<>+0(SB), Z28
+	VMOVUPS c3f800000<>+0(SB), Z29
+	VMOVUPS cc2ae0000<>+0(SB), Z30
+	VMOVUPS c42ae0000<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, R11
+	LEAQ   (R11)(R8*1), R12
+	LEAQ   (R12)(R8*1), R13
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z30, Z19
+	VMAXPS       (R14), Z19, Z19
+	VMOVUPS      Z31, Z20
+	VMINPS       Z19, Z20, Z19
+	VMOVUPS      Z22, Z20
+	VFMADD231PS  Z23, Z19, Z20
+	VSUBPS       Z22, Z20, Z21
+	VFMSUB132PS  Z23, Z21, Z19
+	VMOVUPS      Z24, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z25, Z19, Z21
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z29, Z21, Z19
+	VMOVUPS      Z29, Z20
+	VDIVPS       Z19, Z20, Z20
+	VMULPS       Z20, Z21, Z21
+	VMOVUPS      Z30, Z19
+	VMAXPS       (R14), Z19, Z19
+	VMULPS       Z20, Z19, Z19
+	VMOVUPS      Z19, (R14)
+	VMOVUPS      Z31, Z19
+	VMINPS       (R14), Z19, Z19
+	VFMADD231PS  Z21, Z19, Z20
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z20, (R15)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      Z30, Z19
+	VMAXPS       (R14)(R8*1), Z19, Z19
+	VMOVUPS      Z31, Z20
+	VMINPS       Z19, Z20, Z19
+	VMOVUPS      Z22, Z20
+	VFMADD231PS  Z23, Z19, Z20
+	VSUBPS       Z22, Z20, Z21
+	VFMSUB132PS  Z23, Z21, Z19
+	VMOVUPS      Z24, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z25, Z19, Z21
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z29, Z21, Z19
+	VMOVUPS      Z29, Z20
+	VDIVPS       Z19, Z20, Z20
+	VMULPS       Z20, Z21, Z21
+	VMOVUPS      Z30, Z19
+	VMAXPS       (R14)(R8*1), Z19, Z19
+	VMULPS       Z20, Z19, Z19
+	VMOVUPS      Z19, (R14)(R8*1)
+	VMOVUPS      Z31, Z19
+	VMINPS       (R14)(R8*1), Z19, Z19
+	VFMADD231PS  Z21, Z19, Z20
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z20, (R15)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000004, DI
+	DECQ         R9
+	JNZ          row
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+done:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R14
+	MOVQ    $0x00000008, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Silu32GradCarry_9x2(SB), NOSPLIT, $0-128
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z24
+	VMOVUPS cbfb8aa3b<>+0(SB), Z25
+	VMOVUPS c3aaddd0a<>+0(SB), Z26
+	VMOVUPS c3c1e7544<>+0(SB), Z27
+	VMOVUPS c3d635ba9<>+0(SB), Z28
+	VMOVUPS c3e75fcde<>+0(SB), Z29
+	VMOVUPS c3f317215<>+0(SB), Z30
+	VMOVUPS c3f800000<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, R11
+	LEAQ   (R11)(R8*1), R12
+	LEAQ   (R12)(R8*1), R13
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      cc2ae0000<>+0(SB), Z21
+	VMAXPS       (R14), Z21, Z21
+	VMOVUPS      c42ae0000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMOVUPS      Z24, Z22
+	VFMADD231PS  Z25, Z21, Z22
+	VSUBPS       Z24, Z22, Z23
+	VFMSUB132PS  Z25, Z23, Z21
+	VMOVUPS      Z26, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z27, Z21, Z23
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VPADDD       Z22, Z23, Z23
+	VADDPS       Z31, Z23, Z21
+	VMOVUPS      Z31, Z22
+	VDIVPS       Z21, Z22, Z22
+	VMULPS       Z22, Z23, Z23
+	VMOVUPS      cc2ae0000<>+0(SB), Z21
+	VMAXPS       (R14), Z21, Z21
+	VMULPS       Z22, Z21, Z21
+	VMOVUPS      Z21, (R14)
+	VMOVUPS      c42ae0000<>+0(SB), Z21
+	VMINPS       (R14), Z21, Z21
+	VFMADD231PS  Z23, Z21, Z22
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z22, (R15)
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc2ae0000<>+0(SB), Z21
+	VMAXPS       (R14)(R8*1), Z21, Z21
+	VMOVUPS      c42ae0000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMOVUPS      Z24, Z22
+	VFMADD231PS  Z25, Z21, Z22
+	VSUBPS       Z24, Z22, Z23
+	VFMSUB132PS  Z25, Z23, Z21
+	VMOVUPS      Z26, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z27, Z21, Z23
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VPADDD       Z22, Z23, Z23
+	VADDPS       Z31, Z23, Z21
+	VMOVUPS      Z31, Z22
+	VDIVPS       Z21, Z22, Z22
+	VMULPS       Z22, Z23, Z23
+	VMOVUPS      cc2ae0000<>+0(SB), Z21
+	VMAXPS       (R14)(R8*1), Z21, Z21
+	VMULPS       Z22, Z21, Z21
+	VMOVUPS      Z21, (R14)(R8*1)
+	VMOVUPS      c42ae0000<>+0(SB), Z21
+	VMINPS       (R14)(R8*1), Z21, Z21
+	VFMADD231PS  Z23, Z21, Z22
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z22, (R15)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000004, DI
+	DECQ         R9
+	JNZ          row
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+done:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R14
+	MOVQ    $0x00000009, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Silu32GradCarry_10x2(SB), NOSPLIT, $8-128
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z26
+	VMOVUPS cbfb8aa3b<>+0(SB), Z27
+	VMOVUPS c3aaddd0a<>+0(SB), Z28
+	VMOVUPS c3c1e7544<>+0(SB), Z29
+	VMOVUPS c3d635ba9<>+0(SB), Z30
+	VMOVUPS c3e75fcde<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, R11
+	LEAQ   (R11)(R8*1), R12
+	LEAQ   (R12)(R8*1), R13
+	LEAQ   (R13)(R8*1), R14
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc2ae0000<>+0(SB), Z23
+	VMAXPS       (R15), Z23, Z23
+	VMOVUPS      c42ae0000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMOVUPS      Z26, Z24
+	VFMADD231PS  Z27, Z23, Z24
+	VSUBPS       Z26, Z24, Z25
+	VFMSUB132PS  Z27, Z25, Z23
+	VMOVUPS      Z28, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z29, Z23, Z25
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z23
+	VMOVUPS      c3f800000<>+0(SB), Z24
+	VDIVPS       Z23, Z24, Z24
+	VMULPS       Z24, Z25, Z25
+	VMOVUPS      cc2ae0000<>+0(SB), Z23
+	VMAXPS       (R15), Z23, Z23
+	VMULPS       Z24, Z23, Z23
+	VMOVUPS      Z23, (R15)
+	VMOVUPS      c42ae0000<>+0(SB), Z23
+	VMINPS       (R15), Z23, Z23
+	VFMADD231PS  Z25, Z23, Z24
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z24, (BP)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc2ae0000<>+0(SB), Z23
+	VMAXPS       (R15)(R8*1), Z23, Z23
+	VMOVUPS      c42ae0000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMOVUPS      Z26, Z24
+	VFMADD231PS  Z27, Z23, Z24
+	VSUBPS       Z26, Z24, Z25
+	VFMSUB132PS  Z27, Z25, Z23
+	VMOVUPS      Z28, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z29, Z23, Z25
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z23
+	VMOVUPS      c3f800000<>+0(SB), Z24
+	VDIVPS       Z23, Z24, Z24
+	VMULPS       Z24, Z25, Z25
+	VMOVUPS      cc2ae0000<>+0(SB), Z23
+	VMAXPS       (R15)(R8*1), Z23, Z23
+	VMULPS       Z24, Z23, Z23
+	VMOVUPS      Z23, (R15)(R8*1)
+	VMOVUPS      c42ae0000<>+0(SB), Z23
+	VMINPS       (R15)(R8*1), Z23, Z23
+	VFMADD231PS  Z25, Z23, Z24
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z24, (BP)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000004, DI
+	DECQ         R9
+	JNZ          row
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+done:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R15
+	MOVQ    $0x0000000a, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Silu32GradCarry_11x2(SB), NOSPLIT, $8-128
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z28
+	VMOVUPS cbfb8aa3b<>+0(SB), Z29
+	VMOVUPS c3aaddd0a<>+0(SB), Z30
+	VMOVUPS c3c1e7544<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, R11
+	LEAQ   (R11)(R8*1), R12
+	LEAQ   (R12)(R8*1), R13
+	LEAQ   (R13)(R8*1), R14
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x01
+	JEQ    bias
+	JGT    accumulate
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	JMP    sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	VMOVUPS Z0, Z20
+	VMOVUPS Z1, Z21
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc2ae0000<>+0(SB), Z25
+	VMAXPS       (R15), Z25, Z25
+	VMOVUPS      c42ae0000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMOVUPS      Z28, Z26
+	VFMADD231PS  Z29, Z25, Z26
+	VSUBPS       Z28, Z26, Z27
+	VFMSUB132PS  Z29, Z27, Z25
+	VMOVUPS      Z30, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  Z31, Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z25
+	VMOVUPS      c3f800000<>+0(SB), Z26
+	VDIVPS       Z25, Z26, Z26
+	VMULPS       Z26, Z27, Z27
+	VMOVUPS      cc2ae0000<>+0(SB), Z25
+	VMAXPS       (R15), Z25, Z25
+	VMULPS       Z26, Z25, Z25
+	VMOVUPS      Z25, (R15)
+	VMOVUPS      c42ae0000<>+0(SB), Z25
+	VMINPS       (R15), Z25, Z25
+	VFMADD231PS  Z27, Z25, Z26
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z26, (BP)
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc2ae0000<>+0(SB), Z25
+	VMAXPS       (R15)(R8*1), Z25, Z25
+	VMOVUPS      c42ae0000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMOVUPS      Z28, Z26
+	VFMADD231PS  Z29, Z25, Z26
+	VSUBPS       Z28, Z26, Z27
+	VFMSUB132PS  Z29, Z27, Z25
+	VMOVUPS      Z30, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  Z31, Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z25
+	VMOVUPS      c3f800000<>+0(SB), Z26
+	VDIVPS       Z25, Z26, Z26
+	VMULPS       Z26, Z27, Z27
+	VMOVUPS      cc2ae0000<>+0(SB), Z25
+	VMAXPS       (R15)(R8*1), Z25, Z25
+	VMULPS       Z26, Z25, Z25
+	VMOVUPS      Z25, (R15)(R8*1)
+	VMOVUPS      c42ae0000<>+0(SB), Z25
+	VMINPS       (R15)(R8*1), Z25, Z25
+	VFMADD231PS  Z27, Z25, Z26
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z26, (BP)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000004, DI
+	DECQ         R9
+	JNZ          row
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          done
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+done:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R15
+	MOVQ    $0x0000000b, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -21444,8 +19458,340 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, k *[10]float32)
-// Requires: AVX, AVX512F
+// func avx512Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Head_1x1(SB), NOSPLIT, $0-72
+	MOVQ out+0(FP), AX
+	MOVQ om+8(FP), CX
+	MOVQ h+16(FP), DX
+	MOVQ hs+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ ws+40(FP), DI
+	MOVQ groups+64(FP), DI
+
+group:
+	LEAQ   (BX)(BX*2), R8
+	MOVQ   DX, R10
+	MOVQ   SI, R8
+	VXORPS Z0, Z0, Z0
+	MOVQ   nv+48(FP), R9
+
+dot:
+	VMOVUPS       (R8), Z1
+	VMOVUPS       (R10), Z2
+	VFMADD231PS   Z1, Z2, Z0
+	ADDQ          $0x00000040, R10
+	ADDQ          $0x00000040, R8
+	DECQ          R9
+	JNZ           dot
+	MOVQ          bias+56(FP), R8
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VADDPS        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VADDPS        X15, X0, X0
+	VMOVHLPS      X0, X0, X15
+	VADDPS        X15, X0, X0
+	VMOVSHDUP     X0, X15
+	VADDSS        X15, X0, X0
+	VADDSS        (R8), X0, X0
+	VMOVSS        X0, (AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	DECQ          DI
+	JNZ           group
+	VZEROUPPER
+	RET
+
+// func avx512Head_1x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Head_1x2(SB), NOSPLIT, $0-72
+	MOVQ out+0(FP), AX
+	MOVQ om+8(FP), CX
+	MOVQ h+16(FP), DX
+	MOVQ hs+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ ws+40(FP), DI
+	MOVQ groups+64(FP), R8
+
+group:
+	LEAQ   (BX)(BX*2), R9
+	MOVQ   DX, R11
+	MOVQ   SI, R9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   nv+48(FP), R10
+
+dot:
+	VMOVUPS       (R9), Z2
+	VMOVUPS       (R9)(DI*1), Z3
+	VMOVUPS       (R11), Z4
+	VFMADD231PS   Z2, Z4, Z0
+	VFMADD231PS   Z3, Z4, Z1
+	ADDQ          $0x00000040, R11
+	ADDQ          $0x00000040, R9
+	DECQ          R10
+	JNZ           dot
+	MOVQ          bias+56(FP), R9
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VADDPS        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VADDPS        X15, X0, X0
+	VMOVHLPS      X0, X0, X15
+	VADDPS        X15, X0, X0
+	VMOVSHDUP     X0, X15
+	VADDSS        X15, X0, X0
+	VADDSS        (R9), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y15
+	VADDPS        Y15, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X15
+	VADDPS        X15, X1, X1
+	VMOVHLPS      X1, X1, X15
+	VADDPS        X15, X1, X1
+	VMOVSHDUP     X1, X15
+	VADDSS        X15, X1, X1
+	VADDSS        4(R9), X1, X1
+	VMOVSS        X1, 4(AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	DECQ          R8
+	JNZ           group
+	VZEROUPPER
+	RET
+
+// func avx512Head_4x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Head_4x1(SB), NOSPLIT, $0-72
+	MOVQ out+0(FP), AX
+	MOVQ om+8(FP), CX
+	MOVQ h+16(FP), DX
+	MOVQ hs+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ ws+40(FP), DI
+	MOVQ groups+64(FP), DI
+
+group:
+	LEAQ   (BX)(BX*2), R8
+	MOVQ   DX, R10
+	LEAQ   (R10)(R8*1), R11
+	MOVQ   SI, R8
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   nv+48(FP), R9
+
+dot:
+	VMOVUPS       (R8), Z4
+	VMOVUPS       (R10), Z5
+	VFMADD231PS   Z4, Z5, Z0
+	VMOVUPS       (R10)(BX*1), Z6
+	VFMADD231PS   Z4, Z6, Z1
+	VMOVUPS       (R10)(BX*2), Z5
+	VFMADD231PS   Z4, Z5, Z2
+	VMOVUPS       (R11), Z6
+	VFMADD231PS   Z4, Z6, Z3
+	ADDQ          $0x00000040, R10
+	ADDQ          $0x00000040, R11
+	ADDQ          $0x00000040, R8
+	DECQ          R9
+	JNZ           dot
+	MOVQ          bias+56(FP), R8
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VADDPS        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VADDPS        X15, X0, X0
+	VMOVHLPS      X0, X0, X15
+	VADDPS        X15, X0, X0
+	VMOVSHDUP     X0, X15
+	VADDSS        X15, X0, X0
+	VADDSS        (R8), X0, X0
+	VMOVSS        X0, (AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z1, Y15
+	VADDPS        Y15, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X15
+	VADDPS        X15, X1, X1
+	VMOVHLPS      X1, X1, X15
+	VADDPS        X15, X1, X1
+	VMOVSHDUP     X1, X15
+	VADDSS        X15, X1, X1
+	VADDSS        (R8), X1, X1
+	VMOVSS        X1, (AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z2, Y15
+	VADDPS        Y15, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X15
+	VADDPS        X15, X2, X2
+	VMOVHLPS      X2, X2, X15
+	VADDPS        X15, X2, X2
+	VMOVSHDUP     X2, X15
+	VADDSS        X15, X2, X2
+	VADDSS        (R8), X2, X2
+	VMOVSS        X2, (AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z3, Y15
+	VADDPS        Y15, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X15
+	VADDPS        X15, X3, X3
+	VMOVHLPS      X3, X3, X15
+	VADDPS        X15, X3, X3
+	VMOVSHDUP     X3, X15
+	VADDSS        X15, X3, X3
+	VADDSS        (R8), X3, X3
+	VMOVSS        X3, (AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	DECQ          DI
+	JNZ           group
+	VZEROUPPER
+	RET
+
+// func avx512Head_4x2(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Head_4x2(SB), NOSPLIT, $0-72
+	MOVQ out+0(FP), AX
+	MOVQ om+8(FP), CX
+	MOVQ h+16(FP), DX
+	MOVQ hs+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ ws+40(FP), DI
+	MOVQ groups+64(FP), R8
+
+group:
+	LEAQ   (BX)(BX*2), R9
+	MOVQ   DX, R11
+	LEAQ   (R11)(R9*1), R12
+	MOVQ   SI, R9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   nv+48(FP), R10
+
+dot:
+	VMOVUPS       (R9), Z8
+	VMOVUPS       (R9)(DI*1), Z9
+	VMOVUPS       (R11), Z10
+	VFMADD231PS   Z8, Z10, Z0
+	VFMADD231PS   Z9, Z10, Z1
+	VMOVUPS       (R11)(BX*1), Z11
+	VFMADD231PS   Z8, Z11, Z2
+	VFMADD231PS   Z9, Z11, Z3
+	VMOVUPS       (R11)(BX*2), Z10
+	VFMADD231PS   Z8, Z10, Z4
+	VFMADD231PS   Z9, Z10, Z5
+	VMOVUPS       (R12), Z11
+	VFMADD231PS   Z8, Z11, Z6
+	VFMADD231PS   Z9, Z11, Z7
+	ADDQ          $0x00000040, R11
+	ADDQ          $0x00000040, R12
+	ADDQ          $0x00000040, R9
+	DECQ          R10
+	JNZ           dot
+	MOVQ          bias+56(FP), R9
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VADDPS        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VADDPS        X15, X0, X0
+	VMOVHLPS      X0, X0, X15
+	VADDPS        X15, X0, X0
+	VMOVSHDUP     X0, X15
+	VADDSS        X15, X0, X0
+	VADDSS        (R9), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y15
+	VADDPS        Y15, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X15
+	VADDPS        X15, X1, X1
+	VMOVHLPS      X1, X1, X15
+	VADDPS        X15, X1, X1
+	VMOVSHDUP     X1, X15
+	VADDSS        X15, X1, X1
+	VADDSS        4(R9), X1, X1
+	VMOVSS        X1, 4(AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z2, Y15
+	VADDPS        Y15, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X15
+	VADDPS        X15, X2, X2
+	VMOVHLPS      X2, X2, X15
+	VADDPS        X15, X2, X2
+	VMOVSHDUP     X2, X15
+	VADDSS        X15, X2, X2
+	VADDSS        (R9), X2, X2
+	VMOVSS        X2, (AX)
+	VEXTRACTF64X4 $0x01, Z3, Y15
+	VADDPS        Y15, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X15
+	VADDPS        X15, X3, X3
+	VMOVHLPS      X3, X3, X15
+	VADDPS        X15, X3, X3
+	VMOVSHDUP     X3, X15
+	VADDSS        X15, X3, X3
+	VADDSS        4(R9), X3, X3
+	VMOVSS        X3, 4(AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z4, Y15
+	VADDPS        Y15, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X15
+	VADDPS        X15, X4, X4
+	VMOVHLPS      X4, X4, X15
+	VADDPS        X15, X4, X4
+	VMOVSHDUP     X4, X15
+	VADDSS        X15, X4, X4
+	VADDSS        (R9), X4, X4
+	VMOVSS        X4, (AX)
+	VEXTRACTF64X4 $0x01, Z5, Y15
+	VADDPS        Y15, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X15
+	VADDPS        X15, X5, X5
+	VMOVHLPS      X5, X5, X15
+	VADDPS        X15, X5, X5
+	VMOVSHDUP     X5, X15
+	VADDSS        X15, X5, X5
+	VADDSS        4(R9), X5, X5
+	VMOVSS        X5, 4(AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	VEXTRACTF64X4 $0x01, Z6, Y15
+	VADDPS        Y15, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X15
+	VADDPS        X15, X6, X6
+	VMOVHLPS      X6, X6, X15
+	VADDPS        X15, X6, X6
+	VMOVSHDUP     X6, X15
+	VADDSS        X15, X6, X6
+	VADDSS        (R9), X6, X6
+	VMOVSS        X6, (AX)
+	VEXTRACTF64X4 $0x01, Z7, Y15
+	VADDPS        Y15, Y7, Y7
+	VEXTRACTF128  $0x01, Y7, X15
+	VADDPS        X15, X7, X7
+	VMOVHLPS      X7, X7, X15
+	VADDPS        X15, X7, X7
+	VMOVSHDUP     X7, X15
+	VADDSS        X15, X7, X7
+	VADDSS        4(R9), X7, X7
+	VMOVSS        X7, 4(AX)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	DECQ          R8
+	JNZ           group
+	VZEROUPPER
+	RET
+
+// func avx512Adam(p *float32, m *float32, v *float32, grad *float32, ema *float32, n int, s *float32)
+// Requires: AVX, AVX512F, BMI2
 TEXT ·avx512Adam(SB), NOSPLIT, $0-56
 	MOVQ         p+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -21453,58 +19799,98 @@ TEXT ·avx512Adam(SB), NOSPLIT, $0-56
 	MOVQ         grad+24(FP), BX
 	MOVQ         ema+32(FP), SI
 	MOVQ         n+40(FP), DI
-	MOVQ         k+48(FP), R8
-	VBROADCASTSS (R8), Z6
-	VBROADCASTSS 4(R8), Z7
-	VBROADCASTSS 8(R8), Z8
-	VBROADCASTSS 12(R8), Z9
-	VBROADCASTSS 16(R8), Z10
-	VBROADCASTSS 20(R8), Z11
-	VBROADCASTSS 24(R8), Z12
-	VBROADCASTSS 28(R8), Z13
-	VBROADCASTSS 32(R8), Z14
-	VBROADCASTSS 36(R8), Z15
+	MOVQ         s+48(FP), R8
+	VBROADCASTSS (R8), Z5
+	VBROADCASTSS 4(R8), Z6
+	VBROADCASTSS 8(R8), Z7
+	VBROADCASTSS 12(R8), Z8
+	VBROADCASTSS 16(R8), Z9
+	VBROADCASTSS 20(R8), Z10
+	VBROADCASTSS 24(R8), Z11
+	VBROADCASTSS 28(R8), Z12
+	VBROADCASTSS 32(R8), Z13
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VSUBPS       Z7, Z0, Z14
+	VSUBPS       Z6, Z0, Z6
+	VSUBPS       Z13, Z0, Z13
+	XORQ         R8, R8
+	SUBQ         $0x00000010, DI
+	JLT          tail
 
 loop:
-	VMULPS      (BX), Z15, Z0
-	VMOVUPS     (CX), Z1
-	VSUBPS      Z1, Z0, Z4
-	VFMADD231PS Z6, Z4, Z1
-	VMOVUPS     Z1, (CX)
-	VMULPS      Z0, Z0, Z0
-	VMULPS      Z8, Z0, Z0
-	VMOVUPS     (DX), Z2
-	VFMADD213PS Z0, Z7, Z2
-	VMOVUPS     Z2, (DX)
-	VMULPS      Z10, Z2, Z2
-	VSQRTPS     Z2, Z2
-	VADDPS      Z11, Z2, Z2
-	VMULPS      Z9, Z1, Z1
-	VDIVPS      Z2, Z1, Z1
-	VMOVUPS     (AX), Z3
-	VFMADD231PS Z12, Z3, Z1
-	VFMADD231PS Z13, Z1, Z3
-	VMOVUPS     Z3, (AX)
-	TESTQ       SI, SI
-	JEQ         next
-	VMOVUPS     (SI), Z4
-	VSUBPS      Z4, Z3, Z3
-	VFMADD231PS Z14, Z3, Z4
-	VMOVUPS     Z4, (SI)
-	ADDQ        $0x00000040, SI
+	VMOVUPS      (BX)(R8*1), Z0
+	VMULPS       Z12, Z0, Z0
+	VMOVUPS      (CX)(R8*1), Z1
+	VSUBPS       Z1, Z0, Z4
+	VFMADD231PS  Z6, Z4, Z1
+	VMOVUPS      Z1, (CX)(R8*1)
+	VMULPS       Z0, Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VMOVUPS      (DX)(R8*1), Z2
+	VFMADD213PS  Z0, Z7, Z2
+	VMOVUPS      Z2, (DX)(R8*1)
+	VMULPS       Z11, Z2, Z2
+	VSQRTPS      Z2, Z2
+	VADDPS       Z8, Z2, Z2
+	VMULPS       Z10, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	VMOVUPS      (AX)(R8*1), Z3
+	VFMADD231PS  Z9, Z3, Z1
+	VFNMADD231PS Z5, Z1, Z3
+	VMOVUPS      Z3, (AX)(R8*1)
+	TESTQ        SI, SI
+	JEQ          next1
+	VMOVUPS      (SI)(R8*1), Z4
+	VSUBPS       Z4, Z3, Z3
+	VFMADD231PS  Z13, Z3, Z4
+	VMOVUPS      Z4, (SI)(R8*1)
 
-next:
-	ADDQ $0x00000040, AX
-	ADDQ $0x00000040, CX
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
-	DECQ DI
-	JNZ  loop
+next1:
+	ADDQ $0x00000040, R8
+	SUBQ $0x00000010, DI
+	JGE  loop
+
+tail:
+	ADDQ         $0x00000010, DI
+	JEQ          end
+	MOVQ         $0x00000001, R9
+	SHLXQ        DI, R9, R9
+	DECQ         R9
+	KMOVW        R9, K1
+	VMOVUPS.Z    (BX)(R8*1), K1, Z0
+	VMULPS       Z12, Z0, Z0
+	VMOVUPS.Z    (CX)(R8*1), K1, Z1
+	VSUBPS       Z1, Z0, Z4
+	VFMADD231PS  Z6, Z4, Z1
+	VMOVUPS      Z1, K1, (CX)(R8*1)
+	VMULPS       Z0, Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VMOVUPS.Z    (DX)(R8*1), K1, Z2
+	VFMADD213PS  Z0, Z7, Z2
+	VMOVUPS      Z2, K1, (DX)(R8*1)
+	VMULPS       Z11, Z2, Z2
+	VSQRTPS      Z2, Z2
+	VADDPS       Z8, Z2, Z2
+	VMULPS       Z10, Z1, Z1
+	VDIVPS       Z2, Z1, Z1
+	VMOVUPS.Z    (AX)(R8*1), K1, Z3
+	VFMADD231PS  Z9, Z3, Z1
+	VFNMADD231PS Z5, Z1, Z3
+	VMOVUPS      Z3, K1, (AX)(R8*1)
+	TESTQ        SI, SI
+	JEQ          next2
+	VMOVUPS.Z    (SI)(R8*1), K1, Z4
+	VSUBPS       Z4, Z3, Z3
+	VFMADD231PS  Z13, Z3, Z4
+	VMOVUPS      Z4, K1, (SI)(R8*1)
+
+next2:
+end:
 	VZEROUPPER
 	RET
 
 // func avx512Update(x *float32, s *float32, m *float32, z *float32, n int, c *[8]float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, BMI2
 TEXT ·avx512Update(SB), NOSPLIT, $0-48
 	MOVQ         x+0(FP), AX
 	MOVQ         s+8(FP), CX
@@ -21521,6 +19907,8 @@ TEXT ·avx512Update(SB), NOSPLIT, $0-48
 	VBROADCASTSS 24(DI), Z14
 	VBROADCASTSS 28(DI), Z15
 	XORQ         DI, DI
+	SUBQ         $0x00000010, SI
+	JLT          tail
 
 loop:
 	VMOVUPS     (AX)(DI*1), Z0
@@ -21530,37 +19918,72 @@ loop:
 	VMULPS      Z12, Z0, Z4
 	VFMADD231PS Z13, Z1, Z4
 	TESTQ       DX, DX
-	JEQ         noise
+	JEQ         noise1
 	VMOVUPS     (DX)(DI*1), Z2
 	VFMADD231PS Z10, Z2, Z3
 
-noise:
+noise1:
 	TESTQ       BX, BX
-	JEQ         store
+	JEQ         store1
 	VMOVUPS     (BX)(DI*1), Z1
 	VFMADD231PS Z11, Z1, Z3
 	VFMADD231PS Z14, Z1, Z4
 
-store:
+store1:
 	VMOVUPS     Z3, (AX)(DI*1)
 	TESTQ       DX, DX
-	JEQ         next
+	JEQ         next1
 	VFMADD231PS Z15, Z2, Z4
 	VMOVUPS     Z4, (DX)(DI*1)
 
-next:
+next1:
 	ADDQ $0x00000040, DI
-	DECQ SI
-	JNZ  loop
+	SUBQ $0x00000010, SI
+	JGE  loop
+
+tail:
+	ADDQ        $0x00000010, SI
+	JEQ         end
+	MOVQ        $0x00000001, R8
+	SHLXQ       SI, R8, R8
+	DECQ        R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX)(DI*1), K1, Z0
+	VMOVUPS.Z   (CX)(DI*1), K1, Z1
+	VMULPS      Z8, Z0, Z3
+	VFMADD231PS Z9, Z1, Z3
+	VMULPS      Z12, Z0, Z4
+	VFMADD231PS Z13, Z1, Z4
+	TESTQ       DX, DX
+	JEQ         noise2
+	VMOVUPS.Z   (DX)(DI*1), K1, Z2
+	VFMADD231PS Z10, Z2, Z3
+
+noise2:
+	TESTQ       BX, BX
+	JEQ         store2
+	VMOVUPS.Z   (BX)(DI*1), K1, Z1
+	VFMADD231PS Z11, Z1, Z3
+	VFMADD231PS Z14, Z1, Z4
+
+store2:
+	VMOVUPS     Z3, K1, (AX)(DI*1)
+	TESTQ       DX, DX
+	JEQ         next2
+	VFMADD231PS Z15, Z2, Z4
+	VMOVUPS     Z4, K1, (DX)(DI*1)
+
+next2:
+end:
 	VZEROUPPER
 	RET
 
-// func avx512Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, groups int)
+// func avx512Normals4(z *float32, zs int, seedLo uint32, seedHi uint32, block uint32, stream uint32, lo uint32, hi uint32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512Normals4(SB), NOSPLIT, $0-48
 	MOVQ         z+0(FP), AX
 	MOVQ         zs+8(FP), CX
-	MOVQ         groups+40(FP), DX
+	MOVQ         n+40(FP), DX
 	MOVL         $0x0000aaaa, BX
 	KMOVW        BX, K2
 	MOVL         lo+32(FP), BX
@@ -21940,40 +20363,73 @@ group:
 	VUNPCKLPD     Z7, Z5, Z10
 	VUNPCKHPD     Z7, Z5, Z11
 	VMOVUPS       X8, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VMOVUPS       X9, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VMOVUPS       X10, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VMOVUPS       X11, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x01, Z8, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x01, Z9, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x01, Z10, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x01, Z11, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x02, Z8, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x02, Z9, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x02, Z10, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x02, Z11, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x03, Z8, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x03, Z9, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x03, Z10, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VEXTRACTF32X4 $0x03, Z11, (AX)
+	DECQ          DX
+	JEQ           end
 	ADDQ          CX, AX
 	VPADDD        c00000010<>+0(SB), Z15, Z15
-	DECQ          DX
-	JNZ           group
+	JMP           group
+
+end:
 	VZEROUPPER
 	RET
 

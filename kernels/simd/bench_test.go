@@ -181,3 +181,33 @@ func BenchmarkElementwise(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkTaylor is a dense layer of a Taylor expansion: the product of all coefficients' rows, then the composition.
+func BenchmarkTaylor(b *testing.B) {
+	b.Run("float64/d=2/order=3/w=128", func(b *testing.B) {
+		benchEach(b, func(b *testing.B, im *Impl) { benchTaylor(b, im.Product64, im.Jet64, im.Peak64, 2, 3, 128) })
+	})
+	b.Run("float32/d=2/order=3/w=128", func(b *testing.B) {
+		benchEach(b, func(b *testing.B, im *Impl) { benchTaylor(b, im.Product32, im.Jet32, im.Peak32, 2, 3, 128) })
+	})
+	b.Run("float64/d=3/order=3/w=128", func(b *testing.B) {
+		benchEach(b, func(b *testing.B, im *Impl) { benchTaylor(b, im.Product64, im.Jet64, im.Peak64, 3, 3, 128) })
+	})
+	b.Run("float64/d=2/order=5/w=128", func(b *testing.B) {
+		benchEach(b, func(b *testing.B, im *Impl) { benchTaylor(b, im.Product64, im.Jet64, im.Peak64, 2, 5, 128) })
+	})
+}
+
+func benchTaylor[F Float](b *testing.B, product func(*Product[F]), jet func(f Act, x []F, ld, w, dim, order int), peak func(int) int, dim, order, w int) {
+	const samples = 6
+	n := NJet(dim, order)
+	q := layer[F](samples*n, w, w, 0)
+	q.Bias = nil // the caller adds it to the value rows
+	flops := 2 * float64(samples*n*w*w)
+	measure(b, func() {
+		product(q)
+		for i := range samples {
+			jet(SiLU, q.C[i*n*w:], w, w, dim, order)
+		}
+	}, peak, flops, "GFLOP", flops)
+}
