@@ -415,7 +415,9 @@ func (e *estimator) there(ctx context.Context, y, from, to []float64, width int)
 	}}
 	set := forward(e.o.settings())
 	set.Skip = e.skip
-	return ode.Solve(ctx, sys, y, from, to, set)
+	res, err := ode.Solve(ctx, sys, y, from, to, set)
+	e.flagEscaped(res, y, width)
+	return res, err
 }
 
 // returning integrates from Tmax back to the given times: there is the state (x, w and perhaps z) that arrived.

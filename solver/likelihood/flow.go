@@ -132,6 +132,7 @@ func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, s
 	if err != nil {
 		return nil, err
 	}
+	p.flagEscaped(res, y, w)
 	points := make([]FlowPoint, n)
 	for i, r := range res {
 		q := &points[i]

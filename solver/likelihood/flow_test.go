@@ -257,6 +257,33 @@ func TestFailuresAreReported(t *testing.T) {
 	}
 }
 
+// A flow that carries points away exponentially overflows nothing, and still has no density to speak of.
+func TestRunawayPathsAreReported(t *testing.T) {
+	s := schedule(t, "cosine")
+	g, err := exact.NewGaussian(s, []float64{0}, []float64{0.5}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []float64{0, 1}
+	flow, err := Flow(ctx, g, s, x, FlowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wkb, err := Expand(ctx, g, s, x, ExpandOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dual, err := EstimateDual(ctx, g, s, x, EstimateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Status{OK, Diverged} {
+		if flow[i].Status != want || wkb[i].Status != want || dual[i].Status != want {
+			t.Errorf("x = %g: %q, %q, %q, want %q", x[i], flow[i].Status, wkb[i].Status, dual[i].Status, want)
+		}
+	}
+}
+
 // scoreOnly is a model without any of the optional interfaces.
 type scoreOnly struct{ d int }
 

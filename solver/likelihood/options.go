@@ -69,7 +69,17 @@ const (
 	NotFinite    = ode.NotFinite
 	TooManySteps = ode.TooManySteps
 	BadPoint     = Status("point is not finite")
+	Diverged     = Status("path runs away") // further than escape at Tmax
 )
+
+// escape bounds the norm of a path's end at Tmax, in standard deviations of the prior and per √D. A point whose path ends
+// beyond has log q⁰ < −5·10⁵ D, if the number means anything: the probability flow of the model has a fault there, which
+// the processes at h > 0 need not share. It is reported as Diverged rather than left to ruin a mean.
+const escape = 1000
+
+func (p *problem) escaped(x []float64) bool {
+	return !(math.Sqrt(dot(x, x)) <= escape*p.s.PriorStd()*math.Sqrt(float64(len(x))))
+}
 
 // block is how many points are integrated together: enough to fill the machine, few enough to fit in memory.
 const block = 4096
@@ -193,6 +203,15 @@ func gather(dst, y []float64, d, width int) {
 	}
 }
 
+// flagEscaped marks those samples that went well but ran away; their states y are of the given width, x first.
+func (p *problem) flagEscaped(res []ode.Result, y []float64, width int) {
+	for i := range res {
+		if res[i].Status == OK && p.escaped(y[i*width:i*width+p.d]) {
+			res[i].Status = Diverged
+		}
+	}
+}
+
 // paths integrates the points x (n×D) from Tmin to Tmax: the states there.
 func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]float64, []ode.Result, error) {
 	return p.pathsTo(ctx, x, fill(p.end(), len(x)/p.d), set)
@@ -215,6 +234,7 @@ func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings
 		return nil
 	}}
 	res, err := ode.Solve(ctx, sys, y, fill(p.start(), len(to)), to, set)
+	p.flagEscaped(res, y, p.d)
 	return y, res, err
 }
 

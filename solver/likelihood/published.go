@@ -75,6 +75,7 @@ func Published(ctx context.Context, m solver.Model, s solver.Schedule, x []float
 	if err != nil {
 		return nil, err
 	}
+	p.flagEscaped(res, y, w)
 	sd := s.PriorStd()
 	for i, r := range res {
 		out[i].Status, out[i].Steps = pointStatus(r.Status), r.Steps
