@@ -6,7 +6,7 @@ import "unsafe"
 
 type (
 	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides in bytes.
-	// mode 0: sums start at 0; 1: at bias; 2: at c. A sum is multiplied by d unless d is nil.
+	// mode says what sums start from. A sum is multiplied by d unless d is nil.
 	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
@@ -75,9 +75,7 @@ func (t *rung[F]) product(q *Product[F]) {
 			if t.two != nil && p+1 < q.NP {
 				np = 2
 			}
-			for r := range group {
-				t.sums(q, p, np, m+r, group, rows/group, r == 0)
-			}
+			t.groups(q, p, np, m, rows, group)
 			for i := range np {
 				t.finish(q, p+i, m, rows)
 			}
@@ -86,9 +84,50 @@ func (t *rung[F]) product(q *Product[F]) {
 	}
 }
 
-// sums computes rows first, first+every, …, n of them, of np panels from p on, up to the activation. The rows are cut
-// into blocks as equal as can be.
-func (t *rung[F]) sums(q *Product[F], p, np, first, every, n int, bias bool) {
+// Initial values of sums.
+const (
+	fromZero = iota
+	fromBias
+	fromC
+)
+
+// few is a number of rows that leaves a block's multiply-adds waiting for each other.
+const few = 4
+
+// groups computes all sums of the rows of np panels from p on, up to the activation. In a Tangent product only the value
+// rows start at the bias: the rows of all groups with the same place in them make a product of their own. If that has
+// few rows, the initial values are written to C first and all rows go together. The bits are the same.
+func (t *rung[F]) groups(q *Product[F], p, np, m, rows, group int) {
+	switch {
+	case q.Accumulate:
+		t.sums(q, p, np, m, 1, rows, fromC)
+	case q.Bias == nil:
+		t.sums(q, p, np, m, 1, rows, fromZero)
+	case group == 1:
+		t.sums(q, p, np, m, 1, rows, fromBias)
+	case rows/group >= few:
+		t.sums(q, p, np, m, group, rows/group, fromBias)
+		for r := 1; r < group; r++ {
+			t.sums(q, p, np, m+r, group, rows/group, fromZero)
+		}
+	default:
+		P := panel[F]()
+		for i := range np {
+			for r := range rows {
+				c := q.C[(m+r)*q.CM+(p+i)*q.CP:][:P]
+				if r%group == 0 {
+					copy(c, q.Bias[(p+i)*P:])
+				} else {
+					clear(c)
+				}
+			}
+		}
+		t.sums(q, p, np, m, 1, rows, fromC)
+	}
+}
+
+// sums computes rows first, first+every, …, n of them. The rows are cut into blocks as equal as can be.
+func (t *rung[F]) sums(q *Product[F], p, np, first, every, n, from int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
 	if np == 2 {
@@ -99,13 +138,11 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, every, n int, bias bool) {
 	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
 	cm, am := every*q.CM, every*q.AM
 	for k := 0; k == 0 || k < q.K; k += maxK {
-		mode := 0
 		var bi, d *F
-		switch {
-		case q.Accumulate || k > 0:
-			mode = 2
-		case q.Bias != nil && bias:
-			mode = 1
+		if k > 0 {
+			from = fromC
+		}
+		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
 		kn := min(maxK, q.K-k)
@@ -121,7 +158,7 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, every, n int, bias bool) {
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*cm, sz*q.CP, a, sz*am, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, mode, mb, d)
+				fns[g.rows](at(q.C, c), sz*cm, sz*q.CP, a, sz*am, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d)
 				left -= mb
 				row += mb * g.rows * every
 			}
@@ -153,11 +190,11 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 	if y.panels == 2 {
 		first = t.two
 	}
-	mode := 0
+	from := fromZero
 	if q.Accumulate {
-		mode = 2
+		from = fromC
 	} else if q.Bias != nil {
-		mode = 1
+		from = fromBias
 	}
 	dd := 0
 	if q.Ep == ActivateGrad {
@@ -167,7 +204,7 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 	p := 0
 	for ; p+y.panels <= q.NP; p += y.panels {
 		var bi *F
-		if mode == 1 {
+		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
 		b := at(q.B, p*q.BP)
@@ -178,10 +215,10 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 				o := row*q.CM + p*q.CP
 				c, a := at(q.C, o), at(q.A, row*q.AM)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, mode, mb, nil)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil)
 				} else {
 					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
-					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, mode, mb, at(q.C, prev), prevRows, dd)
+					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
 				}
 				left -= mb
 				row += mb * g.rows
