@@ -140,6 +140,33 @@ func TestExpandNetworks(t *testing.T) {
 	}
 }
 
+// Second order on a network: ℓ₁ as before, and a radius that says how soon the slope stops being good.
+func TestSecondOrderNetworks(t *testing.T) {
+	g, m := loadGolden(t, "simple"), network(t, "simple")
+	const n = 8
+	got, err := Expand(ctx, m, m.Schedule(), g.X[:2*n], ExpandOptions{Order: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jets := 0
+	for i, e := range got {
+		if e.Status != OK {
+			t.Fatalf("point %d: %s", i, e.Status)
+		}
+		jets += e.Jets
+		near(t, "ℓ₁", e.L1, g.L1[i], 5e-4)
+		t.Logf("ℓ₁ %.3f ℓ₂ %.1f trust %.2g", e.L1, e.L2, e.Trust)
+	}
+	t.Logf("%d expansions a point", jets/n)
+	tight, err := Expand(ctx, m, m.Schedule(), g.X[:2*n], ExpandOptions{Order: 2, Options: Options{Tol: 1e-7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range got {
+		near(t, "ℓ₂", e.L2, tight[i].L2, 1e-3)
+	}
+}
+
 func TestFlowNetworks(t *testing.T) {
 	for _, name := range []string{"simple", "cosine"} {
 		g, m := loadGolden(t, name), network(t, name)
