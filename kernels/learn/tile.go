@@ -42,11 +42,16 @@ func (w *worker) fill(t *Trainer, lo, hi int) {
 	t.source.Fill(&w.tile)
 	in, ld := w.fwdRows(t, 0, lo), t.fwd[0].ld
 	for i := range n {
-		row := in[i*ld:]
-		copy(row, w.tile.X[i*p.D:(i+1)*p.D])
-		if w.tile.HasFeatures {
-			copy(row[p.D:], w.tile.Features[i*f:(i+1)*f])
-		} else {
+		row := in[i*ld:][:p.D+f]
+		for j, v := range w.tile.X[i*p.D:][:p.D] { // a few columns: copy would cost a call
+			row[j] = v
+		}
+		switch {
+		case w.tile.HasFeatures:
+			copy(row[p.D:], w.tile.Features[i*f:])
+		case p.Time.Freqs == nil:
+			row[p.D] = float32(w.tile.Tau[i])
+		default:
 			p.Time.Fill(row[p.D:], w.tile.Tau[i])
 		}
 	}
