@@ -258,7 +258,7 @@ func (p *pyParser) boolean() (bool, error) {
 			return v.is, nil
 		}
 	}
-	return false, fmt.Errorf("True or False expected at byte %d", p.i)
+	return false, fmt.Errorf("a truth value (True or False) expected at byte %d", p.i)
 }
 
 // npyMaxDims is numpy's own limit.

@@ -172,7 +172,7 @@ func hostile() []struct {
 	six := encode("<f8", 1, 2, 3, 4, 5, 6)
 	dict := npyDict("<f8", false, "(2, 3)")
 	good := npyFile(1, dict, six)
-	bomb := gz(idxFile(8, []uint32{64 << 20}, make([]byte, 64<<20)))
+	bomb := gz(idxFile(8, []uint32{8 << 20}, make([]byte, 8<<20)))
 	return []struct {
 		name string
 		file []byte
