@@ -33,7 +33,7 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := readElements(br, n, e)
+	x, err := readElements(br, n, n, e)
 	if err != nil {
 		return nil, err
 	}

@@ -251,7 +251,7 @@ func TestHostileFiles(t *testing.T) {
 
 // A header's claims must not take memory: all hostile files together stay within a few buffers each.
 func TestHostileFilesTakeNoMemory(t *testing.T) {
-	const perFile = 4 << 20 // buffers, and eight bytes for each element of a small file
+	const perFile = 10 << 20 // buffers, and room for 2²⁰ elements of a gzip file
 	for _, c := range hostile() {
 		if len(c.file) > 1<<18 {
 			continue // honest about their size
@@ -282,6 +282,26 @@ func TestByPathErrors(t *testing.T) {
 	}
 	if _, err := ByPath(folder); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
+	}
+}
+
+// A sparse file is as large as its header says and holds nothing: the limit on elements catches it.
+func TestSparseFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse.npy")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	head := npyFile(1, npyDict("|u1", false, "(1073741825, 1)"), nil)
+	if _, err := f.Write(head); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(int64(len(head)) + 1<<30 + 1); err != nil {
+		t.Skip("no sparse files here:", err)
+	}
+	if _, err := ByPath(path); err == nil || !strings.Contains(err.Error(), "more than 2³⁰ elements") {
+		t.Errorf("%v; want the limit", err)
 	}
 }
 

@@ -209,6 +209,13 @@ func TestShortRead(t *testing.T) {
 	}
 }
 
+func TestSizeLimit(t *testing.T) {
+	b := raw("{}")
+	if _, err := Read(bytes.NewReader(b), 1<<40); err == nil || !strings.Contains(err.Error(), "at most 17179869184 are read") {
+		t.Errorf("a terabyte: %v", err)
+	}
+}
+
 func TestWriteErrors(t *testing.T) {
 	for _, c := range []struct {
 		tensors []Tensor
