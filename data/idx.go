@@ -28,7 +28,7 @@ func readIDX(r io.Reader, size int64) (*Dataset, error) {
 		if size < limit/gzipMaxRatio {
 			limit = max(size, 0) * gzipMaxRatio
 		}
-		s, err := readPlainIDX(z, limit, 1<<20)
+		s, err := readPlainIDX(z, limit, 8*max(size, 0))
 		if errors.Is(err, errShape) {
 			err = fmt.Errorf("%w (after gunzip, limited to %d times the compressed size and to %d MiB; a larger set must come as a plain .idx)", err, gzipMaxRatio, gzipMaxBytes>>20)
 		}
