@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func (p *page) training(ctx context.Context, networks []*network) error {
 	for _, n := range networks {
 		loss := "run reused"
 		if !math.IsNaN(n.loss) {
-			loss = number(n.loss, math.NaN())
+			loss = fmt.Sprintf("%.3f", n.loss)
 		}
 		p.printf("| %s | %s | %s |\n", n.data, n.schedule, loss)
 	}

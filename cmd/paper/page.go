@@ -96,7 +96,7 @@ func number(v, se float64) string {
 		return "–"
 	}
 	if math.IsNaN(se) || se == 0 {
-		return strings.ReplaceAll(fmt.Sprintf("%.4g", v), "-", "−")
+		return strings.ReplaceAll(fmt.Sprintf("%.3g", v), "-", "−")
 	}
 	if math.Abs(v)+se >= 1e4 {
 		return strings.ReplaceAll(fmt.Sprintf("%.2g ± %.2g", v, se), "-", "−")
