@@ -336,13 +336,13 @@ func TestErrors(t *testing.T) {
 		base + " --n 4":                                   "has 3 samples; asked for 4",
 		base + " --image q.png":                           "it needs --method fokkerplanck",
 		base + " --out none/r.json":                       "there is no folder none",
-		base + " --csv " + dir:                            "is a folder",
+		base + " --csv " + dir:                            "is a directory",
 		base + " --device cuda":                           "no CUDA",
 		base + " --data " + nan:                           "coordinate 0 is NaN",
 		base + " --data digits":                           "the points of digits have 64 coordinates; the network of this checkpoint has D = 2",
 		base + " --data swisroll":                         `set "swisroll" unknown`,
 		"--checkpoint " + five + " --method fokkerplanck --h 1 --data " + npy(t, 5, 1, 2, 3, 4, 5): "D = 1 or 2, and the network has 5",
-		"--checkpoint " + five: "--data is missing",
+		"--checkpoint " + five: "have swissroll, gaussians25",
 	} {
 		err := run(context.Background(), strings.Fields(args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -152,18 +150,8 @@ func parse(args []string, help io.Writer) (options, error) {
 	if o.Out == "" {
 		return o, ui.Usagef("--out is empty; name the file to write")
 	}
-	for _, f := range []struct{ name, path string }{{"out", o.Out}, {"csv", o.CSV}, {"plot", o.Plot}, {"image", o.Image}} {
-		if f.path == "" {
-			continue
-		}
-		if st, err := os.Stat(filepath.Dir(f.path)); err != nil || !st.IsDir() {
-			return o, fmt.Errorf("--%s %s: there is no folder %s", f.name, f.path, filepath.Dir(f.path))
-		}
-		if st, err := os.Stat(f.path); err == nil && st.IsDir() {
-			return o, fmt.Errorf("--%s %s is a folder; name a file", f.name, f.path)
-		}
-	}
-	return o, nil
+	outputs := []flags.File{{Name: "out", Path: o.Out}, {Name: "csv", Path: o.CSV}, {Name: "plot", Path: o.Plot}, {Name: "image", Path: o.Image}}
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.Data}})
 }
 
 // settings are what loglik.Run takes, for a network of d dimensions.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -86,15 +84,18 @@ func parse(args []string, help io.Writer) (options, error) {
 	if uint64(o.n)-1 > math.MaxUint64-o.first {
 		return o, ui.Usagef("--first %d and --n %d: sample numbers end at 2⁶⁴−1", o.first, o.n)
 	}
-	for name, path := range map[string]string{"out": o.out, "plot": o.plot} {
-		if path == "" {
-			continue
-		}
-		if st, err := os.Stat(filepath.Dir(path)); err != nil || !st.IsDir() {
-			return o, fmt.Errorf("--%s %s: there is no folder %s", name, path, filepath.Dir(path))
-		}
+	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot}}
+	if len(o.trajectory) > 0 {
+		states, times := o.trajectoryFiles()
+		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
 	}
-	return o, nil
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.checkpoint}})
+}
+
+// trajectoryFiles are the names of what --trajectory writes.
+func (o options) trajectoryFiles() (states, times string) {
+	base := strings.TrimSuffix(o.out, filepath.Ext(o.out))
+	return base + "-trajectory.npy", base + "-times.npy"
 }
 
 // table is the sampler that the options name; the flags have checked the names.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"path/filepath"
-	"strings"
-
 	"hbar/data"
 	"hbar/solver"
 )
@@ -32,10 +29,10 @@ func newOutput(o options, d int, norm data.Normalisation) (*output, error) {
 		return nil, err
 	}
 	if k := len(o.trajectory); k > 0 {
-		base := strings.TrimSuffix(o.out, filepath.Ext(o.out))
-		out.timesPath = base + "-times.npy"
+		var states string
+		states, out.timesPath = o.trajectoryFiles()
 		out.row = make([]float64, k*d)
-		if out.trajectory, err = data.CreateNpy(base+"-trajectory.npy", data.Float32, k, d); err != nil {
+		if out.trajectory, err = data.CreateNpy(states, data.Float32, k, d); err != nil {
 			out.abort()
 			return nil, err
 		}

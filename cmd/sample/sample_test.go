@@ -208,25 +208,30 @@ func TestNonFinite(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
+	net := variant(t, func(*checkpoint.Model) {}) // a copy: a slip here may cost it
 	out := " --out " + filepath.Join(dir, "x.npy")
 	for args, want := range map[string]string{
 		"--n 5":                               "--checkpoint FILE is missing",
 		"--checkpoint none.safetensors" + out: "no checkpoint none.safetensors; train one with",
-		"--checkpoint " + swissRoll + " --schedule cosin" + out:       `schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm`,
-		"--checkpoint " + swissRoll + " --sampler rk4" + out:          `--sampler: "rk4" unknown; have em, exp, exp2, heun`,
-		"--checkpoint " + swissRoll + " --grid log" + out:             `--grid: "log" unknown; have t, lambda, karras`,
-		"--checkpoint " + swissRoll + " --h -1" + out:                 "--h: -1 is out of range; need ≥ 0",
-		"--checkpoint " + swissRoll + " --n 0" + out:                  "--n: 0 is out of range; need ≥ 1",
-		"--checkpoint " + swissRoll + " --steps 0" + out:              "--steps: 0 is out of range",
-		"--checkpoint " + swissRoll + " --device cuda" + out:          "--device cuda: cuda: no CUDA in this build; have cpu",
-		"--checkpoint " + swissRoll + " --device tpu" + out:           "auto, cpu, cuda",
-		"--checkpoint " + swissRoll + " --trajectory 7" + out:         "cannot record at t = 7; the run goes from 1 to 0.01",
-		"--checkpoint " + swissRoll + " --out none/x.npy":             "--out none/x.npy: there is no folder none",
-		"--checkpoint " + swissRoll + " --plot none/x.png" + out:      "--plot none/x.png: there is no folder none",
-		"--checkpoint " + swissRoll + " --first 18446744073709551615": "sample numbers end at 2⁶⁴−1",
-		"--checkpoint sample_test.go" + out:                           "sample_test.go",
-		"--checkpoint " + swissRoll + " --out " + dir + " --n 3":      "is a directory",
-		"--checkpoint " + swissRoll + " --smapler em" + out:           "did you mean --sampler?",
+		"--checkpoint " + swissRoll + " --schedule cosin" + out:                                       `schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm`,
+		"--checkpoint " + swissRoll + " --sampler rk4" + out:                                          `--sampler: "rk4" unknown; have em, exp, exp2, heun`,
+		"--checkpoint " + swissRoll + " --grid log" + out:                                             `--grid: "log" unknown; have t, lambda, karras`,
+		"--checkpoint " + swissRoll + " --h -1" + out:                                                 "--h: -1 is out of range; need ≥ 0",
+		"--checkpoint " + swissRoll + " --n 0" + out:                                                  "--n: 0 is out of range; need ≥ 1",
+		"--checkpoint " + swissRoll + " --steps 0" + out:                                              "--steps: 0 is out of range",
+		"--checkpoint " + swissRoll + " --device cuda" + out:                                          "--device cuda: cuda: no CUDA in this build; have cpu",
+		"--checkpoint " + swissRoll + " --device tpu" + out:                                           "auto, cpu, cuda",
+		"--checkpoint " + swissRoll + " --trajectory 7" + out:                                         "cannot record at t = 7; the run goes from 1 to 0.01",
+		"--checkpoint " + swissRoll + " --out none/x.npy":                                             "--out none/x.npy: there is no folder none",
+		"--checkpoint " + swissRoll + " --plot none/x.png" + out:                                      "--plot none/x.png: there is no folder none",
+		"--checkpoint " + swissRoll + " --first 18446744073709551615":                                 "sample numbers end at 2⁶⁴−1",
+		"--checkpoint sample_test.go" + out:                                                           "sample_test.go",
+		"--checkpoint " + swissRoll + " --out " + dir + " --n 3":                                      "is a directory",
+		"--checkpoint " + swissRoll + " --smapler em" + out:                                           "did you mean --sampler?",
+		"--checkpoint " + net + " --out " + net:                                                       "would replace the file of --checkpoint",
+		"--checkpoint " + net + out + " --plot " + filepath.Join(dir, "x.npy"):                        "--plot " + filepath.Join(dir, "x.npy") + " would replace the file of --out",
+		"--checkpoint " + net + out + " --plot " + dir:                                                "is a directory",
+		"--checkpoint " + net + out + " --trajectory 0.5 --plot " + filepath.Join(dir, "x-times.npy"): "would replace the file of --plot",
 	} {
 		err := run(context.Background(), strings.Fields(args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -140,18 +138,8 @@ func parse(args []string, help io.Writer) (options, error) {
 	case o.plotNLL != "" && o.method == "none":
 		return o, ui.Usagef("--plot-nll shows likelihoods, and --method none computes none")
 	}
-	for _, f := range []struct{ name, path string }{{"out", o.out}, {"csv", o.csv}, {"plot", o.plot}, {"plot-nll", o.plotNLL}} {
-		if f.path == "" {
-			continue
-		}
-		if st, err := os.Stat(filepath.Dir(f.path)); err != nil || !st.IsDir() {
-			return o, fmt.Errorf("--%s %s: there is no folder %s", f.name, f.path, filepath.Dir(f.path))
-		}
-		if st, err := os.Stat(f.path); err == nil && st.IsDir() {
-			return o, fmt.Errorf("--%s %s is a folder; name a file", f.name, f.path)
-		}
-	}
-	return o, nil
+	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot}, {Name: "plot-nll", Path: o.plotNLL}}
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.checkpoint}, {Name: "data", Path: o.data}})
 }
 
 // table is the sampler at one h and number of steps; the flags have checked the names.

@@ -2,6 +2,7 @@ package loglik
 
 import (
 	"fmt"
+	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
@@ -60,7 +61,7 @@ func (p *Points) LogDet() float64 { return p.Norm.LogDet(p.D) }
 func (n *Network) LoadPoints(name string, first uint64, count, def int, seed uint64) (*Points, error) {
 	if name == "" {
 		if !data.IsBuiltin(n.Data) {
-			return nil, fmt.Errorf("--data is missing: the checkpoint's own data (%q) is not a built-in set; have %v, or a file", n.Data, data.Names())
+			return nil, fmt.Errorf("--data is missing: the checkpoint's own data (%q) is not a built-in set; have %s, or a file", n.Data, strings.Join(data.Names(), ", "))
 		}
 		name = n.Data
 	}

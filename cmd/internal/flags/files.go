@@ -1,0 +1,57 @@
+package flags
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// File is a file that an option names; one with an empty path is not wanted.
+type File struct{ Name, Path string }
+
+// CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
+// themselves, and that would replace one another or one of the inputs, by whatever path or link these are named.
+func CheckOutputs(outputs, inputs []File) error {
+	taken := inputs
+	for _, f := range outputs {
+		if f.Path == "" {
+			continue
+		}
+		dir := filepath.Dir(f.Path)
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return fmt.Errorf("--%s %s: there is no folder %s", f.Name, f.Path, dir)
+		}
+		if st, err := os.Stat(f.Path); err == nil && st.IsDir() {
+			return fmt.Errorf("--%s %s is a directory; name a file", f.Name, f.Path)
+		}
+		for _, other := range taken {
+			if other.Path != "" && sameFile(f.Path, other.Path) {
+				return fmt.Errorf("--%s %s would replace the file of --%s; choose another name", f.Name, f.Path, other.Name)
+			}
+		}
+		taken = append(taken[:len(taken):len(taken)], f)
+	}
+	return nil
+}
+
+// sameFile reports whether two paths lead to one file, which need not exist yet.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	return (errX == nil) == (errY == nil) && place(a) == place(b)
+}
+
+// place is the absolute path of a file in a folder that exists, without links.
+func place(path string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return path
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return path
+	}
+	return filepath.Join(dir, filepath.Base(path))
+}
