@@ -47,6 +47,10 @@ func ByPath(path string) (*Dataset, error) {
 	if read == nil {
 		return nil, fmt.Errorf("data: %s: unknown kind of file; have %s", path, strings.Join(extensions, ", "))
 	}
+	// Before it is opened: opening a pipe waits for whoever writes to it.
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("data: %s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
@@ -55,9 +59,6 @@ func ByPath(path string) (*Dataset, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("data: %s is not a regular file", path)
 	}
 	s, err := read(f, st.Size())
 	if err != nil {

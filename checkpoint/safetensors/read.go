@@ -10,6 +10,10 @@ import (
 
 // ReadFile reads the file at path.
 func ReadFile(path string) (*File, error) {
+	// Before it is opened: opening a pipe waits for whoever writes to it.
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err // names the path
@@ -18,9 +22,6 @@ func ReadFile(path string) (*File, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	out, err := Read(f, st.Size())
 	if err != nil {

@@ -1,0 +1,21 @@
+//go:build unix
+
+package safetensors
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A pipe that nobody writes to is refused; opening it would wait for ever.
+func TestPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("error %v", err)
+	}
+}
