@@ -73,7 +73,7 @@ func define(o *options) *flags.Set {
 	g.Choice(&o.Net, "net", train.NetNames(), "kind of network")
 	g.Int(&o.Width, "width", "UNITS", flags.Between(1, 1<<14), "units of a hidden layer")
 	g.Int(&o.Depth, "depth", "LAYERS", flags.Between(1, 256), "hidden layers")
-	g.Choice(&o.Act, "act", train.ActNames(), "activation; silu is also called swish")
+	g.Choice(&o.Act, "act", train.ActNames(), "activation; silu is the paper's swish")
 	g.Bool(&o.Residual, "residual", "skip connections around hidden layers")
 	g.Choice(&o.Time, "time", train.TimeNames(), "how t enters: itself, or as random Fourier features")
 	g.Int(&o.Fourier, "fourier", "FREQUENCIES", flags.Between(0, 1<<12), "number of Fourier features' frequencies; 0 means 16")

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -34,6 +35,17 @@ func Rate(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
+// longest is the longest span of time that there is, 292 years.
+const longest = time.Duration(math.MaxInt64)
+
+// seconds is a span of s seconds, or the longest there is.
+func seconds(s float64) time.Duration {
+	if s *= float64(time.Second); s < float64(longest) {
+		return time.Duration(s)
+	}
+	return longest
+}
+
 // Span writes a duration the way one says it: 0.3 s, 42 s, 3 min 05 s, 2 h 10 min.
 func Span(d time.Duration) string {
 	switch s := d.Seconds(); {
@@ -44,6 +56,8 @@ func Span(d time.Duration) string {
 	case s < 5400:
 		n := int(s + 0.5)
 		return fmt.Sprintf("%d min %02d s", n/60, n%60)
+	case d == longest:
+		return "centuries"
 	default:
 		n := int(s/60 + 0.5)
 		return fmt.Sprintf("%d h %02d min", n/60, n%60)

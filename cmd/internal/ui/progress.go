@@ -165,7 +165,7 @@ func (p *Progress) status(now time.Time, done int64, fields []Field) string {
 	if p.rate > 0 {
 		fmt.Fprintf(&b, "  %s/s", Rate(p.rate))
 		if p.total > done {
-			fmt.Fprintf(&b, "  %s left", Span(time.Duration(float64(p.total-done)/p.rate*float64(time.Second))))
+			fmt.Fprintf(&b, "  %s left", Span(seconds(float64(p.total-done)/p.rate)))
 		}
 	}
 	for _, f := range fields {

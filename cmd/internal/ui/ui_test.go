@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -141,5 +142,18 @@ func TestFormats(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
+	}
+}
+
+// A job that would take longer than time.Duration counts has no negative time left.
+func TestProgressCenturies(t *testing.T) {
+	now := time.Unix(0, 0)
+	p := NewProgress(io.Discard, "samples", 0, math.MaxInt64, nil)
+	p.now = func() time.Time { return now }
+	p.start, p.rateAt = now, now
+	now = now.Add(time.Second)
+	p.Report(10)
+	if !strings.Contains(p.lastLine, "centuries left") {
+		t.Errorf("line %q", p.lastLine)
 	}
 }
