@@ -1,0 +1,135 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"hbar/checkpoint/safetensors"
+	"hbar/graph"
+	"hbar/kernels"
+)
+
+// Load reads a model file, ours or a plain MLP's from PyTorch.
+func Load(path string) (*Model, error) {
+	f, err := safetensors.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	m, err := fromFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Read is Load for a file of size bytes that is already open.
+func Read(r io.Reader, size int64) (*Model, error) {
+	f, err := safetensors.Read(r, size)
+	if err == nil {
+		var m *Model
+		if m, err = fromFile(f); err == nil {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("checkpoint: %w", err)
+}
+
+func fromFile(f *safetensors.File) (*Model, error) {
+	if f.Metadata["format"] == stateFormat {
+		return nil, errors.New("this is a training state, for --resume; the model is in the file beside it")
+	}
+	m := &Model{
+		Schedule:   f.Metadata["sde"],
+		Prediction: f.Metadata["prediction"],
+		Data:       f.Metadata["data"],
+		Version:    f.Metadata["hbar_version"],
+	}
+	if m.Prediction == "" {
+		m.Prediction = "score"
+	}
+	if err := m.readMetadata(f.Metadata); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.Params, err = orderParams(f.Tensors); err != nil {
+		return nil, err
+	}
+	if text, ok := f.Metadata["net"]; ok {
+		m.Spec, err = parseNet(text)
+	} else {
+		m.Spec, err = inferSpec(m.Params)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, m.validate()
+}
+
+func (m *Model) readMetadata(meta map[string]string) error {
+	for _, v := range []struct {
+		key  string
+		into any
+	}{{"normalisation", &m.Norm}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}} {
+		if text, ok := meta[v.key]; ok {
+			if err := unmarshal(text, v.into); err != nil {
+				return fmt.Errorf("metadata %s: %w", v.key, err)
+			}
+		}
+	}
+	if text, ok := meta["training"]; ok {
+		if !json.Valid([]byte(text)) {
+			return errors.New("metadata training: not JSON")
+		}
+		m.Training = json.RawMessage(text)
+	}
+	if text, ok := meta["sigma_data"]; ok {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("metadata sigma_data: %.40q is not a number", text)
+		}
+		m.SigmaData = v
+	}
+	return nil
+}
+
+// unmarshal refuses fields that it does not know: they would change what the file means.
+func unmarshal(text string, into any) error {
+	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("text after the JSON value")
+	}
+	return nil
+}
+
+func parseNet(text string) (graph.Spec, error) {
+	var n net
+	if err := unmarshal(text, &n); err != nil {
+		return graph.Spec{}, fmt.Errorf("metadata net: %w", err)
+	}
+	if n.Type != netType {
+		return graph.Spec{}, fmt.Errorf("metadata net: type %.40q unknown; have %s", n.Type, netType)
+	}
+	return graph.Spec{D: n.D, Width: n.Width, Depth: n.Depth, Act: n.Act, Residual: n.Residual,
+		Fourier: n.Fourier, FourierScale: n.FourierScale}, nil
+}
+
+// inferSpec reads a plain MLP off the shapes of its layers: [x, t] → Width → … → D.
+func inferSpec(params []kernels.Param) (graph.Spec, error) {
+	if len(params) < 4 || len(params)%2 != 0 {
+		return graph.Spec{}, errors.New("without metadata net, weights and biases of two or more dense layers are needed")
+	}
+	last := params[len(params)-2]
+	s := graph.Spec{D: last.Rows, Width: params[0].Rows, Depth: len(params)/2 - 1, Act: "silu"}
+	if in := params[0].Cols; in != s.D+1 {
+		return s, fmt.Errorf("the first layer takes %d inputs and the last gives D = %d; without metadata net, D + 1 inputs (coordinates, then the time) are expected", in, s.D)
+	}
+	return s, nil
+}

@@ -1,0 +1,143 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"hbar/checkpoint/safetensors"
+	"hbar/data"
+	"hbar/graph"
+	"hbar/kernels"
+)
+
+// FreqsName is the tensor of the Fourier time embedding's frequencies.
+const FreqsName = "time.freqs"
+
+// Model is a trained score network and all that is needed to use it.
+type Model struct {
+	Spec graph.Spec
+	// Params are the tensors in the order dense0.weight, dense0.bias, dense1.weight, …, then time.freqs if
+	// Spec.Fourier > 0.
+	Params []kernels.Param
+
+	Schedule       string             // name; empty if the file does not say
+	ScheduleParams map[string]float64 // nil: the schedule's defaults
+	Prediction     string             // "score", "eps", "x0", "v" or "edm"
+	SigmaData      float64            // of edm; 0: the default
+	Norm           data.Normalisation
+	Data           string // name of the training set
+
+	Training json.RawMessage   // the options of the training run, a JSON value; nil: unknown
+	Version  string            // of the program that wrote the file; empty: written elsewhere
+	Versions map[string]string // of what it was built with
+}
+
+// net is the metadata's description of the network.
+type net struct {
+	Type         string  `json:"type"`
+	D            int     `json:"d"`
+	Width        int     `json:"width"`
+	Depth        int     `json:"depth"`
+	Act          string  `json:"act"`
+	Residual     bool    `json:"residual"`
+	Fourier      int     `json:"fourier"`
+	FourierScale float64 `json:"fourier_scale"`
+}
+
+const netType = "mlp"
+
+// Param returns the tensor of that name, or nil.
+func (m *Model) Param(name string) *kernels.Param {
+	for i := range m.Params {
+		if m.Params[i].Name == name {
+			return &m.Params[i]
+		}
+	}
+	return nil
+}
+
+// ScheduleName is the schedule to use: override (a --schedule flag) if given, else the file's.
+func (m *Model) ScheduleName(override string) (string, error) {
+	switch {
+	case override != "":
+		return override, nil
+	case m.Schedule != "":
+		return m.Schedule, nil
+	}
+	return "", fmt.Errorf("checkpoint: the file does not name its schedule (metadata key sde); give it with --schedule")
+}
+
+// Save writes the model to path, whole or not at all. A model that Load would refuse is refused here.
+func (m *Model) Save(path string) error {
+	f, err := m.file()
+	if err != nil {
+		return fmt.Errorf("checkpoint: %s: not saved: %w", path, err)
+	}
+	if err := safetensors.WriteFile(path, f); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+func (m *Model) file() (*safetensors.File, error) {
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
+	s := m.Spec
+	meta := map[string]string{"format": format, "prediction": m.Prediction}
+	for _, v := range []struct{ key, value string }{
+		{"sde", m.Schedule}, {"data", m.Data}, {"hbar_version", m.Version}, {"training", string(m.Training)},
+	} {
+		if v.value != "" {
+			meta[v.key] = v.value
+		}
+	}
+	if m.SigmaData != 0 {
+		meta["sigma_data"] = strconv.FormatFloat(m.SigmaData, 'g', -1, 64)
+	}
+	for key, value := range map[string]any{
+		"net":             net{netType, s.D, s.Width, s.Depth, s.Act, s.Residual, s.Fourier, s.FourierScale},
+		"normalisation":   m.Norm,
+		"schedule_params": m.ScheduleParams,
+		"versions":        m.Versions,
+	} {
+		b, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if string(b) != "null" {
+			meta[key] = string(b)
+		}
+	}
+	return &safetensors.File{Metadata: meta, Tensors: tensors("", m.Params)}, nil
+}
+
+// format marks our own files.
+const format = "hbar"
+
+// validate checks all that Load promises.
+func (m *Model) validate() error {
+	if err := checkParams(m.Spec, m.Params); err != nil {
+		return err
+	}
+	for i := range m.Params {
+		t := tensor("", &m.Params[i])
+		if err := t.Finite(); err != nil {
+			return err
+		}
+	}
+	if err := m.Norm.Validate(m.Spec.D); err != nil {
+		return err
+	}
+	if m.Prediction == "" {
+		return fmt.Errorf("the prediction type is empty; want score, eps, x0, v or edm")
+	}
+	if !(m.SigmaData >= 0) || m.SigmaData > 1e30 {
+		return fmt.Errorf("sigma_data is %g; want a positive number", m.SigmaData)
+	}
+	if m.Training != nil && !json.Valid(m.Training) {
+		return fmt.Errorf("the training options are not JSON")
+	}
+	return nil
+}

@@ -1,0 +1,352 @@
+package flags
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"hbar/cmd/internal/ui"
+)
+
+// Set is the options of one command.
+type Set struct {
+	*pflag.FlagSet
+	name, summary string
+	operands      string
+	groups        []*Group
+	examples      []Example
+	notes         []string
+	help          bool
+}
+
+// Example is a command line and what it does.
+type Example struct{ Line, What string }
+
+// Group is a titled part of the help. Its methods define options.
+type Group struct {
+	set   *Set
+	title string
+	flags []*pflag.Flag
+}
+
+// New begins the options of a command. name is how it is called ("train"), summary one or two sentences.
+func New(name, summary string) *Set {
+	s := &Set{FlagSet: pflag.NewFlagSet(name, pflag.ContinueOnError), name: name, summary: summary}
+	s.SortFlags = false
+	s.Usage = func() {} // Parse prints the help, on the right stream
+	return s
+}
+
+// Group begins a part of the help.
+func (s *Set) Group(title string) *Group {
+	g := &Group{set: s, title: title}
+	s.groups = append(s.groups, g)
+	return g
+}
+
+// Example adds a command line to the end of the help.
+func (s *Set) Example(line, what string) { s.examples = append(s.examples, Example{line, what}) }
+
+// Note adds a paragraph between the options and the examples.
+func (s *Set) Note(text string) { s.notes = append(s.notes, text) }
+
+// Operands allows arguments that are not options, and names them in the help ("[FILE]").
+func (s *Set) Operands(usage string) { s.operands = usage }
+
+// Parse reads the arguments. For --help it prints the help on w and returns pflag.ErrHelp; any other error is a usage
+// error.
+func (s *Set) Parse(args []string, w io.Writer) error {
+	if s.Lookup("help") == nil {
+		s.BoolVarP(&s.help, "help", "h", false, "")
+		// -h is --help only where no option --h takes it; --h itself is an option of several commands.
+		_ = s.MarkHidden("help")
+	}
+	err := s.FlagSet.Parse(args)
+	if s.help || errors.Is(err, pflag.ErrHelp) {
+		s.Help(w)
+		return pflag.ErrHelp
+	}
+	if err != nil {
+		return ui.UsageError{Err: tidy(s, err)}
+	}
+	if s.operands == "" && s.NArg() > 0 {
+		return ui.Usagef("%q is not an option: every setting has a name, as in --%s VALUE", s.Arg(0), s.firstName())
+	}
+	return nil
+}
+
+func (s *Set) firstName() string {
+	for _, g := range s.groups {
+		if len(g.flags) > 0 {
+			return g.flags[0].Name
+		}
+	}
+	return "NAME"
+}
+
+// tidy shortens pflag's wrapping and suggests the nearest name for an unknown option.
+func tidy(s *Set, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		name := unknown.GetSpecifiedName()
+		if near := s.nearest(name); near != "" {
+			return fmt.Errorf("option --%s unknown; did you mean --%s?", name, near)
+		}
+		return fmt.Errorf("option --%s unknown", name)
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+	}
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		return fmt.Errorf("--%s needs a value", missing.GetSpecifiedName())
+	}
+	return err
+}
+
+// nearest is the option whose name is at most two edits away, or "".
+func (s *Set) nearest(name string) string {
+	best, at := "", 3
+	s.VisitAll(func(f *pflag.Flag) {
+		if d := edits(name, f.Name); d < at && d < len(name) {
+			best, at = f.Name, d
+		}
+	})
+	return best
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := min(row[j]+1, row[j+1]+1, diagonal+1)
+			if a[i] == b[j] {
+				next = min(next, diagonal)
+			}
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
+
+// Range bounds a number: Min ≤ v ≤ Max, without the ends that are open.
+type Range struct {
+	Min, Max         float64
+	OpenMin, OpenMax bool
+}
+
+// Common ranges.
+var (
+	Positive    = Range{Min: 0, Max: math.Inf(1), OpenMin: true}
+	NonNegative = Range{Min: 0, Max: math.Inf(1)}
+	AtLeastOne  = Range{Min: 1, Max: math.Inf(1)}
+	Any         = Range{Min: math.Inf(-1), Max: math.Inf(1)}
+)
+
+// Between is the closed range.
+func Between(lo, hi float64) Range { return Range{Min: lo, Max: hi} }
+
+// HalfOpen is lo ≤ v < hi.
+func HalfOpen(lo, hi float64) Range { return Range{Min: lo, Max: hi, OpenMax: true} }
+
+// Holds reports whether v is in the range. NaN never is, and neither is an infinity.
+func (r Range) Holds(v float64) bool {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return false
+	}
+	return (v > r.Min || !r.OpenMin && v == r.Min) && (v < r.Max || !r.OpenMax && v == r.Max)
+}
+
+// String writes the range the way the help does: "> 0", "≥ 1", "0 … 1", "0 ≤ · < 1"; any number is "".
+func (r Range) String() string {
+	lo, hi := !math.IsInf(r.Min, -1), !math.IsInf(r.Max, 1)
+	less := func(open bool) string {
+		if open {
+			return "<"
+		}
+		return "≤"
+	}
+	num := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	switch {
+	case lo && hi && !r.OpenMin && !r.OpenMax:
+		return num(r.Min) + " … " + num(r.Max)
+	case lo && hi:
+		return num(r.Min) + " " + less(r.OpenMin) + " · " + less(r.OpenMax) + " " + num(r.Max)
+	case lo && r.OpenMin:
+		return "> " + num(r.Min)
+	case lo:
+		return "≥ " + num(r.Min)
+	case hi && r.OpenMax:
+		return "< " + num(r.Max)
+	case hi:
+		return "≤ " + num(r.Max)
+	}
+	return ""
+}
+
+// define registers an option. unit names its value in the help ("STEPS", "FILE").
+func (g *Group) define(v pflag.Value, name, unit, usage, rng, def string) *pflag.Flag {
+	f := g.set.VarPF(v, name, "", usage)
+	f.DefValue = def
+	f.Annotations = map[string][]string{"unit": {unit}, "range": {rng}}
+	g.flags = append(g.flags, f)
+	return f
+}
+
+// Int defines an integer option; *p is its default.
+func (g *Group) Int(p *int, name, unit string, r Range, usage string) {
+	g.define(&number[int]{p, r, strconv.Atoi}, name, unit, usage, r.String(), strconv.Itoa(*p))
+}
+
+// Uint64 defines an option for any 64-bit number without sign, such as a seed.
+func (g *Group) Uint64(p *uint64, name, unit, usage string) {
+	parse := func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }
+	g.define(&number[uint64]{p, Any, parse}, name, unit, usage, "0 … 2⁶⁴−1", strconv.FormatUint(*p, 10))
+}
+
+// Float defines a real option; *p is its default.
+func (g *Group) Float(p *float64, name, unit string, r Range, usage string) {
+	parse := func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+	g.define(&number[float64]{p, r, parse}, name, unit, usage, r.String(), strconv.FormatFloat(*p, 'g', -1, 64))
+}
+
+// String defines a text option; *p is its default, "" for none.
+func (g *Group) String(p *string, name, unit, usage string) {
+	g.define((*text)(p), name, unit, usage, "", *p)
+}
+
+// Bool defines a switch that is off unless given.
+func (g *Group) Bool(p *bool, name, usage string) {
+	f := g.define((*toggle)(p), name, "", usage, "", "")
+	f.NoOptDefVal = "true"
+}
+
+// Choice defines an option with a list of valid names; *p is its default.
+func (g *Group) Choice(p *string, name string, valid []string, usage string) {
+	g.define(&choice{p, valid}, name, strings.Join(valid, "|"), usage, "", *p)
+}
+
+// List defines an option that takes several numbers, comma-separated; *p is its default.
+func (g *Group) List(p *[]float64, name, unit string, r Range, usage string) {
+	v := &list{p, r}
+	g.define(v, name, unit, usage, r.String(), v.String())
+}
+
+type text string
+
+func (t *text) String() string     { return string(*t) }
+func (t *text) Set(s string) error { *t = text(s); return nil }
+func (t *text) Type() string       { return "text" }
+
+type toggle bool
+
+func (t *toggle) String() string { return strconv.FormatBool(bool(*t)) }
+func (t *toggle) Type() string   { return "bool" }
+func (t *toggle) Set(s string) error {
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*t = toggle(v)
+	return nil
+}
+
+type number[T int | uint64 | float64] struct {
+	p     *T
+	r     Range
+	parse func(string) (T, error)
+}
+
+func (n *number[T]) String() string { return fmt.Sprint(*n.p) }
+func (n *number[T]) Type() string   { return "number" }
+func (n *number[T]) Set(s string) error {
+	v, err := n.parse(strings.ReplaceAll(s, "_", ""))
+	if err != nil {
+		kind := "a number"
+		switch any(v).(type) {
+		case int:
+			kind = "an integer"
+		case uint64:
+			kind = "an integer from 0 to 2⁶⁴−1"
+		}
+		return fmt.Errorf("%q is not %s", s, kind)
+	}
+	if !n.r.Holds(float64(v)) {
+		return outside(s, n.r)
+	}
+	*n.p = v
+	return nil
+}
+
+func outside(s string, r Range) error {
+	if r == Any {
+		return fmt.Errorf("%s is not finite", s)
+	}
+	return fmt.Errorf("%s is out of range; need %s", s, r)
+}
+
+type choice struct {
+	p     *string
+	valid []string
+}
+
+func (c *choice) String() string { return *c.p }
+func (c *choice) Type() string   { return "name" }
+func (c *choice) Set(s string) error {
+	for _, v := range c.valid {
+		if s == v {
+			*c.p = s
+			return nil
+		}
+	}
+	return fmt.Errorf("%q unknown; have %s", s, strings.Join(c.valid, ", "))
+}
+
+type list struct {
+	p *[]float64
+	r Range
+}
+
+func (l *list) Type() string { return "numbers" }
+func (l *list) String() string {
+	parts := make([]string, len(*l.p))
+	for i, v := range *l.p {
+		parts[i] = strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return strings.Join(parts, ",")
+}
+
+func (l *list) Set(s string) error {
+	var out []float64
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		v, err := strconv.ParseFloat(part, 64)
+		if err != nil {
+			return fmt.Errorf("%q in the list %q is not a number", part, s)
+		}
+		if !l.r.Holds(v) {
+			return outside(part, l.r)
+		}
+		out = append(out, v)
+	}
+	*l.p = out
+	return nil
+}
+
+// Given reports whether the user set the option, and not just its default.
+func (s *Set) Given(name string) bool {
+	f := s.Lookup(name)
+	return f != nil && f.Changed
+}

@@ -1,0 +1,82 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// Exit statuses.
+const (
+	ExitOK          = 0
+	ExitFailure     = 1
+	ExitUsage       = 2
+	ExitInterrupted = 130 // 128 + SIGINT, as shells have it
+)
+
+// Streams are where a command writes: results to Out, progress and messages to Err.
+type Streams struct {
+	Out, Err io.Writer
+}
+
+// Command is the body of a command. args leaves out the program's name.
+type Command func(ctx context.Context, args []string, io Streams) error
+
+// UsageError is an error in how a command was called.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// ErrInterrupted is what a command returns when it ended early, and in order, because the user asked it to.
+var ErrInterrupted = errors.New("interrupted")
+
+// Main runs a command on the process's arguments and exits with its status. name prefixes its error messages.
+//
+// The first SIGINT or SIGTERM cancels the context, so that the command can save its work; a second one kills.
+func Main(name string, command Command) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintf(os.Stderr, "\n%s: stopping in order; once more to stop at once\n", name)
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		cancel()
+	}()
+	err := command(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
+	os.Exit(Report(name, err, os.Stderr))
+}
+
+// Report prints err, if any, as one line on w and returns the exit status for it.
+func Report(name string, err error, w io.Writer) int {
+	var usage UsageError
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+		return ExitOK
+	case errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled):
+		fmt.Fprintf(w, "%s: %s\n", name, oneLine(err))
+		return ExitInterrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(w, "%s: %s (%s --help lists the options)\n", name, oneLine(err), name)
+		return ExitUsage
+	}
+	fmt.Fprintf(w, "%s: %s\n", name, oneLine(err))
+	return ExitFailure
+}
+
+// oneLine joins the lines of a message: wrapped errors may carry breaks.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

@@ -1,0 +1,145 @@
+package ui
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReport(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		want   string
+	}{
+		{nil, ExitOK, ""},
+		{errors.New("data: no file x"), ExitFailure, "train: data: no file x\n"},
+		{errors.New("one\ntwo"), ExitFailure, "train: one; two\n"},
+		{Usagef("--h: %d", -1), ExitUsage, "train: --h: -1 (train --help lists the options)\n"},
+		{fmt.Errorf("flags: %w", Usagef("bad")), ExitUsage, "train: flags: bad (train --help lists the options)\n"},
+		{fmt.Errorf("%w at step 7", ErrInterrupted), ExitInterrupted, "train: interrupted at step 7\n"},
+		{context.Canceled, ExitInterrupted, "train: context canceled\n"},
+	} {
+		var b bytes.Buffer
+		if got := Report("train", c.err, &b); got != c.status || b.String() != c.want {
+			t.Errorf("Report(%v) = %d, %q; want %d, %q", c.err, got, b.String(), c.status, c.want)
+		}
+	}
+}
+
+// clock is a time that tests move by hand.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func progress(total int64) (*Progress, *bytes.Buffer, *bytes.Buffer, *clock) {
+	var out, log bytes.Buffer
+	p := NewProgress(&out, "steps", 0, total, &log)
+	c := &clock{time.Unix(0, 0)}
+	p.now, p.start, p.rateAt = c.now, c.at, c.at
+	return p, &out, &log, c
+}
+
+func TestProgressPlain(t *testing.T) {
+	p, out, log, c := progress(1000)
+	for i := range 10 {
+		c.at = c.at.Add(time.Second)
+		if err := p.Report(int64(100*(i+1)), Field{Name: "loss", Value: 5.6912}, Field{Name: "lr", Value: 1e-3, Quiet: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Done()
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	// One line at once, one after five seconds, one at the end.
+	if len(lines) != 3 {
+		t.Fatalf("%d plain lines in 10 s, want 3:\n%s", len(lines), out)
+	}
+	if want := " 10%  100/1,000 steps  100/s  9.0 s left  loss 5.691"; lines[0] != strings.TrimSpace(want) && lines[0] != want {
+		t.Errorf("first line %q, want %q", lines[0], want)
+	}
+	if want := "100%  1,000/1,000 steps  100/s  loss 5.691  in 10 s"; lines[2] != want {
+		t.Errorf("last line %q, want %q", lines[2], want)
+	}
+	records := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(records) != 10 {
+		t.Fatalf("%d records, want one for each of 10 reports", len(records))
+	}
+	var r map[string]float64
+	if err := json.Unmarshal([]byte(records[4]), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r["step"] != 500 || r["loss"] != 5.6912 || r["lr"] != 1e-3 || r["per_second"] != 100 || r["seconds"] != 5 {
+		t.Errorf("record %v", r)
+	}
+}
+
+func TestProgressTerminal(t *testing.T) {
+	p, out, _, c := progress(1000)
+	p.terminal, p.width = true, func() int { return 70 }
+	for i := range 100 {
+		c.at = c.at.Add(10 * time.Millisecond)
+		p.Report(int64(10*(i+1)), Field{Name: "loss", Value: 1})
+	}
+	p.Done()
+	// 1 s at a drawing each 100 ms, the first and the last besides.
+	if n := strings.Count(out.String(), "\r"); n < 10 || n > 12 {
+		t.Errorf("%d drawings in a second, want about 10", n)
+	}
+	for _, line := range strings.Split(out.String(), "\r") {
+		line = strings.TrimSuffix(strings.TrimSpace(line), "\x1b[K")
+		if n := len([]rune(line)); n > 69 {
+			t.Errorf("line of %d columns on a terminal of 70: %q", n, line)
+		}
+	}
+	if !strings.HasSuffix(out.String(), "\n") {
+		t.Error("the line is not ended")
+	}
+}
+
+func TestProgressLogsNaN(t *testing.T) {
+	p, _, log, _ := progress(10)
+	p.Report(1, Field{Name: "loss", Value: math.NaN()})
+	var r map[string]any
+	if err := json.Unmarshal(log.Bytes(), &r); err != nil || r["loss"] != "NaN" {
+		t.Errorf("record %s: %v, %v", log, r, err)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestProgressReportsLogError(t *testing.T) {
+	p := NewProgress(&bytes.Buffer{}, "steps", 0, 10, full{})
+	if err := p.Report(1); err == nil || !strings.Contains(err.Error(), "no space") {
+		t.Errorf("error %v, want the log's", err)
+	}
+}
+
+func TestNilProgress(t *testing.T) {
+	var p *Progress
+	if err := p.Report(1); err != nil {
+		t.Error(err)
+	}
+	p.Done()
+}
+
+func TestFormats(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Count(0), "0"}, {Count(999), "999"}, {Count(80000), "80,000"}, {Count(-1234567), "-1,234,567"},
+		{Rate(812.4), "812"}, {Rate(3411), "3411"}, {Rate(34110), "34.1 k"}, {Rate(2.449e6), "2.45 M"}, {Rate(3e9), "3 G"},
+		{Span(300 * time.Millisecond), "0.3 s"}, {Span(42 * time.Second), "42 s"},
+		{Span(185 * time.Second), "3 min 05 s"}, {Span(130 * time.Minute), "2 h 10 min"},
+		{Bar(0, 4), "│    │"}, {Bar(0.5, 4), "│██  │"}, {Bar(1, 4), "│████│"}, {Bar(0.28125, 4), "│█▏  │"}, {Bar(2, 4), "│████│"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}

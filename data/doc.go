@@ -1,0 +1,15 @@
+// Package data is where x comes from: synthetic sets, the UCI digits, and files in .npy, .csv and .idx form; and how
+// samples leave: a streaming .npy writer.
+//
+// A [Dataset] holds n samples of d coordinates in data units, row-major n×d. Its [Normalisation] maps data units to
+// the units that the network sees; it travels in the checkpoint, so that samples come out in data units and a log
+// density can be stated per data unit.
+//
+// Sample i of a synthetic set depends on (name, seed, i) alone: any range can be made by itself, and a range that the
+// training set does not overlap is fresh data.
+//
+// Files are untrusted: every reader checks the sizes that a header claims against the size of the file before it
+// allocates, so memory stays within 8 bytes per element that is really there (one byte each for .idx pixels, so eight
+// times the file; gzip is bounded separately, see [ByPath]). Caller's slips in slice lengths panic; all else returns
+// errors.
+package data

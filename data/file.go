@@ -1,0 +1,106 @@
+package data
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// extensions are the endings of file names that ByPath reads.
+var extensions = []string{".npy", ".csv", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz"}
+
+// reader parses a file of the given size.
+type reader func(r io.Reader, size int64) (*Dataset, error)
+
+func readerFor(path string) reader {
+	base := strings.ToLower(filepath.Base(path))
+	switch {
+	case strings.HasSuffix(base, ".npy"):
+		return readNpy
+	case strings.HasSuffix(base, ".csv"):
+		return readCSV
+	case strings.HasSuffix(base, ".idx"), strings.HasSuffix(base, ".idx.gz"),
+		strings.HasSuffix(base, "-ubyte"), strings.HasSuffix(base, "-ubyte.gz"):
+		return readIDX
+	}
+	return nil
+}
+
+func looksLikeFile(path string) bool {
+	return readerFor(path) != nil || strings.ContainsAny(path, `/\`)
+}
+
+// ByPath reads all samples of a file, by the ending of its name:
+//
+//	.npy                              float32, float64 or uint8 of any shape N×…, C or Fortran order, either byte order
+//	.csv                              numbers, one sample a line; one header line is skipped
+//	.idx, -ubyte, and those with .gz  MNIST-style arrays of any type
+//
+// The Normalisation is the identity; Fit makes another. Values must be finite. Expanded gzip data may be at most
+// 256 MiB and 200 times the compressed size.
+func ByPath(path string) (*Dataset, error) {
+	read := readerFor(path)
+	if read == nil {
+		return nil, fmt.Errorf("data: %s: unknown kind of file; have %s", path, strings.Join(extensions, ", "))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("data: %s is not a regular file", path)
+	}
+	s, err := read(f, st.Size())
+	if err != nil {
+		return nil, fmt.Errorf("data: %s: %w", path, err)
+	}
+	s.Name = filepath.Base(path)
+	return s, nil
+}
+
+// newDataset checks the values and describes n×shape samples.
+func newDataset(x []float64, shape []int) (*Dataset, error) {
+	d := product(shape)
+	for i, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("sample %d, coordinate %d is %g; values must be finite", i/d, i%d, v)
+		}
+	}
+	return &Dataset{D: d, Shape: shape, X: x}, nil
+}
+
+// elements is the product of a shape of sizes ≥ 0, checked against the number of elements that the file can hold.
+func elements(shape []int64, limit int64) (int64, error) {
+	if slices.Contains(shape, 0) {
+		return 0, fmt.Errorf("shape %v is empty", shape)
+	}
+	p := int64(1)
+	for _, v := range shape {
+		if p > limit/v {
+			return 0, fmt.Errorf("shape %v is larger than the file, which holds at most %d elements", shape, max(limit, 0))
+		}
+		p *= v
+	}
+	return p, nil
+}
+
+// sampleShape drops the leading N; a list of numbers is N samples of one coordinate.
+func sampleShape(shape []int64) []int {
+	if len(shape) == 1 {
+		return []int{1}
+	}
+	out := make([]int, len(shape)-1)
+	for i, v := range shape[1:] {
+		out[i] = int(v)
+	}
+	return out
+}

@@ -1,0 +1,104 @@
+package data
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Bounds on gzip: an honest image file compresses five times, a bomb a thousand.
+const (
+	gzipMaxBytes = 256 << 20
+	gzipMaxRatio = 200
+)
+
+// readIDX reads the format of yann.lecun.com/exdb/mnist: two zero bytes, a type byte, the number of dimensions, the
+// sizes and the elements, all big-endian. A gzip file is recognised by its magic, whatever its name.
+func readIDX(r io.Reader, size int64) (*Dataset, error) {
+	br := bufio.NewReaderSize(r, 1<<16)
+	if magic, err := br.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		limit := int64(gzipMaxBytes)
+		if size < limit/gzipMaxRatio {
+			limit = max(size, 0) * gzipMaxRatio
+		}
+		s, err := readPlainIDX(z, limit)
+		if errors.Is(err, errShape) {
+			err = fmt.Errorf("%w (after gunzip, limited to %d times the compressed size and to %d MiB; a larger set must come as a plain .idx)", err, gzipMaxRatio, gzipMaxBytes>>20)
+		}
+		return s, err
+	}
+	return readPlainIDX(br, size)
+}
+
+var errShape = errors.New("the array does not fit")
+
+func readPlainIDX(r io.Reader, size int64) (*Dataset, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, headerError(err)
+	}
+	if head[0] != 0 || head[1] != 0 {
+		return nil, fmt.Errorf("not an .idx file: it starts with % x, want 00 00", head[:2])
+	}
+	e, err := idxElement(head[2])
+	if err != nil {
+		return nil, err
+	}
+	nd := int(head[3])
+	if nd == 0 || nd > 8 {
+		return nil, fmt.Errorf(".idx file of %d dimensions; want 1 to 8", nd)
+	}
+	raw := make([]byte, 4*nd)
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return nil, headerError(err)
+	}
+	shape := make([]int64, nd)
+	for i := range shape {
+		shape[i] = int64(binary.BigEndian.Uint32(raw[4*i:]))
+	}
+	n, err := elements(shape, (size-4-int64(len(raw)))/int64(e.size))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errShape, err)
+	}
+	x, err := readElements(r, n, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := atEnd(r); err != nil {
+		return nil, err
+	}
+	return newDataset(x, sampleShape(shape))
+}
+
+func headerError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("truncated: the file ends within its header")
+	}
+	return err
+}
+
+func idxElement(code byte) (element, error) {
+	o := binary.BigEndian
+	switch code {
+	case 0x08:
+		return uint8Element(), nil
+	case 0x09:
+		return element{1, func(b []byte) float64 { return float64(int8(b[0])) }}, nil
+	case 0x0B:
+		return element{2, func(b []byte) float64 { return float64(int16(o.Uint16(b))) }}, nil
+	case 0x0C:
+		return element{4, func(b []byte) float64 { return float64(int32(o.Uint32(b))) }}, nil
+	case 0x0D:
+		return float32Element(o), nil
+	case 0x0E:
+		return float64Element(o), nil
+	}
+	return element{}, fmt.Errorf(".idx element type 0x%02x unknown; have 08 (uint8), 09, 0b, 0c (integers), 0d, 0e (floats)", code)
+}

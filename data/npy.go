@@ -1,0 +1,310 @@
+package data
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const npyMagic = "\x93NUMPY"
+
+// npyMaxHeader bounds the header; numpy's own limit for untrusted files is 10 000 bytes.
+const npyMaxHeader = 1 << 16
+
+// readNpy reads numpy's format (NEP 1), versions 1 to 3: magic, version, header length, a Python dict literal with keys
+// descr, fortran_order and shape, then the elements.
+func readNpy(r io.Reader, size int64) (*Dataset, error) {
+	br := bufio.NewReaderSize(r, 1<<16)
+	h, headerSize, err := readNpyHeader(br, size)
+	if err != nil {
+		return nil, err
+	}
+	e, err := npyElement(h.descr)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.shape) == 0 {
+		return nil, errors.New("a .npy scalar; want an array of N samples")
+	}
+	n, err := elements(h.shape, (size-headerSize)/int64(e.size))
+	if err != nil {
+		return nil, err
+	}
+	x, err := readElements(br, n, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := atEnd(br); err != nil {
+		return nil, err
+	}
+	if h.fortran && len(h.shape) > 1 {
+		x = fromFortran(x, h.shape)
+	}
+	return newDataset(x, sampleShape(h.shape))
+}
+
+type npyHeader struct {
+	descr   string
+	fortran bool
+	shape   []int64
+}
+
+func readNpyHeader(r io.Reader, size int64) (npyHeader, int64, error) {
+	var h npyHeader
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return h, 0, headerError(err)
+	}
+	if string(head[:6]) != npyMagic {
+		return h, 0, fmt.Errorf("not an .npy file: it starts with %q", head[:6])
+	}
+	var lenSize int64
+	switch head[6] {
+	case 1:
+		lenSize = 2
+	case 2, 3:
+		lenSize = 4
+	default:
+		return h, 0, fmt.Errorf(".npy version %d.%d unknown; have 1, 2, 3", head[6], head[7])
+	}
+	var lenBytes [4]byte
+	if _, err := io.ReadFull(r, lenBytes[:lenSize]); err != nil {
+		return h, 0, headerError(err)
+	}
+	n := int64(binary.LittleEndian.Uint32(lenBytes[:]))
+	start := 8 + lenSize
+	if n > size-start {
+		return h, 0, fmt.Errorf(".npy header of %d bytes claimed in a file of %d", n, size)
+	}
+	if n > npyMaxHeader {
+		return h, 0, fmt.Errorf(".npy header of %d bytes; at most %d are read", n, npyMaxHeader)
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(r, text); err != nil {
+		return h, 0, headerError(err)
+	}
+	h, err := parseNpyHeader(string(text))
+	if err != nil {
+		return h, 0, fmt.Errorf(".npy header: %w", err)
+	}
+	return h, start + n, nil
+}
+
+// npyElement maps a dtype to its reader. '|u1' and '<u1' name the same type; '=' does not occur in files.
+func npyElement(descr string) (element, error) {
+	if len(descr) > 1 {
+		var o binary.ByteOrder = binary.LittleEndian
+		if descr[0] == '>' {
+			o = binary.BigEndian
+		}
+		switch descr[1:] {
+		case "u1":
+			return uint8Element(), nil
+		case "f4":
+			return float32Element(o), nil
+		case "f8":
+			return float64Element(o), nil
+		}
+		if strings.HasPrefix(descr[1:], "O") {
+			return element{}, fmt.Errorf("dtype %s holds Python objects, which are not read; save an array of float32, float64 or uint8", quote([]byte(descr)))
+		}
+	}
+	return element{}, fmt.Errorf("dtype %s not supported; have float32, float64, uint8 (convert with x.astype('float32'))", quote([]byte(descr)))
+}
+
+// fromFortran turns first-index-fastest into row-major order.
+func fromFortran(x []float64, shape []int64) []float64 {
+	out := make([]float64, len(x))
+	n := len(shape)
+	stride := make([]int64, n) // of the row-major result
+	stride[n-1] = 1
+	for k := n - 2; k >= 0; k-- {
+		stride[k] = stride[k+1] * shape[k+1]
+	}
+	index := make([]int64, n)
+	var to int64
+	for _, v := range x {
+		out[to] = v
+		for k := range n {
+			index[k]++
+			to += stride[k]
+			if index[k] < shape[k] {
+				break
+			}
+			to -= stride[k] * shape[k]
+			index[k] = 0
+		}
+	}
+	return out
+}
+
+// parseNpyHeader reads the dict literal. Only what numpy writes is accepted: string keys, a string or list descr, True or
+// False, a tuple of integers.
+func parseNpyHeader(s string) (npyHeader, error) {
+	var h npyHeader
+	p := pyParser{s: strings.TrimRight(s, " \n\x00")}
+	seen := map[string]bool{}
+	if err := p.expect('{'); err != nil {
+		return h, err
+	}
+	for !p.accept('}') {
+		key, err := p.str()
+		if err != nil {
+			return h, err
+		}
+		if seen[key] {
+			return h, fmt.Errorf("key %s twice", quote([]byte(key)))
+		}
+		seen[key] = true
+		if err := p.expect(':'); err != nil {
+			return h, err
+		}
+		switch key {
+		case "descr":
+			if p.peek() == '[' {
+				return h, errors.New("a structured dtype; save an array of float32, float64 or uint8")
+			}
+			h.descr, err = p.str()
+		case "fortran_order":
+			h.fortran, err = p.boolean()
+		case "shape":
+			h.shape, err = p.tuple()
+		default:
+			err = fmt.Errorf("unknown key %s", quote([]byte(key)))
+		}
+		if err != nil {
+			return h, err
+		}
+		if !p.accept(',') {
+			if err := p.expect('}'); err != nil {
+				return h, err
+			}
+			break
+		}
+	}
+	if p.space(); p.i != len(p.s) {
+		return h, errors.New("text after the dict")
+	}
+	for _, k := range []string{"descr", "fortran_order", "shape"} {
+		if !seen[k] {
+			return h, fmt.Errorf("key %q missing", k)
+		}
+	}
+	return h, nil
+}
+
+// pyParser is a cursor over a Python literal.
+type pyParser struct {
+	s string
+	i int
+}
+
+func (p *pyParser) space() {
+	for p.i < len(p.s) && (p.s[p.i] == ' ' || p.s[p.i] == '\n' || p.s[p.i] == '\t') {
+		p.i++
+	}
+}
+
+// peek is the next byte that is not space, or 0.
+func (p *pyParser) peek() byte {
+	p.space()
+	if p.i < len(p.s) {
+		return p.s[p.i]
+	}
+	return 0
+}
+
+func (p *pyParser) accept(c byte) bool {
+	if p.peek() != c {
+		return false
+	}
+	p.i++
+	return true
+}
+
+func (p *pyParser) expect(c byte) error {
+	if !p.accept(c) {
+		return fmt.Errorf("%q expected at byte %d", c, p.i)
+	}
+	return nil
+}
+
+func (p *pyParser) str() (string, error) {
+	q := p.peek()
+	if q != '\'' && q != '"' {
+		return "", fmt.Errorf("a string expected at byte %d", p.i)
+	}
+	p.i++
+	n := strings.IndexByte(p.s[p.i:], q)
+	if n < 0 || strings.IndexByte(p.s[p.i:p.i+n], '\\') >= 0 {
+		return "", fmt.Errorf("a plain string expected at byte %d", p.i)
+	}
+	v := p.s[p.i : p.i+n]
+	p.i += n + 1
+	return v, nil
+}
+
+func (p *pyParser) boolean() (bool, error) {
+	p.space()
+	for _, v := range []struct {
+		word string
+		is   bool
+	}{{"True", true}, {"False", false}} {
+		if strings.HasPrefix(p.s[p.i:], v.word) {
+			p.i += len(v.word)
+			return v.is, nil
+		}
+	}
+	return false, fmt.Errorf("True or False expected at byte %d", p.i)
+}
+
+// npyMaxDims is numpy's own limit.
+const npyMaxDims = 64
+
+func (p *pyParser) tuple() ([]int64, error) {
+	if err := p.expect('('); err != nil {
+		return nil, err
+	}
+	var v []int64
+	for !p.accept(')') {
+		n, err := p.integer()
+		if err != nil {
+			return nil, err
+		}
+		if len(v) == npyMaxDims {
+			return nil, fmt.Errorf("more than %d dimensions", npyMaxDims)
+		}
+		v = append(v, n)
+		if !p.accept(',') {
+			if err := p.expect(')'); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	return v, nil
+}
+
+// integer reads digits, with the L that Python 2 wrote.
+func (p *pyParser) integer() (int64, error) {
+	p.space()
+	start := p.i
+	var n int64
+	for ; p.i < len(p.s) && p.s[p.i] >= '0' && p.s[p.i] <= '9'; p.i++ {
+		c := int64(p.s[p.i] - '0')
+		if n > (1<<62-c)/10 {
+			return 0, fmt.Errorf("a size beyond 2⁶² at byte %d", start)
+		}
+		n = 10*n + c
+	}
+	if p.i == start {
+		return 0, fmt.Errorf("a size (integer ≥ 0) expected at byte %d", start)
+	}
+	if p.i < len(p.s) && p.s[p.i] == 'L' {
+		p.i++
+	}
+	return n, nil
+}

@@ -1,0 +1,81 @@
+package infer
+
+import (
+	"runtime"
+	"sync"
+
+	"hbar/kernels"
+	"hbar/kernels/simd"
+)
+
+// Options choose how an Engine works, never what it computes. The zero value is a good choice.
+type Options struct {
+	Workers int        // goroutines that take tiles; 0 means GOMAXPROCS
+	Tile    int        // rows of a tile (a sample has several in derivatives); 0 means chosen by the network's widths
+	Impl    *simd.Impl // inner loops; nil means simd.Best()
+}
+
+// Engine evaluates one network. It holds packed copies of the weights: later changes of the program do not reach it.
+// Its methods may be called concurrently.
+type Engine struct {
+	d       int
+	workers int
+	tile    int
+	macs    int
+	impl    *simd.Impl
+	net32   *net[float32]
+	net64   func() *net[float64]
+	pool    sync.Pool // *sampler
+}
+
+// New checks the program and packs its weights in panels of float32 (those of float64 at the first use).
+func New(p *kernels.Program, o Options) (*Engine, error) {
+	if err := validate(p); err != nil {
+		return nil, err
+	}
+	if o.Impl == nil {
+		o.Impl = simd.Best()
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	e := &Engine{d: p.D, workers: o.Workers, tile: o.Tile, impl: o.Impl, net32: newNet32(p, o.Impl)}
+	for _, ins := range p.Forward {
+		e.macs += p.Widths[ins.Src] * p.Widths[ins.Dst]
+	}
+	weights := copyParams(p)
+	e.net64 = sync.OnceValue(func() *net[float64] { return newNet64(weights, o.Impl) })
+	return e, nil
+}
+
+// Dim is the number of dimensions D of a sample.
+func (e *Engine) Dim() int { return e.d }
+
+// MACs is the number of multiply-adds of one evaluation of the network for one sample, time inputs included.
+func (e *Engine) MACs() int { return e.macs }
+
+// copyParams is a copy of p that does not share its parameters.
+func copyParams(p *kernels.Program) *kernels.Program {
+	q := *p
+	q.Params = append([]kernels.Param(nil), p.Params...)
+	for i := range q.Params {
+		q.Params[i].Data = append([]float32(nil), p.Params[i].Data...)
+	}
+	return &q
+}
+
+// tileRows is the number of rows of a tile.
+func tileRows[F simd.Float](e *Engine, n *net[F]) int {
+	if e.tile > 0 {
+		return e.tile
+	}
+	return n.rows
+}
+
+// split returns the number of samples of a tile when a sample has g rows: whole tiles for all workers alike.
+func split[F simd.Float](e *Engine, n *net[F], samples, g int) int {
+	size := max(1, tileRows(e, n)/g)
+	tiles := (samples + size - 1) / size
+	tiles = (tiles + e.workers - 1) / e.workers * e.workers
+	return max(1, (samples+tiles-1)/tiles)
+}

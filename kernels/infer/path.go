@@ -1,0 +1,152 @@
+package infer
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"hbar/kernels"
+)
+
+// PathRow is one state x_k of the path integral (package solver; MATH: q(x_0) = E_Q[π(x_N) Π R_k/Q_k]), k = 0 … N. At
+// x_k the network gives n_k = net(Cin x_k, T). It serves the reverse step back to x_{k-1} (of which the row holds E, F,
+// InvC2) and the proposal of x_{k+1} (A, B, C):
+//
+//	R_k(x_{k-1} | x_k)     = N(E x_k + F n_k, I/InvC2)         rows 1 … N; ignored in row 0
+//	Q_{k+1}(x_{k+1} | x_k) = N(A x_k + B n_k, C² I)            rows 0 … N-1; ignored in row N
+//
+// LogC (rows 1 … N) is the logarithm of the ratio of the normalisers of R_k and Q_k: D log(C_{k-1} √InvC2_k), with
+// C_{k-1} of the row before; zero if both variances are equal. Step (rows 0 … N-1) is the step of the noise that
+// proposes x_{k+1}. No step may be without noise: C ≠ 0 in rows 0 … N-1.
+type PathRow struct {
+	T, Cin  float64
+	A, B, C float64
+	E, F    float64
+	InvC2   float64
+	LogC    float64
+	Step    uint32
+}
+
+// PathWeights proposes a path from each row x_0 of x (n×D, overwritten with the end state x_N) and adds to logw (n)
+// the logarithm of Π_{k=1}^{N} R_k(x_{k-1} | x_k)/Q_k(x_k | x_{k-1}); the prior log π(x_N) is the caller's.
+//
+// The states are float32, and the weight is that of the states as they are: with μ = A x_{k-1} + B n_{k-1} in float64,
+// the proposal's density is taken at the rounded x_k, i.e. at z = (x_k - μ)/C, not at the normals that were drawn, and
+// log R/Q = ½(|z|² - |x_{k-1} - E x_k - F n_k|² InvC2) + LogC in float64. Rounding x_k moves z and the residual alike, so
+// the two changes cancel to first order; with the drawn normals an error of z·δ/C a step would be left (δ the rounding
+// of x). A, B and C are those rounded to float32 that the proposal was made with, in LogC too.
+//
+// ctx and progress are as in Trajectory. When an error is returned, x and logw are partly updated.
+func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []PathRow, no kernels.Noise, progress func(done int)) error {
+	n := e.net32
+	if len(x)%n.d != 0 {
+		return fmt.Errorf("infer: x has %d elements, want a multiple of D = %d", len(x), n.d)
+	}
+	samples := len(x) / n.d
+	if err := length("logw", len(logw), samples); err != nil {
+		return err
+	}
+	if len(rows) < 2 {
+		return fmt.Errorf("infer: a path of %d states, want at least 2", len(rows))
+	}
+	steps, err := pathSteps(rows, n.d)
+	if err != nil {
+		return err
+	}
+	tau := make([]float64, len(rows))
+	for k, r := range rows {
+		tau[k] = r.T
+	}
+	size := split(e, n, samples, 1)
+	meter := newMeter(progress, samples, len(rows))
+	times := n.newTimeRows(tau)
+	get := func() *sampler { return e.newSampler(size, times, no) }
+	err = tiles(ctx, e.workers, samples, size, get, e.putSampler, func(s *sampler, lo, hi int) error {
+		s.start(x, lo, hi)
+		prev, z := s.prev[:len(s.x)], s.z[:len(s.x)]
+		for k := range steps {
+			if k%checkRows == 0 && k > 0 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				meter.add(checkRows * (hi - lo))
+			}
+			st := &steps[k]
+			y := s.eval(k, st.cin)
+			if k > 0 {
+				st.weigh(logw[lo:hi], s.zz, prev, s.x, y)
+			}
+			if k == len(steps)-1 {
+				break
+			}
+			s.normals.fill(z, st.noise)
+			copy(prev, s.x)
+			e.impl.Update(s.x, y, nil, z, &st.coef)
+			st.squares(s.zz[:s.m], prev, s.x, y)
+		}
+		copy(x[lo*n.d:hi*n.d], s.x)
+		meter.add(((len(steps)-1)%checkRows + 1) * (hi - lo))
+		return nil
+	})
+	if err == nil {
+		meter.finish()
+	}
+	return err
+}
+
+// pathStep is a PathRow with the coefficients that the kernels take.
+type pathStep struct {
+	step
+	a, b, invC float64 // of the proposal, as rounded to float32
+	e, f       float64
+	invC2      float64
+	logC       float64
+}
+
+func pathSteps(rows []PathRow, d int) ([]pathStep, error) {
+	steps := make([]pathStep, len(rows))
+	for k, r := range rows {
+		if err := finiteRow(k, r.T, r.Cin, r.A, r.B, r.C, r.E, r.F, r.InvC2, r.LogC); err != nil {
+			return nil, err
+		}
+		c := float32(r.C)
+		if c == 0 && k < len(rows)-1 {
+			return nil, fmt.Errorf("infer: row %d of the path table has C = %g: a step without noise has no density", k, r.C)
+		}
+		steps[k] = pathStep{
+			step: step{cin: float32(r.Cin), noise: r.Step, coef: [8]float32{0: float32(r.A), 1: float32(r.B), 3: c}},
+			a:    float64(float32(r.A)), b: float64(float32(r.B)), invC: 1 / float64(c),
+			e: r.E, f: r.F, invC2: r.InvC2, logC: r.LogC,
+		}
+		if k > 0 {
+			steps[k].logC += float64(d) * math.Log(float64(float32(rows[k-1].C))/rows[k-1].C)
+		}
+	}
+	return steps, nil
+}
+
+// weigh adds log R/Q of the step from prev to x, whose proposal had squared normals zz, to logw.
+func (s *pathStep) weigh(logw, zz []float64, prev, x, y []float32) {
+	d := len(x) / len(logw)
+	for i := range logw {
+		rr := 0.0
+		for j := i * d; j < (i+1)*d; j++ {
+			r := float64(prev[j]) - (s.e*float64(x[j]) + s.f*float64(y[j]))
+			rr += r * r
+		}
+		logw[i] += 0.5*(zz[i]-rr*s.invC2) + s.logC
+	}
+}
+
+// squares writes |z|² of the proposal from prev to x.
+func (s *pathStep) squares(zz []float64, prev, x, y []float32) {
+	d := len(x) / len(zz)
+	for i := range zz {
+		sum := 0.0
+		for j := i * d; j < (i+1)*d; j++ {
+			z := (float64(x[j]) - (s.a*float64(prev[j]) + s.b*float64(y[j]))) * s.invC
+			sum += z * z
+		}
+		zz[i] = sum
+	}
+}

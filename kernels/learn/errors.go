@@ -1,0 +1,50 @@
+package learn
+
+import (
+	"fmt"
+	"math"
+)
+
+// NonFiniteError says that a step was not taken because a number was NaN or infinite. The parameters and the
+// optimiser's state are those before the step.
+type NonFiniteError struct {
+	Step  int64   // steps taken before this one
+	Loss  float64 // the loss, finite if only the gradient is not
+	Cause string
+}
+
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("learn: step %d: loss %v: %s; parameters are left as they were", e.Step, e.Loss, e.Cause)
+}
+
+func (t *Trainer) lossError(loss float64, tiles int) error {
+	for _, err := range t.tileErr[:tiles] {
+		if err != nil {
+			return &NonFiniteError{t.step, loss, err.Error()}
+		}
+	}
+	return &NonFiniteError{t.step, loss, "the sum of squared errors is too large"}
+}
+
+func (t *Trainer) gradError(loss float64) error {
+	for i, g := range t.Gradients(nil) {
+		bad := 0
+		first := 0.0
+		for _, v := range g {
+			if !finite(float64(v)) {
+				if bad == 0 {
+					first = float64(v)
+				}
+				bad++
+			}
+		}
+		if bad > 0 {
+			kind := "infinite"
+			if math.IsNaN(first) {
+				kind = "NaN"
+			}
+			return &NonFiniteError{t.step, loss, fmt.Sprintf("%d of %d gradients of %s are not finite, the first is %s", bad, len(g), t.prog.Params[i].Name, kind)}
+		}
+	}
+	return &NonFiniteError{t.step, loss, "the gradient is not finite"}
+}

@@ -1,0 +1,203 @@
+package learn
+
+import (
+	"fmt"
+	"unsafe"
+
+	"hbar/kernels"
+	"hbar/kernels/simd"
+)
+
+const (
+	lanes    = simd.Panel32
+	headOuts = 8 // a last layer of at most so many outputs is a head
+)
+
+func pad(n int) int { return (n + lanes - 1) &^ (lanes - 1) }
+
+// stride is the row stride of a buffer with n columns: an odd number of cache lines, so that a column of a tile uses
+// all sets of a cache.
+func stride(n int) int { return (n/lanes | 1) * lanes }
+
+// aligned returns n zeros that start at a cache line.
+func aligned(n int) []float32 {
+	s := make([]float32, n+lanes)
+	off := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s))) / 4 % lanes)
+	return s[off : off+n : off+n]
+}
+
+// buffer is where one row per sample lives: in the batch's memory if the second phase needs it, else in the worker's.
+type buffer struct {
+	width, ld int
+	one       int  // column of ones; -1 for none
+	kept      bool // in the batch's memory
+	batch     []float32
+}
+
+// layer is a dense layer and where its parameters are in the flat vectors (param, m, v, grad, ema).
+//
+// Panels: [panels][rows][16], row k the weights of input k, row rows-1 the bias. Head: [out][rows], the bias at one.
+type layer struct {
+	w, b      int // parameters
+	in, out   int
+	src, dst  int // forward buffers
+	add       int
+	act       simd.Act
+	head      bool
+	rows      int
+	one       int // the bias's row
+	off, size int // in the flat vectors
+
+	bias []float32 // [pad(out)] in one piece
+	back []float32 // Wᵀ's panels [pad(in)/16][out][16]; nil if ∂loss/∂input is not wanted or the layer is a head
+}
+
+// index is the place of the weight from input k (or of the bias, k = l.in) to output o.
+func (l *layer) index(o, k int) int {
+	if k == l.in {
+		k = l.one
+	}
+	if l.head {
+		return l.off + o*l.rows + k
+	}
+	return l.off + (o/lanes*l.rows+k)*lanes + o%lanes
+}
+
+// panels is the number of independent pieces of the layer, panel the range of one of them in the flat vectors.
+func (l *layer) panels() int {
+	if l.head {
+		return 1
+	}
+	return pad(l.out) / lanes
+}
+
+func (l *layer) panel(p int) (lo, hi int) {
+	n := l.size / l.panels()
+	return l.off + p*n, l.off + (p+1)*n
+}
+
+// plan lays out the buffers and parameters of p.
+func (t *Trainer) plan(p *kernels.Training) error {
+	if err := check(p); err != nil {
+		return err
+	}
+	kept := make([]bool, len(p.Widths))
+	read := make([]bool, len(p.Widths))
+	keptGrad := make([]bool, len(p.GradWidths))
+	wantInput := make([]bool, len(p.Params))
+	for _, in := range p.Forward {
+		read[in.Src] = true
+		if in.Add >= 0 {
+			read[in.Add] = true
+		}
+	}
+	for _, in := range p.Backward {
+		switch in.Op {
+		case kernels.BackParams:
+			kept[in.X], keptGrad[in.Src] = true, true
+		case kernels.BackInput:
+			wantInput[in.W] = true
+		}
+	}
+
+	t.fwd = make([]buffer, len(p.Widths))
+	for i, w := range p.Widths {
+		one := pad(w)
+		if i == 0 {
+			one = w // no product writes the input, so its padding needs no whole panel
+		}
+		t.fwd[i] = buffer{width: w, one: one, ld: stride(pad(one + 1))}
+	}
+	t.grad = make([]buffer, len(p.GradWidths))
+	for i, w := range p.GradWidths {
+		t.grad[i] = buffer{width: w, one: -1, ld: stride(pad(w) + lanes)}
+	}
+	n := 0
+	for _, in := range p.Forward {
+		w := p.Params[in.W]
+		l := &layer{w: in.W, b: in.B, in: w.Cols, out: w.Rows, src: in.Src, dst: in.Dst, add: in.Add, act: in.Act}
+		l.one = t.fwd[in.Src].one
+		l.head = l.out <= headOuts && in.Src != 0 && in.Add < 0 && in.Act == simd.Identity && !read[in.Dst]
+		l.off = n
+		if l.head {
+			l.rows = pad(l.one + 1)
+			l.size = l.out * l.rows
+			t.fwd[in.Dst].ld, t.fwd[in.Dst].one = l.out, -1
+		} else {
+			l.rows = l.one + 1
+			l.size = pad(l.out) * l.rows
+			if wantInput[in.W] {
+				l.back = aligned(pad(l.in) * l.out)
+			}
+		}
+		l.bias = aligned(pad(l.out))
+		n += l.size
+		t.layers = append(t.layers, l)
+	}
+	t.param, t.m, t.v, t.g = aligned(n), aligned(n), aligned(n), aligned(n)
+	if t.opt.EMA > 0 {
+		t.ema = aligned(n)
+	}
+	for i := range t.fwd {
+		t.fwd[i].kept = kept[i]
+	}
+	for i := range t.grad {
+		t.grad[i].kept = keptGrad[i]
+	}
+	return nil
+}
+
+// alloc returns memory for rows rows of the buffer.
+func (b *buffer) alloc(rows int) []float32 {
+	s := aligned(rows * b.ld)
+	if b.one >= 0 {
+		for i := range rows {
+			s[i*b.ld+b.one] = 1
+		}
+	}
+	return s
+}
+
+// check reports what this package cannot run.
+func check(p *kernels.Training) error {
+	used := make([]int, len(p.Params))
+	for _, in := range p.Forward {
+		if in.Op != kernels.OpDense {
+			return fmt.Errorf("learn: forward instruction %d unknown; have dense (%d)", in.Op, kernels.OpDense)
+		}
+		if in.W == in.B {
+			return fmt.Errorf("learn: a dense layer has parameter %d as weight and bias", in.W)
+		}
+		used[in.W]++
+		used[in.B]++
+		w, b := p.Params[in.W], p.Params[in.B]
+		if w.Rows != p.Widths[in.Dst] || w.Cols != p.Widths[in.Src] || b.Rows != w.Rows || b.Cols != 1 {
+			return fmt.Errorf("learn: %s [%d, %d] and %s [%d, %d] do not map %d units to %d", w.Name, w.Rows, w.Cols, b.Name, b.Rows, b.Cols, p.Widths[in.Src], p.Widths[in.Dst])
+		}
+	}
+	for i, q := range p.Params {
+		if used[i] != 1 {
+			return fmt.Errorf("learn: %s is used by %d layers; a parameter belongs to one", q.Name, used[i])
+		}
+		if len(q.Data) != q.Rows*q.Cols {
+			return fmt.Errorf("learn: %s has %d values; its shape is [%d, %d]", q.Name, len(q.Data), q.Rows, q.Cols)
+		}
+	}
+	graded := make([]int, len(p.Params))
+	for _, in := range p.Backward {
+		switch in.Op {
+		case kernels.BackInput, kernels.BackAct:
+		case kernels.BackParams:
+			graded[in.W]++
+			graded[in.B]++
+		default:
+			return fmt.Errorf("learn: backward instruction %d unknown; have input (%d), act (%d), params (%d)", in.Op, kernels.BackInput, kernels.BackAct, kernels.BackParams)
+		}
+	}
+	for i, n := range graded {
+		if n != 1 {
+			return fmt.Errorf("learn: %s has %d gradients in the program; it must have one", p.Params[i].Name, n)
+		}
+	}
+	return nil
+}

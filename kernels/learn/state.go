@@ -1,0 +1,124 @@
+package learn
+
+import "fmt"
+
+// State is everything a step depends on but the batch: what a checkpoint holds. Values are in the natural layout and
+// order of Program.Params.
+type State struct {
+	Step   int64 // steps taken
+	Params [][]float32
+	M, V   [][]float32 // Adam's mean gradient and mean squared gradient
+	EMA    [][]float32 // averaged weights; nil if none are kept
+}
+
+// Params copies the parameters to dst, which is made if nil.
+func (t *Trainer) Params(dst [][]float32) [][]float32 { return t.unpack(dst, t.param) }
+
+// Averages copies the averaged weights to dst, which is made if nil; it returns nil if none are kept.
+func (t *Trainer) Averages(dst [][]float32) [][]float32 {
+	if t.ema == nil {
+		return nil
+	}
+	return t.unpack(dst, t.ema)
+}
+
+// Gradients copies the last batch's gradient, before clipping, to dst, which is made if nil.
+func (t *Trainer) Gradients(dst [][]float32) [][]float32 { return t.unpack(dst, t.g) }
+
+// SetParams replaces the parameters and leaves the optimiser's state alone, except that before the first step the
+// averaged weights start from them too.
+func (t *Trainer) SetParams(src [][]float32) error {
+	if err := t.fits("parameters", src); err != nil {
+		return err
+	}
+	t.pack(t.param, src)
+	if t.ema != nil && t.step == 0 {
+		t.pack(t.ema, src)
+	}
+	t.refreshAll()
+	return nil
+}
+
+// State returns a copy of the state.
+func (t *Trainer) State() *State {
+	return &State{t.step, t.Params(nil), t.unpack(nil, t.m), t.unpack(nil, t.v), t.Averages(nil)}
+}
+
+// SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
+func (t *Trainer) SetState(s *State) error {
+	if s.Step < 0 {
+		return fmt.Errorf("learn: state has step %d; steps count from 0", s.Step)
+	}
+	ema := s.EMA
+	if ema == nil {
+		ema = s.Params
+	}
+	for _, f := range []struct {
+		name string
+		v    [][]float32
+	}{{"parameters", s.Params}, {"mean gradients", s.M}, {"mean squared gradients", s.V}, {"averaged weights", ema}} {
+		if err := t.fits(f.name, f.v); err != nil {
+			return err
+		}
+	}
+	t.step = s.Step
+	t.pack(t.param, s.Params)
+	t.pack(t.m, s.M)
+	t.pack(t.v, s.V)
+	if t.ema != nil {
+		t.pack(t.ema, ema)
+	}
+	t.refreshAll()
+	return nil
+}
+
+func (t *Trainer) refreshAll() {
+	for _, q := range t.pieces {
+		t.workers[0].refresh(t, q.l, q.p)
+	}
+}
+
+func (t *Trainer) fits(name string, src [][]float32) error {
+	if len(src) != len(t.prog.Params) {
+		return fmt.Errorf("learn: state has %s for %d tensors; the network has %d", name, len(src), len(t.prog.Params))
+	}
+	for i, q := range t.prog.Params {
+		if len(src[i]) != q.Rows*q.Cols {
+			return fmt.Errorf("learn: state has %d %s for %s; its shape is [%d, %d]", len(src[i]), name, q.Name, q.Rows, q.Cols)
+		}
+	}
+	return nil
+}
+
+// pack converts from the natural layout.
+func (t *Trainer) pack(dst []float32, src [][]float32) {
+	for _, l := range t.layers {
+		w, b := src[l.w], src[l.b]
+		for o := range l.out {
+			for k := range l.in {
+				dst[l.index(o, k)] = w[o*l.in+k]
+			}
+			dst[l.index(o, l.in)] = b[o]
+		}
+	}
+}
+
+// unpack converts to the natural layout.
+func (t *Trainer) unpack(dst [][]float32, src []float32) [][]float32 {
+	if dst == nil {
+		dst = make([][]float32, len(t.prog.Params))
+		for i, q := range t.prog.Params {
+			dst[i] = make([]float32, q.Rows*q.Cols)
+		}
+	}
+	for _, l := range t.layers {
+		w, b := dst[l.w], dst[l.b]
+		for o := range l.out {
+			for k := range l.in {
+				w[o*l.in+k] = src[l.index(o, k)]
+			}
+			b[o] = src[l.index(o, l.in)]
+		}
+	}
+	return dst
+}

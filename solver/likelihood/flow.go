@@ -1,0 +1,223 @@
+package likelihood
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"hbar/kernels"
+	"hbar/solver"
+	"hbar/solver/likelihood/ode"
+)
+
+// Probe is the distribution of the probes of Hutchinson's trace estimator.
+type Probe uint8
+
+const (
+	Exact      Probe = iota // no probes: the exact divergence (solver.Diverger)
+	Rademacher              // ±1
+	Normal                  // N(0, 1)
+)
+
+var probeNames = []string{"exact", "rademacher", "normal"}
+
+// ParseProbe returns the kind of that name: exact, rademacher or normal.
+func ParseProbe(name string) (Probe, error) {
+	for i, n := range probeNames {
+		if n == name {
+			return Probe(i), nil
+		}
+	}
+	return 0, fmt.Errorf("likelihood: probes %q unknown; have exact, rademacher, normal", name)
+}
+
+// String is the name that ParseProbe takes.
+func (k Probe) String() string { return probeNames[k] }
+
+// fill writes K probes of d numbers for each of the samples first, first+1, …: those of probe k of a sample depend on the
+// seed, the sample and k alone.
+func (k Probe) fill(dst []float64, seed uint64, sample uint64, probe, d int) {
+	z := make([]float32, d)
+	kernels.Normals(z, kernels.Noise{Seed: seed, Stream: kernels.StreamProbe, Sample0: sample}, uint32(probe), 1, d)
+	for i, v := range z {
+		dst[i] = float64(v)
+		if k == Rademacher {
+			dst[i] = math.Copysign(1, float64(v))
+		}
+	}
+}
+
+// FlowOptions choose how the divergence is computed. The zero value computes it exactly.
+type FlowOptions struct {
+	Options
+	Divergence Probe
+	Probes     int // K, fixed along a path; 0: 1
+	Seed       uint64
+	// Sample0 numbers the first point for its random numbers, so that a batch cut in pieces gives the same results.
+	Sample0 uint64
+}
+
+// FlowPoint is log q⁰ at one point.
+type FlowPoint struct {
+	LogQ   float64 // NaN unless Status is OK
+	StdErr float64 // over the probes: 0 with the exact divergence, NaN with one probe
+	End    []float64
+	Status Status
+	Steps  int
+	Evals  int
+}
+
+// Flow computes log q⁰ at the points x (n×D): with dx/dt = F = a x − ½ g² s from x at Tmin to Tmax,
+// log q⁰ = log π(x(Tmax)) + ∫ ∇·F dt, with ∇·F = a D − ½ g² ∇·s or εᵀ(∂s/∂x)ε in place of ∇·s.
+func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
+	p, err := newProblem(m, s, o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.count(x)
+	if err != nil {
+		return nil, err
+	}
+	if int(o.Divergence) >= len(probeNames) || o.Probes < 0 {
+		return nil, fmt.Errorf("likelihood: divergence by %d probes of kind %d", o.Probes, o.Divergence)
+	}
+	k := max(1, o.Probes)
+	if o.Divergence == Exact {
+		k = 1
+		if _, ok := m.(solver.Diverger); !ok {
+			return nil, lacks(m, "its divergence (solver.Diverger)", "the exact divergence")
+		}
+	} else if _, ok := m.(solver.JVPer); !ok {
+		return nil, lacks(m, "directional derivatives (solver.JVPer)", "Hutchinson's estimator")
+	}
+	points := make([]FlowPoint, 0, n)
+	for at := 0; at < n; at += block {
+		part := x[at*p.d : min(n, at+block)*p.d]
+		got, err := p.flow(ctx, part, o, k, o.Sample0+uint64(at), progressFrom(o.Progress, at, n))
+		if err != nil {
+			return nil, err
+		}
+		points = append(points, got...)
+	}
+	return points, nil
+}
+
+// progressFrom shifts the reports of a block.
+func progressFrom(report func(done, total int), at, n int) func(done, total int) {
+	if report == nil {
+		return nil
+	}
+	return func(done, _ int) { report(at+done, n) }
+}
+
+// flow integrates one block; a state is x and the K integrals.
+func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, sample0 uint64, progress func(int, int)) ([]FlowPoint, error) {
+	n, d, w := len(x)/p.d, p.d, p.d+k
+	y := make([]float64, n*w)
+	var probes []float64
+	if o.Divergence != Exact {
+		probes = make([]float64, n*k*d)
+	}
+	for i := range n {
+		copy(y[i*w:], x[i*d:(i+1)*d])
+		for j := range k {
+			if probes != nil {
+				o.Divergence.fill(probes[(i*k+j)*d:(i*k+j+1)*d], o.Seed, sample0+uint64(i), j, d)
+			}
+		}
+	}
+	set := o.settings()
+	set.Skip, set.Progress = badPoints(x, d), progress
+	res, err := ode.Solve(ctx, p.flowSystem(probes, k), y, fill(p.start(), n), fill(p.end(), n), set)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]FlowPoint, n)
+	for i, r := range res {
+		q := &points[i]
+		*q = FlowPoint{LogQ: math.NaN(), StdErr: math.NaN(), Status: pointStatus(r.Status), Steps: r.Steps, Evals: r.Evals}
+		if q.Status != OK {
+			continue
+		}
+		q.End = append([]float64(nil), y[i*w:i*w+d]...)
+		mean, stderr := meanStdErr(y[i*w+d : (i+1)*w])
+		if o.Divergence == Exact {
+			stderr = 0
+		}
+		q.LogQ, q.StdErr = p.logPrior(q.End)+mean, stderr
+		if !finitePoint([]float64{q.LogQ}) {
+			q.LogQ, q.Status = math.NaN(), NotFinite
+		}
+	}
+	return points, nil
+}
+
+// pointStatus tells points that were no numbers from paths that failed.
+func pointStatus(s ode.Status) Status {
+	if s == ode.NotRun {
+		return BadPoint
+	}
+	return s
+}
+
+func (p *problem) flowSystem(probes []float64, k int) ode.System {
+	var c times
+	var xb, sb, jb, vb []float64
+	d, w := p.d, p.d+k
+	return ode.System{Width: w, Eval: func(ctx context.Context, dst, y, tau []float64, rows []int) error {
+		n := len(tau)
+		p.times(&c, tau)
+		x, s := grow(&xb, n*d), grow(&sb, n*d)
+		gather(x, y, d, w)
+		div := grow(&jb, n*k)
+		if probes == nil {
+			if err := p.model.(solver.Diverger).ScoreDiv(ctx, s, div, x, c.t); err != nil {
+				return err
+			}
+		} else {
+			v, jv := grow(&vb, n*k*d), make([]float64, n*k*d)
+			for i, r := range rows {
+				copy(v[i*k*d:(i+1)*k*d], probes[r*k*d:])
+			}
+			if err := p.model.(solver.JVPer).ScoreJVP(ctx, s, jv, x, v, k, c.t); err != nil {
+				return err
+			}
+			for i := range div {
+				div[i] = dot(v[i*d:(i+1)*d], jv[i*d:(i+1)*d])
+			}
+		}
+		for i := range n {
+			f := dst[i*w : (i+1)*w]
+			for j := range d {
+				f[j] = c.drift[i]*x[i*d+j] - c.half[i]*s[i*d+j]
+			}
+			for j := range k {
+				f[d+j] = float64(d)*c.drift[i] - c.half[i]*div[i*k+j]
+			}
+		}
+		return nil
+	}}
+}
+
+func dot(a, b []float64) float64 {
+	sum := 0.0
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
+
+// meanStdErr is the mean and its standard error, NaN of one value.
+func meanStdErr(v []float64) (mean, stderr float64) {
+	for _, x := range v {
+		mean += x
+	}
+	mean /= float64(len(v))
+	if len(v) < 2 {
+		return mean, math.NaN()
+	}
+	for _, x := range v {
+		stderr += (x - mean) * (x - mean)
+	}
+	return mean, math.Sqrt(stderr / float64(len(v)*(len(v)-1)))
+}

@@ -1,0 +1,202 @@
+package likelihood
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"hbar/solver"
+	"hbar/solver/likelihood/ode"
+)
+
+// Clock is the variable that paths are integrated in.
+type Clock uint8
+
+const (
+	ClockLambda Clock = iota // λ = log(α/σ)
+	ClockTime                // t
+)
+
+var clockNames = []string{"lambda", "t"}
+
+// ParseClock returns the clock of that name, "lambda" or "t".
+func ParseClock(name string) (Clock, error) {
+	for i, n := range clockNames {
+		if n == name {
+			return Clock(i), nil
+		}
+	}
+	return 0, fmt.Errorf("likelihood: clock %q unknown; have lambda, t", name)
+}
+
+// String is the name that ParseClock takes.
+func (c Clock) String() string { return clockNames[c] }
+
+// Options say how paths are integrated. The zero value is DOP853 in λ at tolerance 1e-6.
+type Options struct {
+	Method   *ode.Tableau // nil: ode.DOP853
+	Clock    Clock
+	Tol      float64               // relative and absolute tolerance of a step; 0: 1e-6
+	Steps    int                   // > 0: that many equal steps in the clock instead, without error control
+	MaxSteps int                   // steps a path may try; 0: 5000
+	Progress func(done, total int) // hears of finished points, unless nil
+}
+
+func (o Options) settings() ode.Settings {
+	return ode.Settings{Method: o.Method, Tol: o.Tol, Steps: o.Steps, MaxSteps: o.MaxSteps}
+}
+
+// Status says how a point fared: those of package ode, and one more.
+type Status = ode.Status
+
+const (
+	OK           = ode.OK
+	StepTooSmall = ode.StepTooSmall
+	NotFinite    = ode.NotFinite
+	TooManySteps = ode.TooManySteps
+	BadPoint     = Status("point is not finite")
+)
+
+// block is how many points are integrated together: enough to fill the machine, few enough to fit in memory.
+const block = 4096
+
+// problem is what all methods share: the model, its schedule and the points.
+type problem struct {
+	model solver.Model
+	s     solver.Schedule
+	clock Clock
+	d     int
+}
+
+func newProblem(m solver.Model, s solver.Schedule, c Clock) (*problem, error) {
+	if m == nil || s == nil {
+		return nil, fmt.Errorf("likelihood: needs a model and a schedule")
+	}
+	if m.Dim() < 1 {
+		return nil, fmt.Errorf("likelihood: the model has %d dimensions", m.Dim())
+	}
+	if int(c) >= len(clockNames) {
+		return nil, fmt.Errorf("likelihood: no clock %d", c)
+	}
+	return &problem{model: m, s: s, clock: c, d: m.Dim()}, nil
+}
+
+// count checks the points and returns how many there are.
+func (p *problem) count(x []float64) (int, error) {
+	if len(x)%p.d != 0 {
+		return 0, fmt.Errorf("likelihood: %d coordinates are no points of the model's %d dimensions", len(x), p.d)
+	}
+	return len(x) / p.d, nil
+}
+
+// lacks is the error for a model without the interface that a method needs.
+func lacks(m solver.Model, what, method string) error {
+	return fmt.Errorf("likelihood: %s needs %s, which model %T lacks", method, what, m)
+}
+
+// start and end are Tmin and Tmax on the clock.
+func (p *problem) start() float64 { return p.tau(p.s.Tmin()) }
+func (p *problem) end() float64   { return p.tau(p.s.Tmax()) }
+
+func (p *problem) tau(t float64) float64 {
+	if p.clock == ClockTime {
+		return t
+	}
+	return p.s.Lambda(t)
+}
+
+// at returns the time at tau and the coefficients of the probability flow per unit of the clock: with rate = dt/dτ, a·rate
+// and ½ g²·rate, so that dx/dτ = drift x − half s. In λ, half = −σ².
+func (p *problem) at(tau float64) (t, drift, half float64) {
+	if p.clock == ClockTime {
+		return tau, p.s.Drift(tau), p.s.Diffusion2(tau) / 2
+	}
+	// Rounding in the inverse must not leave the interval.
+	t = min(max(p.s.TimeOfLambda(tau), p.s.Tmin()), p.s.Tmax())
+	s2 := p.s.Sigma2(t)
+	return t, -2 * s2 / p.s.Diffusion2(t) * p.s.Drift(t), -s2
+}
+
+// times evaluates at for a batch.
+type times struct{ t, drift, half []float64 }
+
+func (p *problem) times(c *times, tau []float64) {
+	if cap(c.t) < len(tau) {
+		c.t, c.drift, c.half = make([]float64, len(tau)), make([]float64, len(tau)), make([]float64, len(tau))
+	}
+	c.t, c.drift, c.half = c.t[:len(tau)], c.drift[:len(tau)], c.half[:len(tau)]
+	for i, v := range tau {
+		c.t[i], c.drift[i], c.half[i] = p.at(v)
+	}
+}
+
+// grow returns a slice of n numbers, reusing buf.
+func grow(buf *[]float64, n int) []float64 {
+	if cap(*buf) < n {
+		*buf = make([]float64, n)
+	}
+	*buf = (*buf)[:n]
+	return *buf
+}
+
+// fill is a slice of n equal numbers.
+func fill(v float64, n int) []float64 {
+	s := make([]float64, n)
+	for i := range s {
+		s[i] = v
+	}
+	return s
+}
+
+// logPrior is log π at a point.
+func (p *problem) logPrior(x []float64) float64 {
+	sd := p.s.PriorStd()
+	sum := 0.0
+	for _, v := range x {
+		v /= sd
+		sum += v*v + math.Log(2*math.Pi)
+	}
+	return -sum/2 - float64(len(x))*math.Log(sd)
+}
+
+func finitePoint(x []float64) bool {
+	for _, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// gather copies the coordinates that lead each state, the first d of width numbers.
+func gather(dst, y []float64, d, width int) {
+	for i := range len(y) / width {
+		copy(dst[i*d:(i+1)*d], y[i*width:])
+	}
+}
+
+// paths integrates the points x (n×D, n ≤ block) forward to Tmax: the states there.
+func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]float64, []ode.Result, error) {
+	var c times
+	y := append([]float64(nil), x...)
+	n := len(x) / p.d
+	sys := ode.System{Width: p.d, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
+		p.times(&c, tau)
+		if err := p.model.Score(ctx, dst, y, c.t); err != nil {
+			return err
+		}
+		for i := range tau {
+			for j := i * p.d; j < (i+1)*p.d; j++ {
+				dst[j] = c.drift[i]*y[j] - c.half[i]*dst[j]
+			}
+		}
+		return nil
+	}}
+	res, err := ode.Solve(ctx, sys, y, fill(p.start(), n), fill(p.end(), n), set)
+	return y, res, err
+}
+
+// badPoints is the Skip of an integration that starts at the points themselves.
+func badPoints(x []float64, d int) func(int) bool {
+	return func(i int) bool { return !finitePoint(x[i*d : (i+1)*d]) }
+}

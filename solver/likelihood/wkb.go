@@ -1,0 +1,206 @@
+package likelihood
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"hbar/solver"
+	"hbar/solver/likelihood/ode"
+)
+
+// ExpandOptions choose the order of the expansion.
+type ExpandOptions struct {
+	Options
+	Order int // 1 or 2; 0: 1. Order 1 needs D ≤ 3, order 2 needs D ≤ 2.
+	// Theta is the bound on |h² ℓ₂| relative to |h ℓ₁| at the trust radius; 0: 0.1.
+	Theta float64
+	// Record keeps the mismatch s − u at every step of the way back.
+	Record bool
+}
+
+// Expansion is log q^h = LogQ + h L1 + h² L2 + O(h³) at one point, with what was found on the way. All numbers are NaN
+// unless Status is OK.
+type Expansion struct {
+	LogQ      float64
+	Grad      []float64 // u = ∇log q⁰, D
+	Hessian   []float64 // ∇∇log q⁰, D×D
+	Laplacian float64   // Δ log q⁰
+	L1        float64
+	// The two parts of L1 = Spread + Drift: −½∫g²(∇·s − Δlog q⁰) dt and −½∫g²(s − u)·u dt.
+	Spread, Drift float64
+	L2            float64 // NaN at order 1
+	// Trust is the h at which the second-order term reaches Theta times the first-order one, Theta·|L1/L2|: the expansion
+	// is a slope at h = 0, and beyond this radius even its own next term says so. NaN at order 1.
+	Trust float64
+	// Mismatch is ½∫g²|s − u|² dt along the path, a per-point cousin of the score-matching loss; zero for an exact score.
+	Mismatch float64
+	// MismatchEnd is s − u at Tmin; Path, if recorded, the same all along.
+	MismatchEnd []float64
+	Path        []Mismatch
+	// Return is the distance between the point and the end of the way back, both at Tmin: a check on the integration.
+	Return float64
+	Status Status
+	Steps  int // there and back
+	Evals  int // of the score, there
+	Jets   int // of its Taylor expansion, back
+}
+
+// Mismatch is a point of a path.
+type Mismatch struct {
+	T    float64
+	X    []float64
+	Diff []float64 // s − u
+}
+
+// Expand computes the WKB expansion at the points x (n×D): the path forward to Tmax, then the path with the Taylor
+// polynomials of log q⁰ and ℓ₁ back to Tmin (package doc). The model must be a solver.Jetter.
+func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o ExpandOptions) ([]Expansion, error) {
+	p, err := newProblem(m, s, o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	if o.Order == 0 {
+		o.Order = 1
+	}
+	if o.Theta == 0 {
+		o.Theta = 0.1
+	}
+	jets, ok := m.(solver.Jetter)
+	switch {
+	case o.Order < 1 || o.Order > 2:
+		return nil, fmt.Errorf("likelihood: order %d of the expansion; have 1 and 2", o.Order)
+	case p.d > 4-o.Order:
+		return nil, fmt.Errorf("likelihood: order %d of the expansion by Taylor polynomials works in up to %d dimensions, not %d; the estimators work in any", o.Order, 4-o.Order, p.d)
+	case !(o.Theta > 0):
+		return nil, fmt.Errorf("likelihood: theta %v; want a positive number", o.Theta)
+	case !ok:
+		return nil, lacks(m, "its Taylor expansion (solver.Jetter)", "the WKB expansion")
+	}
+	n, err := p.count(x)
+	if err != nil {
+		return nil, err
+	}
+	t := newTaylor(p, jets, o.Order)
+	var out []Expansion
+	for at := 0; at < n; at += block {
+		got, err := t.expand(ctx, x[at*p.d:min(n, at+block)*p.d], o, progressFrom(o.Progress, at, n))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, got...)
+	}
+	return out, nil
+}
+
+func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progress func(int, int)) ([]Expansion, error) {
+	d, w, n := t.d, t.width, len(x)/t.d
+	set := o.settings()
+	set.Skip = badPoints(x, d)
+	end, there, err := t.paths(ctx, x, set)
+	if err != nil {
+		return nil, err
+	}
+	y := make([]float64, n*w)
+	for i := range n {
+		t.prior(y[i*w:(i+1)*w], end[i*d:(i+1)*d])
+	}
+	out := make([]Expansion, n)
+	set.Skip = func(i int) bool { return there[i].Status != OK }
+	set.Progress = progress
+	set.Weights = fill(1, w)
+	set.Weights[t.miss] = 0
+	if o.Record {
+		set.Accept = func(row int, tau float64, y, f []float64) {
+			out[row].Path = append(out[row].Path, t.mismatch(tau, y, f))
+		}
+	}
+	back, err := ode.Solve(ctx, t.system(), y, fill(t.end(), n), fill(t.start(), n), set)
+	if err != nil {
+		return nil, err
+	}
+	s := make([]float64, n*d)
+	ends := make([]float64, n*d)
+	gather(ends, y, d, w)
+	if err := t.model.Score(ctx, s, ends, []float64{t.s.Tmin()}); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		e := &out[i]
+		e.Status = pointStatus(there[i].Status)
+		if e.Status == OK {
+			e.Status = back[i].Status
+		}
+		e.Steps, e.Evals, e.Jets = there[i].Steps+back[i].Steps, there[i].Evals, back[i].Evals
+		if e.Status == OK {
+			t.read(e, y[i*w:(i+1)*w], x[i*d:(i+1)*d], s[i*d:(i+1)*d], o.Theta)
+			if !finitePoint([]float64{e.LogQ, e.Laplacian, e.L1, e.Return}) {
+				e.Status = NotFinite
+			}
+		}
+		if e.Status != OK {
+			e.invalid(d)
+		}
+	}
+	return out, nil
+}
+
+// mismatch is s − u at a state y with derivative f: dx/dτ = drift x − half s.
+func (t *taylor) mismatch(tau float64, y, f []float64) Mismatch {
+	time, drift, half := t.at(tau)
+	m := Mismatch{T: time, X: append([]float64(nil), y[:t.d]...)}
+	for i := range t.d {
+		m.Diff = append(m.Diff, (drift*y[i]-f[i])/half-y[t.l+1+i])
+	}
+	return m
+}
+
+// read takes the results from the state y at Tmin. The way back ends near the point, not at it: the polynomials are
+// evaluated at the displacement.
+func (t *taylor) read(e *Expansion, y, x, s []float64, theta float64) {
+	d, alg := t.d, t.alg
+	delta := make([]float64, d)
+	for i := range delta {
+		delta[i] = x[i] - y[i]
+		e.Return = math.Hypot(e.Return, delta[i])
+	}
+	l := y[t.l:t.l1]
+	e.LogQ = alg.Eval(l, delta, t.degL)
+	e.Grad, e.Hessian, e.MismatchEnd = make([]float64, d), make([]float64, d*d), make([]float64, d)
+	first, second := make([]float64, alg.Size(t.degL-1)), make([]float64, alg.Size(t.degL-2))
+	for i := range d {
+		alg.Deriv(first, l, i, t.degL-1)
+		e.Grad[i] = alg.Eval(first, delta, t.degL-1)
+		e.MismatchEnd[i] = s[i] - first[0]
+		for j := range d {
+			alg.Deriv(second, first, j, t.degL-2)
+			e.Hessian[i*d+j] = alg.Eval(second, delta, t.degL-2)
+		}
+		e.Laplacian += e.Hessian[i*d+i]
+	}
+	e.L1 = alg.Eval(y[t.l1:t.spread], delta, t.deg1)
+	e.Spread = y[t.spread]
+	e.Drift = y[t.l1] - e.Spread
+	e.Mismatch = y[t.miss]
+	e.L2, e.Trust = math.NaN(), math.NaN()
+	if t.order == 2 {
+		e.L2 = y[t.l2]
+		e.Trust = theta * math.Abs(e.L1/e.L2)
+	}
+}
+
+// invalid blanks the numbers of a point that failed.
+func (e *Expansion) invalid(d int) {
+	nan := math.NaN()
+	e.LogQ, e.Laplacian, e.L1, e.Spread, e.Drift, e.L2, e.Trust, e.Mismatch, e.Return = nan, nan, nan, nan, nan, nan, nan, nan, nan
+	e.Grad, e.Hessian, e.MismatchEnd = fill(nan, d), fill(nan, d*d), fill(nan, d)
+}
+
+// LogQAt is the expansion at h, to second order if that is known.
+func (e Expansion) LogQAt(h float64) float64 {
+	l := e.LogQ + h*e.L1
+	if !math.IsNaN(e.L2) {
+		l += h * h * e.L2
+	}
+	return l
+}

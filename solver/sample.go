@@ -1,0 +1,296 @@
+package solver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"hbar/kernels"
+)
+
+// Integrator is a Model that runs a step table by itself, fused and in float32. Its rows carry its own prediction type.
+type Integrator interface {
+	Model
+	Prediction() Prediction
+	// Integrate takes the n states x (n×D) through the rows, in place. m (n×D) is the rows' memory; it may be nil if they
+	// use none, and begins as zero. progress, unless nil, is told now and then how many sample-rows are newly done.
+	Integrate(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(rows int)) error
+}
+
+// Options say what to sample. The zero value of everything but N works: the probability-flow ODE in 1000 Euler steps.
+type Options struct {
+	TableOptions
+	N    int    // number of samples
+	Seed uint64 // of all random numbers
+	// First numbers the first sample: a sample depends on Seed and its number alone, so [0, 2n) is [0, n) and [n, 2n).
+	First uint64
+	// Chunk is the number of samples in memory at a time; 0 chooses it by D. It does not change the samples.
+	Chunk int
+	// Record lists times at which to keep the states; each is moved to the nearest time of the grid.
+	Record []float64
+	// Reference runs the plain loop in float64 on Model.Score even if the model is an Integrator.
+	Reference bool
+	// Progress, unless nil, is told now and then how many sample-rows (network evaluations of one sample) are newly done.
+	Progress func(rows int)
+}
+
+// Chunk is a run of finished samples. Its slices are valid during the call that delivers it.
+type Chunk struct {
+	Start  int         // position of its first sample in the run, 0 … N−1
+	N, D   int         // samples, dimensions
+	X      []float64   // n×D at Tmin
+	States [][]float64 // n×D at each of Result.Recorded
+}
+
+// Result says what a run did.
+type Result struct {
+	Samples     int       // delivered
+	Evaluations int       // of the network, for each sample
+	Recorded    []float64 // the times of the recorded states, in the order of Options.Record
+	Table       *Table
+	// NonFinite counts samples that are NaN or infinite at Tmin. They are delivered like all others: leaving them out would
+	// bias what is computed from the rest. FirstNonFinite is the position of the first, −1 if there is none.
+	NonFinite, FirstNonFinite int
+}
+
+// Sample draws N samples of the reverse process: x(Tmax) ~ N(0, PriorStd² I), then the table's rows down to Tmin. It
+// hands them on in chunks, so memory does not grow with N. The same seed gives the same samples for any Chunk and any
+// number of threads. An Integrator runs fused in float32; any other model in a plain float64 loop over the same rows and
+// the same normals.
+//
+// An error from deliver stops the run. On an error, the context's included, the result says what was delivered before it.
+func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver func(Chunk) error) (Result, error) {
+	r := Result{FirstNonFinite: -1}
+	if o.N < 0 || o.Chunk < 0 {
+		return r, fmt.Errorf("solver: N = %d, Chunk = %d; neither may be negative", o.N, o.Chunk)
+	}
+	if uint64(o.N) > 0 && o.First+uint64(o.N)-1 < o.First {
+		return r, fmt.Errorf("solver: samples %d and on: %d of them pass 2⁶⁴", o.First, o.N)
+	}
+	run := run{ctx: ctx, model: model, o: o, d: model.Dim(), prior: s.PriorStd()}
+	var p Prediction
+	if in, ok := model.(Integrator); ok && !o.Reference {
+		run.fused, p = in, in.Prediction()
+	}
+	var err error
+	if r.Table, err = NewTable(s, p, o.TableOptions); err != nil {
+		return r, err
+	}
+	r.Evaluations = r.Table.Evaluations()
+	if err := run.plan(r.Table, o.Record); err != nil {
+		return r, err
+	}
+	for _, k := range run.steps {
+		r.Recorded = append(r.Recorded, r.Table.Times[k])
+	}
+	size := o.Chunk
+	if size == 0 {
+		size = defaultChunk(run.d)
+	}
+	size = min(size, max(o.N, 1))
+	run.allocate(size)
+	for start := 0; start < o.N; start += size {
+		c, err := run.chunk(start, min(size, o.N-start))
+		if err != nil {
+			return r, err
+		}
+		for i := range c.N {
+			if !finiteRowOf(c.X[i*c.D : (i+1)*c.D]) {
+				if r.NonFinite == 0 {
+					r.FirstNonFinite = start + i
+				}
+				r.NonFinite++
+			}
+		}
+		if err := deliver(c); err != nil {
+			return r, err
+		}
+		r.Samples += c.N
+	}
+	return r, nil
+}
+
+// defaultChunk is the number of samples whose states take a few MB.
+func defaultChunk(d int) int { return min(max(1<<20/d, 256), 1<<16) }
+
+func finiteRowOf(x []float64) bool {
+	for _, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// run is the work of one Sample call.
+type run struct {
+	ctx   context.Context
+	model Model
+	fused Integrator // nil: the reference loop
+	o     Options
+	d     int
+	prior float64
+
+	segments [][]kernels.Row // the rows up to each stop, and on to Tmin
+	stops    [][]int         // which records are taken before each segment
+	steps    []int           // the step of each record
+
+	z, x32, m32 []float32
+	x, m, n     []float64
+	states      [][]float64
+}
+
+// plan cuts the table where states are recorded.
+func (r *run) plan(table *Table, record []float64) error {
+	last := len(table.Times) - 1
+	for _, t := range record {
+		if !(t >= table.Times[last] && t <= table.Times[0]) {
+			return fmt.Errorf("solver: cannot record at t = %v; the run goes from %v to %v", t, table.Times[0], table.Times[last])
+		}
+		best := 0
+		for k, tk := range table.Times {
+			if math.Abs(tk-t) < math.Abs(table.Times[best]-t) {
+				best = k
+			}
+		}
+		r.steps = append(r.steps, best)
+	}
+	from := 0
+	for k := 0; k <= last; k++ {
+		var here []int
+		for i, step := range r.steps {
+			if step == k {
+				here = append(here, i)
+			}
+		}
+		if here == nil && k > 0 && k < last {
+			continue
+		}
+		if k > 0 {
+			r.segments = append(r.segments, table.Rows[from*table.Stride:k*table.Stride])
+			from = k
+		}
+		r.stops = append(r.stops, here)
+	}
+	return nil
+}
+
+func (r *run) allocate(size int) {
+	n := size * r.d
+	r.z, r.x = make([]float32, n), make([]float64, n)
+	memory := false
+	for _, s := range r.segments {
+		memory = memory || kernels.UsesMemory(s)
+	}
+	if r.fused != nil {
+		r.x32 = make([]float32, n)
+		if memory {
+			r.m32 = make([]float32, n)
+		}
+	} else {
+		r.n, r.m = make([]float64, n), make([]float64, n)
+	}
+	r.states = make([][]float64, len(r.steps))
+	for i := range r.states {
+		r.states[i] = make([]float64, n)
+	}
+}
+
+// chunk runs samples start … start+n−1 of the run.
+func (r *run) chunk(start, n int) (Chunk, error) {
+	e := n * r.d
+	c := Chunk{Start: start, N: n, D: r.d, X: r.x[:e]}
+	sample0 := r.o.First + uint64(start)
+	kernels.Normals(r.z, kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamPrior, Sample0: sample0}, 0, n, r.d)
+	for i, z := range r.z[:e] {
+		r.x[i] = r.prior * float64(z)
+	}
+	if r.fused != nil {
+		for i, v := range r.x[:e] {
+			r.x32[i] = float32(v)
+		}
+		clear(r.m32)
+	} else {
+		clear(r.m)
+	}
+	no := kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamNoise, Sample0: sample0}
+	r.record(0, e)
+	for i, rows := range r.segments {
+		if err := r.integrate(n, rows, no); err != nil {
+			return c, err
+		}
+		r.record(i+1, e)
+	}
+	for _, s := range r.states {
+		c.States = append(c.States, s[:e])
+	}
+	return c, nil
+}
+
+func (r *run) record(stop, e int) {
+	for _, i := range r.stops[stop] {
+		copy(r.states[i], r.x[:e])
+	}
+}
+
+// integrate runs rows on the first n states.
+func (r *run) integrate(n int, rows []kernels.Row, no kernels.Noise) error {
+	e := n * r.d
+	if r.fused == nil {
+		return Integrate64(r.ctx, r.model, r.x[:e], r.m[:e], rows, no, r.o.Progress)
+	}
+	var m []float32
+	if r.m32 != nil {
+		m = r.m32[:e]
+	}
+	if err := r.fused.Integrate(r.ctx, r.x32[:e], m, rows, no, r.o.Progress); err != nil {
+		return err
+	}
+	for i, v := range r.x32[:e] {
+		r.x[i] = float64(v)
+	}
+	return nil
+}
+
+// Integrate64 is the plain loop in float64 that every Integrator is measured against: x and m (n×D) go through the rows
+// of a table made for the score (Prediction{}), with the normals of no. m may be nil if the rows use no memory.
+func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernels.Row, no kernels.Noise, progress func(rows int)) error {
+	d := model.Dim()
+	n := len(x) / d
+	if len(x) != n*d || m != nil && len(m) != len(x) {
+		return fmt.Errorf("solver: x has %d elements and m %d; need equal multiples of D = %d", len(x), len(m), d)
+	}
+	if m == nil {
+		if kernels.UsesMemory(rows) {
+			return errors.New("solver: the rows use memory and m is nil")
+		}
+		m = make([]float64, len(x))
+	}
+	s, z := make([]float64, len(x)), make([]float32, len(x))
+	for _, r := range rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if r.Cin != 1 {
+			return fmt.Errorf("solver: the row at %v scales the network's input by %v: it was made for a prediction type, not for the score", r.T, r.Cin)
+		}
+		if err := model.Score(ctx, s, x, []float64{r.T}); err != nil {
+			return err
+		}
+		if r.C != 0 || r.J != 0 {
+			kernels.Normals(z, no, r.Step, n, d)
+		} else {
+			clear(z)
+		}
+		for i := range x {
+			xi, mi, zi := x[i], m[i], float64(z[i])
+			x[i] = r.A*xi + r.B*s[i] + r.M*mi + r.C*zi
+			m[i] = r.G*xi + r.H*s[i] + r.J*zi + r.K*mi
+		}
+		if progress != nil {
+			progress(n)
+		}
+	}
+	return nil
+}

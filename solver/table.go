@@ -1,0 +1,129 @@
+package solver
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"hbar/kernels"
+)
+
+// LastNoise says what happens to the noise of the last step, the one that arrives at Tmin.
+type LastNoise uint8
+
+const (
+	// LastFull adds the noise as the step says: the chain whose density the path integral computes.
+	LastFull LastNoise = iota
+	// LastMean takes the mean of the last step: its drift at h, no noise (score_sde's "denoise").
+	LastMean
+	// LastNone takes the last step at h = 0: a step of the probability-flow ODE.
+	LastNone
+)
+
+var lastNoiseNames = []string{"full", "mean", "none"}
+
+// LastNoiseNames lists the choices.
+func LastNoiseNames() []string { return append([]string(nil), lastNoiseNames...) }
+
+// ParseLastNoise returns the choice of that name.
+func ParseLastNoise(name string) (LastNoise, error) {
+	for i, n := range lastNoiseNames {
+		if n == name {
+			return LastNoise(i), nil
+		}
+	}
+	return 0, unknown("last noise", name, lastNoiseNames)
+}
+
+// String is the name that ParseLastNoise takes.
+func (l LastNoise) String() string { return lastNoiseNames[l] }
+
+// TableOptions are the choices that make a step table. The zero value is the probability-flow ODE by Euler's method in
+// 1000 steps uniform in t.
+type TableOptions struct {
+	Sampler Sampler
+	Grid    Grid
+	Steps   int // steps of the grid; 0 means 1000. A step of Heun costs two evaluations, all others one.
+	// H is the dial h ≥ 0; HOf, unless nil, gives it as a function of t instead.
+	H         float64
+	HOf       func(t float64) float64
+	LastNoise LastNoise
+}
+
+// DefaultSteps is the number of steps where none is given.
+const DefaultSteps = 1000
+
+// Table is a sampler made concrete: the rows to run, in order, and the time of the state between steps.
+type Table struct {
+	Times  []float64 // Tmax … Tmin, one more than steps
+	Rows   []kernels.Row
+	Stride int // rows a step; the state after step k (time Times[k]) follows row k·Stride
+}
+
+// Evaluations is the number of network evaluations a sample costs.
+func (t *Table) Evaluations() int { return len(t.Rows) }
+
+// NewTable makes the step table of a schedule and a prediction type, in float64. With Prediction{} its coefficients are
+// those of the score.
+func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
+	if o.Steps == 0 {
+		o.Steps = DefaultSteps
+	}
+	for _, c := range []struct {
+		what  string
+		value uint8
+		names []string
+	}{{"sampler", uint8(o.Sampler), SamplerNames()}, {"grid", uint8(o.Grid), gridNames}, {"last noise", uint8(o.LastNoise), lastNoiseNames}} {
+		if int(c.value) >= len(c.names) {
+			return nil, fmt.Errorf("solver: no %s %d; have %s", c.what, c.value, strings.Join(c.names, ", "))
+		}
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	times, err := o.Grid.Times(s, o.Steps)
+	if err != nil {
+		return nil, err
+	}
+	h := o.HOf
+	if h == nil {
+		h = func(float64) float64 { return o.H }
+	}
+	for _, t := range times {
+		if v := h(t); !(v >= 0) || math.IsInf(v, 1) {
+			return nil, fmt.Errorf("solver: h = %v at t = %v; h must be finite and not negative", v, t)
+		}
+	}
+	method := &samplers[o.Sampler]
+	table := &Table{Times: times, Stride: method.stride, Rows: make([]kernels.Row, 0, o.Steps*method.stride)}
+	for k := range o.Steps {
+		st := step{s: s, p: p, t: times[k], next: times[k+1], prev: math.NaN(), h: h}
+		if k > 0 {
+			st.prev = times[k-1]
+		}
+		last := k == o.Steps-1
+		if last && o.LastNoise == LastNone {
+			st.h = func(float64) float64 { return 0 }
+		}
+		for _, r := range method.rows(st) {
+			r.Step = uint32(k)
+			if last && o.LastNoise == LastMean {
+				r.C, r.J = 0, 0
+			}
+			if !finiteRow(r) {
+				return nil, fmt.Errorf("solver: schedule %q, sampler %q: step %d of %d, t = %v to %v, overflows: %+v", s.Name(), o.Sampler, k, o.Steps, st.t, st.next, r)
+			}
+			table.Rows = append(table.Rows, r)
+		}
+	}
+	return table, nil
+}
+
+func finiteRow(r kernels.Row) bool {
+	for _, v := range [...]float64{r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K} {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}

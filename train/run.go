@@ -1,0 +1,199 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"hbar/checkpoint"
+	"hbar/data"
+	"hbar/graph"
+	"hbar/kernels/learn"
+	"hbar/solver"
+)
+
+// Result of a run.
+type Result struct {
+	Model *checkpoint.Model // with the averaged weights if there are any
+	Step  int               // steps taken
+	// Loss is the mean over the last LossSteps steps, a sixteenth of the run; NaN if no step of it was taken.
+	Loss      float64
+	LossSteps int
+}
+
+// run is a run in progress.
+type run struct {
+	o       Options
+	set     *data.Dataset
+	report  Reporter
+	trainer *learn.Trainer
+	source  *batches
+	model   *checkpoint.Model // its parameters are filled in when they are wanted
+	print   string            // fingerprint
+	sums    sums
+	saved   int // step of the last checkpoint
+}
+
+// sums are the running means of the loss; they are part of a checkpoint so that a resumed run logs the same figures.
+type sums struct {
+	Window   float64 `json:"window"` // since the last report
+	WindowN  int     `json:"window_n"`
+	Tail     float64 `json:"tail"` // from step TailFrom on
+	TailN    int     `json:"tail_n"`
+	TailFrom int     `json:"tail_from"`
+}
+
+// Run trains a network on the set. It returns a Result with a model also when it is interrupted; r may be nil.
+//
+// If ctx ends, Run saves a checkpoint (with Options.Dir) and returns *Interrupted. A loss that is not finite is
+// *Diverged.
+func Run(ctx context.Context, set *data.Dataset, o Options, r Reporter) (*Result, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if r == nil {
+		r = silent{}
+	}
+	t, err := start(set, o.WithDefaults(), r)
+	if err != nil {
+		return nil, err
+	}
+	defer t.trainer.Close()
+	if o.Resume {
+		if err := t.resume(); err != nil {
+			return nil, err
+		}
+	}
+	err = t.loop(ctx)
+	return t.result(), err
+}
+
+func start(set *data.Dataset, o Options, r Reporter) (*run, error) {
+	if set.N() < 1 {
+		return nil, errors.New("train: the data set is empty")
+	}
+	x := set.Normalised()
+	sigmaData, err := spread(x)
+	if err != nil {
+		return nil, err
+	}
+	schedule, err := solver.NewSchedule(o.Schedule, o.ScheduleParams)
+	if err != nil {
+		return nil, err
+	}
+	prediction, err := o.prediction(sigmaData)
+	if err != nil {
+		return nil, err
+	}
+	weighting, err := solver.ParseWeighting(o.Weight)
+	if err != nil {
+		return nil, err
+	}
+	t := &run{o: o, set: set, report: r}
+	if t.print, err = o.fingerprint(x); err != nil {
+		return nil, err
+	}
+	initial, err := o.Spec(set.D).Initial(o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	network, err := graph.New(o.Spec(set.D), initial)
+	if err != nil {
+		return nil, err
+	}
+	t.trainer, err = learn.New(network.Training(), learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA,
+		Workers: o.Workers, Norm: true})
+	if err != nil {
+		return nil, err
+	}
+	t.source = newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
+	t.model, err = describe(set, o, schedule, prediction)
+	if err != nil {
+		return nil, err
+	}
+	t.model.Params = initial
+	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
+	return t, nil
+}
+
+// spread is the standard deviation of all coordinates of the data in network units, about their common mean.
+func spread(x []float32) (float64, error) {
+	mean, n := 0.0, float64(len(x))
+	for i, v := range x {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return 0, fmt.Errorf("train: number %d of the data is %v; all must be finite", i, v)
+		}
+		mean += float64(v) / n
+	}
+	square := 0.0
+	for _, v := range x {
+		square += (float64(v) - mean) * (float64(v) - mean) / n
+	}
+	if square == 0 {
+		return 0, errors.New("train: all numbers of the data are equal; there is nothing to learn")
+	}
+	return math.Sqrt(square), nil
+}
+
+func (t *run) loop(ctx context.Context) error {
+	o := t.o
+	for {
+		step := int(t.trainer.Steps())
+		if step >= o.Steps {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return t.interrupted(err)
+		}
+		lr := o.rate(step)
+		res, err := t.trainer.Step(t.source, lr)
+		if err != nil {
+			var bad *learn.NonFiniteError
+			if errors.As(err, &bad) {
+				err = fmt.Errorf("loss %v: %s", bad.Loss, bad.Cause)
+			}
+			return &Diverged{step + 1, lr, err, t.saved}
+		}
+		step++
+		t.sums.add(step, res.Loss)
+		if step%o.LogEvery == 0 || step == o.Steps {
+			if err := t.report.Progress(t.sums.report(o, step, lr, res.GradNorm)); err != nil {
+				return errors.Join(err, t.save())
+			}
+		}
+		if step%o.SaveEvery == 0 && step < o.Steps {
+			if err := t.save(); err != nil {
+				return err
+			}
+		}
+	}
+	return t.save()
+}
+
+func (t *run) interrupted(cause error) error {
+	if err := t.save(); err != nil {
+		return err
+	}
+	return &Interrupted{int(t.trainer.Steps()), t.o.Dir != "", cause}
+}
+
+func (s *sums) add(step int, loss float64) {
+	s.Window += loss
+	s.WindowN++
+	if step > s.TailFrom {
+		s.Tail += loss
+		s.TailN++
+	}
+}
+
+func (s *sums) report(o Options, step int, lr, norm float64) Report {
+	r := Report{Step: step, Steps: o.Steps, Loss: s.Window / float64(s.WindowN), LR: lr, GradNorm: norm}
+	s.Window, s.WindowN = 0, 0
+	return r
+}
+
+func (t *run) result() *Result {
+	t.fillModel()
+	return &Result{Model: t.model, Step: int(t.trainer.Steps()), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN}
+}

@@ -1,0 +1,156 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"hbar/checkpoint"
+	"hbar/data"
+	"hbar/graph"
+	"hbar/kernels"
+	"hbar/kernels/learn"
+	"hbar/solver"
+)
+
+// The files of a run's checkpoint.
+const (
+	ModelFile = "model.safetensors" // the trained network and all that sampling needs
+	StateFile = "state.safetensors" // what else a resumed run needs
+)
+
+// describe is the model file's description of a run.
+func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Prediction) (*checkpoint.Model, error) {
+	training, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	version, versions := Versions()
+	return &checkpoint.Model{
+		Spec:           o.Spec(set.D),
+		Schedule:       o.Schedule,
+		ScheduleParams: s.Params(),
+		Prediction:     o.Prediction,
+		SigmaData:      p.SigmaData,
+		Norm:           set.Norm,
+		Data:           set.Name,
+		Training:       training,
+		Version:        version,
+		Versions:       versions,
+	}, nil
+}
+
+// fillModel copies the averaged weights, or the weights if there are none, into the model.
+func (t *run) fillModel() {
+	values := t.trainer.Averages(nil)
+	if values == nil {
+		values = t.trainer.Params(nil)
+	}
+	for i, v := range values {
+		t.model.Params[i].Data = v
+	}
+}
+
+// save writes the checkpoint. The state goes first: a run resumes from it alone.
+func (t *run) save() error {
+	if t.o.Dir == "" {
+		return nil
+	}
+	st := t.trainer.State()
+	extra, err := json.Marshal(t.sums)
+	if err != nil {
+		return err
+	}
+	state := &checkpoint.State{
+		Step: uint64(st.Step), Seed: t.o.Seed, Sample: uint64(st.Step) * uint64(t.o.Batch), Options: t.print, Extra: extra,
+		Params: t.params(st.Params), M: t.params(st.M), V: t.params(st.V), EMA: t.params(st.EMA),
+	}
+	if err := state.Save(filepath.Join(t.o.Dir, StateFile)); err != nil {
+		return err
+	}
+	t.fillModel()
+	if err := t.model.Save(filepath.Join(t.o.Dir, ModelFile)); err != nil {
+		return err
+	}
+	t.saved = int(st.Step)
+	t.report.Saved(t.saved)
+	return nil
+}
+
+// params gives values their names and shapes.
+func (t *run) params(values [][]float32) []kernels.Param {
+	out := make([]kernels.Param, len(values))
+	for i, v := range values {
+		out[i] = t.model.Params[i] // frequencies come last and have no values of their own
+		out[i].Data = v
+	}
+	return out
+}
+
+// values is the reverse of params; a tensor that is missing or of another shape is an error.
+func (t *run) values(what string, params []kernels.Param) ([][]float32, error) {
+	byName := map[string]kernels.Param{}
+	for _, p := range params {
+		byName[p.Name] = p
+	}
+	var out [][]float32
+	for _, want := range t.model.Params {
+		if want.Name == graph.FreqsName { // drawn again from the seed
+			continue
+		}
+		p, ok := byName[want.Name]
+		if !ok || p.Rows != want.Rows || p.Cols != want.Cols {
+			return nil, fmt.Errorf("no %s for %s of shape [%d, %d]", what, want.Name, want.Rows, want.Cols)
+		}
+		out = append(out, p.Data)
+	}
+	return out, nil
+}
+
+// resume takes the run up where the state file left it.
+func (t *run) resume() error {
+	if t.o.Dir == "" {
+		return errors.New("train: resume needs the directory of the run")
+	}
+	path := filepath.Join(t.o.Dir, StateFile)
+	s, err := checkpoint.LoadState(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("train: nothing to resume: there is no %s", path)
+	}
+	if err != nil {
+		return err
+	}
+	if s.Options != t.print {
+		return fmt.Errorf("train: %s was made with other options or other data; resume with the same (only steps, unless the learning rate decays, workers and intervals may change)", path)
+	}
+	if s.Sample != s.Step*uint64(t.o.Batch) || s.Seed != t.o.Seed {
+		return fmt.Errorf("train: %s: step %d and random numbers at %d of seed %d do not fit", path, s.Step, s.Sample, s.Seed)
+	}
+	st := &learn.State{Step: int64(s.Step)}
+	for _, g := range []struct {
+		what   string
+		params []kernels.Param
+		into   *[][]float32
+	}{{"weights", s.Params, &st.Params}, {"mean gradients", s.M, &st.M}, {"mean squared gradients", s.V, &st.V}, {"averaged weights", s.EMA, &st.EMA}} {
+		if g.into == &st.EMA && t.o.EMA == 0 {
+			continue
+		}
+		if *g.into, err = t.values(g.what, g.params); err != nil {
+			return fmt.Errorf("train: %s: %w", path, err)
+		}
+	}
+	if err := t.trainer.SetState(st); err != nil {
+		return fmt.Errorf("train: %s: %w", path, err)
+	}
+	tailFrom := t.sums.TailFrom
+	if err := json.Unmarshal(s.Extra, &t.sums); err != nil {
+		return fmt.Errorf("train: %s: running means: %w", path, err)
+	}
+	if t.sums.TailFrom != tailFrom { // another number of steps: another tail
+		t.sums.Tail, t.sums.TailN, t.sums.TailFrom = 0, 0, tailFrom
+	}
+	t.saved = int(s.Step)
+	return nil
+}

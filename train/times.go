@@ -1,0 +1,179 @@
+package train
+
+import (
+	"math"
+	"sort"
+
+	"hbar/solver"
+)
+
+// example holds a time's coefficients of a training example, rounded to what the network's side works in:
+//
+//	input = x0·X0 + z·Z,   target = x0·TargetX0 + z·TargetZ,   weight·|net − target|²
+type example struct {
+	x0, z, targetX0, targetZ, weight float32
+	tau                              float64
+}
+
+func newExample(c solver.TrainCoeffs, ratio float64) example {
+	return example{float32(c.Cin * c.Alpha), float32(c.Cin * c.Sigma), float32(c.TargetX0), float32(c.TargetZ),
+		float32(ratio * c.Weight), c.Tau}
+}
+
+// times draws the time of a training example.
+type times interface {
+	// draw takes u, uniform on [0, 1).
+	draw(u float64) example
+}
+
+// newTimes makes the distribution of the options. sigmaData is the standard deviation of the data.
+func newTimes(o Options, s solver.Schedule, p solver.Prediction, w solver.Weighting, sigmaData float64) times {
+	switch o.Times {
+	case TimesGrid:
+		return newGridTimes(o, s, p, w, sigmaData)
+	case TimesUniform:
+		return newUniformTimes(o, s, p, w, sigmaData)
+	}
+	return newLogNormalTimes(s, p, w)
+}
+
+// gridTimes is uniform on points from Tmin to Tmax, both included, perhaps by way of a proposal.
+type gridTimes struct {
+	points []example
+	from   *proposal
+}
+
+func newGridTimes(o Options, s solver.Schedule, p solver.Prediction, w solver.Weighting, sigmaData float64) *gridTimes {
+	n := o.GridPoints
+	at := func(k int) float64 {
+		f := float64(k) / float64(n-1)
+		return s.Tmin()*(1-f) + s.Tmax()*f
+	}
+	g := &gridTimes{points: make([]example, n)}
+	if o.Importance {
+		g.from = newProposal(n, func(k int) float64 { return linearLoss(s, p, w, sigmaData, at(k)) })
+	}
+	for k := range g.points {
+		g.points[k] = newExample(p.Train(s, w, at(k)), g.from.ratio(k))
+	}
+	return g
+}
+
+func (g *gridTimes) draw(u float64) example {
+	if g.from == nil {
+		return g.points[int(u*float64(len(g.points)))]
+	}
+	k, _ := g.from.draw(u)
+	return g.points[k]
+}
+
+// uniformTimes is uniform on [Tmin, Tmax), perhaps by way of a proposal that is constant on cells.
+type uniformTimes struct {
+	s    solver.Schedule
+	p    solver.Prediction
+	w    solver.Weighting
+	from *proposal
+}
+
+// cells of the proposal of uniformTimes.
+const cells = 1024
+
+func newUniformTimes(o Options, s solver.Schedule, p solver.Prediction, w solver.Weighting, sigmaData float64) *uniformTimes {
+	c := &uniformTimes{s: s, p: p, w: w}
+	if o.Importance {
+		c.from = newProposal(cells, func(k int) float64 {
+			return linearLoss(s, p, w, sigmaData, c.at((float64(k)+0.5)/cells))
+		})
+	}
+	return c
+}
+
+func (c *uniformTimes) at(f float64) float64 { return c.s.Tmin()*(1-f) + c.s.Tmax()*f }
+
+func (c *uniformTimes) draw(u float64) example {
+	if c.from == nil {
+		return newExample(c.p.Train(c.s, c.w, c.at(u)), 1)
+	}
+	k, rest := c.from.draw(u)
+	return newExample(c.p.Train(c.s, c.w, c.at((float64(k)+rest)/cells)), c.from.ratio(k))
+}
+
+// logNormalTimes draws log(σ/α) from N(−1.2, 1.2²), EDM's choice (arXiv:2206.00364, table 1), cut to the schedule's times.
+type logNormalTimes struct {
+	s        solver.Schedule
+	p        solver.Prediction
+	w        solver.Weighting
+	low, top float64 // the normal distribution function at the ends
+}
+
+const logNormalMean, logNormalStd = -1.2, 1.2
+
+func newLogNormalTimes(s solver.Schedule, p solver.Prediction, w solver.Weighting) *logNormalTimes {
+	cdf := func(t float64) float64 {
+		return 0.5 * math.Erfc((s.Lambda(t)+logNormalMean)/logNormalStd/math.Sqrt2) // log(σ/α) = −λ
+	}
+	return &logNormalTimes{s, p, w, cdf(s.Tmin()), cdf(s.Tmax())}
+}
+
+func (l *logNormalTimes) draw(u float64) example {
+	z := math.Sqrt2 * math.Erfinv(2*(l.low+u*(l.top-l.low))-1)
+	t := l.s.TimeOfLambda(-(logNormalMean + logNormalStd*z))
+	t = math.Max(l.s.Tmin(), math.Min(l.s.Tmax(), t)) // also where u rounds to an infinite z
+	return newExample(l.p.Train(l.s, l.w, t), 1)
+}
+
+// linearLoss is the loss of one coordinate at time t that the best linear score has on data of standard deviation sd,
+//
+//	w E (s + z/σ)² = (w/σ²) · α² sd²/(α² sd² + σ²),
+//
+// since z given x_t has that share of variance left. It is the final loss on Gaussian data, and bounds it from above on any
+// other of the same spread. So it says where in t the loss comes from.
+func linearLoss(s solver.Schedule, p solver.Prediction, w solver.Weighting, sd, t float64) float64 {
+	signal, noise := s.Alpha(t)*sd, s.Sigma2(t)
+	signal *= signal
+	return w.Weight(s, p, t) / noise * signal / (signal + noise)
+}
+
+// proposal draws cells with probabilities other than uniform, for importance sampling: with E over uniform cells k of
+// f_k = E over the proposal of ratio(k)·f_k for any f, the mean is kept; the variance is least if the probabilities follow
+// the size of f. A tenth of the probability stays uniform, so no ratio exceeds 10.
+type proposal struct {
+	cumulative []float64 // probability of cells 0 … k
+	ratios     []float64 // uniform probability over the proposal's
+}
+
+func newProposal(n int, size func(k int) float64) *proposal {
+	p := &proposal{make([]float64, n), make([]float64, n)}
+	total := 0.0
+	for k := range n {
+		p.ratios[k] = size(k)
+		total += p.ratios[k]
+	}
+	sum := 0.0
+	for k := range n {
+		q := 0.9*p.ratios[k]/total + 0.1/float64(n)
+		sum += q
+		p.cumulative[k] = sum
+		p.ratios[k] = 1 / (q * float64(n))
+	}
+	return p
+}
+
+// ratio is the weight of a draw of cell k; 1 without a proposal.
+func (p *proposal) ratio(k int) float64 {
+	if p == nil {
+		return 1
+	}
+	return p.ratios[k]
+}
+
+// draw returns the cell at u, uniform on [0, 1), and where in the cell u lies, uniform on [0, 1) again.
+func (p *proposal) draw(u float64) (k int, rest float64) {
+	k = min(sort.SearchFloat64s(p.cumulative, u), len(p.cumulative)-1)
+	low := 0.0
+	if k > 0 {
+		low = p.cumulative[k-1]
+	}
+	rest = (u - low) / (p.cumulative[k] - low)
+	return k, math.Max(0, math.Min(rest, 1-0x1p-53))
+}

@@ -1,0 +1,231 @@
+package train
+
+import (
+	"math"
+	"testing"
+
+	"hbar/data"
+	"hbar/kernels"
+	"hbar/kernels/learn"
+	"hbar/solver"
+)
+
+// parts are what the options of a test make.
+func parts(t *testing.T, o Options) (Options, solver.Schedule, solver.Prediction, solver.Weighting) {
+	t.Helper()
+	o = o.WithDefaults()
+	s, err := solver.NewSchedule(o.Schedule, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := o.prediction(0.7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := solver.ParseWeighting(o.Weight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, s, p, w
+}
+
+// What the network is asked for must be what MATH says: with the exact score of one data point, −z/σ at
+// x_t = α x0 + σ z, the loss vanishes; with an error e of the score, it is w(t) e².
+func TestExampleIsScoreMatching(t *testing.T) {
+	for _, schedule := range solver.ScheduleNames() {
+		for _, prediction := range solver.PredictionNames() {
+			for _, weight := range solver.WeightingNames() {
+				o, s, p, w := parts(t, Options{Schedule: schedule, Prediction: prediction, Weight: weight, Times: TimesUniform})
+				_ = o
+				tt := s.TimeOfLambda(0.3)
+				c := p.Train(s, w, tt)
+				e := newExample(c, 1)
+				x0, z, wrong := 0.8, -1.3, 0.01
+				xt := s.Alpha(tt)*x0 + s.Sigma(tt)*z
+				cin, P, Q, tau := p.Coeffs(s, tt)
+				if in := float64(e.x0)*x0 + float64(e.z)*z; math.Abs(in-cin*xt) > 1e-6*math.Abs(cin)*(math.Abs(x0)+math.Abs(z)) || e.tau != tau {
+					t.Errorf("%s %s %s: input %g at τ = %g, want %g at %g", schedule, prediction, weight, in, e.tau, cin*xt, tau)
+				}
+				score := -z/s.Sigma(tt) + wrong
+				net := (score - P*xt) / Q
+				diff := net - (float64(e.targetX0)*x0 + float64(e.targetZ)*z)
+				loss, want := float64(e.weight)*diff*diff, w.Weight(s, p, tt)*wrong*wrong
+				// Targets are float32: an error of 1e-7 of them against a difference of wrong/Q.
+				if tol := 2e-4 * (1 + math.Abs(float64(e.targetX0)) + math.Abs(float64(e.targetZ))) * math.Max(1, math.Abs(Q)); math.Abs(loss-want) > tol*want {
+					t.Errorf("%s %s %s: loss %g, want w e² = %g", schedule, prediction, weight, loss, want)
+				}
+			}
+		}
+	}
+}
+
+// Importance sampling keeps the mean of the weighted examples and lowers the variance of the loss.
+func TestImportanceIsUnbiased(t *testing.T) {
+	for _, mode := range []string{TimesGrid, TimesUniform} {
+		for _, schedule := range []string{"simple", "cosine"} {
+			o, s, p, w := parts(t, Options{Schedule: schedule, Times: mode})
+			plain := newTimes(o, s, p, w, 0.7)
+			o.Importance = true
+			drawn := newTimes(o, s, p, w, 0.7)
+			// A fine grid of u makes the mean an integral: no chance in it. f is the loss of the linear score, and 1.
+			const n = 1 << 18
+			mean := func(d times) (one, tau, loss, square float64) {
+				for i := range n {
+					e := d.draw((float64(i) + 0.5) / n)
+					l := linearLoss(s, p, w, 0.7, e.tau)                 // without the ratio
+					r := float64(e.weight) / p.Train(s, w, e.tau).Weight // the ratio
+					one += r / n
+					tau += r * e.tau / n
+					loss += r * l / n
+					square += r * l * r * l / n
+				}
+				return
+			}
+			one0, tau0, loss0, sq0 := mean(plain)
+			one1, tau1, loss1, sq1 := mean(drawn)
+			const tol = 2e-3 // cells of 1/1000 cut by the grid of u, ratios up to 10, float32 weights
+			for _, v := range []struct {
+				name string
+				a, b float64
+			}{{"1", one1, 1}, {"1 (plain)", one0, 1}, {"t", tau1, tau0}, {"the loss", loss1, loss0}} {
+				if !(math.Abs(v.a-v.b) <= tol*math.Abs(v.b)) {
+					t.Errorf("%s %s: mean of %s is %g, want %g", mode, schedule, v.name, v.a, v.b)
+				}
+			}
+			if v0, v1 := sq0-loss0*loss0, sq1-loss1*loss1; !(v1 < 0.2*v0) {
+				t.Errorf("%s %s: variance over t %g with importance sampling, %g without", mode, schedule, v1, v0)
+			}
+		}
+	}
+}
+
+// EDM's times: mean −1.2 and deviation 1.2 of log σ.
+func TestLogNormalTimes(t *testing.T) {
+	o, s, p, w := parts(t, Options{Schedule: "edm"})
+	d := newTimes(o, s, p, w, 0.5)
+	const n = 1 << 16
+	mean, square := 0.0, 0.0
+	for i := range n {
+		l := 4 * d.draw((float64(i)+0.5)/n).tau // EDM's time input is log(σ)/4
+		mean += l / n
+		square += l * l / n
+	}
+	// The cut at σ = 0.002 and 80, 4.2 and 4.7 deviations out, moves neither by a thousandth.
+	if std := math.Sqrt(square - mean*mean); math.Abs(mean+1.2) > 2e-3 || math.Abs(std-1.2) > 2e-3 {
+		t.Errorf("log σ has mean %.4f and deviation %.4f, want -1.2 and 1.2", mean, std)
+	}
+	for _, u := range []float64{0, 1 - 0x1p-53} {
+		if e := d.draw(u); math.IsNaN(e.tau) || math.IsInf(float64(e.weight), 0) {
+			t.Errorf("example %+v at u = %g", e, u)
+		}
+	}
+}
+
+// fill draws rows lo … hi−1 of a batch by a worker.
+func fill(b *batches, step int64, lo, hi, worker int) *learn.Tile {
+	n := hi - lo
+	tile := &learn.Tile{Step: step, Lo: lo, Hi: hi, Worker: worker, X: make([]float32, n*b.d), Tau: make([]float64, n),
+		Target: make([]float32, n*b.d), Weight: make([]float32, n)}
+	b.Fill(tile)
+	return tile
+}
+
+// Rows do not depend on the tile, and the numbers behind them are those that the package documents.
+func TestBatchRows(t *testing.T) {
+	for _, d := range []int{1, 2, 5, 64} {
+		o, s, p, w := parts(t, Options{Batch: 50, Workers: 2, Seed: 9, Prediction: "eps"})
+		x := make([]float32, 37*d)
+		for i := range x {
+			x[i] = float32(i)
+		}
+		b := newBatches(x, d, o, newTimes(o, s, p, w, 1))
+		whole := fill(b, 4, 0, 50, 0)
+		part := fill(b, 4, 20, 33, 1)
+		for i := range 13 {
+			if part.Tau[i] != whole.Tau[20+i] || part.Weight[i] != whole.Weight[20+i] {
+				t.Errorf("d = %d: row %d depends on the tile", d, 20+i)
+			}
+		}
+		for i, v := range part.X {
+			if v != whole.X[20*d+i] {
+				t.Errorf("d = %d: input %d depends on the tile", d, i)
+			}
+		}
+		// With ε prediction the target is the noise itself: the normals of sample 4·50 + row, step 0.
+		z := make([]float32, 50*d)
+		kernels.Normals(z, kernels.Noise{Seed: 9, Stream: kernels.StreamBatch, Sample0: 200}, 0, 50, d)
+		for i, v := range whole.Target {
+			if v != z[i] {
+				t.Fatalf("d = %d: target %d is %g, want the normal %g", d, i, v, z[i])
+			}
+		}
+		// Input and noise give the data row back.
+		for i := range 50 {
+			tt := whole.Tau[i]
+			x0 := (float64(whole.X[i*d]) - s.Sigma(tt)*float64(z[i*d])) / s.Alpha(tt)
+			if row := x0 / float64(d); s.Alpha(tt) > 0.1 && math.Abs(row-math.Round(row)) > 1e-2 {
+				t.Errorf("d = %d: row %d comes from no data row: %g", d, i, row)
+			}
+		}
+	}
+}
+
+// Data rows and grid points are drawn with equal frequency.
+func TestBatchIsUniform(t *testing.T) {
+	o, s, p, w := parts(t, Options{Batch: 1 << 16, GridPoints: 16})
+	x := make([]float32, 8)
+	for i := range x {
+		x[i] = float32(i)
+	}
+	b := newBatches(x, 1, o, newTimes(o, s, p, w, 1))
+	b.times = uniformCopy{} // x itself, so that the row can be read off
+	tile := fill(b, 0, 0, 1<<16, 0)
+	rows := make([]float64, 8)
+	points := make([]float64, 16)
+	for i := range tile.X {
+		rows[int(tile.X[i])]++
+		points[int(tile.Tau[i]*16)]++
+	}
+	for _, c := range []struct {
+		name  string
+		count []float64
+		limit float64
+	}{{"rows", rows, 24.3}, {"times", points, 37.7}} { // χ² at probability 10⁻³ for 7 and 15 degrees of freedom
+		want, chi := float64(1<<16)/float64(len(c.count)), 0.0
+		for _, n := range c.count {
+			chi += (n - want) * (n - want) / want
+		}
+		if chi > c.limit {
+			t.Errorf("%s: χ² = %.1f > %.1f", c.name, chi, c.limit)
+		}
+	}
+}
+
+// uniformCopy passes the data through and makes u the time.
+type uniformCopy struct{}
+
+func (uniformCopy) draw(u float64) example { return example{x0: 1, weight: 1, tau: u} }
+
+func BenchmarkFill(b *testing.B) {
+	set, err := data.ByName("swissroll", 3000, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, mode := range []struct {
+		name string
+		o    Options
+	}{{"grid", Options{}}, {"grid/importance", Options{Importance: true}}, {"uniform", Options{Times: TimesUniform}}} {
+		b.Run(mode.name, func(b *testing.B) {
+			o := mode.o.WithDefaults()
+			s, _ := solver.ParseSchedule("simple")
+			src := newBatches(set.Normalised(), 2, o, newTimes(o, s, solver.Prediction{}, solver.WeightG2, 1))
+			tile := &learn.Tile{Hi: 32, X: make([]float32, 64), Tau: make([]float64, 32), Target: make([]float32, 64), Weight: make([]float32, 32)}
+			b.ReportAllocs()
+			for b.Loop() {
+				tile.Step++
+				src.Fill(tile)
+			}
+			b.ReportMetric(32*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
