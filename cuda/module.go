@@ -106,7 +106,7 @@ func pack[T any](a *Args, v T) *Args {
 	for len(a.b)%int(unsafe.Alignof(v)) != 0 {
 		a.b = append(a.b, 0)
 	}
-	a.b = append(a.b, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))...)
+	a.b = append(a.b, bytesOf(&v)...)
 	return a
 }
 
@@ -121,4 +121,9 @@ func (a *Args) Buf(b *Buffer) *Args {
 		return pack(a, uint64(0))
 	}
 	return pack(a, uint64(b.ptr))
+}
+
+// bytesOf is the memory of v.
+func bytesOf[T any](v *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }

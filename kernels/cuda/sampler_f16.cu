@@ -215,20 +215,12 @@ __device__ __forceinline__ void sampler_f16_body(const Net& net, const uint32_t*
       const float* bias0, const Row* rows, int nrows, float* x, float* mem, int n, unsigned long long seed, unsigned stream, unsigned long long first) { \
     sampler_f16_body<ACT, KT, MT, WS, ND>(net, frags, blob, bias0, rows, nrows, x, mem, n, seed, stream, first);          \
   }
-#define SAMPLER_F16_WIDTHS(act, ACT)                                                       \
-  SAMPLER_F16(sampler_f16_##act##_w64_shared_d2, ACT, 4, 2, true, 1, 256)                  \
-  SAMPLER_F16(sampler_f16_##act##_w64_stream_d2, ACT, 4, 2, false, 1, 256)                 \
-  SAMPLER_F16(sampler_f16_##act##_w64_shared_d32, ACT, 4, 1, true, MAX_D / 2, 256)         \
-  SAMPLER_F16(sampler_f16_##act##_w64_stream_d32, ACT, 4, 1, false, MAX_D / 2, 256)        \
-  SAMPLER_F16(sampler_f16_##act##_w128_shared_d2, ACT, 8, 1, true, 1, 384)                 \
-  SAMPLER_F16(sampler_f16_##act##_w128_stream_d2, ACT, 8, 1, false, 1, 384)                \
-  SAMPLER_F16(sampler_f16_##act##_w128_shared_d32, ACT, 8, 1, true, MAX_D / 2, 256)        \
-  SAMPLER_F16(sampler_f16_##act##_w128_stream_d32, ACT, 8, 1, false, MAX_D / 2, 256)
-SAMPLER_F16_WIDTHS(silu, ACT_SILU)
-SAMPLER_F16_WIDTHS(tanh, ACT_TANH)
-SAMPLER_F16_WIDTHS(gelu, ACT_GELU)
-// 256 units leave no registers for erf: no GELU here
+// SiLU only: the other activations serve smaller needs and are compiled for float32.
+SAMPLER_F16(sampler_f16_silu_w64_shared_d2, ACT_SILU, 4, 2, true, 1, 256)
+SAMPLER_F16(sampler_f16_silu_w64_shared_d32, ACT_SILU, 4, 1, true, MAX_D / 2, 256)
+SAMPLER_F16(sampler_f16_silu_w128_shared_d2, ACT_SILU, 8, 1, true, 1, 384)
+SAMPLER_F16(sampler_f16_silu_w128_stream_d2, ACT_SILU, 8, 1, false, 1, 384)
+SAMPLER_F16(sampler_f16_silu_w128_shared_d32, ACT_SILU, 8, 1, true, MAX_D / 2, 256)
+SAMPLER_F16(sampler_f16_silu_w128_stream_d32, ACT_SILU, 8, 1, false, MAX_D / 2, 256)
 SAMPLER_F16(sampler_f16_silu_w256_stream_d2, ACT_SILU, 16, 1, false, 1, 256)
 SAMPLER_F16(sampler_f16_silu_w256_stream_d32, ACT_SILU, 16, 1, false, MAX_D / 2, 256)
-SAMPLER_F16(sampler_f16_tanh_w256_stream_d2, ACT_TANH, 16, 1, false, 1, 256)
-SAMPLER_F16(sampler_f16_tanh_w256_stream_d32, ACT_TANH, 16, 1, false, MAX_D / 2, 256)

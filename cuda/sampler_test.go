@@ -1,0 +1,257 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"hbar/kernels"
+	"hbar/kernels/simd"
+)
+
+// open returns device 0, or skips with the reason: set HBAR_LIBCUDA to the emulator where there is no GPU.
+func open(t testing.TB) *Device {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	d, err := Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// program is a random network of outputs of order one.
+func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kernels.Program {
+	r := rand.New(rand.NewPCG(1, uint64(d*width)))
+	p := &kernels.Program{D: d}
+	for range freqs {
+		p.Time.Freqs = append(p.Time.Freqs, float32(r.NormFloat64()))
+	}
+	p.Widths = []int{d + p.Time.Width()}
+	for i := range hidden + 1 {
+		in, out := p.Widths[i], width
+		ins := kernels.Instr{Op: kernels.OpDense, Dst: i + 1, Src: i, Add: -1, W: 2 * i, B: 2*i + 1, Act: act}
+		if i == hidden {
+			out, ins.Act = d, simd.Identity
+		} else if residual && i > 0 {
+			ins.Add = i
+		}
+		w, b := make([]float32, in*out), make([]float32, out)
+		for j := range w {
+			w[j] = float32((2*r.Float64() - 1) * math.Sqrt(3/float64(in)))
+		}
+		for j := range b {
+			b[j] = float32(2*r.Float64()-1) / 2
+		}
+		p.Params = append(p.Params, kernels.Param{Rows: out, Cols: in, Data: w}, kernels.Param{Rows: out, Cols: 1, Data: b})
+		p.Widths = append(p.Widths, out)
+		p.Forward = append(p.Forward, ins)
+	}
+	p.Output = hidden + 1
+	return p
+}
+
+// forward64 is the network in float64.
+func forward64(p *kernels.Program, x []float64, tau float64) []float64 {
+	f := make([]float32, p.Time.Width())
+	p.Time.Fill(f, tau)
+	in := append([]float64(nil), x...)
+	for _, v := range f {
+		in = append(in, float64(v))
+	}
+	for _, ins := range p.Forward {
+		w, b := p.Params[ins.W], p.Params[ins.B]
+		out := make([]float64, w.Rows)
+		for o := range out {
+			a := float64(b.Data[o])
+			for k, v := range in {
+				a += float64(w.Data[o*w.Cols+k]) * v
+			}
+			switch ins.Act {
+			case simd.SiLU:
+				a /= 1 + math.Exp(-a)
+			case simd.GELU:
+				a *= 0.5 * (1 + math.Erf(a/math.Sqrt2))
+			case simd.Tanh:
+				a = math.Tanh(a)
+			}
+			if ins.Add >= 0 {
+				a += in[o]
+			}
+			out[o] = a
+		}
+		in = out
+	}
+	return in
+}
+
+// trajectory64 is the loop the sampler replaces.
+func trajectory64(p *kernels.Program, x, m []float64, rows []kernels.Row, no kernels.Noise) {
+	d := p.D
+	z := make([]float32, d)
+	for i := range len(x) / d {
+		xi, mi := x[i*d:(i+1)*d], m[i*d:(i+1)*d]
+		for _, r := range rows {
+			in := make([]float64, d)
+			for j := range in {
+				in[j] = r.Cin * xi[j]
+			}
+			n := forward64(p, in, r.T)
+			kernels.Normals(z, kernels.Noise{Seed: no.Seed, Stream: no.Stream, Sample0: no.Sample0 + uint64(i)}, r.Step, 1, d)
+			for j := range in {
+				zj := float64(z[j])
+				xi[j], mi[j] = r.A*xi[j]+r.B*n[j]+r.M*mi[j]+r.C*zj, r.G*xi[j]+r.H*n[j]+r.J*zj+r.K*mi[j]
+			}
+		}
+	}
+}
+
+// testRows are 20 rows of a contracting recursion that uses every coefficient.
+func testRows() []kernels.Row {
+	rows := make([]kernels.Row, 20)
+	for k := range rows {
+		s := float64(k) / 20
+		rows[k] = kernels.Row{T: 1 - s, Cin: 1 - 0.2*s, A: 0.9, B: 0.08 + 0.02*s, M: 0.03, C: 0.1, G: 0.4, H: -0.05, J: 0.02, K: 0.3, Step: uint32(k + 3)}
+	}
+	return rows
+}
+
+func TestTrajectory(t *testing.T) {
+	dev := open(t)
+	for _, c := range []struct {
+		name             string
+		d, width, hidden int
+		act              simd.Act
+		residual         bool
+		freqs, n         int
+		precisions       []Precision
+	}{
+		{"paper", 2, 128, 3, simd.SiLU, false, 0, 37, []Precision{FP32, F16}},
+		{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 33, []Precision{FP32, F16}},
+		{"odd width, Fourier", 3, 100, 2, simd.SiLU, false, 4, 17, []Precision{FP32, F16}},
+		{"wide residual", 5, 200, 3, simd.SiLU, true, 0, 18, []Precision{FP32, F16}},
+		{"gelu", 2, 64, 2, simd.GELU, true, 0, 16, []Precision{FP32}},
+		{"tanh, many dimensions", 32, 64, 1, simd.Tanh, false, 0, 5, []Precision{FP32}},
+		{"deep", 2, 128, 6, simd.SiLU, true, 0, 20, []Precision{FP32, F16}},
+	} {
+		p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
+		no := kernels.Noise{Seed: 0x123456789abcdef, Stream: kernels.StreamNoise, Sample0: 1<<32 - 5}
+		x0, m0 := make([]float32, c.n*c.d), make([]float32, c.n*c.d)
+		kernels.Normals(x0, kernels.Noise{Seed: 7, Stream: kernels.StreamPrior}, 0, c.n, c.d)
+		x64, m64 := make([]float64, len(x0)), make([]float64, len(x0))
+		for i, v := range x0 {
+			x64[i] = float64(v)
+		}
+		rows := testRows()
+		trajectory64(p, x64, m64, rows, no)
+		for _, precision := range c.precisions {
+			t.Run(c.name+"/"+precision.String(), func(t *testing.T) {
+				s, err := NewSampler(dev, p, precision)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				x, m := append([]float32(nil), x0...), append([]float32(nil), m0...)
+				if err := s.Trajectory(context.Background(), x, m, rows, no, nil); err != nil {
+					t.Fatal(err)
+				}
+				// float32: about 20 rounding steps of states of order one; f16: operands rounded to 2^-11
+				tol := 4e-6
+				if precision == F16 {
+					tol = 2e-3
+				}
+				worst := 0.0
+				for i := range x {
+					if e := math.Max(math.Abs(float64(x[i])-x64[i]), math.Abs(float64(m[i])-m64[i])); !(e <= worst) {
+						worst = e
+					}
+				}
+				t.Logf("largest error %.2g", worst)
+				if !(worst <= tol) {
+					t.Errorf("largest error %g above %g", worst, tol)
+				}
+				// the same samples one by one and from the middle
+				k := c.n / 2
+				y, my := append([]float32(nil), x0[k*c.d:]...), append([]float32(nil), m0[k*c.d:]...)
+				no2 := no
+				no2.Sample0 += uint64(k)
+				if err := s.Trajectory(context.Background(), y, my, rows, no2, nil); err != nil {
+					t.Fatal(err)
+				}
+				for i := range y {
+					if y[i] != x[k*c.d+i] {
+						t.Fatalf("sample %d depends on the batch: %g, %g", k+i/c.d, y[i], x[k*c.d+i])
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	d := open(t)
+	_, err := d.Alloc(1 << 50)
+	var e *Error
+	if !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "asked for") {
+		t.Errorf("allocating a pebibyte: %v", err)
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	open(t)
+	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "device 99 does not exist") {
+		t.Errorf("Open(99): %v", err)
+	}
+}
+
+func TestCapture(t *testing.T) {
+	d := open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	s, err := NewSampler(d, p, F16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := make([]uint32, s.frags.Size()/4)
+	if err := Download(want, s.frags); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.module.Kernel("pack_f16_w64", 256, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := d.Capture(func() error {
+		return k.Launch(4, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(0.5))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	got := make([]uint32, len(want))
+	if err := Upload(s.frags, got); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Replay(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Download(got, s.frags); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("word %d: %x after replay, %x before", i, got[i], want[i])
+		}
+	}
+}
