@@ -11,13 +11,10 @@ import (
 	"hbar/kernels"
 )
 
-// FreqsName is the tensor of the Fourier time embedding's frequencies.
-const FreqsName = "time.freqs"
-
 // Model is a trained score network and all that is needed to use it.
 type Model struct {
 	Spec graph.Spec
-	// Params are the tensors in the order dense0.weight, dense0.bias, dense1.weight, …, then time.freqs if
+	// Params are the tensors of Spec.ParamShapes: dense0.weight, dense0.bias, dense1.weight, …, then time.freqs if
 	// Spec.Fourier > 0.
 	Params []kernels.Param
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hbar/checkpoint/safetensors"
+	"hbar/graph"
 	"hbar/kernels"
 )
 
@@ -43,7 +44,7 @@ func orderParams(ts []safetensors.Tensor) ([]kernels.Param, error) {
 	common := ""
 	for i := range ts {
 		t := &ts[i]
-		if t.Name == FreqsName {
+		if t.Name == graph.FreqsName {
 			freqs = t
 			continue
 		}
@@ -97,7 +98,7 @@ func orderParams(ts []safetensors.Tensor) ([]kernels.Param, error) {
 		}
 	}
 	if freqs != nil {
-		p, err := param(FreqsName, freqs)
+		p, err := param(graph.FreqsName, freqs)
 		if err != nil {
 			return nil, err
 		}

@@ -44,58 +44,12 @@ func param(name string, t *safetensors.Tensor) (kernels.Param, error) {
 	return p, nil
 }
 
-// wanted lists name, rows and columns of the parameters of a network.
-func wanted(s graph.Spec) []kernels.Param {
-	timeCols := 1
-	if s.Fourier > 0 {
-		timeCols = 2 * s.Fourier
-	}
-	var want []kernels.Param
-	in := s.D + timeCols
-	for i := range s.Depth + 1 {
-		out := s.Width
-		if i == s.Depth {
-			out = s.D
-		}
-		want = append(want,
-			kernels.Param{Name: fmt.Sprintf("dense%d.weight", i), Rows: out, Cols: in},
-			kernels.Param{Name: fmt.Sprintf("dense%d.bias", i), Rows: out, Cols: 1})
-		in = out
-	}
-	if s.Fourier > 0 {
-		want = append(want, kernels.Param{Name: FreqsName, Rows: s.Fourier, Cols: 1})
-	}
-	return want
-}
-
-// Bounds on a network's description, far beyond use; they keep products of them from overflowing.
-const (
-	maxSize  = 1 << 24
-	maxDepth = 1 << 12
-)
-
-func checkSpec(s graph.Spec) error {
-	for _, v := range []struct {
-		name    string
-		v       int
-		lo, max int
-	}{{"d", s.D, 1, maxSize}, {"width", s.Width, 1, maxSize}, {"depth", s.Depth, 1, maxDepth}, {"fourier", s.Fourier, 0, maxSize}} {
-		if v.v < v.lo || v.v > v.max {
-			return fmt.Errorf("network: %s is %d; want %d to %d", v.name, v.v, v.lo, v.max)
-		}
-	}
-	if s.Act == "" {
-		return fmt.Errorf("network: the activation is empty; want silu, gelu or tanh")
-	}
-	return nil
-}
-
 // checkParams tests that the parameters are those of the network, in order.
 func checkParams(s graph.Spec, params []kernels.Param) error {
-	if err := checkSpec(s); err != nil {
+	if err := s.Validate(); err != nil {
 		return err
 	}
-	want := wanted(s)
+	want := s.ParamShapes()
 	for i, w := range want {
 		if i >= len(params) {
 			return fmt.Errorf("tensor %q is missing", w.Name)

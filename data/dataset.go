@@ -109,7 +109,7 @@ func Range(name string, first uint64, n int, seed uint64) (*Dataset, error) {
 	return s, nil
 }
 
-// maxSamples bounds the coordinates of a set made by name: 8 GiB of them.
+// maxSamples bounds the coordinates of a set: 8 GiB of them.
 const maxSamples = 1 << 30
 
 // IsBuiltin reports whether name (with or without its parameter) is a built-in set rather than a file.

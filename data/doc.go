@@ -8,8 +8,7 @@
 // Sample i of a synthetic set depends on (name, seed, i) alone: any range can be made by itself, and a range that the
 // training set does not overlap is fresh data.
 //
-// Files are untrusted: every reader checks the sizes that a header claims against the size of the file before it
-// allocates, so memory stays within 8 bytes per element that is really there (one byte each for .idx pixels, so eight
-// times the file; gzip is bounded separately, see [ByPath]). Caller's slips in slice lengths panic; all else returns
-// errors.
+// Files are untrusted: every reader checks the sizes that a header claims against the size of the file, and against 2³⁰
+// elements, before it allocates. Memory stays within 8 bytes for each element that is really there (gzip is bounded
+// separately, see [ByPath]). Slips in slice lengths panic; all else returns errors.
 package data

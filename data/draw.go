@@ -9,13 +9,14 @@ import (
 // draw gives the random numbers of one sample of a synthetic set, in float64. It keeps to arithmetic of our own
 // (no math/rand distributions), so that a set is the same under every Go release.
 type draw struct {
-	src   *kernels.Source
-	spare float64
-	have  bool
+	sample uint64 // its number
+	src    *kernels.Source
+	spare  float64
+	have   bool
 }
 
 func newDraw(seed, sample uint64) draw {
-	return draw{src: kernels.NewSource(seed, kernels.StreamData, sample)}
+	return draw{sample: sample, src: kernels.NewSource(seed, kernels.StreamData, sample)}
 }
 
 // uniform is in the open interval (0, 1), on a grid of 2⁻⁵³.

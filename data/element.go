@@ -26,11 +26,12 @@ func float64Element(o binary.ByteOrder) element {
 	return element{8, func(b []byte) float64 { return math.Float64frombits(o.Uint64(b)) }}
 }
 
-// readElements reads exactly n elements. Memory grows with the bytes that arrive, not with n.
-func readElements(r io.Reader, n int64, e element) ([]float64, error) {
+// readElements reads exactly n elements. It makes room for the first room of them at once, for the others as they
+// arrive.
+func readElements(r io.Reader, n, room int64, e element) ([]float64, error) {
 	const chunk = 1 << 16
 	buf := make([]byte, chunk*e.size)
-	x := make([]float64, 0, min(n, 1<<22))
+	x := make([]float64, 0, min(n, room))
 	for left := n; left > 0; {
 		k := min(left, chunk)
 		b := buf[:int(k)*e.size]

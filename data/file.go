@@ -90,6 +90,9 @@ func elements(shape []int64, limit int64) (int64, error) {
 		}
 		p *= v
 	}
+	if p > maxSamples {
+		return 0, fmt.Errorf("shape %v has more than 2³⁰ elements; split the set", shape)
+	}
 	return p, nil
 }
 

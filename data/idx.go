@@ -28,18 +28,19 @@ func readIDX(r io.Reader, size int64) (*Dataset, error) {
 		if size < limit/gzipMaxRatio {
 			limit = max(size, 0) * gzipMaxRatio
 		}
-		s, err := readPlainIDX(z, limit)
+		s, err := readPlainIDX(z, limit, 8*max(size, 0))
 		if errors.Is(err, errShape) {
 			err = fmt.Errorf("%w (after gunzip, limited to %d times the compressed size and to %d MiB; a larger set must come as a plain .idx)", err, gzipMaxRatio, gzipMaxBytes>>20)
 		}
 		return s, err
 	}
-	return readPlainIDX(br, size)
+	return readPlainIDX(br, size, size)
 }
 
 var errShape = errors.New("the array does not fit")
 
-func readPlainIDX(r io.Reader, size int64) (*Dataset, error) {
+// readPlainIDX reads at most size bytes and makes room for at most room elements before they arrive.
+func readPlainIDX(r io.Reader, size, room int64) (*Dataset, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, headerError(err)
@@ -67,7 +68,7 @@ func readPlainIDX(r io.Reader, size int64) (*Dataset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errShape, err)
 	}
-	x, err := readElements(r, n, e)
+	x, err := readElements(r, n, room, e)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := readElements(br, n, e)
+	x, err := readElements(br, n, n, e)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (p *pyParser) boolean() (bool, error) {
 			return v.is, nil
 		}
 	}
-	return false, fmt.Errorf("True or False expected at byte %d", p.i)
+	return false, fmt.Errorf("a truth value (True or False) expected at byte %d", p.i)
 }
 
 // npyMaxDims is numpy's own limit.

@@ -172,7 +172,7 @@ func hostile() []struct {
 	six := encode("<f8", 1, 2, 3, 4, 5, 6)
 	dict := npyDict("<f8", false, "(2, 3)")
 	good := npyFile(1, dict, six)
-	bomb := gz(idxFile(8, []uint32{64 << 20}, make([]byte, 64<<20)))
+	bomb := gz(idxFile(8, []uint32{8 << 20}, make([]byte, 8<<20)))
 	return []struct {
 		name string
 		file []byte
@@ -251,7 +251,7 @@ func TestHostileFiles(t *testing.T) {
 
 // A header's claims must not take memory: all hostile files together stay within a few buffers each.
 func TestHostileFilesTakeNoMemory(t *testing.T) {
-	const perFile = 4 << 20 // buffers, and eight bytes for each element of a small file
+	const perFile = 4 << 20 // buffers, and room for eight elements to a byte of a small file
 	for _, c := range hostile() {
 		if len(c.file) > 1<<18 {
 			continue // honest about their size
@@ -282,6 +282,26 @@ func TestByPathErrors(t *testing.T) {
 	}
 	if _, err := ByPath(folder); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
+	}
+}
+
+// A sparse file is as large as its header says and holds nothing: the limit on elements catches it.
+func TestSparseFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse.npy")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	head := npyFile(1, npyDict("|u1", false, "(1073741825, 1)"), nil)
+	if _, err := f.Write(head); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(int64(len(head)) + 1<<30 + 1); err != nil {
+		t.Skip("no sparse files here:", err)
+	}
+	if _, err := ByPath(path); err == nil || !strings.Contains(err.Error(), "more than 2³⁰ elements") {
+		t.Errorf("%v; want the limit", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package solver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -13,9 +12,10 @@ import (
 type Integrator interface {
 	Model
 	Prediction() Prediction
-	// Integrate takes the n states x (n×D) through the rows, in place. m (n×D) is the rows' memory; it may be nil if they
-	// use none, and begins as zero. progress, unless nil, is told now and then how many sample-rows are newly done.
-	Integrate(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(rows int)) error
+	// Integrate takes the n states x (n×D) through the rows, in place. m (n×D, in place) is the rows' memory; nil stands
+	// for zeros that are not returned. progress, unless nil, is told now and then how much of the work is done, in
+	// samples (n at the end); calls may come from any goroutine, one at a time.
+	Integrate(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error
 }
 
 // Options say what to sample. The zero value of everything but N works: the probability-flow ODE in 1000 Euler steps.
@@ -31,8 +31,9 @@ type Options struct {
 	Record []float64
 	// Reference runs the plain loop in float64 on Model.Score even if the model is an Integrator.
 	Reference bool
-	// Progress, unless nil, is told now and then how many sample-rows (network evaluations of one sample) are newly done.
-	Progress func(rows int)
+	// Progress, unless nil, is told now and then how much of the work is done, in samples (N at the end). It is called
+	// from any goroutine, one at a time, and must return quickly.
+	Progress func(done int)
 }
 
 // Chunk is a run of finished samples. Its slices are valid during the call that delivers it.
@@ -132,6 +133,7 @@ type run struct {
 	d     int
 	prior float64
 
+	rows     int             // of the whole table
 	segments [][]kernels.Row // the rows up to each stop, and on to Tmin
 	stops    [][]int         // which records are taken before each segment
 	steps    []int           // the step of each record
@@ -143,6 +145,7 @@ type run struct {
 
 // plan cuts the table where states are recorded.
 func (r *run) plan(table *Table, record []float64) error {
+	r.rows = len(table.Rows)
 	last := len(table.Times) - 1
 	for _, t := range record {
 		if !(t >= table.Times[last] && t <= table.Times[0]) {
@@ -216,10 +219,12 @@ func (r *run) chunk(start, n int) (Chunk, error) {
 	}
 	no := kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamNoise, Sample0: sample0}
 	r.record(0, e)
+	before := 0
 	for i, rows := range r.segments {
-		if err := r.integrate(n, rows, no); err != nil {
+		if err := r.integrate(n, rows, no, r.progress(start, n, before, len(rows))); err != nil {
 			return c, err
 		}
+		before += len(rows)
 		r.record(i+1, e)
 	}
 	for _, s := range r.states {
@@ -234,17 +239,25 @@ func (r *run) record(stop, e int) {
 	}
 }
 
+// progress translates the progress of a segment of a chunk, in the chunk's samples, to that of the run.
+func (r *run) progress(start, n, before, rows int) func(done int) {
+	if r.o.Progress == nil {
+		return nil
+	}
+	return func(done int) { r.o.Progress(start + (before*n+done*rows)/r.rows) }
+}
+
 // integrate runs rows on the first n states.
-func (r *run) integrate(n int, rows []kernels.Row, no kernels.Noise) error {
+func (r *run) integrate(n int, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	e := n * r.d
 	if r.fused == nil {
-		return Integrate64(r.ctx, r.model, r.x[:e], r.m[:e], rows, no, r.o.Progress)
+		return Integrate64(r.ctx, r.model, r.x[:e], r.m[:e], rows, no, progress)
 	}
 	var m []float32
 	if r.m32 != nil {
 		m = r.m32[:e]
 	}
-	if err := r.fused.Integrate(r.ctx, r.x32[:e], m, rows, no, r.o.Progress); err != nil {
+	if err := r.fused.Integrate(r.ctx, r.x32[:e], m, rows, no, progress); err != nil {
 		return err
 	}
 	for i, v := range r.x32[:e] {
@@ -254,21 +267,18 @@ func (r *run) integrate(n int, rows []kernels.Row, no kernels.Noise) error {
 }
 
 // Integrate64 is the plain loop in float64 that every Integrator is measured against: x and m (n×D) go through the rows
-// of a table made for the score (Prediction{}), with the normals of no. m may be nil if the rows use no memory.
-func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernels.Row, no kernels.Noise, progress func(rows int)) error {
+// of a table made for the score (Prediction{}), with the normals of no. m and progress are as in Integrator.
+func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	d := model.Dim()
 	n := len(x) / d
 	if len(x) != n*d || m != nil && len(m) != len(x) {
 		return fmt.Errorf("solver: x has %d elements and m %d; need equal multiples of D = %d", len(x), len(m), d)
 	}
 	if m == nil {
-		if kernels.UsesMemory(rows) {
-			return errors.New("solver: the rows use memory and m is nil")
-		}
 		m = make([]float64, len(x))
 	}
 	s, z := make([]float64, len(x)), make([]float32, len(x))
-	for _, r := range rows {
+	for k, r := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -289,7 +299,7 @@ func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernel
 			m[i] = r.G*xi + r.H*s[i] + r.J*zi + r.K*mi
 		}
 		if progress != nil {
-			progress(n)
+			progress(n * (k + 1) / len(rows))
 		}
 	}
 	return nil

@@ -288,10 +288,6 @@ func TestSampleErrors(t *testing.T) {
 	if err := Integrate64(context.Background(), model, make([]float64, 2), nil, rows, kernels.Noise{}, nil); err == nil || !strings.Contains(err.Error(), "not for the score") {
 		t.Errorf("rows of another prediction: error %v", err)
 	}
-	rows = mustTable(t, s, Prediction{}, TableOptions{Steps: 3, Sampler: Heun}).Rows
-	if err := Integrate64(context.Background(), model, make([]float64, 2), nil, rows, kernels.Noise{}, nil); err == nil || !strings.Contains(err.Error(), "m is nil") {
-		t.Errorf("memory missing: error %v", err)
-	}
 }
 
 func ExampleSample() {

@@ -2,7 +2,7 @@
 //
 //	L = ½ E_t E_{x0,z} w(t) |s(α x0 + σ z, t) + z/σ|²
 //
-// [Run] is the loop: batches, learning rate, averaged weights, log, checkpoints, resume. The loss it reports is the mean
+// A [Run] is the loop: batches, learning rate, averaged weights, log, checkpoints, resume. The loss it reports is the mean
 // over the batch and the D coordinates of w(t)·(s + z/σ)², which is 2L/D; the published figures are of that kind.
 //
 // # What is random

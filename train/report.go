@@ -10,7 +10,7 @@ type Report struct {
 	GradNorm    float64 // norm of the last step's gradient before clipping
 }
 
-// Reporter is told how a run goes on. Its methods are called from the goroutine of Run.
+// Reporter is told how a run goes on. Its methods are called from the goroutine that called Run.
 type Reporter interface {
 	// Progress comes every LogEvery steps and at the end. An error ends the run, after a checkpoint.
 	Progress(Report) error

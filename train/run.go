@@ -22,8 +22,8 @@ type Result struct {
 	LossSteps int
 }
 
-// run is a run in progress.
-type run struct {
+// Run is a training run.
+type Run struct {
 	o       Options
 	set     *data.Dataset
 	report  Reporter
@@ -44,32 +44,51 @@ type sums struct {
 	TailFrom int     `json:"tail_from"`
 }
 
-// Run trains a network on the set. It returns a Result with a model also when it is interrupted; r may be nil.
-//
-// If ctx ends, Run saves a checkpoint (with Options.Dir) and returns *Interrupted. A loss that is not finite is
-// *Diverged.
-func Run(ctx context.Context, set *data.Dataset, o Options, r Reporter) (*Result, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	if r == nil {
-		r = silent{}
-	}
-	t, err := start(set, o.WithDefaults(), r)
+// Fit is New and Run in one.
+func Fit(ctx context.Context, set *data.Dataset, o Options, r Reporter) (*Result, error) {
+	t, err := New(set, o)
 	if err != nil {
 		return nil, err
 	}
-	defer t.trainer.Close()
+	return t.Run(ctx, r)
+}
+
+// New prepares a run on the set; with Options.Resume it reads the checkpoint and refuses one that does not fit. It writes
+// nothing. The set must not change until the run has ended.
+func New(set *data.Dataset, o Options) (*Run, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	t, err := start(set, o.WithDefaults())
+	if err != nil {
+		return nil, err
+	}
 	if o.Resume {
 		if err := t.resume(); err != nil {
+			t.trainer.Close()
 			return nil, err
 		}
 	}
-	err = t.loop(ctx)
+	return t, nil
+}
+
+// Step is the number of steps that the run has behind it.
+func (t *Run) Step() int { return int(t.trainer.Steps()) }
+
+// Run trains to the last step; it can be called once. r may be nil. It returns a Result, with a model, also when it ends
+// early: if ctx ends, it saves a checkpoint (with Options.Dir) and the error is *Interrupted; a loss that is not finite
+// is *Diverged.
+func (t *Run) Run(ctx context.Context, r Reporter) (*Result, error) {
+	t.report = r
+	if r == nil {
+		t.report = silent{}
+	}
+	defer t.trainer.Close()
+	err := t.loop(ctx)
 	return t.result(), err
 }
 
-func start(set *data.Dataset, o Options, r Reporter) (*run, error) {
+func start(set *data.Dataset, o Options) (*Run, error) {
 	if set.N() < 1 {
 		return nil, errors.New("train: the data set is empty")
 	}
@@ -90,7 +109,7 @@ func start(set *data.Dataset, o Options, r Reporter) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &run{o: o, set: set, report: r}
+	t := &Run{o: o, set: set}
 	if t.print, err = o.fingerprint(x); err != nil {
 		return nil, err
 	}
@@ -136,10 +155,10 @@ func spread(x []float32) (float64, error) {
 	return math.Sqrt(square), nil
 }
 
-func (t *run) loop(ctx context.Context) error {
+func (t *Run) loop(ctx context.Context) error {
 	o := t.o
 	for {
-		step := int(t.trainer.Steps())
+		step := t.Step()
 		if step >= o.Steps {
 			break
 		}
@@ -171,11 +190,11 @@ func (t *run) loop(ctx context.Context) error {
 	return t.save()
 }
 
-func (t *run) interrupted(cause error) error {
+func (t *Run) interrupted(cause error) error {
 	if err := t.save(); err != nil {
 		return err
 	}
-	return &Interrupted{int(t.trainer.Steps()), t.o.Dir != "", cause}
+	return &Interrupted{t.Step(), t.o.Dir != "", cause}
 }
 
 func (s *sums) add(step int, loss float64) {
@@ -193,7 +212,7 @@ func (s *sums) report(o Options, step int, lr, norm float64) Report {
 	return r
 }
 
-func (t *run) result() *Result {
+func (t *Run) result() *Result {
 	t.fillModel()
-	return &Result{Model: t.model, Step: int(t.trainer.Steps()), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN}
+	return &Result{Model: t.model, Step: t.Step(), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN}
 }

@@ -43,7 +43,7 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 }
 
 // fillModel copies the averaged weights, or the weights if there are none, into the model.
-func (t *run) fillModel() {
+func (t *Run) fillModel() {
 	values := t.trainer.Averages(nil)
 	if values == nil {
 		values = t.trainer.Params(nil)
@@ -54,7 +54,7 @@ func (t *run) fillModel() {
 }
 
 // save writes the checkpoint. The state goes first: a run resumes from it alone.
-func (t *run) save() error {
+func (t *Run) save() error {
 	if t.o.Dir == "" {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (t *run) save() error {
 }
 
 // params gives values their names and shapes.
-func (t *run) params(values [][]float32) []kernels.Param {
+func (t *Run) params(values [][]float32) []kernels.Param {
 	out := make([]kernels.Param, len(values))
 	for i, v := range values {
 		out[i] = t.model.Params[i] // frequencies come last and have no values of their own
@@ -90,7 +90,7 @@ func (t *run) params(values [][]float32) []kernels.Param {
 }
 
 // values is the reverse of params; a tensor that is missing or of another shape is an error.
-func (t *run) values(what string, params []kernels.Param) ([][]float32, error) {
+func (t *Run) values(what string, params []kernels.Param) ([][]float32, error) {
 	byName := map[string]kernels.Param{}
 	for _, p := range params {
 		byName[p.Name] = p
@@ -110,7 +110,7 @@ func (t *run) values(what string, params []kernels.Param) ([][]float32, error) {
 }
 
 // resume takes the run up where the state file left it.
-func (t *run) resume() error {
+func (t *Run) resume() error {
 	if t.o.Dir == "" {
 		return errors.New("train: resume needs the directory of the run")
 	}

@@ -59,7 +59,7 @@ func equal(a, b *checkpoint.Model) bool {
 
 func mustRun(t *testing.T, set *data.Dataset, o Options, r Reporter) *Result {
 	t.Helper()
-	res, err := Run(context.Background(), set, o, r)
+	res, err := Fit(context.Background(), set, o, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestResume(t *testing.T) {
 			o.Dir, o.SaveEvery, o.Workers = t.TempDir(), 30, 1
 			ctx, cancel := context.WithCancel(context.Background())
 			part := log{after: 35, stop: cancel}
-			_, err := Run(ctx, set, o, &part)
+			_, err := Fit(ctx, set, o, &part)
 			var stopped *Interrupted
 			if !errors.As(err, &stopped) || stopped.Step != 35 || !stopped.Saved || !errors.Is(err, context.Canceled) {
 				t.Fatalf("interrupted run: %v", err)
@@ -165,7 +165,7 @@ func TestResumeRefuses(t *testing.T) {
 		p := o
 		p.Resume = true
 		c.mod(&p)
-		if _, err := Run(context.Background(), c.set, p, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Fit(context.Background(), c.set, p, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -192,7 +192,7 @@ func TestDivergedKeepsCheckpoint(t *testing.T) {
 	}
 	model, state := read(ModelFile), read(StateFile)
 	o.LR, o.Steps = 1e25, 200
-	res, err := Run(context.Background(), set, o, nil)
+	res, err := Fit(context.Background(), set, o, nil)
 	var bad *Diverged
 	if !errors.As(err, &bad) {
 		t.Fatalf("error %v, want *Diverged", err)
@@ -212,7 +212,7 @@ func TestReporterErrorEndsRun(t *testing.T) {
 	l := &log{err: errors.New("no space left on device")}
 	o := small()
 	o.Dir = t.TempDir()
-	if _, err := Run(context.Background(), swissRoll(t), o, l); !errors.Is(err, l.err) {
+	if _, err := Fit(context.Background(), swissRoll(t), o, l); !errors.Is(err, l.err) {
 		t.Errorf("error %v, want the reporter's", err)
 	}
 	if len(l.saved) != 1 || l.saved[0] != 7 {
@@ -221,6 +221,9 @@ func TestReporterErrorEndsRun(t *testing.T) {
 }
 
 func TestLearnsSwissRoll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand steps take long under the race detector and without assembly")
+	}
 	o := Options{Width: 64, Steps: 1000, Batch: 256, LR: 2e-3, Importance: true}
 	res := mustRun(t, swissRoll(t), o, nil)
 	// The best possible is about 5.6; the best linear score has 17. An untrained network starts above 100.
@@ -267,7 +270,7 @@ func TestValidate(t *testing.T) {
 
 func TestRefusesBadData(t *testing.T) {
 	for name, x := range map[string][]float64{"NaN": {1, math.NaN()}, "equal": {2, 2, 2, 2}, "empty": {}} {
-		if _, err := Run(context.Background(), &data.Dataset{Name: name, D: 2, X: x}, small(), nil); err == nil {
+		if _, err := Fit(context.Background(), &data.Dataset{Name: name, D: 2, X: x}, small(), nil); err == nil {
 			t.Errorf("%s data are trained on", name)
 		}
 	}

@@ -17,6 +17,8 @@ const (
 	// maxHeader is the limit of the reference implementation.
 	maxHeader = 100_000_000
 	maxDims   = 16
+	// maxData bounds the tensors together, for sparse files: as large as they say, with nothing in them.
+	maxData = 16 << 30
 )
 
 // entry is a tensor's description.
@@ -44,6 +46,9 @@ func count(shape []int64) (int64, error) {
 
 // parseHeader reads the JSON and checks that the tensors tile dataSize bytes. Entries come back in data order.
 func parseHeader(text []byte, dataSize int64) ([]entry, map[string]string, error) {
+	if dataSize > maxData {
+		return nil, nil, fmt.Errorf("%d bytes of data; at most %d are read", dataSize, int64(maxData))
+	}
 	if !utf8.Valid(text) {
 		return nil, nil, errors.New("not UTF-8")
 	}
@@ -196,7 +201,7 @@ func (p headerParser) integers(limit int) ([]int64, error) {
 		}
 		n, err := strconv.ParseUint(num.String(), 10, 62)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not an integer from 0 to 2⁶²", quote(num.String()))
+			return nil, fmt.Errorf("%s is not an integer from 0 to 2⁶² − 1", quote(num.String()))
 		}
 		if len(v) == limit {
 			return nil, fmt.Errorf("more than %d integers", limit)

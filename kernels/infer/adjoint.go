@@ -87,10 +87,9 @@ func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *Adjoint
 		return err
 	}
 	g := q.rows()
-	size, common := split(e, n, samples, g), n.shared(tau)
-	get := func() *tape[F] { return n.newTape(q, size) }
-	put := func(t *tape[F]) { n.pool.Put(t.w) }
-	return tiles(ctx, e.workers, samples, size, get, put, func(t *tape[F], lo, hi int) error {
+	size, common := e.split(n.rows/2, samples, g), n.shared(tau)
+	get := func() *tape[F] { return n.getTape(q, size) }
+	return tiles(ctx, e.workers, samples, size, get, n.putTape, func(t *tape[F], lo, hi int) error {
 		t.m = hi - lo
 		t.forward(lo, n.tileTimes(t.w, common, tau, lo, hi))
 		t.results(lo)
@@ -107,7 +106,9 @@ type tape[F simd.Float] struct {
 	q *Adjoint[F]
 	w *work[F]
 	g int // rows of a sample: the coefficients of 1, τ, ε, τε
-	m int // samples in the tile
+
+	size int // samples it has room for
+	m    int // samples in the tile
 
 	layers []layer[F] // all, the head too
 	in     []F        // rows of the coordinates
@@ -118,16 +119,33 @@ type tape[F simd.Float] struct {
 	seen   []bool     // which adjoints hold something
 }
 
-func (n *net[F]) newTape(q *Adjoint[F], size int) *tape[F] {
-	t := &tape[F]{n: n, q: q, w: n.get(0), g: q.rows(), layers: n.layers}
+// getTape returns a tape for tiles of size samples, from the pool or new.
+func (n *net[F]) getTape(q *Adjoint[F], size int) *tape[F] {
+	g := q.rows()
+	t, _ := n.tapes[g].Get().(*tape[F])
+	if t == nil || t.size < size {
+		t = n.newTape(g, size)
+	}
+	t.q, t.w = q, n.get(0)
+	return t
+}
+
+func (n *net[F]) putTape(t *tape[F]) {
+	n.pool.Put(t.w)
+	t.q, t.w = nil, nil
+	n.tapes[t.g].Put(t)
+}
+
+func (n *net[F]) newTape(g, size int) *tape[F] {
+	t := &tape[F]{n: n, g: g, size: size, layers: n.layers}
 	if n.head != nil {
 		t.layers = n.layers[:len(n.layers)+1]
 	}
-	t.in = aligned[F](size * t.g * n.d)
+	t.in = aligned[F](size * g * n.d)
 	t.y, t.adj, t.seen = make([][]F, len(n.ld)), make([][]F, len(n.ld)), make([]bool, len(n.ld))
-	t.adj[0] = aligned[F](size * n.panel * ((n.d + n.panel - 1) / n.panel))
+	t.adj[0] = aligned[F](size * n.coordLD())
 	for _, l := range t.layers {
-		rows := size * t.g * n.ld[l.dst]
+		rows := size * g * n.ld[l.dst]
 		t.y[l.dst], t.adj[l.dst] = aligned[F](rows), aligned[F](rows)
 		t.z = append(t.z, aligned[F](rows))
 		t.f = append(t.f, aligned[F](4*size*n.ld[l.dst]))
@@ -282,7 +300,7 @@ func (t *tape[F]) backward(lo int) {
 		n.prod(p)
 		t.seen[l.src] = true
 	}
-	ld := n.panel * ((n.d + n.panel - 1) / n.panel)
+	ld := n.coordLD()
 	for i := range t.m {
 		copy(t.q.G[(lo+i)*n.d:(lo+i+1)*n.d], t.adj[0][i*ld:])
 	}
@@ -297,7 +315,7 @@ func (t *tape[F]) addAdjoint(l *layer[F]) {
 	case l.add > 0:
 		copy(b, a[:t.m*t.g*ld])
 	default:
-		to := n.panel * ((n.d + n.panel - 1) / n.panel)
+		to := n.coordLD()
 		for i := range t.m {
 			row := b[i*to:][:n.d]
 			if !t.seen[0] {

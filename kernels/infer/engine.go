@@ -64,18 +64,14 @@ func copyParams(p *kernels.Program) *kernels.Program {
 	return &q
 }
 
-// tileRows is the number of rows of a tile.
-func tileRows[F simd.Float](e *Engine, n *net[F]) int {
+// split returns the number of samples of a tile: as many as make rows rows or the rows of Options.Tile, g to a sample,
+// evened out so that every worker gets the same number of whole tiles.
+func (e *Engine) split(rows, samples, g int) int {
 	if e.tile > 0 {
-		return e.tile
+		rows = e.tile
 	}
-	return n.rows
-}
-
-// split returns the number of samples of a tile when a sample has g rows: whole tiles for all workers alike.
-func split[F simd.Float](e *Engine, n *net[F], samples, g int) int {
-	size := max(1, tileRows(e, n)/g)
-	tiles := (samples + size - 1) / size
+	size := max(1, rows/g)
+	tiles := max(1, (samples+size-1)/size)
 	tiles = (tiles + e.workers - 1) / e.workers * e.workers
 	return max(1, (samples+tiles-1)/tiles)
 }

@@ -24,11 +24,11 @@ func forward[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F
 	if err := length("dst", len(dst), len(x)); err != nil {
 		return err
 	}
-	size, common := split(e, n, samples, 1), n.shared(tau)
+	size, common := e.split(n.rows, samples, 1), n.shared(tau)
 	return n.tiles(ctx, e, samples, size, size, func(w *work[F], lo, hi int) error {
 		t := n.tileTimes(w, common, tau, lo, hi)
-		n.eval(w, x[lo*n.d:hi*n.d], n.d, hi-lo, 1, t)
-		n.outputs(w, dst[lo*n.d:hi*n.d], 0, 1, hi-lo, true)
+		n.eval(w, x[lo*n.d:hi*n.d], n.d, hi-lo, t, false)
+		n.outputs(w, dst[lo*n.d:hi*n.d], hi-lo, true)
 		return nil
 	})
 }
@@ -38,55 +38,43 @@ func (n *net[F]) tiles(ctx context.Context, e *Engine, samples, size, rows int, 
 	return tiles(ctx, e.workers, samples, size, func() *work[F] { return n.get(rows) }, func(w *work[F]) { n.pool.Put(w) }, run)
 }
 
-// eval takes m samples through all the layers but the head. Each sample has g rows in the input (coordinates, row
-// stride am): its value and g-1 tangents.
-func (n *net[F]) eval(w *work[F], in []F, am, m, g int, t times[F]) {
+// eval takes the values of m samples through all the layers but the head: m rows of coordinates in, row stride am. If
+// slopes, f' of each layer is left in w.slope for the tangents.
+func (n *net[F]) eval(w *work[F], in []F, am, m int, t times[F], slopes bool) {
 	for i := range n.layers {
 		l := &n.layers[i]
 		c, ld := w.buf[l.dst], n.ld[l.dst]
-		accumulate := false
 		if l.src == 0 && t.bias == nil {
-			n.timePart(w, l, c, g*ld, t.feat, m)
-			for r := 0; g > 1 && r < m*g; r += g {
-				clear(c[(r+1)*ld : (r+g)*ld])
-			}
-			accumulate = true
+			n.timePart(w, l, c, ld, t.feat, m)
 		}
 		q := n.product(w, l)
-		q.C, q.CM, q.M, q.Act = c, ld, m*g, l.act
+		q.C, q.CM, q.M, q.Act = c, ld, m, l.act
 		switch {
 		case l.src != 0:
 			q.A, q.AM, q.Bias = w.buf[l.src], n.ld[l.src], l.bias
-		case accumulate:
-			q.A, q.AM, q.Accumulate = in, am, true
-		default:
+		case t.bias != nil:
 			q.A, q.AM, q.Bias = in, am, t.bias[l.timeAt:]
+		default:
+			q.A, q.AM, q.Accumulate = in, am, true
 		}
 		switch {
-		case g > 1:
-			q.Ep, q.T = simd.Tangent, g-1
-		case l.act != simd.Identity:
+		case l.act == simd.Identity:
+		case slopes:
+			q.Ep, q.D = simd.ActivateGrad, w.slope[i]
+		default:
 			q.Ep = simd.Activate
 		}
 		n.prod(q)
-		n.residual(w, l, in, am, m, g, t)
-	}
-}
-
-// residual adds the rows of l's Add.
-func (n *net[F]) residual(w *work[F], l *layer[F], in []F, am, m, g int, t times[F]) {
-	switch {
-	case l.add > 0:
-		n.add(w.buf[l.dst][:m*g*n.ld[l.dst]], w.buf[l.add])
-	case l.add == 0:
-		ld := n.ld[l.dst]
-		for r := range m * g {
-			row := w.buf[l.dst][r*ld:][:n.d+n.tf]
-			for j, v := range in[r*am:][:n.d] {
-				row[j] += v
-			}
-			if r%g == 0 {
-				for j, v := range t.of(r/g, n.tf) {
+		switch {
+		case l.add > 0:
+			n.add(c[:m*ld], w.buf[l.add])
+		case l.add == 0:
+			for r := range m {
+				row := c[r*ld:]
+				for j, v := range in[r*am:][:n.d] {
+					row[j] += v
+				}
+				for j, v := range t.of(r, n.tf) {
 					row[n.d+j] += v
 				}
 			}
@@ -94,20 +82,18 @@ func (n *net[F]) residual(w *work[F], l *layer[F], in []F, am, m, g int, t times
 	}
 }
 
-// outputs writes the D outputs of rows first, first+step, … (m of them) after eval to out, m×D. Where the last layer is
-// a head its bias is added if wanted; other last layers have added theirs to value rows.
-func (n *net[F]) outputs(w *work[F], out []F, first, step, m int, bias bool) {
+// outputs writes the D outputs of m rows after eval (or, without the bias, evalTangent) to out, m×D.
+func (n *net[F]) outputs(w *work[F], out []F, m int, bias bool) {
 	if h := n.head; h != nil {
-		b := h.bias
-		if !bias {
-			b = h.none
+		b := h.none
+		if bias {
+			b = h.bias
 		}
-		ld := n.ld[h.src]
-		n.headRun(out, w.buf[h.src][first*ld:], step*ld, h.dense, b, m, ld, n.d)
+		n.headRun(out, w.buf[h.src], n.ld[h.src], h.dense, b, m, n.ld[h.src], n.d)
 		return
 	}
 	ld := n.ld[n.output]
 	for i := range m {
-		copy(out[i*n.d:(i+1)*n.d], w.buf[n.output][(first+i*step)*ld:])
+		copy(out[i*n.d:(i+1)*n.d], w.buf[n.output][i*ld:])
 	}
 }

@@ -44,13 +44,13 @@ func jets[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F, t
 	if err := length("dst", len(dst), samples*n.d*nj); err != nil {
 		return err
 	}
-	size, common := split(e, n, samples, nj), n.shared(tau)
+	size, common := e.split(n.rows, samples, nj), n.shared(tau)
 	return n.tiles(ctx, e, samples, size, size*nj, func(w *work[F], lo, hi int) error {
 		t := n.tileTimes(w, common, tau, lo, hi)
 		m := hi - lo
 		n.evalJets(w, x[lo*n.d:hi*n.d], m, nj, order, t)
 		w.out = grow(w.out, m*nj*n.d)
-		n.outputs(w, w.out, 0, 1, m*nj, false)
+		n.outputs(w, w.out, m*nj, false)
 		for i := range m {
 			for c := range nj {
 				for d, y := range w.out[(i*nj+c)*n.d:][:n.d] {

@@ -13,6 +13,7 @@ import (
 type net[F simd.Float] struct {
 	d, tf int       // coordinates and time features
 	freqs []float32 // of the time feature; nil for the time itself
+	one   [1]F      // 1
 	panel int       // columns of a panel
 	rows  int       // rows of a tile, unless the options say otherwise
 
@@ -32,7 +33,8 @@ type net[F simd.Float] struct {
 	add     func(dst, src []F)
 	headRun func(out, h []F, ld int, wt, bias []F, m, w, outs int)
 
-	pool  sync.Pool // *work[F]
+	pool  sync.Pool    // *work[F]
+	tapes [5]sync.Pool // *tape[F], by rows of a sample
 	backs func() [][]F
 }
 
@@ -90,7 +92,7 @@ func newNet64(p *kernels.Program, im *simd.Impl) *net[float64] {
 }
 
 func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
-	n := &net[F]{d: p.D, tf: p.Time.Width(), freqs: p.Time.Freqs, panel: panel, output: p.Output}
+	n := &net[F]{d: p.D, tf: p.Time.Width(), freqs: p.Time.Freqs, panel: panel, output: p.Output, one: [1]F{1}}
 	for _, w := range p.Widths {
 		n.ld = append(n.ld, (w+panel-1)/panel*panel)
 	}
@@ -121,18 +123,16 @@ func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
 		}
 		n.layers = append(n.layers, l)
 	}
-	n.rows = rowsFor(widest)
+	n.rows = rowsFor(widest * 64 / panel)
 	n.backs = sync.OnceValue(func() [][]F { return packBack[F](n, p) })
 	return n
 }
 
-// rowsFor is the number of rows of a tile for a network whose widest inner buffer has ld elements. Tens of rows hide
-// the cost of loading a panel; more would push the tile out of the first-level cache.
-func rowsFor(ld int) int {
-	if ld > 256 {
-		return 36
-	}
-	return 48
+// rowsFor is the number of rows of a tile for a network whose widest inner buffer has rows of so many bytes. 48 rows
+// hide the cost of loading a panel; narrow networks take more as long as the tile stays in the first-level cache.
+func rowsFor(bytes int) int {
+	const cache = 24 << 10
+	return max(48, min(cache/max(bytes, 1), 96))
 }
 
 // pack returns panels [⌈units/panel⌉][k][panel] of a matrix, padded with zeros.
@@ -194,6 +194,9 @@ func (n *net[F]) plan() {
 		n.slotLD[slot] = max(n.slotLD[slot], n.ld[l.dst])
 	}
 }
+
+// coordLD is the row stride of adjoints of the coordinates: D padded to whole panels.
+func (n *net[F]) coordLD() int { return (n.d + n.panel - 1) / n.panel * n.panel }
 
 // features writes the time features of τ.
 func (n *net[F]) features(dst []F, tau float64) {

@@ -57,9 +57,9 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	for k, r := range rows {
 		tau[k] = r.T
 	}
-	size := split(e, n, samples, 1)
+	size := e.split(n.rows, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
-	times := n.newTimeRows(tau)
+	times := newTimeRows(n, tau)
 	get := func() *sampler { return e.newSampler(size, times, no) }
 	err = tiles(ctx, e.workers, samples, size, get, e.putSampler, func(s *sampler, lo, hi int) error {
 		s.start(x, lo, hi)
@@ -129,11 +129,8 @@ func pathSteps(rows []PathRow, d int) ([]pathStep, error) {
 func (s *pathStep) weigh(logw, zz []float64, prev, x, y []float32) {
 	d := len(x) / len(logw)
 	for i := range logw {
-		rr := 0.0
-		for j := i * d; j < (i+1)*d; j++ {
-			r := float64(prev[j]) - (s.e*float64(x[j]) + s.f*float64(y[j]))
-			rr += r * r
-		}
+		at := i * d
+		rr := residualSquared(prev[at:at+d], x[at:at+d], y[at:at+d], s.e, s.f)
 		logw[i] += 0.5*(zz[i]-rr*s.invC2) + s.logC
 	}
 }
@@ -142,11 +139,30 @@ func (s *pathStep) weigh(logw, zz []float64, prev, x, y []float32) {
 func (s *pathStep) squares(zz []float64, prev, x, y []float32) {
 	d := len(x) / len(zz)
 	for i := range zz {
-		sum := 0.0
-		for j := i * d; j < (i+1)*d; j++ {
-			z := (float64(x[j]) - (s.a*float64(prev[j]) + s.b*float64(y[j]))) * s.invC
-			sum += z * z
-		}
-		zz[i] = sum
+		at := i * d
+		zz[i] = residualSquared(x[at:at+d], prev[at:at+d], y[at:at+d], s.a, s.b) * s.invC * s.invC
 	}
+}
+
+// residualSquared is |u - a x - b y|², summed as four interleaved sums so that additions need not wait for each other.
+func residualSquared(u, x, y []float32, a, b float64) float64 {
+	x, y = x[:len(u)], y[:len(u)]
+	var s [4]float64
+	j := 0
+	for ; j+4 <= len(u); j += 4 {
+		u, x, y := u[j:j+4:j+4], x[j:j+4:j+4], y[j:j+4:j+4]
+		r0 := float64(u[0]) - (a*float64(x[0]) + b*float64(y[0]))
+		r1 := float64(u[1]) - (a*float64(x[1]) + b*float64(y[1]))
+		r2 := float64(u[2]) - (a*float64(x[2]) + b*float64(y[2]))
+		r3 := float64(u[3]) - (a*float64(x[3]) + b*float64(y[3]))
+		s[0] += r0 * r0
+		s[1] += r1 * r1
+		s[2] += r2 * r2
+		s[3] += r3 * r3
+	}
+	for ; j < len(u); j++ {
+		r := float64(u[j]) - (a*float64(x[j]) + b*float64(y[j]))
+		s[0] += r * r
+	}
+	return s[0] + s[1] + (s[2] + s[3])
 }

@@ -19,12 +19,12 @@ type timeRows struct {
 }
 
 // newTimeRows makes the table of the network times tau.
-func (n *net[F]) newTimeRows(tau []float64) timeRows {
-	t := timeRows{n: any(n).(*net[float32]), tau: tau}
+func newTimeRows(n *net[float32], tau []float64) timeRows {
+	t := timeRows{n: n, tau: tau}
 	if len(tau)*(n.timeLD+n.tf) <= tableLimit {
-		w := t.n.get(0)
+		w := n.get(0)
 		t.make(w, 0, len(tau))
-		t.n.pool.Put(w)
+		n.pool.Put(w)
 		t.shared = true
 	}
 	return t

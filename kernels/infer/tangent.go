@@ -38,9 +38,8 @@ func (e *Engine) Divergence64(ctx context.Context, dst, div, x, v []float64, k i
 	return tangent(ctx, e, e.net64(), dst, nil, div, x, v, k, tau)
 }
 
-// maxTangents is the number of tangents that share one value row: more are done in several passes.
-const maxTangents = 47
-
+// tangent computes the values of a tile first, which leave their slopes f'. Then each direction goes through the network
+// as a forward pass of its own, its products multiplied by the slopes: any number of directions at the same speed.
 func tangent[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, jv []F, div []float64, x, v []F, k int, tau []float64) error {
 	samples, err := batch(n.d, len(x), tau)
 	if err != nil {
@@ -64,90 +63,102 @@ func tangent[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, jv []
 	if err != nil {
 		return err
 	}
-	passes := (k + maxTangents - 1) / maxTangents
-	q := tangents[F]{n: n, jv: jv, div: div, x: x, v: v, k: k, group: 1 + (k+passes-1)/passes}
-	size, common := split(e, n, samples, q.group), n.shared(tau)
-	return n.tiles(ctx, e, samples, size, size*q.group, func(w *work[F], lo, hi int) error {
-		t := n.tileTimes(w, common, tau, lo, hi)
+	size, common := e.split(n.rows*2/3, samples, 1), n.shared(tau)
+	return n.tiles(ctx, e, samples, size, size, func(w *work[F], lo, hi int) error {
+		m := hi - lo
+		n.reserveSlopes(w)
+		n.eval(w, x[lo*n.d:hi*n.d], n.d, m, n.tileTimes(w, common, tau, lo, hi), true)
+		if dst != nil {
+			n.outputs(w, dst[lo*n.d:hi*n.d], m, true)
+		}
 		if div != nil {
 			clear(div[lo:hi])
 		}
-		for j := 0; j < k; j += q.group - 1 {
-			g := min(q.group, 1+k-j)
-			q.fill(w, lo, hi, j, g)
-			n.eval(w, w.in, n.d, hi-lo, g, t)
-			if dst != nil && j == 0 {
-				n.outputs(w, dst[lo*n.d:hi*n.d], 0, g, hi-lo, true)
+		w.out = grow(w.out, m*n.d)
+		for j := range k {
+			var dir []F // of sample lo
+			if v != nil {
+				dir = v[(lo*k+j)*n.d : ((hi-1)*k+j+1)*n.d]
 			}
-			if div != nil && v == nil && n.head != nil {
-				q.diagonal(w, lo, hi, j, g)
-			} else {
-				q.collect(w, lo, hi, j, g)
+			if div != nil && v == nil {
+				n.diagonal(w, div[lo:hi], j)
+				continue
+			}
+			n.evalTangent(w, dir, k*n.d, j, m, false)
+			n.outputs(w, w.out, m, false)
+			for i := range m {
+				y := w.out[i*n.d : (i+1)*n.d]
+				if jv != nil {
+					copy(jv[((lo+i)*k+j)*n.d:], y)
+				}
+				if div != nil {
+					s := 0.0
+					for c, u := range dir[i*k*n.d:][:n.d] {
+						s += float64(u) * float64(y[c])
+					}
+					div[lo+i] += s
+				}
 			}
 		}
 		return nil
 	})
 }
 
-// tangents are the arguments of a call of tangent.
-type tangents[F simd.Float] struct {
-	n        *net[F]
-	jv, x, v []F
-	div      []float64
-	k, group int // directions, and rows of a sample in one pass
-}
-
-// fill writes the input rows of samples lo to hi and directions j to j+g-1.
-func (q *tangents[F]) fill(w *work[F], lo, hi, j, g int) {
-	d := q.n.d
-	w.in = grow(w.in, (hi-lo)*g*d)
-	for i := lo; i < hi; i++ {
-		in := w.in[(i-lo)*g*d:][:g*d]
-		copy(in, q.x[i*d:(i+1)*d])
-		if q.v != nil {
-			copy(in[d:], q.v[(i*q.k+j)*d:(i*q.k+j+g-1)*d])
-			continue
+// diagonal adds ∂n_j/∂x_j of a tile's samples to div.
+func (n *net[F]) diagonal(w *work[F], div []float64, j int) {
+	m := len(div)
+	n.evalTangent(w, nil, 0, j, m, true)
+	if h := n.head; h != nil {
+		ld := n.ld[h.src]
+		n.headRun(w.out, w.buf[h.src], ld, h.dense[j*ld:], h.none, m, ld, 1)
+		for i := range div {
+			div[i] += float64(w.out[i])
 		}
-		clear(in[d:])
-		for r := 1; r < g; r++ {
-			in[r*d+j+r-1] = 1
-		}
+		return
+	}
+	for i := range div {
+		div[i] += float64(w.buf[n.output][i*n.ld[n.output]+j])
 	}
 }
 
-// diagonal adds the diagonal entries of the Jacobian to div: of each unit tangent one output.
-func (q *tangents[F]) diagonal(w *work[F], lo, hi, j, g int) {
-	n, h, m := q.n, q.n.head, hi-lo
-	w.out = grow(w.out, m)
-	ld := n.ld[h.src]
-	for r := 1; r < g; r++ {
-		n.headRun(w.out, w.buf[h.src][r*ld:], g*ld, h.dense[(j+r-1)*ld:], h.none, m, ld, 1)
-		for i, y := range w.out {
-			q.div[lo+i] += float64(y)
+// evalTangent takes one direction of m samples through all the layers but the head, after eval left the slopes. The
+// directions are rows of v with stride vm, or with v nil the unit vector j. If diagonal, only output j is wanted: of a
+// linear last layer one panel is computed.
+func (n *net[F]) evalTangent(w *work[F], v []F, vm, j, m int, diagonal bool) {
+	for i := range n.layers {
+		l := &n.layers[i]
+		c, ld := w.buf[l.dst], n.ld[l.dst]
+		q := n.product(w, l)
+		q.C, q.CM, q.M = c, ld, m
+		switch {
+		case l.src != 0:
+			q.A, q.AM = w.buf[l.src], n.ld[l.src]
+		case v != nil:
+			q.A, q.AM = v, vm
+		default: // the weights of coordinate j, times one
+			q.A, q.AM, q.K = n.one[:], 0, 1
+			q.B, q.BP = l.cols[j*ld:], n.panel
 		}
-	}
-}
-
-// collect copies the derivatives to jv or adds their products with the directions to div.
-func (q *tangents[F]) collect(w *work[F], lo, hi, j, g int) {
-	n, d, m := q.n, q.n.d, hi-lo
-	w.out = grow(w.out, m*g*d)
-	n.outputs(w, w.out, 0, 1, m*g, false)
-	for i := range m {
-		for r := range g - 1 {
-			y := w.out[(i*g+r+1)*d:][:d]
-			at := (lo+i)*q.k + j + r
-			switch {
-			case q.jv != nil:
-				copy(q.jv[at*d:(at+1)*d], y)
-			case q.v == nil:
-				q.div[lo+i] += float64(y[j+r])
-			default:
-				s := 0.0
-				for c, v := range q.v[at*d : (at+1)*d] {
-					s += float64(v) * float64(y[c])
+		if l.act != simd.Identity {
+			q.Ep, q.D = simd.MulD, w.slope[i]
+		} else if diagonal && i == len(n.layers)-1 && l.dst == n.output && l.add < 0 {
+			p := j / n.panel
+			q.B, q.C, q.NP = q.B[p*q.BP:], q.C[p*n.panel:], 1
+		}
+		n.prod(q)
+		switch {
+		case l.add > 0:
+			n.add(c[:m*ld], w.buf[l.add])
+		case l.add == 0 && v == nil:
+			for r := range m {
+				c[r*ld+j]++
+			}
+		case l.add == 0:
+			for r := range m {
+				row := c[r*ld:]
+				for d, u := range v[r*vm:][:n.d] {
+					row[d] += u
 				}
-				q.div[lo+i] += s
 			}
 		}
 	}

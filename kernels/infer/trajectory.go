@@ -45,9 +45,9 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	}
 	memory := kernels.UsesMemory(rows)
 	samples := len(x) / n.d
-	size := split(e, n, samples, 1)
+	size := e.split(n.rows, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
-	times := n.newTimeRows(tau)
+	times := newTimeRows(n, tau)
 	get := func() *sampler { return e.newSampler(size, times, no) }
 	err := tiles(ctx, e.workers, samples, size, get, e.putSampler, func(s *sampler, lo, hi int) error {
 		s.start(x, lo, hi)
@@ -172,11 +172,11 @@ func (s *sampler) eval(k int, cin float32) []float32 {
 		s.scale[0] = cin
 		s.normals.impl.Update(in, in, nil, nil, &s.scale)
 	}
-	n.eval(s.w, in, n.d, s.m, 1, s.times.row(s.w, k))
+	n.eval(s.w, in, n.d, s.m, s.times.row(s.w, k), false)
 	if n.head == nil && n.ld[n.output] == n.d {
 		return s.w.buf[n.output][:len(s.x)]
 	}
 	y := s.y[:len(s.x)]
-	n.outputs(s.w, y, 0, 1, s.m, true)
+	n.outputs(s.w, y, s.m, true)
 	return y
 }

@@ -65,7 +65,7 @@ func validateInstr(p *kernels.Program, ins kernels.Instr, written []bool) error 
 		return fmt.Errorf("operation %d unknown; have dense (%d)", ins.Op, kernels.OpDense)
 	}
 	if ins.Act > simd.Tanh {
-		return fmt.Errorf("activation %d unknown; have identity, SiLU, GELU, tanh (0 to %d)", ins.Act, simd.Tanh)
+		return fmt.Errorf("activation %v unknown; have identity, silu, gelu, tanh", ins.Act)
 	}
 	if ins.Dst < 1 || ins.Dst >= len(p.Widths) {
 		return fmt.Errorf("destination buffer %d, want 1 to %d", ins.Dst, len(p.Widths)-1)

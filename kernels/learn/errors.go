@@ -17,8 +17,8 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("learn: step %d: loss %v: %s; parameters are left as they were", e.Step, e.Loss, e.Cause)
 }
 
-func (t *Trainer) lossError(loss float64, tiles int) error {
-	for _, err := range t.tileErr[:tiles] {
+func (t *Trainer) lossError(loss float64) error {
+	for _, err := range t.chunkErr[:t.chunks()] {
 		if err != nil {
 			return &NonFiniteError{t.step, loss, err.Error()}
 		}

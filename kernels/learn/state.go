@@ -73,8 +73,8 @@ func (t *Trainer) SetState(s *State) error {
 }
 
 func (t *Trainer) refreshAll() {
-	for _, q := range t.pieces {
-		t.workers[0].refresh(t, q.l, q.p)
+	for i := range t.updates {
+		t.refresh(&t.updates[i])
 	}
 }
 

@@ -7,24 +7,19 @@ import (
 	"hbar/kernels/simd"
 )
 
-// runTile is the first phase for rows [lo, hi) of the batch. It returns the sum over the tile of w |net − target|², and
-// which value is to blame if that is not finite.
-func (w *worker) runTile(t *Trainer, lo, hi int) (float64, error) {
+// runTile is the first phase for rows [lo, hi) of the batch.
+func (w *worker) runTile(t *Trainer, lo, hi int) {
 	n := hi - lo
 	w.fill(t, lo, hi)
 	for _, l := range t.layers {
 		w.forward(t, l, lo, n)
 	}
-	loss := w.loss(t, lo, n)
-	if !finite(loss) {
-		return loss, w.blame(t, lo, n)
-	}
+	w.loss(t, lo, n)
 	for i := range t.prog.Backward {
 		if in := &t.prog.Backward[i]; in.Op != kernels.BackParams {
 			w.backward(t, in, lo, n)
 		}
 	}
-	return loss, nil
 }
 
 // rows is the buffer from row lo of the batch.
@@ -47,11 +42,16 @@ func (w *worker) fill(t *Trainer, lo, hi int) {
 	t.source.Fill(&w.tile)
 	in, ld := w.fwdRows(t, 0, lo), t.fwd[0].ld
 	for i := range n {
-		row := in[i*ld:]
-		copy(row, w.tile.X[i*p.D:(i+1)*p.D])
-		if w.tile.HasFeatures {
-			copy(row[p.D:], w.tile.Features[i*f:(i+1)*f])
-		} else {
+		row := in[i*ld:][:p.D+f]
+		for j, v := range w.tile.X[i*p.D:][:p.D] { // a few columns: copy would cost a call
+			row[j] = v
+		}
+		switch {
+		case w.tile.HasFeatures:
+			copy(row[p.D:], w.tile.Features[i*f:])
+		case p.Time.Freqs == nil:
+			row[p.D] = float32(w.tile.Tau[i])
+		default:
 			p.Time.Fill(row[p.D:], w.tile.Tau[i])
 		}
 	}
@@ -82,25 +82,32 @@ func (w *worker) forward(t *Trainer, l *layer, lo, n int) {
 // sum makes Update x += s.
 var sum = [8]float32{1, 1}
 
-// loss writes ∂loss/∂net = 2/(nD) w (net − target).
-func (w *worker) loss(t *Trainer, lo, n int) float64 {
+// loss sums w |net − target|² over each chunk of the tile and writes ∂loss/∂net = 2/(nD) w (net − target).
+func (w *worker) loss(t *Trainer, lo, n int) {
 	d := t.prog.D
 	out, ld := w.fwdRows(t, t.prog.Output, lo), t.fwd[t.prog.Output].ld
 	g, gld := w.gradRows(t, t.prog.LossGrad, lo), t.grad[t.prog.LossGrad].ld
 	scale := 2 / float32(float64(t.batch)*float64(d))
-	total := 0.0
-	for i := range n {
-		c := w.tile.Weight[i]
-		s := 0.0
-		y, target, gr := out[i*ld:][:d], w.tile.Target[i*d:][:d], g[i*gld:][:d]
-		for j, v := range y {
-			e := v - target[j]
-			s += float64(e) * float64(e)
-			gr[j] = scale * c * e
+	for first := 0; first < n; first += chunkRows {
+		last := min(n, first+chunkRows)
+		total := 0.0
+		for i := first; i < last; i++ {
+			c := w.tile.Weight[i]
+			s := 0.0
+			y, target, gr := out[i*ld:][:d], w.tile.Target[i*d:][:d], g[i*gld:][:d]
+			for j, v := range y {
+				e := v - target[j]
+				s += float64(e) * float64(e)
+				gr[j] = scale * c * e
+			}
+			total += float64(c) * s
 		}
-		total += float64(c) * s
+		chunk := (lo + first) / chunkRows
+		t.chunkLoss[chunk], t.chunkErr[chunk] = total, nil
+		if !finite(total) {
+			t.chunkErr[chunk] = w.blame(t, lo, first, last)
+		}
 	}
-	return total
 }
 
 func (w *worker) backward(t *Trainer, in *kernels.BackInstr, lo, n int) {
@@ -134,11 +141,11 @@ func (w *worker) backward(t *Trainer, in *kernels.BackInstr, lo, n int) {
 	t.opt.Impl.Product32(q)
 }
 
-// blame names the first value of the tile that is not finite.
-func (w *worker) blame(t *Trainer, lo, n int) error {
+// blame names the first value of rows [first, last) of the tile that is not finite.
+func (w *worker) blame(t *Trainer, lo, first, last int) error {
 	d := t.prog.D
 	find := func(what string, row func(i int) []float32) error {
-		for i := range n {
+		for i := first; i < last; i++ {
 			for j, v := range row(i) {
 				if !finite(float64(v)) {
 					return fmt.Errorf("%s of row %d, column %d is %v", what, lo+i, j, v)
@@ -147,17 +154,20 @@ func (w *worker) blame(t *Trainer, lo, n int) error {
 		}
 		return nil
 	}
-	in := w.fwdRows(t, 0, lo)
+	in, width, inLd := w.fwdRows(t, 0, lo), t.fwd[0].width, t.fwd[0].ld
 	out, ld := w.fwdRows(t, t.prog.Output, lo), t.fwd[t.prog.Output].ld
-	for _, err := range []error{
-		find("the network's input", func(i int) []float32 { return in[i*t.fwd[0].ld:][:t.fwd[0].width] }),
-		find("the target", func(i int) []float32 { return w.tile.Target[i*d:][:d] }),
-		find("the weight", func(i int) []float32 { return w.tile.Weight[i:][:1] }),
-		find("the network's output", func(i int) []float32 { return out[i*ld:][:d] }),
+	for _, v := range []struct {
+		what string
+		row  func(i int) []float32
+	}{
+		{"the network's input", func(i int) []float32 { return in[i*inLd:][:width] }},
+		{"the target", func(i int) []float32 { return w.tile.Target[i*d:][:d] }},
+		{"the weight", func(i int) []float32 { return w.tile.Weight[i:][:1] }},
+		{"the network's output", func(i int) []float32 { return out[i*ld:][:d] }},
 	} {
-		if err != nil {
+		if err := find(v.what, v.row); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("the squared errors of rows %d to %d are too large", lo, lo+n-1)
+	return fmt.Errorf("the squared errors of rows %d to %d are too large", lo+first, lo+last-1)
 }

@@ -8,9 +8,12 @@ import (
 	"hbar/kernels/simd"
 )
 
-// tileRows is the number of rows that pass through the network together. Products take rows in blocks of 5 and 6; a
-// panel of 128 inputs (8 KB) and a tile of 128 units stay in a 32 KB first-level cache.
-const tileRows = 32
+// Rows pass through the network in tiles, large ones first for the products' sake and small ones last so that workers
+// finish together. Tiles are made of chunks, the unit of the loss's sum, so the tiling leaves no trace in results.
+const (
+	chunkRows = 16
+	tileRows  = 128
+)
 
 // Trainer holds a network's parameters, its optimiser's state and the memory of a step. Use it from one goroutine.
 type Trainer struct {
@@ -23,27 +26,20 @@ type Trainer struct {
 	layers            []*layer
 	byWeight          []*layer // indexed by parameter
 	param, m, v, ema  []float32
-	g                 []float32 // the gradient, laid out as param
-	pieces            []piece   // of the second and third phase
+	g                 []float32     // the gradient, laid out as param
+	grads             []gradPiece   // tasks of the second phase
+	updates           []updatePiece // tasks of the third
 	workers           []*worker
 	pool              *pool
-	next              [3]atomic.Int32 // tasks handed out, by phase
+	nextRow           atomic.Int64    // first row not handed out
+	nextPiece         [2]atomic.Int32 // by phase
 	source            Source
 	update            bool
 	adam              simd.AdamStep
-	tileLoss          []float64 // by tile
-	pieceSum          []float64 // squared norm of the gradient, by piece
-	tileErr           []error
-	pieceBad          []bool
+	chunkLoss         []float64 // sum of the weighted squared errors, by chunk
+	chunkErr          []error
 	lossSum, gradNorm float64
 	err               error
-}
-
-// piece is a panel of a layer.
-type piece struct {
-	l     *layer
-	x, dz int // buffers of its gradient
-	p     int
 }
 
 // worker is one goroutine's memory.
@@ -124,7 +120,7 @@ func (t *Trainer) newWorker(id int) *worker {
 // SetBatch changes the number of rows of the batches to come.
 func (t *Trainer) SetBatch(n int) {
 	t.batch = n
-	tiles := (n + tileRows - 1) / tileRows
+	chunks := (n + chunkRows - 1) / chunkRows
 	if n > t.rows {
 		t.rows = n
 		for i := range t.fwd {
@@ -137,8 +133,8 @@ func (t *Trainer) SetBatch(n int) {
 				t.grad[i].batch = t.grad[i].alloc(n)
 			}
 		}
-		t.tileLoss = make([]float64, tiles)
-		t.tileErr = make([]error, tiles)
+		t.chunkLoss = make([]float64, chunks)
+		t.chunkErr = make([]error, chunks)
 	}
 }
 
@@ -167,8 +163,9 @@ func (t *Trainer) Gradient(src Source) (Result, error) { return t.do(src, false)
 
 func (t *Trainer) do(src Source, update bool) (Result, error) {
 	t.source, t.update, t.err = src, update, nil
-	for i := range t.next {
-		t.next[i].Store(0)
+	t.nextRow.Store(0)
+	for i := range t.nextPiece {
+		t.nextPiece[i].Store(0)
 	}
 	t.pool.run()
 	if t.err != nil {
@@ -183,14 +180,12 @@ func (t *Trainer) do(src Source, update bool) (Result, error) {
 // work is a worker's part of a step.
 func (t *Trainer) work(id int) {
 	w := t.workers[id]
-	tiles := (t.batch + tileRows - 1) / tileRows
-	for i := t.take(0); i < tiles; i = t.take(0) {
-		lo := i * tileRows
-		t.tileLoss[i], t.tileErr[i] = w.runTile(t, lo, min(lo+tileRows, t.batch))
+	for lo, hi := t.takeRows(); lo < hi; lo, hi = t.takeRows() {
+		w.runTile(t, lo, hi)
 	}
 	t.pool.sync.wait()
 	loss := 0.0
-	for _, v := range t.tileLoss[:tiles] {
+	for _, v := range t.chunkLoss[:t.chunks()] {
 		loss += v
 	}
 	loss /= float64(t.batch) * float64(t.prog.D)
@@ -199,19 +194,19 @@ func (t *Trainer) work(id int) {
 	}
 	if !finite(loss) {
 		if id == 0 {
-			t.err = t.lossError(loss, tiles)
+			t.err = t.lossError(loss)
 		}
 		return
 	}
 
-	for i := t.take(1); i < len(t.pieces); i = t.take(1) {
-		t.pieceSum[i], t.pieceBad[i] = w.paramGrad(t, &t.pieces[i])
+	for i := t.takePiece(0); i < len(t.grads); i = t.takePiece(0) {
+		w.paramGrad(t, &t.grads[i])
 	}
 	t.pool.sync.wait()
 	sum, bad := 0.0, false
-	for i, v := range t.pieceSum {
-		sum += v
-		bad = bad || t.pieceBad[i]
+	for i := range t.grads {
+		sum += t.grads[i].sumSquare
+		bad = bad || t.grads[i].bad
 	}
 	if id == 0 {
 		t.gradNorm = math.Sqrt(sum)
@@ -230,18 +225,26 @@ func (t *Trainer) work(id int) {
 	if norm := math.Sqrt(sum); t.opt.Clip > 0 && norm > t.opt.Clip {
 		w.adam.Scale = float32(t.opt.Clip / norm)
 	}
-	for i := t.take(2); i < len(t.pieces); i = t.take(2) {
-		q := &t.pieces[i]
-		lo, hi := q.l.panel(q.p)
-		var ema []float32
-		if t.ema != nil {
-			ema = t.ema[lo:hi]
-		}
-		t.opt.Impl.Adam(t.param[lo:hi], t.m[lo:hi], t.v[lo:hi], t.g[lo:hi], ema, &w.adam)
-		w.refresh(t, q.l, q.p)
+	for i := t.takePiece(1); i < len(t.updates); i = t.takePiece(1) {
+		w.update(t, &t.updates[i])
 	}
 }
 
-func (t *Trainer) take(phase int) int { return int(t.next[phase].Add(1) - 1) }
+func (t *Trainer) chunks() int { return (t.batch + chunkRows - 1) / chunkRows }
+
+// takeRows hands out rows [lo, hi): of what is left, half of a worker's share in whole chunks. At the end, lo = hi.
+func (t *Trainer) takeRows() (lo, hi int) {
+	for {
+		old := t.nextRow.Load()
+		lo = int(old)
+		n := (t.batch - lo) / (2 * t.opt.Workers) / chunkRows * chunkRows
+		hi = min(t.batch, lo+max(chunkRows, min(tileRows, n)))
+		if t.nextRow.CompareAndSwap(old, int64(hi)) {
+			return lo, hi
+		}
+	}
+}
+
+func (t *Trainer) takePiece(phase int) int { return int(t.nextPiece[phase].Add(1) - 1) }
 
 func finite(x float64) bool { return x-x == 0 }

@@ -14,6 +14,9 @@ func panel[F Float]() int {
 	return Panel64
 }
 
+// size is the bytes of an F.
+func size[F Float]() int { return 64 / panel[F]() }
+
 // check panics if a stride is negative, a slice is too short, or the epilogue does not fit the shape. It reports
 // whether there is anything to compute.
 func (q *Product[F]) check() bool {

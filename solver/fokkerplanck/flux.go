@@ -15,7 +15,7 @@ type spectral struct {
 	stride int          // of cols: n[1] and padding, so that it is no power of two
 	cols   []complex128 // columns k₁ = 0 … k[0], then −1 … −k[0]
 	work   []workspace
-	y      [2][]float64
+	y      [2][]float64 // the tapered coordinate of each column and row
 }
 
 // workspace is one worker's: a block of rows of q and of the fluxes, and two buffers for a transform.
@@ -43,7 +43,7 @@ func newSpectral(g grid, p pool) *spectral {
 	for i := range s.y {
 		s.y[i] = make([]float64, g.n[i])
 		for j := range s.y[i] {
-			s.y[i][j] = g.y(i, j)
+			s.y[i][j] = taper(g.y(i, j)) * g.y(i, j)
 		}
 	}
 	return s

@@ -71,6 +71,21 @@ func (g grid) y(i, j int) float64 {
 	return -1 + 2*float64(j)/float64(g.n[i])
 }
 
+// taper takes the drift smoothly to zero at the edge of the box, where y = −1 and y = 1 are one point, and the drift
+// towards the inside would jump from one side's to the other's: 1 up to |y| = 0.9.
+func taper(y float64) float64 {
+	u := (math.Abs(y) - 0.9) / 0.1
+	if u <= 0 {
+		return 1
+	}
+	if u >= 1 {
+		return 0
+	}
+	// e^{−1/u} and its mirror image: all derivatives vanish at both ends.
+	a, b := math.Exp(-1/(1-u)), math.Exp(-1/u)
+	return a / (a + b)
+}
+
 // lattice writes the points of the grid to x (points×d), x₁ fastest.
 func (f *frame) lattice(x []float64, a at, g grid) {
 	p := 0

@@ -12,9 +12,10 @@ type Options struct {
 	// Time is where the density is wanted, between the schedule's Tmin and Tmax; 0 means Tmin.
 	Time float64
 	// Tolerance is the share of the density (root-mean-square) that may be in the outermost modes before the grid is
-	// refined; 0 means 10⁻⁷.
+	// refined; 0 means 3·10⁻⁵, which gives log q to about 10⁻⁴. (The rounding of a float32 network is a noise of about
+	// 10⁻⁷.)
 	Tolerance float64
-	// MinN and MaxN bound the grid points a dimension; 0 means 64 and, in 2-D, 512, in 1-D, 4096. Grids are 2^k or 3·2^k.
+	// MinN and MaxN bound the grid points a dimension; 0 means 64 and, in 2-D, 512, in 1-D, 4096. Both are 2^k or 3·2^k.
 	MinN, MaxN int
 	// Spacing of the λ nodes on which the model is tabulated; 0 means 0.05.
 	Spacing float64
@@ -32,6 +33,18 @@ type Options struct {
 	Workers int
 	// Progress, if not nil, is told after every part how many of all parts are done.
 	Progress func(done, total int)
+
+	substeps int // steps from node to node, overriding Courant (to measure the order)
+}
+
+// gridSize reports whether n is 2^k or 3·2^k, with 3/4 of it a number of points for the coarser solution.
+func gridSize(n int) bool {
+	for ; n > 0 && n%2 == 0; n /= 2 {
+		if n == 32 || n == 48 {
+			return true
+		}
+	}
+	return false
 }
 
 // withDefaults checks the options and returns them complete, but for the box and Limit.
@@ -46,7 +59,7 @@ func (o *Options) withDefaults(d int, s solver.Schedule) (Options, error) {
 		}
 	}
 	set(&v.Time, s.Tmin())
-	set(&v.Tolerance, 1e-7)
+	set(&v.Tolerance, 3e-5)
 	set(&v.Spacing, 0.05)
 	set(&v.Courant, 0.8)
 	set(&v.Margin, 6.5)
@@ -62,8 +75,8 @@ func (o *Options) withDefaults(d int, s solver.Schedule) (Options, error) {
 	switch {
 	case !(v.Time >= s.Tmin() && v.Time < s.Tmax()):
 		return v, fmt.Errorf("fokkerplanck: time %g is outside [%g, %g) of schedule %s", v.Time, s.Tmin(), s.Tmax(), s.Name())
-	case v.MinN < 16 || v.MaxN < v.MinN || v.MaxN > 1<<14:
-		return v, fmt.Errorf("fokkerplanck: grid points %d to %d; want 16 ≤ MinN ≤ MaxN ≤ 16384", v.MinN, v.MaxN)
+	case !gridSize(v.MinN) || !gridSize(v.MaxN) || v.MaxN < v.MinN:
+		return v, fmt.Errorf("fokkerplanck: grids of %d to %d points; want 2^k or 3·2^k, from 32 to 16384, MinN ≤ MaxN", v.MinN, v.MaxN)
 	case !(v.Tolerance > 0 && v.Spacing > 0 && v.Courant > 0 && v.Courant <= 1 && v.Margin >= 3 && v.Limit >= 0):
 		return v, fmt.Errorf("fokkerplanck: want Tolerance, Spacing > 0, 0 < Courant ≤ 1, Margin ≥ 3, Limit ≥ 0; got %g, %g, %g, %g, %g",
 			v.Tolerance, v.Spacing, v.Courant, v.Margin, v.Limit)

@@ -42,8 +42,9 @@ type Value struct {
 	Status    Status
 }
 
-// LogQ returns log q^h at the points x (n×D), in nats. The error adds the change from the coarser solution and the
-// ringing, |most negative value|/q; with Options.Unchecked it is the ringing alone.
+// LogQ returns log q^h at the points x (n×D), in nats. The error adds the change from the coarser solution at the point,
+// the mean change (Difference: the two may cross at the point) and the ringing, |most negative value|/q. With
+// Options.Unchecked it is the ringing alone.
 func (s *Solution) LogQ(x []float64) ([]Value, error) {
 	if s.Density == nil {
 		return nil, s.Err
@@ -78,7 +79,7 @@ func (s *Solution) LogQ(x []float64) ([]Value, error) {
 			v.Status = Unresolved
 		default:
 			v.LogQ = math.Log(q[i])
-			v.Err = math.Abs(v.LogQ-math.Log(c[i])) + ringing/q[i]
+			v.Err = math.Abs(v.LogQ-math.Log(c[i])) + s.Difference + ringing/q[i]
 		}
 	}
 	return out, nil

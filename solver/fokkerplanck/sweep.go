@@ -103,6 +103,9 @@ func (w *sweep) advance(ctx context.Context, t *tables, st *state, node int) err
 	}
 	const imaginary = 2.8 // of the stability region of fourth-order Runge–Kutta: 2√2 on the imaginary axis
 	n := max(1, int(math.Ceil((to-from)*rate/(imaginary*w.opt.Courant))))
+	if w.opt.substeps > 0 {
+		n = w.opt.substeps
+	}
 	for i := range n {
 		if err := ctx.Err(); err != nil {
 			return err

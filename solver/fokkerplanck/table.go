@@ -63,7 +63,8 @@ func (t *tables) at(ctx context.Context, node int, g grid) (table, error) {
 		if f := limit(r / t.cap); f != 1 {
 			z = scale(f, z)
 		}
-		tab[i] = z
+		w1, w2 := taper(g.y(0, i%g.n[0])), taper(g.y(1, i/g.n[0]))
+		tab[i] = complex(w1*real(z), w2*imag(z))
 	}
 	t.have[key] = tab
 	return tab, nil

@@ -70,7 +70,7 @@ type FlowPoint struct {
 // Flow computes log q⁰ at the points x (n×D): with dx/dt = F = a x − ½ g² s from x at Tmin to Tmax,
 // log q⁰ = log π(x(Tmax)) + ∫ ∇·F dt, with ∇·F = a D − ½ g² ∇·s or εᵀ(∂s/∂x)ε in place of ∇·s.
 func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
-	p, err := newProblem(m, s, o.Clock)
+	p, err := newProblem(m, s, o.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +126,13 @@ func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, s
 			}
 		}
 	}
-	set := o.settings()
+	set := forward(o.settings())
 	set.Skip, set.Progress = badPoints(x, d), progress
 	res, err := ode.Solve(ctx, p.flowSystem(probes, k), y, fill(p.start(), n), fill(p.end(), n), set)
 	if err != nil {
 		return nil, err
 	}
+	p.flagEscaped(res, y, w)
 	points := make([]FlowPoint, n)
 	for i, r := range res {
 		q := &points[i]
@@ -161,12 +162,12 @@ func pointStatus(s ode.Status) Status {
 }
 
 func (p *problem) flowSystem(probes []float64, k int) ode.System {
-	var c times
+	var c coefficients
 	var xb, sb, jb, vb []float64
 	d, w := p.d, p.d+k
 	return ode.System{Width: w, Eval: func(ctx context.Context, dst, y, tau []float64, rows []int) error {
 		n := len(tau)
-		p.times(&c, tau)
+		p.coefficients(&c, tau)
 		x, s := grow(&xb, n*d), grow(&sb, n*d)
 		gather(x, y, d, w)
 		div := grow(&jb, n*k)

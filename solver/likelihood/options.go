@@ -32,18 +32,32 @@ func ParseClock(name string) (Clock, error) {
 // String is the name that ParseClock takes.
 func (c Clock) String() string { return clockNames[c] }
 
-// Options say how paths are integrated. The zero value is DOP853 in λ at tolerance 1e-6.
+// Options say how paths are integrated. The zero value is DOP853 in λ at tolerance 1e-5.
 type Options struct {
-	Method   *ode.Tableau // nil: ode.DOP853
-	Clock    Clock
-	Tol      float64               // relative and absolute tolerance of a step; 0: 1e-6
+	Method *ode.Tableau // nil: ode.DOP853
+	Clock  Clock
+	// Tol is the relative and absolute tolerance of a step on the way back, and roughly that of the results; the way from
+	// Tmin to Tmax works at a hundredth of it. 0: 1e-5.
+	Tol      float64
 	Steps    int                   // > 0: that many equal steps in the clock instead, without error control
 	MaxSteps int                   // steps a path may try; 0: 5000
 	Progress func(done, total int) // hears of finished points, unless nil
 }
 
 func (o Options) settings() ode.Settings {
+	if o.Tol == 0 {
+		o.Tol = 1e-5
+	}
 	return ode.Settings{Method: o.Method, Tol: o.Tol, Steps: o.Steps, MaxSteps: o.MaxSteps}
+}
+
+// forward are the settings of an integration from Tmin to Tmax. That way the flow spreads what lies close together, and
+// with it the errors of the first steps, so it works at a hundredth of the tolerance, which costs half as many
+// evaluations again. Measured on trained networks at 1e-5: the error of log q⁰ fell from 10⁻³ to 10⁻⁵, and that of ℓ₁ on the
+// way back from 2·10⁻² to 10⁻⁴.
+func forward(set ode.Settings) ode.Settings {
+	set.Tol = max(set.Tol/100, 1e-13) // not below rounding
+	return set
 }
 
 // Status says how a point fared: those of package ode, and one more.
@@ -55,7 +69,17 @@ const (
 	NotFinite    = ode.NotFinite
 	TooManySteps = ode.TooManySteps
 	BadPoint     = Status("point is not finite")
+	Diverged     = Status("path runs away") // further than escape at Tmax
 )
+
+// escape bounds the norm of a path's end at Tmax, in standard deviations of the prior and per √D. A point whose path ends
+// beyond has log q⁰ < −5·10⁵ D, if the number means anything: the probability flow of the model has a fault there, which
+// the processes at h > 0 need not share. It is reported as Diverged rather than left to ruin a mean.
+const escape = 1000
+
+func (p *problem) escaped(x []float64) bool {
+	return !(math.Sqrt(dot(x, x)) <= escape*p.s.PriorStd()*math.Sqrt(float64(len(x))))
+}
 
 // block is how many points are integrated together: enough to fill the machine, few enough to fit in memory.
 const block = 4096
@@ -68,7 +92,11 @@ type problem struct {
 	d     int
 }
 
-func newProblem(m solver.Model, s solver.Schedule, c Clock) (*problem, error) {
+func newProblem(m solver.Model, s solver.Schedule, o Options) (*problem, error) {
+	c := o.Clock
+	if err := o.settings().Validate(); err != nil {
+		return nil, err
+	}
 	if m == nil || s == nil {
 		return nil, fmt.Errorf("likelihood: needs a model and a schedule")
 	}
@@ -117,10 +145,10 @@ func (p *problem) at(tau float64) (t, drift, half float64) {
 	return t, -2 * s2 / p.s.Diffusion2(t) * p.s.Drift(t), -s2
 }
 
-// times evaluates at for a batch.
-type times struct{ t, drift, half []float64 }
+// coefficients holds what at returns for a batch.
+type coefficients struct{ t, drift, half []float64 }
 
-func (p *problem) times(c *times, tau []float64) {
+func (p *problem) coefficients(c *coefficients, tau []float64) {
 	if cap(c.t) < len(tau) {
 		c.t, c.drift, c.half = make([]float64, len(tau)), make([]float64, len(tau)), make([]float64, len(tau))
 	}
@@ -175,13 +203,26 @@ func gather(dst, y []float64, d, width int) {
 	}
 }
 
-// paths integrates the points x (n×D, n ≤ block) forward to Tmax: the states there.
+// flagEscaped marks those samples that went well but ran away; their states y are of the given width, x first.
+func (p *problem) flagEscaped(res []ode.Result, y []float64, width int) {
+	for i := range res {
+		if res[i].Status == OK && p.escaped(y[i*width:i*width+p.d]) {
+			res[i].Status = Diverged
+		}
+	}
+}
+
+// paths integrates the points x (n×D) from Tmin to Tmax: the states there.
 func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]float64, []ode.Result, error) {
-	var c times
+	return p.pathsTo(ctx, x, fill(p.end(), len(x)/p.d), set)
+}
+
+// pathsTo integrates the points x (n×D) from Tmin to the n times to, on the clock.
+func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings) ([]float64, []ode.Result, error) {
+	var c coefficients
 	y := append([]float64(nil), x...)
-	n := len(x) / p.d
 	sys := ode.System{Width: p.d, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
-		p.times(&c, tau)
+		p.coefficients(&c, tau)
 		if err := p.model.Score(ctx, dst, y, c.t); err != nil {
 			return err
 		}
@@ -192,7 +233,8 @@ func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]f
 		}
 		return nil
 	}}
-	res, err := ode.Solve(ctx, sys, y, fill(p.start(), n), fill(p.end(), n), set)
+	res, err := ode.Solve(ctx, sys, y, fill(p.start(), len(to)), to, set)
+	p.flagEscaped(res, y, p.d)
 	return y, res, err
 }
 

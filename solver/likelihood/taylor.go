@@ -62,13 +62,13 @@ func (t *taylor) prior(y, x []float64) {
 
 // system is the right-hand side per unit of the clock.
 func (t *taylor) system() ode.System {
-	var c times
+	var c coefficients
 	var xb, sb []float64
 	nS := t.alg.Size(t.degL + 1)
 	work := newTaylorWork(t)
 	return ode.System{Width: t.width, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
 		n := len(tau)
-		t.times(&c, tau)
+		t.coefficients(&c, tau)
 		x, s := grow(&xb, n*t.d), grow(&sb, n*t.d*nS)
 		gather(x, y, t.d, t.width)
 		if err := t.jets.ScoreJets(ctx, s, x, c.t, t.degL+1); err != nil {

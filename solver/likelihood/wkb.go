@@ -56,7 +56,7 @@ type Mismatch struct {
 // Expand computes the WKB expansion at the points x (n×D): the path forward to Tmax, then the path with the Taylor
 // polynomials of log q⁰ and ℓ₁ back to Tmin (package doc). The model must be a solver.Jetter.
 func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o ExpandOptions) ([]Expansion, error) {
-	p, err := newProblem(m, s, o.Clock)
+	p, err := newProblem(m, s, o.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,15 @@ func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64,
 	return out, nil
 }
 
+// pathWeight is the weight of the path's coordinates in the control of the error on the way back: an error of the path
+// moves the point whose derivatives are taken.
+const pathWeight = 10
+
 func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progress func(int, int)) ([]Expansion, error) {
 	d, w, n := t.d, t.width, len(x)/t.d
 	set := o.settings()
 	set.Skip = badPoints(x, d)
-	end, there, err := t.paths(ctx, x, set)
+	end, there, err := t.paths(ctx, x, forward(set))
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +114,9 @@ func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progr
 	set.Progress = progress
 	set.Weights = fill(1, w)
 	set.Weights[t.miss] = 0
+	for i := range d {
+		set.Weights[i] = pathWeight
+	}
 	if o.Record {
 		set.Accept = func(row int, tau float64, y, f []float64) {
 			out[row].Path = append(out[row].Path, t.mismatch(tau, y, f))

@@ -53,6 +53,12 @@ func (d *Device) Set(s string) error {
 // Type names the kind of value.
 func (d *Device) Type() string { return "device" }
 
+// MarshalText and UnmarshalText make a Device a JSON string.
+func (d Device) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (d *Device) UnmarshalText(b []byte) error { return d.Set(string(b)) }
+
 // Device defines --device.
 func (g *Group) Device(p *Device) {
 	g.define(p, "device", "auto|cpu|cuda[:i]", "where to compute; auto takes a GPU if build and machine have one", "", p.String())

@@ -178,7 +178,12 @@ func (r Range) String() string {
 		}
 		return "≤"
 	}
-	num := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	num := func(v float64) string {
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return strconv.FormatFloat(v, 'f', 0, 64)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
 	switch {
 	case lo && hi && !r.OpenMin && !r.OpenMax:
 		return num(r.Min) + " … " + num(r.Max)
@@ -233,6 +238,12 @@ func (g *Group) Bool(p *bool, name, usage string) {
 	f.NoOptDefVal = "true"
 }
 
+// OnOff defines an option that is on or off; *p is its default.
+func (g *Group) OnOff(p *bool, name, usage string) {
+	v := (*onOff)(p)
+	g.define(v, name, "on|off", usage, "", v.String())
+}
+
 // Choice defines an option with a list of valid names; *p is its default.
 func (g *Group) Choice(p *string, name string, valid []string, usage string) {
 	g.define(&choice{p, valid}, name, strings.Join(valid, "|"), usage, "", *p)
@@ -260,6 +271,24 @@ func (t *toggle) Set(s string) error {
 		return fmt.Errorf("%q is neither true nor false", s)
 	}
 	*t = toggle(v)
+	return nil
+}
+
+type onOff bool
+
+func (o *onOff) Type() string { return "on|off" }
+func (o *onOff) String() string {
+	if *o {
+		return "on"
+	}
+	return "off"
+}
+
+func (o *onOff) Set(s string) error {
+	if s != "on" && s != "off" {
+		return fmt.Errorf("%q is neither on nor off", s)
+	}
+	*o = s == "on"
 	return nil
 }
 

@@ -20,6 +20,7 @@ type options struct {
 	out      string
 	dry      bool
 	device   Device
+	quick    bool
 }
 
 func set() (*Set, *options) {
@@ -35,18 +36,19 @@ func set() (*Set, *options) {
 	g.String(&o.out, "out", "FILE", "where to write")
 	g.Bool(&o.dry, "dry-run", "print the options and stop")
 	g.Device(&o.device)
+	g.OnOff(&o.quick, "quick", "or slow")
 	s.Example("sample --h 0", "the probability-flow ODE")
 	return s, o
 }
 
 func TestParse(t *testing.T) {
 	s, o := set()
-	err := s.Parse(strings.Fields("--steps 80_000 --h=0.5 --hs 0,0.05,1 --schedule cosine --seed 18446744073709551615 --dry-run --device cuda:1 --out x"), nil)
+	err := s.Parse(strings.Fields("--steps 80_000 --h=0.5 --hs 0,0.05,1 --schedule cosine --seed 18446744073709551615 --dry-run --device cuda:1 --out x --quick on"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o.steps != 80000 || o.h != 0.5 || len(o.hs) != 3 || o.hs[1] != 0.05 || o.schedule != "cosine" ||
-		o.seed != 1<<64-1 || !o.dry || o.device != (Device{"cuda", 1}) || o.out != "x" {
+		o.seed != 1<<64-1 || !o.dry || o.device != (Device{"cuda", 1}) || o.out != "x" || !o.quick {
 		t.Errorf("parsed %+v", o)
 	}
 	if !s.Given("h") || s.Given("help") {
@@ -71,6 +73,7 @@ func TestUsageErrors(t *testing.T) {
 		"--device cuda:-1":               `--device: device "cuda:-1" unknown; have auto, cpu, cuda, cuda:0, cuda:1, …`,
 		"--steps":                        "--steps needs a value",
 		"swissroll":                      `"swissroll" is not an option: every setting has a name, as in --steps VALUE`,
+		"--quick maybe":                  `--quick: "maybe" is neither on nor off`,
 		"--dry-run=maybe":                `--dry-run: "maybe" is neither true nor false`,
 		"--steps 99999999999999999999":   `--steps: "99999999999999999999" is not an integer`,
 		"--seed 18446744073709551616":    `--seed: "18446744073709551616" is not an integer from 0 to 2⁶⁴−1`,
@@ -132,6 +135,18 @@ func TestRange(t *testing.T) {
 			if c.r.Holds(v) {
 				t.Errorf("%s holds %g", c.text, v)
 			}
+		}
+	}
+}
+
+func TestDeviceText(t *testing.T) {
+	for _, s := range []string{"auto", "cpu", "cuda", "cuda:3"} {
+		var d Device
+		if err := d.UnmarshalText([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := d.MarshalText(); string(b) != s {
+			t.Errorf("%s becomes %s", s, b)
 		}
 	}
 }

@@ -36,6 +36,17 @@ func Next(root, name string) string {
 	}
 }
 
+// Latest is the last of the directories that Create made by that name, and whether there is one.
+func Latest(root, name string) (path string, ok bool) {
+	for i := 1; ; i++ {
+		next := filepath.Join(root, numbered(name, i))
+		if _, err := os.Stat(next); err != nil {
+			return path, path != ""
+		}
+		path = next
+	}
+}
+
 func numbered(name string, i int) string {
 	if i == 1 {
 		return name

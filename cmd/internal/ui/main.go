@@ -61,18 +61,20 @@ func Main(name string, command Command) {
 
 // Report prints err, if any, as one line on w and returns the exit status for it.
 func Report(name string, err error, w io.Writer) int {
+	if err == nil || errors.Is(err, pflag.ErrHelp) {
+		return ExitOK
+	}
+	text := name + ": " + strings.TrimPrefix(oneLine(err), name+": ") // a package may be called like its command
 	var usage UsageError
 	switch {
-	case err == nil, errors.Is(err, pflag.ErrHelp):
-		return ExitOK
 	case errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled):
-		fmt.Fprintf(w, "%s: %s\n", name, oneLine(err))
+		fmt.Fprintln(w, text)
 		return ExitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(w, "%s: %s (%s --help lists the options)\n", name, oneLine(err), name)
+		fmt.Fprintf(w, "%s (%s --help lists the options)\n", text, name)
 		return ExitUsage
 	}
-	fmt.Fprintf(w, "%s: %s\n", name, oneLine(err))
+	fmt.Fprintln(w, text)
 	return ExitFailure
 }
 

@@ -1,0 +1,35 @@
+# Everything here is a plain Go command; make only names it. `make` lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test bench bench-kernels demo paper paper-quick ci clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the commands, in bin/
+	go build -o bin/ ./cmd/...
+
+test: ## all tests
+	go test ./...
+
+bench: ## the jobs beside the machine's peak and, where it is installed, PyTorch; make bench-kernels for each kernel
+	go run ./scripts/bench
+
+bench-kernels: ## each kernel, generic beside fast: rates and shares of the peak
+	go test ./kernels/... -run '^$$' -bench . -benchtime 0.2s
+
+demo: ## train on a swiss roll, then draw samples without noise: look at runs/demo
+	go run ./cmd/train --out runs/demo --overwrite
+	go run ./cmd/sample --checkpoint runs/demo/model.safetensors --h 0 --out runs/demo/ode.npy --plot runs/demo/ode.png
+
+paper: ## the paper's experiments in full: docs/paper.md, about half an hour
+	go run ./cmd/paper --size full --out docs/paper.md
+
+paper-quick: ## a small version in minutes: runs/paper.md
+	go run ./cmd/paper --size quick
+
+ci: ## what must hold before a change goes in
+	.ci/run
+
+clean: ## remove bin/ (runs/ are yours)
+	rm -rf bin

@@ -1,0 +1,26 @@
+package loglik
+
+import (
+	"encoding/json"
+	"math"
+)
+
+// Number is a float64 that JSON can hold: NaN and infinities are null.
+type Number float64
+
+// MarshalJSON implements json.Marshaler.
+func (v Number) MarshalJSON() ([]byte, error) {
+	if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(v))
+}
+
+// Numbers converts a list.
+func Numbers(x []float64) []Number {
+	out := make([]Number, len(x))
+	for i, v := range x {
+		out[i] = Number(v)
+	}
+	return out
+}

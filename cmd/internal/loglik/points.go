@@ -1,0 +1,97 @@
+package loglik
+
+import (
+	"fmt"
+
+	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/model"
+	"hbar/data"
+	"hbar/solver"
+)
+
+// Network is a checkpoint in the precisions that the methods want, with the scaling of its data.
+type Network struct {
+	*model.Model // float64
+	Single       *model.Model
+}
+
+// LoadNetwork reads a checkpoint.
+func LoadNetwork(path, schedule string, device flags.Device, workers int) (*Network, error) {
+	double, err := model.Load(path, model.Options{Schedule: schedule, Device: device, Workers: workers, Precision: solver.Float64})
+	if err != nil {
+		return nil, err
+	}
+	single, err := model.New(double.Model, model.Options{Schedule: schedule, Device: device, Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	return &Network{Model: double, Single: single}, nil
+}
+
+// Models are what Run takes.
+func (n *Network) Models() Models {
+	return Models{Schedule: n.Schedule, Double: n.Net, Single: n.Single.Net}
+}
+
+// fresh numbers the samples of a built-in set behind any that a network may have been trained on.
+const fresh = 1 << 40
+
+// Points are data for a network.
+type Points struct {
+	Name string
+	D    int
+	X    []float64 // n×D in data units
+	Z    []float64 // n×D as the network sees them
+	Norm data.Normalisation
+	// NormSource says where Norm is from.
+	NormSource string
+	// Fresh: drawn anew, so not what the network was trained on.
+	Fresh bool
+}
+
+// N is the number of points.
+func (p *Points) N() int { return len(p.X) / p.D }
+
+// LogDet is log |∂z/∂x| in nats: log q in data units is log q of the network's coordinates plus LogDet.
+func (p *Points) LogDet() float64 { return p.Norm.LogDet(p.D) }
+
+// LoadPoints reads n points (n ≤ 0: all of a file, or def of a built-in set) from number first on. name "" is the
+// checkpoint's training set. A network from elsewhere, without a normalisation, takes that of a built-in set.
+func (n *Network) LoadPoints(name string, first uint64, count, def int, seed uint64) (*Points, error) {
+	if name == "" {
+		if !data.IsBuiltin(n.Data) {
+			return nil, fmt.Errorf("--data is missing: the checkpoint's own data (%q) is not a built-in set; have %v, or a file", n.Data, data.Names())
+		}
+		name = n.Data
+	}
+	p := &Points{}
+	if data.IsBuiltin(name) {
+		if count <= 0 {
+			count = def
+		}
+		if _, err := data.Load(name, fresh, 1, seed); err == nil { // a set that can be drawn without end
+			p.Fresh = true
+			first += fresh
+		} else if have, err := data.Load(name, 0, 0, seed); err == nil && first < uint64(have.N()) {
+			count = min(count, have.N()-int(first))
+		}
+	}
+	set, err := data.Load(name, first, count, seed)
+	if err != nil {
+		return nil, err
+	}
+	if set.D != n.Net.Dim() {
+		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d", name, set.D, n.Net.Dim())
+	}
+	p.Name, p.D, p.X = set.Name, set.D, set.X
+	p.Norm, p.NormSource = n.Norm, "checkpoint"
+	if n.Norm.IsIdentity() && n.Version == "" {
+		p.NormSource = "none: the checkpoint has none, and points of a file are taken as they are"
+		if data.IsBuiltin(name) {
+			p.Norm, p.NormSource = set.Norm, "data set: the checkpoint has none"
+		}
+	}
+	p.Z = make([]float64, len(p.X))
+	p.Norm.Apply(p.Z, p.X, p.D)
+	return p, nil
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/ui"
+	"hbar/solver"
+	"hbar/solver/fokkerplanck"
+	"hbar/solver/likelihood"
+)
+
+// options are all settings of the command.
+type options struct {
+	Checkpoint string
+	Schedule   string
+
+	Data  string
+	N     int
+	First uint64
+	Seed  uint64
+
+	H      []float64
+	Method string
+
+	Tol        float64
+	Order      int
+	Divergence string
+	Probes     int
+
+	Paths      int
+	Steps      int
+	Sampler    string
+	Grid       string
+	Richardson bool
+	Bootstrap  int
+	MinESS     float64
+
+	Cells   int
+	GridTol float64
+
+	Out   string
+	CSV   string
+	Plot  string
+	Image string
+
+	Device  flags.Device
+	Workers int
+}
+
+func defaults() options {
+	return options{N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Tol: 1e-5, Order: 2, Divergence: "auto", Probes: 16,
+		Paths: 1000, Steps: solver.DefaultSteps, Sampler: "em", Grid: "lambda", Cells: 512, GridTol: 3e-5, Out: "likelihood.json"}
+}
+
+// defaultN is the number of points of a built-in set.
+const defaultN = 1000
+
+// define makes the flags, with o as their defaults.
+func define(o *options) *flags.Set {
+	s := flags.New("likelihood", "Computes log q^h at data points: the density that the reverse process "+
+		"dx = [a x − ((1+h)/2) g² s] dt + √h g dw really has at Tmin, for a network's score s and any h ≥ 0.")
+	g := s.Group("Model")
+	g.String(&o.Checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
+	g.String(&o.Schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+
+	g = s.Group("Points")
+	g.String(&o.Data, "data", "NAME|FILE", "a built-in set or an .npy, .csv or .idx file in data units; default: the checkpoint's training set. Built-in sets are drawn anew, not the training points, where they can be")
+	g.Int(&o.N, "n", "POINTS", flags.Between(0, 100_000_000), "how many; 0 means all of a file, 1000 of a built-in set")
+	g.Uint64(&o.First, "first", "NUMBER", "the first point")
+	g.Uint64(&o.Seed, "seed", "SEED", "of the points of a built-in set, of probes and paths")
+
+	g = s.Group("Methods")
+	g.List(&o.H, "h", "H,…", flags.NonNegative, "strengths of the noise; for --method flow the default is 0")
+	g.String(&o.Method, "method", "flow|wkb|pathintegral|fokkerplanck|all",
+		"flow: h = 0 by the probability-flow ODE. wkb: expansion log q⁰ + h ℓ₁ + h² ℓ₂. pathintegral: h > 0, the chain that cmd/sample runs, any D. fokkerplanck: h > 0 on a grid, D ≤ 2. all: those that work in this D; or several, comma-separated")
+
+	g = s.Group("Flow and WKB")
+	g.Float(&o.Tol, "tol", "TOL", flags.Range{Min: 1e-13, Max: 1, OpenMax: true}, "relative and absolute tolerance of a path")
+	g.Int(&o.Order, "order", "ORDER", flags.Between(1, 2), "of the expansion; 2 for D ≤ 2, at three times the cost of 1")
+	g.Choice(&o.Divergence, "divergence", []string{"auto", "exact", "rademacher", "normal"}, "∇·s exactly or by Hutchinson's estimator; auto: exact up to D = 128")
+	g.Int(&o.Probes, "probes", "K", flags.Between(1, 1_000_000), "of Hutchinson's estimator, and of ℓ₁ where D > 3")
+
+	g = s.Group("Path integral")
+	g.Int(&o.Paths, "paths", "K", flags.Between(1, 100_000_000), "for each point and h; 1 gives the usual variational bound")
+	g.Int(&o.Steps, "steps", "STEPS", flags.Between(1, 10_000_000), "of the chain, from Tmax to Tmin")
+	g.Choice(&o.Sampler, "sampler", []string{"em", "exp"}, "Euler–Maruyama or exponential integrator")
+	g.Choice(&o.Grid, "grid", solver.GridNames(), "steps uniform in the time, in λ = log(α/σ), or as in Karras 2022")
+	g.Bool(&o.Richardson, "richardson", "extrapolate to infinitely many steps, from STEPS/2 and STEPS")
+	g.Int(&o.Bootstrap, "bootstrap", "B", flags.Between(0, 1_000_000), "standard errors from that many resamples; 0: by the delta method")
+	g.Float(&o.MinESS, "min-ess", "ESS", flags.NonNegative, "values with a smaller effective sample size are flagged, not presented; 0: a twentieth of the paths, at least 10 (or half of the paths, if that is less)")
+
+	g = s.Group("Fokker–Planck")
+	g.Int(&o.Cells, "cells", "N", flags.Between(32, 16384), "grid points a dimension at most, 2^k or 3·2^k; in 1-D eight times as many")
+	g.Float(&o.GridTol, "grid-tol", "TOL", flags.Range{Min: 1e-14, Max: 1, OpenMax: true}, "share of the density in the highest modes at which the grid is refined; the default gives log q to about 10⁻⁴")
+
+	g = s.Group("Output")
+	g.String(&o.Out, "out", "FILE.json", "options, versions, summaries and points")
+	g.String(&o.CSV, "csv", "FILE.csv", "the points as a table")
+	g.String(&o.Plot, "plot", "FILE.png", "mean NLL against h, bands ± 1.96 standard errors")
+	g.String(&o.Image, "image", "FILE.png", "the densities of fokkerplanck")
+
+	g = s.Group("Run")
+	g.Device(&o.Device)
+	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+
+	s.Note("Log densities are in nats, of the coordinates that the network sees; log_det in the result is what to add for data units. " +
+		"Each point has: x (data units); log_q0, score_q0 = ∇log q⁰ and laplacian_q0 = Δlog q⁰; wkb1 = ℓ₁ and wkb2 = ℓ₂; then, as lists over h, log_q with its stderr and ess; status, \"ok\" or what failed. " +
+		"What was not computed or is not to be trusted is null.")
+	s.Note("log_q is the value of the method asked for (of wkb, log q⁰ + h ℓ₁); at h = 0 of the flow, for pathintegral and fokkerplanck too. Of several methods it is the path integral's at h > 0, " +
+		"else fokkerplanck's, else the first-order expansion's; log_q_method lists which. Each method that ran also has a list of its own: log_q_wkb1, log_q_wkb2, log_q_pathintegral with stderr_pathintegral, log_q_fokkerplanck with error_fokkerplanck. " +
+		"stderr is a Monte Carlo error, for fokkerplanck that of the discretisation.")
+	s.Example("go run ./cmd/likelihood --checkpoint runs/swissroll-simple/model.safetensors --method wkb --h 0,0.01,0.05 --plot nll.png", "1000 fresh points of the training distribution: NLL, and its slope in h")
+	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data points.npy --method fokkerplanck --h 0,0.05,0.1,0.5,1 --csv q.csv", "the truth in one or two dimensions")
+	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data swissroll --n 100 --method all --paths 300 --steps 500 --richardson", "all methods beside each other")
+	return s
+}
+
+// parse reads the command line and checks what flags cannot.
+func parse(args []string, help io.Writer) (options, error) {
+	o := defaults()
+	set := define(&o)
+	if err := set.Parse(args, help); err != nil {
+		return o, err
+	}
+	if o.Checkpoint == "" {
+		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+	}
+	if o.Method == string(loglik.Flow) {
+		if !set.Given("h") {
+			o.H = []float64{0}
+		}
+		if i := slices.IndexFunc(o.H, func(h float64) bool { return h > 0 }); i >= 0 {
+			return o, ui.Usagef("--method flow gives h = 0 only; for h = %g use wkb, pathintegral, fokkerplanck or all", o.H[i])
+		}
+	}
+	for i, h := range o.H {
+		if slices.Contains(o.H[:i], h) {
+			return o, ui.Usagef("--h names %g twice", h)
+		}
+	}
+	if o.Richardson && o.Steps%2 != 0 {
+		return o, ui.Usagef("--richardson halves the steps: --steps %d should be even", o.Steps)
+	}
+	if o.Out == "" {
+		return o, ui.Usagef("--out is empty; name the file to write")
+	}
+	for _, f := range []struct{ name, path string }{{"out", o.Out}, {"csv", o.CSV}, {"plot", o.Plot}, {"image", o.Image}} {
+		if f.path == "" {
+			continue
+		}
+		if st, err := os.Stat(filepath.Dir(f.path)); err != nil || !st.IsDir() {
+			return o, fmt.Errorf("--%s %s: there is no folder %s", f.name, f.path, filepath.Dir(f.path))
+		}
+		if st, err := os.Stat(f.path); err == nil && st.IsDir() {
+			return o, fmt.Errorf("--%s %s is a folder; name a file", f.name, f.path)
+		}
+	}
+	return o, nil
+}
+
+// settings are what loglik.Run takes, for a network of d dimensions.
+func (o options) settings(d int) (loglik.Options, error) {
+	out := loglik.Options{H: o.H, Seed: o.Seed, Tol: o.Tol, Order: o.Order, Probes: o.Probes, Extrapolate: o.Richardson}
+	var err error
+	if out.Methods, err = loglik.Parse(o.Method, d); err != nil {
+		return out, ui.UsageError{Err: fmt.Errorf("--method: %w", err)}
+	}
+	if slices.Contains(o.H, 0) && !slices.Contains(out.Methods, loglik.Flow) && !slices.Contains(out.Methods, loglik.WKB) {
+		out.Methods = append([]loglik.Method{loglik.Flow}, out.Methods...)
+	}
+	if d > 2 {
+		out.Order = 1
+	}
+	if out.Divergence, err = divergence(o.Divergence, d); err != nil {
+		return out, err
+	}
+	out.Path = likelihood.PathOptions{Steps: o.Steps, Paths: o.Paths, Bootstrap: o.Bootstrap, MinESS: o.MinESS}
+	if out.Path.Sampler, err = solver.ParseSampler(o.Sampler); err != nil {
+		return out, err
+	}
+	if out.Path.Grid, err = solver.ParseGrid(o.Grid); err != nil {
+		return out, err
+	}
+	out.Grid = fokkerplanck.Options{MinN: min(64, o.Cells), MaxN: o.Cells, Tolerance: o.GridTol, Workers: o.Workers}
+	if d == 1 {
+		out.Grid.MaxN = min(8*o.Cells, 12288)
+	}
+	return out, nil
+}
+
+// exactDims is the largest D for which --divergence auto spends D derivatives on each evaluation.
+const exactDims = 128
+
+func divergence(name string, d int) (likelihood.Probe, error) {
+	if name == "auto" {
+		if d <= exactDims {
+			return likelihood.Exact, nil
+		}
+		return likelihood.Rademacher, nil
+	}
+	return likelihood.ParseProbe(name)
+}
+
+// primary says which method log_q is at h.
+func primary(methods []loglik.Method, h float64) loglik.Method {
+	for _, m := range []loglik.Method{loglik.Flow, loglik.PathIntegral, loglik.FokkerPlanck, loglik.WKB} {
+		if slices.Contains(methods, m) && m.Has(h) {
+			return m
+		}
+	}
+	return "" // flow alone, which parse allows at h = 0 only
+}
+
+// record is the options as the result repeats them.
+func (o options) record() map[string]any {
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "n": o.N, "first": o.First, "seed": o.Seed,
+		"h": o.H, "method": o.Method, "tol": o.Tol, "order": o.Order, "divergence": o.Divergence, "probes": o.Probes,
+		"paths": o.Paths, "steps": o.Steps, "sampler": o.Sampler, "grid": o.Grid, "richardson": o.Richardson, "bootstrap": o.Bootstrap,
+		"min_ess": o.MinESS, "cells": o.Cells, "grid_tol": o.GridTol, "out": o.Out, "csv": o.CSV, "plot": o.Plot, "image": o.Image,
+		"device": o.Device.String(), "workers": o.Workers}
+}
+
+// finite reports whether v is a number.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/rundir"
+	"hbar/cmd/internal/ui"
+	"hbar/train"
+)
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	net, err := loglik.LoadNetwork(o.Checkpoint, o.Schedule, o.Device, o.Workers)
+	if err != nil {
+		return err
+	}
+	settings, err := o.settings(net.Net.Dim())
+	if err != nil {
+		return err
+	}
+	if o.Image != "" && !slices.Contains(settings.Methods, loglik.FokkerPlanck) {
+		return ui.Usagef("--image shows the densities of fokkerplanck: it needs --method fokkerplanck or all, in one or two dimensions")
+	}
+	p, err := net.LoadPoints(o.Data, o.First, o.N, defaultN, o.Seed)
+	if err != nil {
+		return err
+	}
+	o.introduce(io.Out, net, p, settings)
+
+	begin := time.Now()
+	stage := &stages{io: io}
+	settings.Progress = stage.report
+	r, err := loglik.Run(ctx, net.Models(), p.Z, settings)
+	stage.end()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
+	}
+	if err != nil {
+		return err
+	}
+	res := o.result(net, p, settings, r)
+	res.Seconds = time.Since(begin).Seconds()
+	report(io.Out, res)
+	return o.write(io.Out, p, r, res)
+}
+
+// stages draws one progress bar after the other, as the stages of the work come.
+type stages struct {
+	io   ui.Streams
+	name string
+	bar  *ui.Progress
+}
+
+func (s *stages) report(name string, done, total int) {
+	if name != s.name {
+		s.end()
+		s.name = name
+		unit := map[string]string{"pathintegral": "paths", "fokkerplanck": "parts"}[name]
+		if unit == "" {
+			unit = "points"
+		}
+		s.bar = ui.NewProgress(s.io.Err, name+" "+unit, 0, int64(total), nil)
+	}
+	s.bar.Report(int64(done))
+}
+
+func (s *stages) end() { s.bar.Done() }
+
+// introduce says what is about to happen.
+func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s loglik.Options) {
+	fmt.Fprintf(w, "model     %s: D = %d, %s prediction, schedule %s\n", o.Checkpoint, p.D, net.Prediction, net.Schedule.Name())
+	kind := ""
+	if p.Fresh {
+		kind = ", drawn anew"
+	}
+	fmt.Fprintf(w, "points    %s of %s%s\n", ui.Count(int64(p.N())), p.Name, kind)
+	names := make([]string, len(s.Methods))
+	for i, m := range s.Methods {
+		names[i] = string(m)
+	}
+	fmt.Fprintf(w, "methods   %s; h = %s\n", strings.Join(names, ", "), strings.Trim(fmt.Sprint(o.H), "[]"))
+	if slices.Contains(s.Methods, loglik.PathIntegral) {
+		fmt.Fprintf(w, "paths     %s for each point and h, %s steps of %s, grid %s\n", ui.Count(int64(o.Paths)), ui.Count(int64(o.Steps)), o.Sampler, o.Grid)
+	}
+}
+
+func (o options) result(net *loglik.Network, p *loglik.Points, s loglik.Options, r *loglik.Results) *result {
+	version, versions := train.Versions()
+	versions["hbar"] = version
+	res := &result{Options: o.record(), Versions: versions, H: loglik.Numbers(o.H), PathIntegralOf: r.ChainOf,
+		Summary: r.Summaries(p.LogDet()), Expansion: expansionOf(r), FokkerPlanck: gridsOf(r), Points: points(r, p, s.Methods)}
+	res.Model = modelInfo{D: p.D, Schedule: net.Schedule.Name(), ScheduleParams: net.Schedule.Params(), Prediction: net.Prediction.String(), Device: net.Device}
+	for _, q := range net.Params {
+		res.Model.Parameters += len(q.Data)
+	}
+	res.Data = dataInfo{Name: p.Name, N: p.N(), Fresh: p.Fresh, LogDet: p.LogDet()}
+	res.Data.Normalisation.Mean, res.Data.Normalisation.Scale, res.Data.Normalisation.From = p.Norm.Mean, p.Norm.Scale, p.NormSource
+	for _, h := range o.H {
+		m := string(primary(s.Methods, h))
+		if m == string(loglik.WKB) {
+			m = "wkb1"
+		}
+		res.LogQMethod = append(res.LogQMethod, m)
+	}
+	return res
+}
+
+// write makes the files.
+func (o options) write(w io.Writer, p *loglik.Points, r *loglik.Results, res *result) error {
+	if err := rundir.WriteJSON(o.Out, res); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "written   %s\n", o.Out)
+	for _, f := range []struct {
+		path string
+		make func() error
+	}{
+		{o.CSV, func() error { return writeCSV(o.CSV, o.H, res.Points) }},
+		{o.Plot, func() error { return drawNLL(o.Plot, r, res.Summary) }},
+		{o.Image, func() error { return drawImage(o.Image, r, p) }},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if err := f.make(); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "written   %s\n", f.path)
+	}
+	return nil
+}
+
+// report prints the summaries.
+func report(w io.Writer, res *result) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "method\th\tNLL, nats\t± s.e.\tmedian\tchange from h = 0\t± s.e.\tpoints\tfailures\t")
+	for _, s := range res.Summary {
+		change, err := "", ""
+		if s.Change != nil {
+			change, err = fmt.Sprintf("%+.5f", s.Change.Mean.Value), fmt.Sprintf("%.5f", s.Change.Mean.StdErr)
+		}
+		fmt.Fprintf(t, "%s\t%g\t%.5f\t%.5f\t%.5f\t%s\t%s\t%d\t%d\t\n", s.Method, float64(s.H), float64(s.Mean), float64(s.StdErr), float64(s.Median), change, err, s.N, s.Failures)
+	}
+	t.Flush()
+	if e := res.Expansion; e != nil {
+		fmt.Fprintf(w, "first correction to the NLL: mean %.4f ± %.4f, median %.4f per unit of h", float64(e.First.Mean), float64(e.First.StdErr), float64(e.First.Median))
+		if e.Second != nil {
+			fmt.Fprintf(w, "; the second-order term is a tenth of it at h = %.2g (median)", float64(e.MedianTrust))
+		}
+		fmt.Fprintln(w)
+	}
+	if d := res.Data.LogDet; d != 0 {
+		fmt.Fprintf(w, "in the network's coordinates; NLL in data units: %+.5f nats\n", -d)
+	}
+	for _, s := range res.Summary {
+		for _, why := range sortedReasons(s.Reasons) {
+			fmt.Fprintf(w, "left out  %s, h = %g: %d points: %s\n", s.Method, float64(s.H), s.Reasons[why], why)
+		}
+	}
+	for _, g := range res.FokkerPlanck {
+		if g.Error != "" {
+			fmt.Fprintf(w, "grid      h = %g: %s\n", float64(g.H), g.Error)
+		} else {
+			fmt.Fprintf(w, "grid      h = %g: %d points a dimension, mass 1%+.0e, most negative %.0e of the maximum, ∫|q − q_coarse| = %.0e\n",
+				float64(g.H), g.Fine.N, g.Fine.Mass-1, g.Fine.MostNegative, float64(g.Difference))
+		}
+	}
+}
+
+func sortedReasons(m map[string]int) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,11 @@
+// Command sample draws samples from a trained score network, by the reverse process with any strength h of its noise.
+//
+//	go run ./cmd/sample --checkpoint runs/swissroll-simple/model.safetensors --plot samples.png
+//
+// It writes an .npy file of shape (n, D) in data units, float32, and nothing else unless asked. Run it with --help for
+// the options.
+package main
+
+import "hbar/cmd/internal/ui"
+
+func main() { ui.Main("sample", run) }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/ui"
+	"hbar/solver"
+)
+
+// options are all settings of the command.
+type options struct {
+	checkpoint, schedule string
+
+	n                        int
+	seed, first              uint64
+	h                        float64
+	steps                    int
+	sampler, grid, lastNoise string
+
+	out, plot  string
+	trajectory []float64
+
+	device    flags.Device
+	workers   int
+	batch     int
+	reference bool
+}
+
+// define makes the flags, with o as their defaults.
+func define(o *options) *flags.Set {
+	s := flags.New("sample", "Draws samples from a score network: from noise at Tmax down to data at Tmin, by the reverse process "+
+		"dx = [a x − ((1+h)/2) g² s] dt + √h g dw. h = 1 is the reverse SDE, h = 0 the probability-flow ODE.")
+	g := s.Group("Model")
+	g.String(&o.checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
+	g.String(&o.schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+
+	g = s.Group("Samples")
+	g.Int(&o.n, "n", "SAMPLES", flags.AtLeastOne, "how many")
+	g.Uint64(&o.seed, "seed", "SEED", "of the noise; the same seed gives the same samples, whatever --batch and --workers")
+	g.Uint64(&o.first, "first", "NUMBER", "number of the first sample: runs over 0 … 999 and 1000 … 1999 make the samples of one over 0 … 1999")
+
+	g = s.Group("Process")
+	g.Float(&o.h, "h", "H", flags.NonNegative, "strength of the noise")
+	g.Int(&o.steps, "steps", "STEPS", flags.Between(1, 10_000_000), "steps from Tmax to Tmin; a step of heun costs two evaluations of the network, all others one")
+	g.Choice(&o.sampler, "sampler", solver.SamplerNames(), "Euler–Maruyama, exponential integrator, the same of second order, stochastic Heun")
+	g.Choice(&o.grid, "grid", solver.GridNames(), "steps uniform in the time, in λ = log(α/σ), or as in Karras 2022")
+	g.Choice(&o.lastNoise, "last-noise", solver.LastNoiseNames(), "the last step: full, as the others; mean, without its noise; none, a step at h = 0")
+
+	g = s.Group("Output")
+	g.String(&o.out, "out", "FILE.npy", "the samples, n × D, float32, in data units")
+	g.String(&o.plot, "plot", "FILE.png", "a picture, beside the training data if that is built in")
+	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
+
+	g = s.Group("Run")
+	g.Device(&o.device)
+	g.Int(&o.workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+	g.Int(&o.batch, "batch", "SAMPLES", flags.Between(0, 10_000_000), "samples in memory at a time; 0 chooses, some MB")
+	g.Bool(&o.reference, "reference", "a plain float64 loop with the same noise instead of the fused float32 one: slow, for comparison")
+
+	s.Note("Few steps: --sampler exp2 --grid lambda --steps 50. The paper's setting: the defaults.")
+	s.Example("go run ./cmd/sample --checkpoint runs/swissroll-simple/model.safetensors --plot samples.png", "10 000 samples of the reverse SDE, and a picture")
+	s.Example("go run ./cmd/sample --checkpoint model.safetensors --h 0 --sampler exp2 --grid lambda --steps 50 --out ode.npy", "the probability-flow ODE in 50 evaluations")
+	s.Example("go run ./cmd/sample --checkpoint mlp.safetensors --schedule cosine --n 1_000_000 --h 0.2", "a network of your own, a million samples in constant memory")
+	s.Example("go run ./cmd/sample --checkpoint model.safetensors --n 500 --trajectory 1,0.5,0.2,0.1,0.01", "with states on the way")
+	return s
+}
+
+// parse reads the command line and checks what flags cannot.
+func parse(args []string, help io.Writer) (options, error) {
+	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy"}
+	if err := define(&o).Parse(args, help); err != nil {
+		return o, err
+	}
+	if o.checkpoint == "" {
+		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+	}
+	if o.out == "" {
+		return o, ui.Usagef("--out is empty; name the file to write")
+	}
+	if uint64(o.n)-1 > math.MaxUint64-o.first {
+		return o, ui.Usagef("--first %d and --n %d: sample numbers end at 2⁶⁴−1", o.first, o.n)
+	}
+	for name, path := range map[string]string{"out": o.out, "plot": o.plot} {
+		if path == "" {
+			continue
+		}
+		if st, err := os.Stat(filepath.Dir(path)); err != nil || !st.IsDir() {
+			return o, fmt.Errorf("--%s %s: there is no folder %s", name, path, filepath.Dir(path))
+		}
+	}
+	return o, nil
+}
+
+// table is the sampler that the options name; the flags have checked the names.
+func (o options) table() (solver.TableOptions, error) {
+	sampler, err := solver.ParseSampler(o.sampler)
+	if err != nil {
+		return solver.TableOptions{}, err
+	}
+	grid, err := solver.ParseGrid(o.grid)
+	if err != nil {
+		return solver.TableOptions{}, err
+	}
+	last, err := solver.ParseLastNoise(o.lastNoise)
+	return solver.TableOptions{Sampler: sampler, Grid: grid, Steps: o.steps, H: o.h, LastNoise: last}, err
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+
+	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/ui"
+	"hbar/cuda"
+	"hbar/data"
+	"hbar/kernels/simd"
+	"hbar/solver"
+)
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	table, err := o.table()
+	if err != nil {
+		return err
+	}
+	precision := solver.Float32
+	if o.reference {
+		precision = solver.Float64
+	}
+	m, err := model.Load(o.checkpoint, model.Options{Schedule: o.schedule, Device: o.device, Workers: o.workers, Precision: precision})
+	if err != nil {
+		return err
+	}
+	out, err := newOutput(o, m.Net.Dim(), m.Norm)
+	if err != nil {
+		return err
+	}
+	defer out.abort()
+	o.introduce(io.Out, m)
+
+	bar := ui.NewProgress(io.Err, "samples", 0, int64(o.n), nil)
+	begin := time.Now()
+	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{
+		TableOptions: table, N: o.n, Seed: o.seed, First: o.first, Chunk: o.batch, Record: o.trajectory, Reference: o.reference,
+		Progress: func(done int) { bar.Report(int64(done)) },
+	}, out.take)
+	seconds := time.Since(begin).Seconds()
+	bar.Done()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w after %s of %s samples; nothing is written", ui.ErrInterrupted, ui.Count(int64(res.Samples)), ui.Count(int64(o.n)))
+	}
+	if err != nil {
+		return err
+	}
+	if err := out.commit(res.Recorded); err != nil {
+		return err
+	}
+	o.report(io, m, res, seconds)
+	if o.plot == "" {
+		return nil
+	}
+	if err := o.draw(m, out.shown); err != nil {
+		return err
+	}
+	fmt.Fprintf(io.Out, "picture   %s\n", o.plot)
+	return nil
+}
+
+// introduce says what is about to happen.
+func (o options) introduce(w io.Writer, m *model.Model) {
+	spec := m.Spec
+	workers := o.workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	device := m.Device
+	if o.device.String() == "auto" && m.Device == "cpu" {
+		if err := cuda.Available(); err != nil {
+			device += " (" + strings.TrimPrefix(err.Error(), "cuda: ") + ")"
+		}
+	}
+	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
+	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
+	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
+	if o.reference {
+		fmt.Fprintf(w, "device    %s, float64 reference loop\n", device)
+	} else {
+		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, workers, simd.Best().Name)
+	}
+}
+
+// report says what came out and how fast. A sample-step is one sample taken through one step; a step of heun is one.
+func (o options) report(io ui.Streams, m *model.Model, res solver.Result, seconds float64) {
+	if res.NonFinite > 0 {
+		fmt.Fprintf(io.Err, "sample: warning: %s of %s samples are not finite, the first in row %d; they are in the file as they are\n",
+			ui.Count(int64(res.NonFinite)), ui.Count(int64(res.Samples)), res.FirstNonFinite)
+	}
+	rate := float64(res.Samples) / seconds
+	fmt.Fprintf(io.Out, "rate      %s samples/s, %s sample-steps/s, %.3g s\n", ui.Rate(rate), ui.Rate(rate*float64(o.steps)), seconds)
+	fmt.Fprintf(io.Out, "written   %s, %d × %d\n", o.out, res.Samples, m.Spec.D)
+	if len(res.Recorded) > 0 {
+		fmt.Fprintf(io.Out, "          states at t =")
+		for _, t := range res.Recorded {
+			fmt.Fprintf(io.Out, " %.6g", t)
+		}
+		fmt.Fprintln(io.Out)
+	}
+}
+
+// draw plots the samples beside the data they should look like, where these are known.
+func (o options) draw(m *model.Model, shown []float32) error {
+	d := m.Spec.D
+	clouds := []plots.Cloud{{Name: fmt.Sprintf("samples, h = %g", o.h), X: shown, D: d}}
+	var shape []int
+	if data.IsBuiltin(m.Data) {
+		n := len(shown) / d
+		if strings.HasPrefix(m.Data, "digits") {
+			n = 0 // all there are
+		}
+		if set, err := data.Load(m.Data, 0, n, 0); err == nil && set.D == d {
+			shape = set.Shape
+			x := make([]float32, len(set.X))
+			for i, v := range set.X {
+				x[i] = float32(v)
+			}
+			clouds = append([]plots.Cloud{{Name: "data", X: x, D: d}}, clouds...)
+		}
+	}
+	heading := fmt.Sprintf("schedule %s, %s steps of %s", m.Schedule.Name(), ui.Count(int64(o.steps)), o.sampler)
+	return plots.Compare(o.plot, heading, shape, clouds...)
+}

@@ -1,0 +1,19 @@
+// Command train fits a score network to a data set and draws samples from it.
+//
+//	go run ./cmd/train
+//
+// trains on a swiss roll in some seconds and leaves a run directory with
+//
+//	model.safetensors   the network, for cmd/sample, cmd/likelihood and Python
+//	state.safetensors   what --resume needs
+//	options.json        all options, as they were resolved
+//	train.jsonl         step, loss, learning rate, gradient norm, one JSON object a line
+//	loss.png            the loss
+//	samples.png         data beside samples
+//
+// Run it with --help for the options.
+package main
+
+import "hbar/cmd/internal/ui"
+
+func main() { ui.Main("train", run) }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/rundir"
+	"hbar/cmd/internal/ui"
+	"hbar/data"
+	"hbar/solver"
+	"hbar/train"
+)
+
+// options are all settings of the command; options.json is their JSON form.
+type options struct {
+	Preset    string `json:"preset"`
+	Data      string `json:"data"`
+	NData     int    `json:"n_data"`
+	Normalise string `json:"normalise"`
+	train.Options
+	Device  flags.Device      `json:"device"`
+	Version string            `json:"version"`
+	Built   map[string]string `json:"built_with,omitempty"`
+
+	out       string
+	overwrite bool
+	dryRun    bool
+}
+
+const (
+	presetQuick = "quick"
+	presetPaper = "paper"
+
+	normAuto = "auto"
+)
+
+// preset returns the options that a preset stands for.
+func preset(name string) options {
+	o := options{Preset: name, Data: "swissroll", Normalise: normAuto}
+	if name == presetQuick { // EDM's prediction learns in 4000 steps what the score itself takes 80000 for
+		o.Prediction = "edm"
+		o.Steps, o.LR, o.Warmup, o.Decay, o.EMA, o.Importance = 6000, 2e-3, 200, train.DecayCosine, 0.995, true
+	}
+	prediction := o.Prediction
+	o.Options = o.Options.WithDefaults()
+	// What WithDefaults derives from other options must be derived again when these are known.
+	o.Prediction = prediction
+	o.Weight, o.Times, o.GridPoints, o.Workers, o.LogEvery, o.SaveEvery = "", "", 0, 0, 0, 0
+	return o
+}
+
+// define makes the flags, with o as their defaults.
+func define(o *options) *flags.Set {
+	s := flags.New("train", "Fits a score network to data by denoising score matching, and draws samples from it. "+
+		"Without options: a swiss roll, in well under a minute.")
+	g := s.Group("Data")
+	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a .npy, .csv, .idx or .idx.gz file")
+	g.Int(&o.NData, "n-data", "N", flags.NonNegative, "number of samples to train on; 0 takes all of a file and 3000 of a synthetic set")
+	g.Choice(&o.Normalise, "normalise", append([]string{normAuto}, data.NormKinds()...),
+		"scale the data for the network; auto keeps a named set's own scale and takes set (one mean, one scale) for files")
+
+	g = s.Group("What is learnt")
+	g.Choice(&o.Schedule, "schedule", solver.ScheduleNames(), "the forward process from data to noise")
+	g.Choice(&o.Prediction, "prediction", solver.PredictionNames(), "what the network says of x at time t: the score, the noise, the data, v, or EDM's preconditioned mixture")
+	g.Choice(&o.Weight, "weight", solver.WeightingNames(), "weight of time t in the loss; default g2, for schedules ve and edm edm")
+	g.Choice(&o.Times, "times", train.TimesNames(), "how t is drawn: grid (1000 points), uniform, lognormal; default grid, for ve uniform, for edm lognormal")
+	g.OnOff(&o.Importance, "importance", "draw t where the loss comes from and reweight: same mean, less variance")
+
+	g = s.Group("Network")
+	g.Choice(&o.Net, "net", train.NetNames(), "kind of network")
+	g.Int(&o.Width, "width", "UNITS", flags.Between(1, 1<<14), "units of a hidden layer")
+	g.Int(&o.Depth, "depth", "LAYERS", flags.Between(1, 256), "hidden layers")
+	g.Choice(&o.Act, "act", train.ActNames(), "activation; silu is also called swish")
+	g.Bool(&o.Residual, "residual", "skip connections around hidden layers")
+	g.Choice(&o.Time, "time", train.TimeNames(), "how t enters: itself, or as random Fourier features")
+	g.Int(&o.Fourier, "fourier", "FREQUENCIES", flags.Between(0, 1<<12), "number of Fourier features' frequencies; 0 means 16")
+	g.Float(&o.FourierScale, "fourier-scale", "S", flags.NonNegative, "their standard deviation, in cycles per unit of time; 0 means 1")
+
+	g = s.Group("Optimiser (Adam)")
+	g.Int(&o.Steps, "steps", "STEPS", flags.AtLeastOne, "optimiser steps")
+	g.Int(&o.Batch, "batch", "ROWS", flags.Between(1, 1<<24), "rows of a batch")
+	g.Float(&o.LR, "lr", "RATE", flags.Positive, "learning rate")
+	g.Int(&o.Warmup, "warmup", "STEPS", flags.NonNegative, "steps over which the learning rate rises from zero")
+	g.Choice(&o.Decay, "decay", train.DecayNames(), "course of the learning rate after that; cosine ends at zero")
+	g.Float(&o.WeightDecay, "weight-decay", "RATE", flags.NonNegative, "decoupled weight decay (AdamW), relative to the learning rate")
+	g.Float(&o.Clip, "clip", "NORM", flags.NonNegative, "largest norm of the gradient; 0 for no limit")
+	g.Float(&o.EMA, "ema", "DECAY", flags.HalfOpen(0, 1), "decay of the averaged weights, which become the result; 0 for none")
+	g.Uint64(&o.Seed, "seed", "SEED", "of data, initial weights and batches; the same seed gives the same network")
+
+	g = s.Group("Run")
+	g.Choice(&o.Preset, "preset", []string{presetQuick, presetPaper}, "defaults of all options above: quick, or the setting of arXiv:2403.11262 to the letter")
+	g.String(&o.out, "out", "DIR", "run directory; default runs/DATA-SCHEDULE, numbered if that exists")
+	g.Bool(&o.Resume, "resume", "go on with the run in --out, or with the latest one of this data and schedule")
+	g.Bool(&o.overwrite, "overwrite", "start anew in a directory that holds a run")
+	g.Bool(&o.dryRun, "dry-run", "print the options as they are resolved, and stop")
+	g.Device(&o.Device)
+	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores; does not change the result")
+	g.Int(&o.SaveEvery, "save-every", "STEPS", flags.NonNegative, "steps between checkpoints; 0 means a tenth of all, at least 1000")
+	g.Int(&o.LogEvery, "log-every", "STEPS", flags.NonNegative, "steps between lines of the log; 0 means a hundredth of all, at most 100")
+
+	s.Note("Ctrl-C saves a checkpoint; the same command with --resume goes on from it, and ends with the same bits as if it had never been stopped.")
+	s.Example("go run ./cmd/train", "a swiss roll")
+	s.Example("go run ./cmd/train --data gaussians25 --schedule cosine --steps 20000 --out runs/mine", "25 Gaussians, longer, in a directory of your choice")
+	s.Example("go run ./cmd/train --preset paper", "80 000 steps as in the paper")
+	s.Example("go run ./cmd/train --data points.npy --n-data 5000 --steps 20000", "your own data, the first 5000 rows of n × D")
+	s.Example("go run ./cmd/train --data digits --weight sigma2 --width 256 --depth 4 --residual --time fourier", "8×8 images")
+	s.Example("go run ./cmd/train --resume", "after Ctrl-C")
+	return s
+}
+
+// parse reads the command line. A preset or, with --resume, the run's own options are the defaults under it.
+func parse(args []string, help io.Writer) (options, error) {
+	o := preset(presetQuick)
+	s := define(&o)
+	if err := s.Parse(args, help); err != nil {
+		return o, err
+	}
+	if o.Resume {
+		return resumed(o, args)
+	}
+	if o.Preset != presetQuick {
+		o = preset(o.Preset)
+		s = define(&o)
+		if err := s.Parse(args, help); err != nil {
+			return o, err
+		}
+	}
+	return o.resolve(s)
+}
+
+// resumed reads the command line over the options of the run that it names.
+func resumed(o options, args []string) (options, error) {
+	dir := o.out
+	if dir == "" {
+		var ok bool
+		if dir, ok = rundir.Latest(runsDir, o.name()); !ok {
+			return o, ui.Usagef("--resume: there is no run %s; name one with --out", filepath.Join(runsDir, o.name()))
+		}
+	}
+	if o.overwrite {
+		return o, ui.Usagef("--resume and --overwrite exclude each other")
+	}
+	if !rundir.Exists(dir, train.StateFile) || !rundir.Exists(dir, optionsFile) {
+		return o, ui.Usagef("--resume: %s holds no run: it lacks %s or %s", dir, train.StateFile, optionsFile)
+	}
+	var saved options
+	if err := rundir.ReadJSON(filepath.Join(dir, optionsFile), &saved); err != nil {
+		return o, fmt.Errorf("--resume: %w", err)
+	}
+	saved.Workers = 0 // this machine's
+	o = saved
+	s := define(&o)
+	if err := s.Parse(args, io.Discard); err != nil {
+		return o, err
+	}
+	o.out = dir
+	return o.resolve(s)
+}
+
+// resolve fills in what follows from other options, and checks all of them.
+func (o options) resolve(s *flags.Set) (options, error) {
+	if o.WithDefaults().Times == train.TimesLogNormal && !s.Given("importance") {
+		o.Importance = false // the preset's, and not for these times
+	}
+	if err := o.Options.Validate(); err != nil {
+		return o, ui.UsageError{Err: err}
+	}
+	o.Options = o.Options.WithDefaults()
+	o.Version, o.Built = train.Versions()
+	return o, nil
+}
+
+// name is what a run is called by default.
+func (o options) name() string {
+	base := filepath.Base(o.Data)
+	for ext := filepath.Ext(base); ext != "" && ext != base; ext = filepath.Ext(base) {
+		base = strings.TrimSuffix(base, ext)
+	}
+	return strings.ReplaceAll(base, ":", "-") + "-" + o.Schedule
+}
+
+// load makes or reads the data, in units the network is to see.
+func (o options) load() (*data.Dataset, error) {
+	set, err := data.Load(o.Data, 0, o.NData, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	kind := o.Normalise
+	if kind == normAuto {
+		if data.IsBuiltin(o.Data) {
+			return set, nil
+		}
+		kind = data.NormSet
+	}
+	set.Norm, err = data.Fit(kind, set.X, set.D)
+	return set, err
+}

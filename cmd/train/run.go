@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/rundir"
+	"hbar/cmd/internal/ui"
+	"hbar/data"
+	"hbar/kernels/simd"
+	"hbar/train"
+)
+
+const (
+	runsDir     = "runs"
+	optionsFile = "options.json"
+	logFile     = "train.jsonl"
+	lossFile    = "loss.png"
+	samplesFile = "samples.png"
+)
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	device, err := model.Device(o.Device)
+	if err != nil {
+		return err
+	}
+	set, err := o.load()
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return o.print(io.Out, set, device)
+	}
+	if err := o.place(); err != nil {
+		return err
+	}
+	job, err := train.New(set, o.Options)
+	if err != nil {
+		if o.out == "" {
+			os.Remove(o.Dir) // made a moment ago, and empty
+		}
+		return err
+	}
+	if err := rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o); err != nil {
+		return err
+	}
+	o.introduce(io.Out, set, device)
+	first := job.Step()
+	res, rate, err := o.fit(ctx, job, io)
+	if res != nil && res.Step > 0 {
+		if e := drawLoss(o); err == nil {
+			err = e
+		}
+	}
+	var stopped *train.Interrupted
+	if errors.As(err, &stopped) {
+		fmt.Fprintf(io.Out, "go on with: go run ./cmd/train --resume --out %s\n", o.Dir)
+		return fmt.Errorf("%w after step %s; checkpoint in %s", ui.ErrInterrupted, ui.Count(int64(stopped.Step)), o.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	if job.Step() == first {
+		fmt.Fprintf(io.Out, "all %s steps were taken before\n", ui.Count(int64(first)))
+	} else if res.LossSteps > 0 {
+		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
+	}
+	if err := o.drawSamples(ctx, set, res.Model, io); errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w while drawing samples; the trained network is in %s", ui.ErrInterrupted, o.Dir)
+	} else if err != nil {
+		return err
+	}
+	o.farewell(io.Out)
+	return nil
+}
+
+// print is --dry-run: where the run would go and the options it would have.
+func (o options) print(w io.Writer, set *data.Dataset, device string) error {
+	if o.out == "" {
+		o.Dir = rundir.Next(runsDir, o.name())
+	} else {
+		o.Dir = o.out
+	}
+	o.introduce(w, set, device)
+	b, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", b)
+	return err
+}
+
+// place makes the run directory.
+func (o *options) place() (err error) {
+	switch {
+	case o.out == "":
+		o.Dir, err = rundir.Create(runsDir, o.name())
+	case !o.Resume && !o.overwrite && (rundir.Exists(o.out, train.StateFile) || rundir.Exists(o.out, train.ModelFile)):
+		return ui.Usagef("%s holds a run already; go on with it by --resume, replace it by --overwrite, or choose another --out", o.out)
+	default:
+		o.Dir, err = o.out, rundir.Prepare(o.out)
+	}
+	return err
+}
+
+// introduce says what is about to happen.
+func (o options) introduce(w io.Writer, set *data.Dataset, device string) {
+	spec := o.Spec(set.D)
+	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
+	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
+	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
+	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
+	kernels, err := simd.Choice()
+	if err != nil {
+		fmt.Fprintf(w, "warning   %v\n", err)
+	}
+	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
+	fmt.Fprintf(w, "output    %s\n", o.Dir)
+}
+
+// fit trains, with the progress shown and logged. It also returns the mean number of steps a second.
+func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *train.Result, rate float64, err error) {
+	l, err := openLog(filepath.Join(o.Dir, logFile), int64(job.Step()))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if e := l.file.Close(); err == nil {
+			err = e
+		}
+	}()
+	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.file)
+	res, err = job.Run(ctx, l)
+	l.bar.Done()
+	return res, l.bar.Rate(), err
+}
+
+// farewell says what to look at and what to do next.
+func (o options) farewell(w io.Writer) {
+	file := func(name string) string { return filepath.Join(o.Dir, name) }
+	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
+	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
+	fmt.Fprintf(w, "then try  go run ./cmd/sample --checkpoint %s --h 0 --plot %s\n", file(train.ModelFile), file("ode.png"))
+	fmt.Fprintf(w, "          go run ./cmd/likelihood --checkpoint %s --data %s --h 0,0.1,1\n", file(train.ModelFile), o.Data)
+}
+
+// drawLoss plots the log.
+func drawLoss(o options) error {
+	records, err := readLog(filepath.Join(o.Dir, logFile))
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	var steps, loss []float64
+	for _, r := range records {
+		steps = append(steps, float64(r.Step))
+		loss = append(loss, float64(r.Loss))
+	}
+	title := fmt.Sprintf("%s, schedule %s, %s prediction, weight %s", filepath.Base(o.Data), o.Schedule, o.Prediction, o.Weight)
+	return plots.Loss(filepath.Join(o.Dir, lossFile), title, steps, loss)
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"hbar/checkpoint"
+	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/ui"
+	"hbar/data"
+	"hbar/solver"
+)
+
+// The samples of samples.png: the reverse SDE by the second-order exponential integrator on a grid uniform in λ, which
+// serves every schedule with few steps. cmd/sample has all other choices.
+var picture = solver.TableOptions{Sampler: solver.Exponential2, Grid: solver.GridLambda, Steps: 200, H: 1}
+
+// pictureSamples is how many are drawn.
+const pictureSamples = 2000
+
+// drawSamples draws samples, in data units, and plots them beside the data.
+func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, io ui.Streams) error {
+	m, err := model.New(c, model.Options{Device: o.Device, Workers: o.Workers})
+	if err != nil {
+		return err
+	}
+	n := pictureSamples
+	if set.D > 2 { // fewer can be seen
+		n = 400
+	}
+	bar := ui.NewProgress(io.Err, "samples", 0, int64(n), nil)
+	x := make([]float32, n*set.D)
+	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{TableOptions: picture, N: n, Seed: o.Seed,
+		Progress: func(done int) { bar.Report(int64(done)) }},
+		func(chunk solver.Chunk) error {
+			y := make([]float64, len(chunk.X))
+			c.Norm.Invert(y, chunk.X, set.D)
+			for i, v := range y {
+				x[chunk.Start*set.D+i] = float32(v)
+			}
+			return nil
+		})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	if res.NonFinite > 0 {
+		fmt.Fprintf(io.Err, "warning: %d of %d samples are not finite\n", res.NonFinite, n)
+	}
+	x0 := make([]float32, len(set.X))
+	for i, v := range set.X {
+		x0[i] = float32(v)
+	}
+	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))
+	return plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
+		plots.Cloud{Name: "data", X: x0, D: set.D}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// block is R rows of NP panels of sums, with vectors of units in lanes,
+//
+//	c[r][·] = init + sum_k a[r][k] · b[k][·]
+//
+// All R·NP·(64/vec) sums stay in registers; every a is broadcast once for all panels. Strides are in bytes.
+// Its kernels' parameters begin with blockParams; modes: 0 init 0; 1 init bias; 2 init c.
+type block struct {
+	isa
+	e             elem
+	R, NP         int
+	nv            int               // vectors to a row
+	bv, bc        []reg.VecPhysical // a row of b; broadcasts of a
+	c, a0, am, ak reg.Register      // rows of c and a of this block
+	b, bp         reg.Register      // this step's row of b
+	bk            operand.Op
+	k             reg.Register // steps left
+	u, p          reg.Register // scratch
+	a             rows         // this step's column of a
+	turn          int          // of the broadcast registers
+	firstFree     int          // vector registers from here on are not used
+}
+
+const blockParams = "c %[1]s, cm, cp int, a %[1]s, am, ak int, b %[1]s, bp, bk int, bias %[1]s, k, mode, mb int"
+
+// newBlock loads the parameters. It broadcasts through bcasts registers in turn.
+func (t isa) newBlock(e elem, R, NP, bcasts int) *block {
+	nv := 64 / t.vec * NP
+	s := &block{isa: t, e: e, R: R, NP: NP, nv: nv, bv: t.v[nv*R : nv*R+nv], bc: t.v[nv*R+nv:][:bcasts]}
+	s.firstFree = nv*R + nv + bcasts
+	s.a0 = Load(Param("a"), GP64())
+	s.am = Load(Param("am"), GP64())
+	s.ak = Load(Param("ak"), GP64())
+	s.bk = operand.NewParamAddr("bk", 8*8)
+	if t.vec < 64 { // or there are not enough general registers
+		s.bk = Load(Param("bk"), GP64())
+	}
+	s.c = Load(Param("c"), GP64())
+	s.b, s.k, s.u, s.p = GP64(), GP64(), GP64(), GP64()
+	if NP > 1 {
+		s.bp = Load(Param("bp"), GP64())
+	}
+	s.a = newRows(R, s.am)
+	return s
+}
+
+func (s *block) acc(r, v int) reg.VecPhysical { return s.v[s.nv*r+v] }
+
+// col is vector v of the row at base of panels at a stride.
+func (s *block) col(base, panel reg.Register, v int) operand.Mem {
+	per := 64 / s.vec
+	m := operand.Mem{Base: base, Disp: s.vec * (v % per)}
+	if v/per > 0 {
+		m.Index, m.Scale = panel, 1
+	}
+	return m
+}
+
+// start sets the sums to their initial values and the pointers to the first step.
+func (s *block) start() {
+	e := s.e
+	LEAQ(operand.Mem{Base: s.am, Index: s.am, Scale: 2}, s.u)
+	s.a.set(s.a0, s.u)
+	Load(Param("mode"), s.u)
+	CMPQ(s.u, operand.Imm(1))
+	JEQ(label("bias"))
+	JGT(label("accumulate"))
+	for i := range s.nv * s.R {
+		e.zero(s.v[i])
+	}
+	JMP(label("sum"))
+	Label("bias")
+	Load(Param("bias"), s.u)
+	for r := range s.R {
+		for v := range s.nv {
+			if r > 0 {
+				e.mov(s.acc(0, v), s.acc(r, v))
+			} else {
+				e.mov(mem(s.u, s.vec*v), s.acc(r, v))
+			}
+		}
+	}
+	JMP(label("sum"))
+	Label("accumulate")
+	Load(Param("cp"), s.u)
+	MOVQ(s.c, s.p)
+	for r := range s.R {
+		for v := range s.nv {
+			e.mov(s.col(s.p, s.u, v), s.acc(r, v))
+		}
+		if r < s.R-1 {
+			ADDQ(operand.NewParamAddr("cm", 8), s.p)
+		}
+	}
+	Label("sum")
+	Load(Param("b"), s.b)
+	Load(Param("k"), s.k)
+}
+
+// step adds one k.
+func (s *block) step() {
+	for v := range s.nv {
+		s.e.mov(s.col(s.b, s.bp, v), s.bv[v])
+	}
+	ADDQ(s.bk, s.b)
+	for r := range s.R {
+		x := s.bc[s.turn%len(s.bc)]
+		s.turn++
+		s.e.bcast(s.a.at(r, 0), x)
+		for v := range s.nv {
+			s.e.fma231(s.bv[v], x, s.acc(r, v))
+		}
+	}
+	s.a.step(s.ak)
+}
+
+// rest runs the k steps that are left, in pairs.
+func (s *block) rest() {
+	SUBQ(operand.Imm(2), s.k)
+	JLT(label("odd"))
+	Label("two")
+	s.step()
+	s.step()
+	SUBQ(operand.Imm(2), s.k)
+	JGE(label("two"))
+	Label("odd")
+	TESTQ(operand.U32(1), s.k)
+	JEQ(label("done"))
+	s.step()
+	Label("done")
+}
+
+// store writes the sums and moves c and a0 to the next block; u holds cp.
+func (s *block) store() {
+	for r := range s.R {
+		for v := range s.nv {
+			s.e.mov(s.acc(r, v), s.col(s.c, s.u, v))
+		}
+		ADDQ(operand.NewParamAddr("cm", 8), s.c)
+		ADDQ(s.am, s.a0)
+	}
+}
+
+// product: mb blocks, times d[r][·], laid out as c, unless d is nil.
+func (t isa) product(e elem, R, NP int) {
+	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s)", e.ptr()))
+	nv := 64 / t.vec * NP
+	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
+	Label("block")
+	s.start()
+	s.rest()
+	Load(Param("cp"), s.u)
+	Load(Param("d"), s.p)
+	TESTQ(s.p, s.p)
+	JEQ(label("store"))
+	MOVQ(s.c, s.b) // b: the row of d that answers to c
+	SUBQ(operand.NewParamAddr("c", 0), s.b)
+	ADDQ(s.p, s.b)
+	for r := range R {
+		for v := range s.nv {
+			e.mul(s.col(s.b, s.u, v), s.acc(r, v), s.acc(r, v))
+		}
+		ADDQ(operand.NewParamAddr("cm", 8), s.b)
+	}
+	Label("store")
+	s.store()
+	DECQ(operand.NewParamAddr("mb", 12*8))
+	JNZ(label("block"))
+	VZEROUPPER()
+	RET()
+}

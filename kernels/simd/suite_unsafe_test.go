@@ -1,0 +1,5 @@
+package simd
+
+import "unsafe"
+
+func addr[F Float](p *F) uintptr { return uintptr(unsafe.Pointer(p)) }
