@@ -11,30 +11,50 @@ import (
 	"hbar/solver/fokkerplanck"
 )
 
-// drawNLL plots the mean NLL against h: measured values as dots with bands, the expansion as dashed lines.
+// drawNLL plots the mean NLL against h: measured values as dots with bands, the expansion as dashed lines. With h = 0
+// among them it plots the change from there: its error, of pairs, is far smaller than that of the NLL itself.
 func drawNLL(path string, r *loglik.Results, summaries []loglik.Summary) error {
+	axes := plots.Axes{Title: "negative log-likelihood of the sampler with noise h", X: "h", Y: "NLL, nats per point"}
+	origin, relative := 0.0, false
+	for _, v := range summaries {
+		if v.H == 0 && v.N > 0 && r.Zeroth() != nil {
+			axes.Title = fmt.Sprintf("change of the NLL from h = 0, where it is %.4f ± %.4f", float64(v.Mean), float64(v.StdErr))
+			axes.Y = "NLL(h) − NLL(0), nats per point"
+			origin, relative = float64(v.Mean), true
+			break
+		}
+	}
 	hs := slices.Clone(r.H)
 	slices.Sort(hs)
-	var series []plots.Series
 	lo, hi := math.Inf(1), math.Inf(-1)
+	var series []plots.Series
 	for _, m := range []loglik.Method{loglik.PathIntegral, loglik.FokkerPlanck, loglik.Flow} {
 		s := plots.Series{Name: string(m), Markers: true}
 		for _, h := range hs {
 			for _, v := range summaries {
-				if v.Method == string(m) && float64(v.H) == h && v.N > 0 {
-					s.X, s.Y, s.Err = append(s.X, h), append(s.Y, float64(v.Mean)), append(s.Err, float64(v.StdErr))
-					lo, hi = min(lo, s.Y[len(s.Y)-1]), max(hi, s.Y[len(s.Y)-1])
+				if v.Method != string(m) || float64(v.H) != h || v.N == 0 {
+					continue
 				}
+				y, e := float64(v.Mean)-origin, float64(v.StdErr)
+				if relative {
+					e = 0 // of h = 0 itself
+				}
+				if v.Change != nil {
+					y, e = v.Change.Mean.Value, v.Change.Mean.StdErr
+				}
+				s.X, s.Y, s.Err = append(s.X, h), append(s.Y, y), append(s.Err, e)
+				if !finite(e) {
+					e = 0
+				}
+				lo, hi = min(lo, y-2*e), max(hi, y+2*e)
 			}
 		}
 		if len(s.X) > 0 {
 			series = append(series, s)
 		}
 	}
-	axes := plots.Axes{Title: "negative log-likelihood of the sampler with noise h", X: "h", Y: "NLL, nats per point"}
-	if len(series) > 0 {
-		pad := max(3*(hi-lo), 0.05)
-		axes.YMin, axes.YMax = lo-pad, hi+pad
+	if len(series) > 0 && hi > lo {
+		axes.YMin, axes.YMax = lo-(hi-lo)/2, hi+(hi-lo)/2
 	}
 	top := hs[len(hs)-1]
 	if top == 0 {
@@ -44,7 +64,7 @@ func drawNLL(path string, r *loglik.Results, summaries []loglik.Summary) error {
 		if order == 2 && !r.SecondOrder() {
 			break
 		}
-		series = append(series, expansionLine(r, order, top))
+		series = append(series, expansionLine(r, order, top, origin))
 	}
 	if len(series) == 0 {
 		return errors.New("nothing to plot: no point has a value")
@@ -52,9 +72,12 @@ func drawNLL(path string, r *loglik.Results, summaries []loglik.Summary) error {
 	return plots.Lines(path, axes, series...)
 }
 
-// expansionLine is the mean of the expansion over its points, from h = 0 to top.
-func expansionLine(r *loglik.Results, order int, top float64) plots.Series {
+// expansionLine is the mean of the expansion over its points, from h = 0 to top, less the origin.
+func expansionLine(r *loglik.Results, order int, top, origin float64) plots.Series {
 	s := plots.Series{Name: fmt.Sprintf("WKB, order %d", order), Dashed: true}
+	if e := expansionOf(r); order == 1 && finite(float64(e.MedianTrust)) {
+		s.Name += fmt.Sprintf(" (trust to h = %.1g)", float64(e.MedianTrust))
+	}
 	for k := range 101 {
 		h := top * float64(k) / 100
 		sum, n := 0.0, 0
@@ -64,7 +87,7 @@ func expansionLine(r *loglik.Results, order int, top float64) plots.Series {
 				n++
 			}
 		}
-		s.X, s.Y = append(s.X, h), append(s.Y, sum/float64(n))
+		s.X, s.Y = append(s.X, h), append(s.Y, sum/float64(n)-origin)
 	}
 	return s
 }

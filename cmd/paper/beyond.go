@@ -14,10 +14,11 @@ import (
 // beyond is NLL(h) from h = 0 to 1, by the Fokker–Planck equation and the path integral, and how far the expansion goes.
 func (p *page) beyond(ctx context.Context, networks []*network) error {
 	p.printf("## Beyond the paper: the likelihood of the sampler at every h\n\n")
-	p.printf("Change of the mean NLL from h = 0 on the same points, so that the spread of the data cancels. Fokker–Planck: a grid solution for the\n")
-	p.printf("continuous process, %d points. Path integral: %d points, %d paths, extrapolated from %d and %d steps uniform in λ. WKB 1 and 2: the\n", p.points, p.pathPoints, p.paths, p.pathSteps/2, p.pathSteps)
-	p.printf("expansion to first and second order on the points of the Fokker–Planck row. The last two columns are the median over points of\n")
-	p.printf("|expansion − truth| / |truth's change from h = 0|: where this is near 1 the expansion says nothing.\n\n")
+	p.printf("Change of the NLL from h = 0 on the same points, so that the spread of the data cancels: mean ± standard error, and the median\n")
+	p.printf("point in brackets, because the corrections have heavy tails. Fokker–Planck (FP): a grid solution for the continuous process, %d points.\n", p.points)
+	p.printf("Path integral (PI): %d points, %d paths, extrapolated from %d and %d steps uniform in λ; its column is the difference from FP on these\n", p.pathPoints, p.paths, p.pathSteps/2, p.pathSteps)
+	p.printf("points. WKB 1 and 2: the expansion to first and second order on FP's points. The last two columns are the median over points of\n")
+	p.printf("|expansion − FP| / |FP's change from h = 0|: where this is near 1 the expansion says nothing.\n\n")
 	for _, n := range networks {
 		if err := p.likelihoods(ctx, n); err != nil {
 			return fmt.Errorf("%s: %w", n, err)
@@ -50,15 +51,16 @@ func (p *page) likelihoods(ctx context.Context, n *network) error {
 	m0, se0, failed := mean(nll)
 	p.printf("### %s, %s\n\nNLL(0) = %s on %d points, %d failed", n.data, n.schedule, number(m0, se0), p.points, failed)
 	p.printf("; the median trust radius of a point (h at which the second term is a tenth of the first) is %s.\n\n", number(median(trust), 0))
-	p.printf("| h | Fokker–Planck | path integral | ESS, median | WKB 1 | WKB 2 | error of WKB 1 | of WKB 2 |\n|---|---|---|---|---|---|---|---|\n")
+	p.printf("| h | FP | PI − FP | ESS, median | WKB 1 | WKB 2 | error of WKB 1 | of WKB 2 |\n|---|---|---|---|---|---|---|---|\n")
 	fp := plots.Series{Name: "Fokker–Planck", Markers: true}
 	pi := plots.Series{Name: "path integral", Markers: true}
-	one := plots.Series{Name: "WKB, first order", Dashed: true}
-	two := plots.Series{Name: "WKB, second order", Dashed: true}
+	mid := plots.Series{Name: "Fokker–Planck, median point", Markers: true}
+	one := plots.Series{Name: "WKB, first order, median point", Dashed: true}
+	two := plots.Series{Name: "WKB, second order, median point", Dashed: true}
 	good := math.NaN() // largest h with a median error of the first-order line below a quarter
 	span := 0.0
 	for j, h := range p.h {
-		var dfp, dpi, d1, d2, e1, e2, ess []float64
+		var dfp, dpi, versus, d1, d2, e1, e2, ess []float64
 		truth, ferr := fpValues(solutions[j], x)
 		for i, e := range expansion {
 			first := h * e.L1
@@ -73,18 +75,21 @@ func (p *page) likelihoods(ctx context.Context, n *network) error {
 		for i, v := range paths {
 			if v[j].Status == likelihood.OK {
 				dpi = append(dpi, expansion[i].LogQ-v[j].LogQ)
+				versus = append(versus, truth[i]-v[j].LogQ)
 			}
 			ess = append(ess, v[j].ESS)
 		}
 		mf, sf, _ := mean(dfp)
 		mp, sp, _ := mean(dpi)
-		m1, s1, _ := mean(d1)
-		m2, s2, _ := mean(d2)
-		cell := number(mf, sf)
+		mv, sv, _ := mean(versus)
+		m1 := median(d1)
+		m2 := median(d2)
+		cell := spread(dfp)
 		if ferr != nil {
 			cell = ferr.Error()
 		} else {
 			fp.X, fp.Y, fp.Err = append(fp.X, h), append(fp.Y, mf), append(fp.Err, sf)
+			mid.X, mid.Y = append(mid.X, h), append(mid.Y, median(dfp))
 			span = max(span, math.Abs(mf)+2*sf)
 		}
 		if !math.IsNaN(mp) {
@@ -98,7 +103,7 @@ func (p *page) likelihoods(ctx context.Context, n *network) error {
 		if median(e1) < 0.25 {
 			good = h
 		}
-		p.printf("| %g | %s | %s | %.0f of %d | %s | %s | %s | %s |\n", h, cell, number(mp, sp), median(ess), p.paths, number(m1, s1), number(m2, s2),
+		p.printf("| %g | %s | %s | %.0f of %d | %s | %s | %s | %s |\n", h, cell, number(mv, sv), median(ess), p.paths, spread(d1), spread(d2),
 			percent(median(e1)), percent(median(e2)))
 	}
 	p.printf("\n")
@@ -115,7 +120,7 @@ func (p *page) likelihoods(ctx context.Context, n *network) error {
 	}
 	axes := plots.Axes{Title: n.data + ", " + n.schedule, X: "h", Y: "NLL(h) − NLL(0) in nats", LogX: true, YMin: -1.5 * span, YMax: 1.5 * span}
 	var series []plots.Series
-	for _, s := range []plots.Series{fp, pi, one, two} {
+	for _, s := range []plots.Series{fp, pi, mid, one, two} {
 		if len(s.X) > 0 {
 			series = append(series, s)
 		}
@@ -153,4 +158,10 @@ func percent(v float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.0f %%", 100*v)
+}
+
+// spread is mean ± standard error [median].
+func spread(v []float64) string {
+	m, se, _ := mean(v)
+	return number(m, se) + " [" + number(median(v), 0) + "]"
 }

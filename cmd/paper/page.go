@@ -98,6 +98,9 @@ func number(v, se float64) string {
 	if math.IsNaN(se) || se == 0 {
 		return strings.ReplaceAll(fmt.Sprintf("%.4g", v), "-", "−")
 	}
+	if math.Abs(v)+se >= 1e4 {
+		return strings.ReplaceAll(fmt.Sprintf("%.2g ± %.2g", v, se), "-", "−")
+	}
 	digits := min(max(1-int(math.Floor(math.Log10(se))), 0), 6)
 	return strings.ReplaceAll(fmt.Sprintf("%.*f ± %.*f", digits, v, digits, se), "-", "−")
 }

@@ -257,6 +257,7 @@ var tanh32 = act{"Tanh", 5,
 		}
 		ops = append(ops, k.exp32(-2*math.Log2E, a, b, c)...)
 		ops = append(ops,
+			func() { k.e.fma231(k.op(k.val(0)), u, c) }, // NaN may have lost its exponent to n
 			func() { k.e.add(k.op(one), c, a) },
 			func() { k.e.div(a, k.in(one, b), b) }, // s
 			func() { k.e.sub(c, k.in(one, a), a) }, // 1 - e

@@ -46,10 +46,10 @@ func (v value) reg() (reg.VecPhysical, bool) {
 	return r, ok
 }
 
-// jet composes SiLU with Taylor expansions, in place: n vectors along the rows of x, which hold the coefficients, at a
-// stride of ld bytes.
+// jet composes SiLU (act 0) or tanh (act 1) with Taylor expansions, in place: n vectors along the rows of x, which hold
+// the coefficients, at a stride of ld bytes.
 //
-// First the coefficients c_k of SiLU about the value x₀: with s the logistic function and q = 1-s,
+// For SiLU, first the coefficients c_k of SiLU about the value x₀: with s the logistic function and q = 1-s,
 // (k+1) s_{k+1} = s_k (q-s) - Σ_{0<i<k} s_i s_{k-i}, s_1 = s q, and c_k = x₀ s_k + s_{k-1}. Then Horner's scheme
 // r ← c_k + δ r in truncated products, δ being the jet without x₀. After step s only the coefficients of r of degree
 // up to s matter. A coefficient of δ r depends on r's of lower degree, so r is updated in place from the highest degree
@@ -60,7 +60,7 @@ func (t isa) jet(e elem, dim, order int) {
 	for i, a := range idx {
 		pos[fmt.Sprint(a)] = i
 	}
-	TEXT(fmt.Sprintf("%sSilu%dJet_%d_%d", t.name, e.bits(), dim, order), 0, fmt.Sprintf("func(x %s, ld, n int)", e.ptr()))
+	TEXT(fmt.Sprintf("%sJet%d_%d_%d", t.name, e.bits(), dim, order), 0, fmt.Sprintf("func(x %s, ld, n, act int)", e.ptr()))
 	Pragma("noescape")
 	x0, ld, n := Load(Param("x"), GP64()), Load(Param("ld"), GP64()), Load(Param("n"), GP64())
 	x := newRows(len(idx), ld)
@@ -90,7 +90,14 @@ func (t isa) jet(e elem, dim, order int) {
 	k := &bank{isa: t, e: e, held: map[string]reg.VecPhysical{}}
 
 	Label("loop")
-	t.siluTaylor(k, x.at(0, 0), c)
+	Load(Param("act"), u)
+	CMPQ(u, operand.Imm(1))
+	JEQ(label("tanh"))
+	t.taylor(k, x.at(0, 0), c, false)
+	JMP(label("compose"))
+	Label("tanh")
+	t.taylor(k, x.at(0, 0), c, true)
+	Label("compose")
 	// coefficient sets acc to coefficient i of δ r.
 	coefficient := func(i int) {
 		first := true
@@ -156,8 +163,8 @@ func (t isa) jet(e elem, dim, order int) {
 	RET()
 }
 
-// siluTaylor stores the Taylor coefficients of SiLU about x to c.
-func (t isa) siluTaylor(k *bank, x operand.Mem, c []operand.Mem) {
+// taylor stores the Taylor coefficients of SiLU about x to c; of tanh x = 2σ(2x)-1 if tanh.
+func (t isa) taylor(k *bank, x operand.Mem, c []operand.Mem, tanh bool) {
 	e := k.e
 	order := len(c) - 1
 	xc, a, b, E, u := t.v[0], t.v[1], t.v[2], t.v[3], t.v[4]
@@ -166,24 +173,36 @@ func (t isa) siluTaylor(k *bank, x operand.Mem, c []operand.Mem) {
 		lim = 708
 	}
 	lo, hi, one := k.val(-lim), k.val(lim), k.val(1)
-	e.max(x, k.in(lo, xc), xc)
-	e.min(xc, k.in(hi, a), a)
+	if tanh {
+		e.mov(x, a)
+		e.add(a, a, a)
+		e.max(a, k.in(lo, xc), xc)
+		e.min(xc, k.in(hi, a), xc)
+		e.mov(xc, a)
+	} else {
+		e.max(x, k.in(lo, xc), xc)
+		e.min(xc, k.in(hi, a), a)
+	}
 	if e == f32 {
 		k.exp32(-math.Log2E, a, b, E).emit()
 	} else {
 		k.expNeg64(a, b, E, u).emit()
+	}
+	if tanh {
+		e.fma231(k.op(k.val(0)), xc, E) // NaN may have lost its exponent to n
 	}
 	s := t.v[8 : 9+order] // s_k
 	q := t.v[5]
 	e.add(k.op(one), E, a)
 	e.div(a, k.in(one, b), s[0])
 	e.mul(s[0], E, q)
-	e.mul(s[0], xc, a)
-	e.mov(a, c[0])
-	if order == 0 {
-		return
+	if tanh {
+		e.sub(q, s[0], a)
+	} else {
+		e.mul(s[0], xc, a)
+		e.min(xc, k.in(hi, b), xc)
 	}
-	e.min(xc, k.in(hi, a), xc)
+	e.mov(a, c[0])
 	e.mul(s[0], q, s[1])
 	e.sub(s[0], q, q) // q - s
 	for i := 1; i < order; i++ {
@@ -194,8 +213,12 @@ func (t isa) siluTaylor(k *bank, x operand.Mem, c []operand.Mem) {
 		e.mul(k.op(k.val(1/float64(i+1))), u, s[i+1])
 	}
 	for i := 1; i <= order; i++ {
-		e.mov(s[i], a)
-		e.fma213(s[i-1], xc, a)
+		if tanh {
+			e.mul(k.op(k.val(math.Ldexp(1, i+1))), s[i], a)
+		} else {
+			e.mov(s[i], a)
+			e.fma213(s[i-1], xc, a)
+		}
 		e.mov(a, c[i])
 	}
 }

@@ -112,11 +112,11 @@ func benchmarkStep(b *testing.B, p *kernels.Training, o Options) {
 	run(2)
 	start := time.Now()
 	run(1)
-	group := max(1, int(2*time.Millisecond/(time.Since(start)+1)))
+	group := max(1, int(10*time.Millisecond/(time.Since(start)+1)))
 	peakN := 1 << 10
 	for start = time.Now(); ; start = time.Now() {
 		peak(peakN)
-		if time.Since(start) > time.Millisecond {
+		if time.Since(start) > 5*time.Millisecond {
 			break
 		}
 		peakN *= 2

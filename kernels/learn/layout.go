@@ -161,6 +161,7 @@ func (b *buffer) alloc(rows int) []float32 {
 // check reports what this package cannot run.
 func check(p *kernels.Training) error {
 	used := make([]int, len(p.Params))
+	first := make([]bool, len(p.Params)) // weights that the network's input meets
 	for _, in := range p.Forward {
 		if in.Op != kernels.OpDense {
 			return fmt.Errorf("learn: forward instruction %d unknown; have dense (%d)", in.Op, kernels.OpDense)
@@ -170,6 +171,7 @@ func check(p *kernels.Training) error {
 		}
 		used[in.W]++
 		used[in.B]++
+		first[in.W] = in.Src == 0
 		w, b := p.Params[in.W], p.Params[in.B]
 		if w.Rows != p.Widths[in.Dst] || w.Cols != p.Widths[in.Src] || b.Rows != w.Rows || b.Cols != 1 {
 			return fmt.Errorf("learn: %s [%d, %d] and %s [%d, %d] do not map %d units to %d", w.Name, w.Rows, w.Cols, b.Name, b.Rows, b.Cols, p.Widths[in.Src], p.Widths[in.Dst])
@@ -186,7 +188,11 @@ func check(p *kernels.Training) error {
 	graded := make([]int, len(p.Params))
 	for _, in := range p.Backward {
 		switch in.Op {
-		case kernels.BackInput, kernels.BackAct:
+		case kernels.BackAct:
+		case kernels.BackInput:
+			if first[in.W] {
+				return fmt.Errorf("learn: the gradient of the network's input, through %s, is not made here", p.Params[in.W].Name)
+			}
 		case kernels.BackParams:
 			graded[in.W]++
 			graded[in.B]++

@@ -1,56 +1,60 @@
 package learn
 
 import (
-	"cmp"
-	"slices"
-
 	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
-// gradPiece is a task of the second phase: rows [lo, hi) of panels [p, p+np) of a layer's gradient; all of a head's.
-type gradPiece struct {
-	l         *layer
-	x, dz     int // buffers
-	p, np     int
-	lo, hi    int
-	sumSquare float64 // results
-	bad       bool
+// piece is a task of the second and third phase: rows [lo, hi) of panels [p, p+np) of a layer; all of a head. lo is a
+// multiple of 16, and so is hi but at the end.
+type piece struct {
+	l      *layer
+	x, dz  int // buffers that the gradient is made of
+	p, np  int
+	lo, hi int
+	id     int
 }
 
-// updatePiece is a task of the third phase: a panel of a layer.
-type updatePiece struct {
-	l *layer
-	p int
-}
+// pieceRows is the most rows of a panel that a task takes, the bias aside.
+const pieceRows = 64
 
-// pieceRows is about how many rows of a panel a task takes.
-const pieceRows = 72
-
-// planPieces lists the tasks of the second and third phase, the costly ones first.
+// planPieces cuts the parameters into tasks.
 func (t *Trainer) planPieces() {
 	for _, in := range t.prog.Backward {
 		if in.Op != kernels.BackParams {
 			continue
 		}
 		l := t.byWeight[in.W]
-		for p := range l.panels() {
-			t.updates = append(t.updates, updatePiece{l, p})
+		add := func(p, np, lo, hi int) {
+			t.pieces = append(t.pieces, piece{l: l, x: in.X, dz: in.Src, p: p, np: np, lo: lo, hi: hi, id: len(t.pieces)})
 		}
 		if l.head {
-			t.grads = append(t.grads, gradPiece{l: l, x: in.X, dz: in.Src, np: 1, hi: l.rows})
+			add(0, 1, 0, l.rows)
 			continue
 		}
-		parts := (l.rows + pieceRows - 1) / pieceRows
 		for p := 0; p < l.panels(); p += 2 {
-			for i := range parts {
-				t.grads = append(t.grads, gradPiece{l: l, x: in.X, dz: in.Src, p: p, np: min(2, l.panels()-p),
-					lo: i * l.rows / parts, hi: (i + 1) * l.rows / parts})
+			np := min(2, l.panels()-p)
+			lo := 0
+			for ; lo+pieceRows+1 < l.rows; lo += pieceRows {
+				add(p, np, lo, lo+pieceRows)
 			}
+			add(p, np, lo, l.rows)
 		}
 	}
-	slices.SortStableFunc(t.grads, func(a, b gradPiece) int { return cmp.Compare(b.np*(b.hi-b.lo), a.np*(a.hi-a.lo)) })
-	slices.SortStableFunc(t.updates, func(a, b updatePiece) int { return cmp.Compare(b.l.rows, a.l.rows) })
+	t.sumSquare, t.bad = make([]float64, len(t.pieces)), make([]bool, len(t.pieces))
+	t.pieces = spread(t.pieces, t.opt.Workers, func(q piece) int { return q.np * (q.hi - q.lo) })
+}
+
+// each calls f with the range in the flat vectors of every panel's part of the piece.
+func (q *piece) each(f func(p, lo, hi int)) {
+	if q.l.head {
+		f(0, q.l.off, q.l.off+q.l.size)
+		return
+	}
+	for p := q.p; p < q.p+q.np; p++ {
+		off := q.l.off + p*q.l.rows*lanes
+		f(p, off+q.lo*lanes, off+q.hi*lanes)
+	}
 }
 
 // blockRows is how many rows of the batch a panel's gradient takes at a time: their columns of dZ and of a few inputs
@@ -58,7 +62,7 @@ func (t *Trainer) planPieces() {
 const blockRows = 256
 
 // paramGrad computes a piece of the gradient: sums over the batch, in order.
-func (w *worker) paramGrad(t *Trainer, q *gradPiece) {
+func (w *worker) paramGrad(t *Trainer, q *piece) {
 	l, x, dz := q.l, &t.fwd[q.x], &t.grad[q.dz]
 	r := &w.product
 	g := t.g[l.off+(q.p*l.rows+q.lo)*lanes:]
@@ -74,62 +78,67 @@ func (w *worker) paramGrad(t *Trainer, q *gradPiece) {
 		r.Accumulate = row > 0
 		t.opt.Impl.Product32(r)
 	}
-	q.sumSquare, q.bad = 0, false
-	for p := range q.np {
-		n := (q.hi - q.lo) * lanes
-		if l.head {
-			n = l.size
+	t.sumSquare[q.id], t.bad[q.id] = 0, false
+	q.each(func(_, lo, hi int) {
+		g := t.g[lo:hi]
+		if !w.allFinite(t, g) {
+			t.bad[q.id] = true
 		}
-		w.inspect(t, q, g[p*l.rows*lanes:][:n])
-	}
+		if t.opt.Norm || t.opt.Clip > 0 {
+			t.sumSquare[q.id] += sumSquares(g)
+		}
+	})
 }
 
-// inspect looks for values that are not finite and adds up squares if the norm is wanted.
-func (w *worker) inspect(t *Trainer, q *gradPiece, g []float32) {
-	// Σ 0·g is 0 unless a g is not finite.
-	r := &w.product
-	*r = simd.Product[float32]{C: w.check, A: zeros[:1], B: g, BK: lanes, M: 1, K: len(g) / lanes, NP: 1}
-	t.opt.Impl.Product32(r)
-	q.bad = q.bad || [lanes]float32(w.check) != zeros
-	if t.opt.Norm || t.opt.Clip > 0 {
-		var s [4]float64
-		for i := 0; i < len(g); i += 4 {
-			for j, v := range g[i : i+4] {
-				s[j] += float64(v) * float64(v)
-			}
-		}
-		q.sumSquare += s[0] + s[1] + s[2] + s[3]
-	}
+// allFinite looks at whole panel rows: Σ 0·g is 0 unless a g is not finite.
+func (w *worker) allFinite(t *Trainer, g []float32) bool {
+	w.product = simd.Product[float32]{C: w.check, A: zeros[:1], B: g, BK: lanes, M: 1, K: len(g) / lanes, NP: 1}
+	t.opt.Impl.Product32(&w.product)
+	return [lanes]float32(w.check) == zeros
 }
 
 var zeros [lanes]float32
 
-// update takes the step of a panel.
-func (w *worker) update(t *Trainer, q *updatePiece) {
-	lo, hi := q.l.panel(q.p)
-	var ema []float32
-	if t.ema != nil {
-		ema = t.ema[lo:hi]
+func sumSquares(g []float32) float64 {
+	var s [4]float64
+	for ; len(g) >= 4; g = g[4:] {
+		for j, v := range g[:4] {
+			s[j] += float64(v) * float64(v)
+		}
 	}
-	t.opt.Impl.Adam(t.param[lo:hi], t.m[lo:hi], t.v[lo:hi], t.g[lo:hi], ema, &w.adam)
+	return s[0] + s[1] + s[2] + s[3]
+}
+
+// update takes the step of a piece.
+func (w *worker) update(t *Trainer, q *piece) {
+	q.each(func(_, lo, hi int) {
+		var ema []float32
+		if t.ema != nil {
+			ema = t.ema[lo:hi]
+		}
+		t.opt.Impl.Adam(t.param[lo:hi], t.m[lo:hi], t.v[lo:hi], t.g[lo:hi], ema, &w.adam)
+	})
 	t.refresh(q)
 }
 
-// refresh remakes what is derived from a panel's parameters.
-func (t *Trainer) refresh(q *updatePiece) {
+// refresh remakes what is derived from a piece's parameters.
+func (t *Trainer) refresh(q *piece) {
 	l := q.l
 	if l.head {
 		return
 	}
-	lo, hi := l.panel(q.p)
-	copy(l.bias[q.p*lanes:][:lanes], t.param[hi-lanes:hi])
-	if l.back == nil {
-		return
-	}
-	outs := min(lanes, l.out-q.p*lanes)
-	for b := range pad(l.in) / lanes {
-		transpose(l.back[(b*l.out+q.p*lanes)*lanes:][:outs*lanes], (*block)(t.param[lo+b*lanes*lanes:]))
-	}
+	q.each(func(p, lo, hi int) {
+		if q.hi == l.rows {
+			copy(l.bias[p*lanes:][:lanes], t.param[hi-lanes:hi])
+		}
+		if l.back == nil {
+			return
+		}
+		outs := min(lanes, l.out-p*lanes)
+		for b := q.lo / lanes; b < q.hi/lanes; b++ {
+			transpose(l.back[(b*l.out+p*lanes)*lanes:][:outs*lanes], (*block)(t.param[lo+(b*lanes-q.lo)*lanes:]))
+		}
+	})
 }
 
 type block [lanes * lanes]float32

@@ -73,8 +73,8 @@ func (t *Trainer) SetState(s *State) error {
 }
 
 func (t *Trainer) refreshAll() {
-	for i := range t.updates {
-		t.refresh(&t.updates[i])
+	for i := range t.pieces {
+		t.refresh(&t.pieces[i])
 	}
 }
 

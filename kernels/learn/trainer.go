@@ -2,7 +2,6 @@ package learn
 
 import (
 	"math"
-	"sync/atomic"
 
 	"hbar/kernels"
 	"hbar/kernels/simd"
@@ -12,7 +11,9 @@ import (
 // finish together. Tiles are made of chunks, the unit of the loss's sum, so the tiling leaves no trace in results.
 const (
 	chunkRows = 16
-	tileRows  = 128
+	leastTile = 2 // chunks
+	mostTile  = 8
+	tileRows  = mostTile * chunkRows
 )
 
 // Trainer holds a network's parameters, its optimiser's state and the memory of a step. Use it from one goroutine.
@@ -26,13 +27,13 @@ type Trainer struct {
 	layers            []*layer
 	byWeight          []*layer // indexed by parameter
 	param, m, v, ema  []float32
-	g                 []float32     // the gradient, laid out as param
-	grads             []gradPiece   // tasks of the second phase
-	updates           []updatePiece // tasks of the third
+	g                 []float32 // the gradient, laid out as param
+	pieces            []piece   // tasks of the second and third phase
+	sumSquare         []float64 // of the gradient, by piece id
+	bad               []bool    // not finite, by piece id
 	workers           []*worker
 	pool              *pool
-	nextRow           atomic.Int64    // first row not handed out
-	nextPiece         [2]atomic.Int32 // by phase
+	deals             [3]deal // tasks of the phases: chunks, pieces, pieces
 	source            Source
 	update            bool
 	adam              simd.AdamStep
@@ -79,6 +80,9 @@ func New(p *kernels.Training, opt Options) (*Trainer, error) {
 		t.byWeight[l.w] = l
 	}
 	t.planPieces()
+	for i := range t.deals {
+		t.deals[i] = newDeal(opt.Workers)
+	}
 	for id := range opt.Workers {
 		t.workers = append(t.workers, t.newWorker(id))
 	}
@@ -163,9 +167,8 @@ func (t *Trainer) Gradient(src Source) (Result, error) { return t.do(src, false)
 
 func (t *Trainer) do(src Source, update bool) (Result, error) {
 	t.source, t.update, t.err = src, update, nil
-	t.nextRow.Store(0)
-	for i := range t.nextPiece {
-		t.nextPiece[i].Store(0)
+	for i, n := range [...]int{t.chunks(), len(t.pieces), len(t.pieces)} {
+		t.deals[i].reset(n)
 	}
 	t.pool.run()
 	if t.err != nil {
@@ -180,8 +183,8 @@ func (t *Trainer) do(src Source, update bool) (Result, error) {
 // work is a worker's part of a step.
 func (t *Trainer) work(id int) {
 	w := t.workers[id]
-	for lo, hi := t.takeRows(); lo < hi; lo, hi = t.takeRows() {
-		w.runTile(t, lo, hi)
+	for lo, hi := t.deals[0].take(id, leastTile, mostTile); lo < hi; lo, hi = t.deals[0].take(id, leastTile, mostTile) {
+		w.runTile(t, lo*chunkRows, min(hi*chunkRows, t.batch))
 	}
 	t.pool.sync.wait()
 	loss := 0.0
@@ -199,14 +202,14 @@ func (t *Trainer) work(id int) {
 		return
 	}
 
-	for i := t.takePiece(0); i < len(t.grads); i = t.takePiece(0) {
-		w.paramGrad(t, &t.grads[i])
+	for lo, hi := t.deals[1].take(id, 1, 1); lo < hi; lo, hi = t.deals[1].take(id, 1, 1) {
+		w.paramGrad(t, &t.pieces[lo])
 	}
 	t.pool.sync.wait()
 	sum, bad := 0.0, false
-	for i := range t.grads {
-		sum += t.grads[i].sumSquare
-		bad = bad || t.grads[i].bad
+	for id, v := range t.sumSquare {
+		sum += v
+		bad = bad || t.bad[id]
 	}
 	if id == 0 {
 		t.gradNorm = math.Sqrt(sum)
@@ -225,26 +228,11 @@ func (t *Trainer) work(id int) {
 	if norm := math.Sqrt(sum); t.opt.Clip > 0 && norm > t.opt.Clip {
 		w.adam.Scale = float32(t.opt.Clip / norm)
 	}
-	for i := t.takePiece(1); i < len(t.updates); i = t.takePiece(1) {
-		w.update(t, &t.updates[i])
+	for lo, hi := t.deals[2].take(id, 1, 1); lo < hi; lo, hi = t.deals[2].take(id, 1, 1) {
+		w.update(t, &t.pieces[lo])
 	}
 }
 
 func (t *Trainer) chunks() int { return (t.batch + chunkRows - 1) / chunkRows }
-
-// takeRows hands out rows [lo, hi): of what is left, half of a worker's share in whole chunks. At the end, lo = hi.
-func (t *Trainer) takeRows() (lo, hi int) {
-	for {
-		old := t.nextRow.Load()
-		lo = int(old)
-		n := (t.batch - lo) / (2 * t.opt.Workers) / chunkRows * chunkRows
-		hi = min(t.batch, lo+max(chunkRows, min(tileRows, n)))
-		if t.nextRow.CompareAndSwap(old, int64(hi)) {
-			return lo, hi
-		}
-	}
-}
-
-func (t *Trainer) takePiece(phase int) int { return int(t.nextPiece[phase].Add(1) - 1) }
 
 func finite(x float64) bool { return x-x == 0 }

@@ -283,11 +283,14 @@ func TestRejects(t *testing.T) {
 		spoil func(*kernels.Training)
 		opt   Options
 	}{
-		"forward op":   {func(p *kernels.Training) { p.Forward[0].Op = 9 }, Options{Batch: 1}},
-		"backward op":  {func(p *kernels.Training) { p.Backward[0].Op = 9 }, Options{Batch: 1}},
-		"shape":        {func(p *kernels.Training) { p.Params[0].Rows++ }, Options{Batch: 1}},
-		"data":         {func(p *kernels.Training) { p.Params[0].Data = p.Params[0].Data[1:] }, Options{Batch: 1}},
-		"used twice":   {func(p *kernels.Training) { p.Forward[1].B = 1 }, Options{Batch: 1}},
+		"forward op":  {func(p *kernels.Training) { p.Forward[0].Op = 9 }, Options{Batch: 1}},
+		"backward op": {func(p *kernels.Training) { p.Backward[0].Op = 9 }, Options{Batch: 1}},
+		"shape":       {func(p *kernels.Training) { p.Params[0].Rows++ }, Options{Batch: 1}},
+		"data":        {func(p *kernels.Training) { p.Params[0].Data = p.Params[0].Data[1:] }, Options{Batch: 1}},
+		"used twice":  {func(p *kernels.Training) { p.Forward[1].B = 1 }, Options{Batch: 1}},
+		"input gradient": {func(p *kernels.Training) {
+			p.Backward = append(p.Backward, kernels.BackInstr{Op: kernels.BackInput, Dst: 1, Src: 1, Add: -1, X: -1, Act: -1, W: 0, B: -1})
+		}, Options{Batch: 1}},
 		"no gradient":  {func(p *kernels.Training) { p.Backward = p.Backward[1:] }, Options{Batch: 1}},
 		"no batch":     {func(*kernels.Training) {}, Options{}},
 		"beta":         {func(*kernels.Training) {}, Options{Batch: 1, Beta2: 1}},

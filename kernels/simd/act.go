@@ -26,14 +26,18 @@ func (f Act) Eval(x float64) (y, d float64) {
 	case Identity:
 		return x, 1
 	case SiLU:
-		if x < -745 { // exp(-x) overflows, and -Inf/Inf would be NaN
+		switch { // Inf·0 would be NaN
+		case x > 750:
+			return x, 1
+		case x < -750:
 			return 0, 0
 		}
-		s := 1 / (1 + math.Exp(-x))
-		if s == 1 { // x (1-s) would be Inf·0
-			return x, 1
+		e := math.Exp(-math.Abs(x))
+		s, q := 1/(1+e), e/(1+e) // σ and 1-σ, or for negative x the other way round
+		if x < 0 {
+			s, q = q, s
 		}
-		return x * s, s + x*s*(1-s)
+		return x * s, s + x*s*q
 	case GELU:
 		if math.Abs(x) > 40 {
 			return max(x, 0), (1 + math.Copysign(1, x)) / 2

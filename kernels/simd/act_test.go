@@ -39,6 +39,7 @@ func TestActRange(t *testing.T) {
 			}
 			inf := float32(math.Inf(1))
 			sp := []float32{inf, -inf, float32(math.NaN()), -float32(math.NaN()), 0, float32(math.Copysign(0, -1)),
+				math.Float32frombits(0x7fc00001), math.Float32frombits(0xffd12345), math.Float32frombits(0x7f800001), // NaNs with a payload
 				math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.MaxFloat32, -math.MaxFloat32}
 			sy, sd := make([]float32, len(sp)), make([]float32, len(sp))
 			im.Act32(f, sy, sd, sp)
@@ -97,6 +98,60 @@ func TestActShapes(t *testing.T) {
 					if x.s[i] != only[i] {
 						t.Fatalf("%s n=%d: in place %v, apart %v", f, n, x.s[i], only[i])
 					}
+				}
+			}
+		}
+	})
+}
+
+// TestEpilogueRange: the epilogues over all arguments, by products without steps whose bias is the argument: in float32
+// the same bits as Act32, in float64 the definition.
+func TestEpilogueRange(t *testing.T) {
+	each(t, func(t *testing.T, im *Impl) {
+		inf := math.Inf(1)
+		special := []float64{inf, -inf, math.NaN(), math.Float64frombits(0xfff8000000012345), 0, math.Copysign(0, -1), 1e-310, -1e-310, 1e300, -1e300}
+		const n = 1 << 13
+		x := append([]float64(nil), special...)
+		for i := len(x); i < n; i++ {
+			v := 800 * (2*float64(i)/(n-1) - 1)
+			if i%2 == 0 {
+				v /= 20
+			}
+			x = append(x, v)
+		}
+		x32 := make([]float32, n)
+		for i, v := range x {
+			x32[i] = float32(v)
+		}
+		for f := Identity; f <= Tanh; f++ {
+			c, d := make([]float64, n), make([]float64, n)
+			im.Product64(&Product[float64]{C: c, CP: Panel64, D: d, Bias: x, M: 1, NP: n / Panel64, Ep: ActivateGrad, Act: f})
+			only := make([]float64, n)
+			im.Product64(&Product[float64]{C: only, CP: Panel64, Bias: x, M: 1, NP: n / Panel64, Ep: Activate, Act: f})
+			for i, v := range x {
+				y, s := f.Eval(v)
+				for _, p := range [][2]float64{{c[i], y}, {only[i], y}, {d[i], s}} {
+					switch {
+					case math.IsNaN(p[1]):
+						if p[0] == p[0] {
+							t.Fatalf("%s(%v): NaN became %v", f, v, p[0])
+						}
+					case math.IsInf(p[1], 0):
+						if p[0] != p[1] {
+							t.Fatalf("%s(%v) = %v, want %v", f, v, p[0], p[1])
+						}
+					default:
+						close64(t, p[0], p[1], actTol[float64](f, p[1]), "%s about %v", f, v)
+					}
+				}
+			}
+			y32, d32 := make([]float32, n), make([]float32, n)
+			im.Act32(f, y32, d32, x32)
+			c32, s32 := make([]float32, n), make([]float32, n)
+			im.Product32(&Product[float32]{C: c32, CP: Panel32, D: s32, Bias: x32, M: 1, NP: n / Panel32, Ep: ActivateGrad, Act: f})
+			for i := range x32 {
+				if !sameBits(c32[i], y32[i]) || !sameBits(s32[i], d32[i]) {
+					t.Fatalf("%s(%v): epilogue %v, %v, Act32 %v, %v", f, x32[i], c32[i], s32[i], y32[i], d32[i])
 				}
 			}
 		}

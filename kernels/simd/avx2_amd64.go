@@ -95,88 +95,88 @@ func avx2Silu64Grad(y *float64, ym int, d *float64, dm int, x *float64, xm int, 
 func avx2Silu64Tangent(c *float64, cm int, groups int, nt int)
 
 //go:noescape
-func avx2Silu32Jet_1_1(x *float32, ld int, n int)
+func avx2Jet32_1_1(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_1_1(x *float64, ld int, n int)
+func avx2Jet64_1_1(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_1_2(x *float32, ld int, n int)
+func avx2Jet32_1_2(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_1_2(x *float64, ld int, n int)
+func avx2Jet64_1_2(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_1_3(x *float32, ld int, n int)
+func avx2Jet32_1_3(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_1_3(x *float64, ld int, n int)
+func avx2Jet64_1_3(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_1_4(x *float32, ld int, n int)
+func avx2Jet32_1_4(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_1_4(x *float64, ld int, n int)
+func avx2Jet64_1_4(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_1_5(x *float32, ld int, n int)
+func avx2Jet32_1_5(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_1_5(x *float64, ld int, n int)
+func avx2Jet64_1_5(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_2_1(x *float32, ld int, n int)
+func avx2Jet32_2_1(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_2_1(x *float64, ld int, n int)
+func avx2Jet64_2_1(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_2_2(x *float32, ld int, n int)
+func avx2Jet32_2_2(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_2_2(x *float64, ld int, n int)
+func avx2Jet64_2_2(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_2_3(x *float32, ld int, n int)
+func avx2Jet32_2_3(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_2_3(x *float64, ld int, n int)
+func avx2Jet64_2_3(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_2_4(x *float32, ld int, n int)
+func avx2Jet32_2_4(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_2_4(x *float64, ld int, n int)
+func avx2Jet64_2_4(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_2_5(x *float32, ld int, n int)
+func avx2Jet32_2_5(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_2_5(x *float64, ld int, n int)
+func avx2Jet64_2_5(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_3_1(x *float32, ld int, n int)
+func avx2Jet32_3_1(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_3_1(x *float64, ld int, n int)
+func avx2Jet64_3_1(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_3_2(x *float32, ld int, n int)
+func avx2Jet32_3_2(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_3_2(x *float64, ld int, n int)
+func avx2Jet64_3_2(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_3_3(x *float32, ld int, n int)
+func avx2Jet32_3_3(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_3_3(x *float64, ld int, n int)
+func avx2Jet64_3_3(x *float64, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu32Jet_3_4(x *float32, ld int, n int)
+func avx2Jet32_3_4(x *float32, ld int, n int, act int)
 
 //go:noescape
-func avx2Silu64Jet_3_4(x *float64, ld int, n int)
+func avx2Jet64_3_4(x *float64, ld int, n int, act int)
 
 //go:noescape
 func avx2Head_1x1(out *float32, om int, h *float32, hs int, w *float32, ws int, nv int, bias *float32, groups int)

@@ -211,3 +211,19 @@ func benchTaylor[F Float](b *testing.B, product func(*Product[F]), jet func(f Ac
 		}
 	}, peak, flops, "GFLOP", flops)
 }
+
+func BenchmarkJet(b *testing.B) {
+	const w = 128
+	for _, q := range [][2]int{{1, 3}, {2, 3}, {3, 3}, {2, 5}} {
+		dim, order := q[0], q[1]
+		n := NJet(dim, order)
+		for f := SiLU; f <= Tanh; f++ {
+			b.Run(fmt.Sprintf("%s/float64/d=%d/order=%d", f, dim, order), func(b *testing.B) {
+				benchEach(b, func(b *testing.B, im *Impl) {
+					x, y := random[float64](n*w), make([]float64, n*w)
+					measure(b, func() { copy(y, x); im.Jet64(f, y, w, w, dim, order) }, nil, w, "Gunit", 0)
+				})
+			})
+		}
+	}
+}

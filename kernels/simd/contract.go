@@ -109,7 +109,7 @@ type Impl struct {
 	Peak64 func(n int) int
 }
 
-// Best is the implementation chosen for this machine at start; HBAR_SIMD=generic|avx2|avx512 overrides it.
+// Best is the implementation chosen for this machine at start; HBAR_SIMD=generic|avx2|avx512 overrides it (see Choice).
 func Best() *Impl { return best }
 
 // All lists the implementations that run on this machine, generic first.

@@ -136,7 +136,7 @@ func testJet[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order int
 			for order := range 6 {
 				idx := JetIndex(dim, order)
 				for _, w := range []int{0, 1, 5, 8, 19, 32} {
-					if f != SiLU && w > 5 {
+					if (f == Identity || f == GELU) && w > 5 {
 						continue
 					}
 					ld := w + 3*r.IntN(2)
@@ -171,15 +171,17 @@ func testJet[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order int
 	}
 }
 
-// TestJetRange: the coefficients of SiLU about all kinds of x, by the jet of the identity.
+// TestJetRange: the coefficients of SiLU and tanh about all kinds of x, by the jet of the identity.
 func TestJetRange(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
-		jetRange(t, im.Jet32, 100)
-		jetRange(t, im.Jet64, 800)
+		for _, f := range []Act{SiLU, Tanh} {
+			jetRange(t, im.Jet32, f, 100)
+			jetRange(t, im.Jet64, f, 800)
+		}
 	})
 }
 
-func jetRange[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order int), lim float64) {
+func jetRange[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order int), f Act, lim float64) {
 	const w, order = 1 << 14, 5
 	x := make([]F, (order+1)*w)
 	for j := range w {
@@ -195,11 +197,11 @@ func jetRange[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order in
 		x[j] = F(v)
 	}
 	in := append([]F(nil), x[:w]...)
-	run(SiLU, x, w, w, 1, order)
+	run(f, x, w, w, 1, order)
 	eps, worst := epsOf[F](), 0.0
 	for j, v := range in {
 		want := make([]float64, order+1)
-		SiLU.Taylor(want, float64(v))
+		f.Taylor(want, float64(v))
 		for k, y := range want {
 			got := float64(x[k*w+j])
 			switch {
@@ -215,10 +217,10 @@ func jetRange[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order in
 				e := math.Abs(got-y) / math.Max(1, math.Abs(y))
 				worst = math.Max(worst, e)
 				if !(e <= 8*eps) {
-					t.Fatalf("coefficient %d about %v: got %v, want %v, difference %.3g, allowed %.3g", k, v, got, y, e, 8*eps)
+					t.Fatalf("%s: coefficient %d about %v: got %v, want %v, difference %.3g, allowed %.3g", f, k, v, got, y, e, 8*eps)
 				}
 			}
 		}
 	}
-	t.Logf("largest error %.2g = %.1f eps", worst, worst/eps)
+	t.Logf("%s: largest error %.2g = %.1f eps", f, worst, worst/eps)
 }

@@ -30,10 +30,6 @@ type operands[F Float] struct {
 	c, a, b, w, d *guarded[F]
 }
 
-func (s shape) build(r *rand.Rand) (o operands[float32], o64 operands[float64]) {
-	return build[float32](s, r), build[float64](s, r)
-}
-
 func build[F Float](s shape, r *rand.Rand) (o operands[F]) {
 	P := panel[F]()
 	q := Product[F]{M: s.m, K: s.k, NP: s.np, Ep: s.ep, Act: s.act, T: s.t, Accumulate: s.acc}

@@ -19,8 +19,8 @@ type (
 	gradFn[F Float]    func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
 	tangentFn[F Float] func(c *F, cm int, groups, nt int)
 
-	// jetFn composes SiLU with n vectors of jets, whose coefficients are ld bytes apart.
-	jetFn[F Float] func(x *F, ld, n int)
+	// jetFn composes SiLU (act 0) or tanh (act 1) with n vectors of jets, whose coefficients are ld bytes apart.
+	jetFn[F Float] func(x *F, ld, n, act int)
 )
 
 // rung is one instruction set's kernels for products of one element type, and the loops around them.
@@ -31,7 +31,7 @@ type rung[F Float] struct {
 	grad     [4]gradFn[F]
 	tangent  [4]tangentFn[F]
 	lanes    int            // of a vector
-	jet      [4][6]jetFn[F] // SiLU, by dimension and order; nil: the definition in Go
+	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
 }
 
 // carrier holds the kernels that carry SiLU, by rows of a block; nil below the fewest worth it.
@@ -304,14 +304,18 @@ func (t *rung[F]) jets(f Act, x []F, ld, w, dim, order int) {
 	if f == Identity {
 		return
 	}
-	if f != SiLU || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
+	act := 0
+	if f == Tanh {
+		act = 1
+	}
+	if f == GELU || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
 		jetGeneric(f, x, ld, w, dim, order)
 		return
 	}
 	fn, sz, V := t.jet[dim][order], size[F](), t.lanes
 	full := w - w%V
 	for j := 0; j < full; j += maxVecs * V {
-		fn(at(x, j), sz*ld, min(maxVecs, (full-j)/V))
+		fn(at(x, j), sz*ld, min(maxVecs, (full-j)/V), act)
 	}
 	if full == w {
 		return
@@ -321,7 +325,7 @@ func (t *rung[F]) jets(f Act, x []F, ld, w, dim, order int) {
 	for i := range n {
 		copy(pad[i*V:(i+1)*V], x[i*ld+full:i*ld+w])
 	}
-	fn(&pad[0], sz*V, 1)
+	fn(&pad[0], sz*V, 1, act)
 	for i := range n {
 		copy(x[i*ld+full:i*ld+w], pad[i*V:])
 	}

@@ -15,9 +15,9 @@ var avx2 = kernels{
 		tangent: [4]tangentFn[float32]{SiLU: avx2Silu32Tangent, GELU: avx2Gelu32Tangent, Tanh: avx2Tanh32Tangent},
 		lanes:   8,
 		jet: [4][6]jetFn[float32]{
-			1: {1: avx2Silu32Jet_1_1, 2: avx2Silu32Jet_1_2, 3: avx2Silu32Jet_1_3, 4: avx2Silu32Jet_1_4, 5: avx2Silu32Jet_1_5},
-			2: {1: avx2Silu32Jet_2_1, 2: avx2Silu32Jet_2_2, 3: avx2Silu32Jet_2_3, 4: avx2Silu32Jet_2_4, 5: avx2Silu32Jet_2_5},
-			3: {1: avx2Silu32Jet_3_1, 2: avx2Silu32Jet_3_2, 3: avx2Silu32Jet_3_3, 4: avx2Silu32Jet_3_4},
+			1: {1: avx2Jet32_1_1, 2: avx2Jet32_1_2, 3: avx2Jet32_1_3, 4: avx2Jet32_1_4, 5: avx2Jet32_1_5},
+			2: {1: avx2Jet32_2_1, 2: avx2Jet32_2_2, 3: avx2Jet32_2_3, 4: avx2Jet32_2_4, 5: avx2Jet32_2_5},
+			3: {1: avx2Jet32_3_1, 2: avx2Jet32_3_2, 3: avx2Jet32_3_3, 4: avx2Jet32_3_4},
 		},
 	},
 	f64: &rung[float64]{
@@ -27,9 +27,9 @@ var avx2 = kernels{
 		tangent: [4]tangentFn[float64]{SiLU: avx2Silu64Tangent},
 		lanes:   4,
 		jet: [4][6]jetFn[float64]{
-			1: {1: avx2Silu64Jet_1_1, 2: avx2Silu64Jet_1_2, 3: avx2Silu64Jet_1_3, 4: avx2Silu64Jet_1_4, 5: avx2Silu64Jet_1_5},
-			2: {1: avx2Silu64Jet_2_1, 2: avx2Silu64Jet_2_2, 3: avx2Silu64Jet_2_3, 4: avx2Silu64Jet_2_4, 5: avx2Silu64Jet_2_5},
-			3: {1: avx2Silu64Jet_3_1, 2: avx2Silu64Jet_3_2, 3: avx2Silu64Jet_3_3, 4: avx2Silu64Jet_3_4},
+			1: {1: avx2Jet64_1_1, 2: avx2Jet64_1_2, 3: avx2Jet64_1_3, 4: avx2Jet64_1_4, 5: avx2Jet64_1_5},
+			2: {1: avx2Jet64_2_1, 2: avx2Jet64_2_2, 3: avx2Jet64_2_3, 4: avx2Jet64_2_4, 5: avx2Jet64_2_5},
+			3: {1: avx2Jet64_3_1, 2: avx2Jet64_3_2, 3: avx2Jet64_3_3, 4: avx2Jet64_3_4},
 		},
 	},
 	head:    [2][2]headFn{{avx2Head_1x1, avx2Head_1x2}, {avx2Head_4x1, avx2Head_4x2}},

@@ -16,9 +16,9 @@ var avx512 = kernels{
 		tangent: [4]tangentFn[float32]{SiLU: avx512Silu32Tangent, GELU: avx512Gelu32Tangent, Tanh: avx512Tanh32Tangent},
 		lanes:   16,
 		jet: [4][6]jetFn[float32]{
-			1: {1: avx512Silu32Jet_1_1, 2: avx512Silu32Jet_1_2, 3: avx512Silu32Jet_1_3, 4: avx512Silu32Jet_1_4, 5: avx512Silu32Jet_1_5},
-			2: {1: avx512Silu32Jet_2_1, 2: avx512Silu32Jet_2_2, 3: avx512Silu32Jet_2_3, 4: avx512Silu32Jet_2_4, 5: avx512Silu32Jet_2_5},
-			3: {1: avx512Silu32Jet_3_1, 2: avx512Silu32Jet_3_2, 3: avx512Silu32Jet_3_3, 4: avx512Silu32Jet_3_4},
+			1: {1: avx512Jet32_1_1, 2: avx512Jet32_1_2, 3: avx512Jet32_1_3, 4: avx512Jet32_1_4, 5: avx512Jet32_1_5},
+			2: {1: avx512Jet32_2_1, 2: avx512Jet32_2_2, 3: avx512Jet32_2_3, 4: avx512Jet32_2_4, 5: avx512Jet32_2_5},
+			3: {1: avx512Jet32_3_1, 2: avx512Jet32_3_2, 3: avx512Jet32_3_3, 4: avx512Jet32_3_4},
 		},
 	},
 	f64: &rung[float64]{
@@ -29,9 +29,9 @@ var avx512 = kernels{
 		tangent: [4]tangentFn[float64]{SiLU: avx512Silu64Tangent},
 		lanes:   8,
 		jet: [4][6]jetFn[float64]{
-			1: {1: avx512Silu64Jet_1_1, 2: avx512Silu64Jet_1_2, 3: avx512Silu64Jet_1_3, 4: avx512Silu64Jet_1_4, 5: avx512Silu64Jet_1_5},
-			2: {1: avx512Silu64Jet_2_1, 2: avx512Silu64Jet_2_2, 3: avx512Silu64Jet_2_3, 4: avx512Silu64Jet_2_4, 5: avx512Silu64Jet_2_5},
-			3: {1: avx512Silu64Jet_3_1, 2: avx512Silu64Jet_3_2, 3: avx512Silu64Jet_3_3, 4: avx512Silu64Jet_3_4},
+			1: {1: avx512Jet64_1_1, 2: avx512Jet64_1_2, 3: avx512Jet64_1_3, 4: avx512Jet64_1_4, 5: avx512Jet64_1_5},
+			2: {1: avx512Jet64_2_1, 2: avx512Jet64_2_2, 3: avx512Jet64_2_3, 4: avx512Jet64_2_4, 5: avx512Jet64_2_5},
+			3: {1: avx512Jet64_3_1, 2: avx512Jet64_3_2, 3: avx512Jet64_3_3, 4: avx512Jet64_3_4},
 		},
 	},
 	head:    [2][2]headFn{{avx512Head_1x1, avx512Head_1x2}, {avx512Head_4x1, avx512Head_4x2}},

@@ -128,12 +128,15 @@ func Solve(ctx context.Context, m solver.Model, sch solver.Schedule, hs []float6
 	if !o.Unchecked {
 		total += coarse.parts()
 	}
+	report := o.Progress
+	if report == nil {
+		report = func(done, total int) {}
+	}
 	done := 0
+	report(0, total)
 	tick := func() {
 		done++
-		if o.Progress != nil {
-			o.Progress(done, total)
-		}
+		report(done, total)
 	}
 	out := make([]*Solution, len(hs))
 	states, err := fine.run(ctx, tick)

@@ -331,10 +331,10 @@ func TestCancel(t *testing.T) {
 	g := gaussian(t, "simple", []float64{0}, []float64{0.5}, 0)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	calls := 0
+	calls := -1
 	o := &Options{Progress: func(done, total int) {
 		if calls++; done != calls || done > total {
-			t.Errorf("part %d of %d came after %d others", done, total, calls-1)
+			t.Errorf("part %d of %d came as number %d", done, total, calls)
 		}
 		if calls == 20 {
 			cancel()

@@ -56,7 +56,7 @@ type Options struct {
 
 	Grid fokkerplanck.Options
 
-	// Progress is told of the work of one stage after the other.
+	// Progress is told of the work of one stage after the other, at its beginning too.
 	Progress func(stage string, done, total int)
 }
 
@@ -82,6 +82,9 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 	r := &Results{H: o.H, N: len(x) / d, D: d}
 	for _, method := range o.Methods {
 		var err error
+		if method == Flow || method == WKB {
+			o.stage(string(method))(0, r.N)
+		}
 		switch method {
 		case Flow:
 			r.Flow, err = flow(ctx, m, x, o)
@@ -223,9 +226,14 @@ func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) er
 		run = likelihood.PathIntegralExtrapolated
 		r.ChainOf = fmt.Sprintf("continuous process, from chains of %d and %d steps of %v on grid %v", p.Steps/2, p.Steps, p.Sampler, p.Grid)
 	}
-	if len(hs) == 0 {
+	if len(hs) == 0 || r.N == 0 {
 		return nil
 	}
+	total := r.N * p.Paths * len(hs)
+	if o.Extrapolate {
+		total *= 3 // as PathIntegralExtrapolated counts
+	}
+	p.Progress(0, total)
 	got, err := run(ctx, m.Single, m.Schedule, x, hs, p)
 	if err != nil {
 		return err
