@@ -4,10 +4,11 @@
 // It needs the build tag gpu, cgo and cuda.h; without the tag every entry point reports ErrUnavailable and the build is
 // pure Go. With it, one binary serves machines with and without a driver: libcuda is opened at run time.
 //
-// A Device is used by one goroutine at a time. Work is enqueued on its one stream; Download and Synchronize wait.
+// A Device is used by one goroutine at a time; an Engine may be shared. Work is enqueued on the device's one stream;
+// Upload, Download and Synchronize wait for it.
 package cuda
 
 import "errors"
 
 // ErrUnavailable says that no CUDA device can be used; commands fall back to the CPU under --device auto.
-var ErrUnavailable = errors.New("cuda: no device")
+var ErrUnavailable = errors.New("cuda: no GPU")

@@ -8,6 +8,7 @@ package cuda
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -71,7 +72,7 @@ func (b *Buffer) Free() error {
 // Size is the buffer's size in bytes.
 func (b *Buffer) Size() int { return b.size }
 
-// Upload copies src to the start of the buffer.
+// Upload copies src to the start of the buffer, in order with enqueued work, and waits: src may change afterwards.
 func Upload[T any](b *Buffer, src []T) error {
 	n := len(src) * int(unsafe.Sizeof(*new(T)))
 	if n > b.size {
@@ -81,9 +82,23 @@ func Upload[T any](b *Buffer, src []T) error {
 		return nil
 	}
 	return b.d.do(func() error {
-		// The copy is from pageable memory: the driver has taken its own copy of src when the call returns.
-		return checkCU("cuMemcpyHtoDAsync", size(int64(n)), cu.MemcpyHtoDAsync(b.ptr, unsafe.Pointer(unsafe.SliceData(src)), int64(n), b.d.stream))
+		if err := cu.MemcpyHtoDAsync(b.ptr, unsafe.Pointer(unsafe.SliceData(src)), int64(n), b.d.stream); err != nil {
+			return checkCU("cuMemcpyHtoDAsync", size(int64(n)), err)
+		}
+		return checkCU("cuStreamSynchronize", b.d.Name, b.d.stream.Synchronize())
 	})
+}
+
+// upload allocates a buffer for src and fills it.
+func upload[T any](d *Device, src []T) (*Buffer, error) {
+	b, err := d.Alloc(len(src) * int(unsafe.Sizeof(*new(T))))
+	if err != nil {
+		return nil, err
+	}
+	if err := Upload(b, src); err != nil {
+		return nil, errors.Join(err, b.Free())
+	}
+	return b, nil
 }
 
 // Download waits for enqueued work and copies the start of the buffer to dst.

@@ -13,6 +13,9 @@ const (
 	F16
 )
 
+// PrecisionNames are those that ParsePrecision reads.
+func PrecisionNames() []string { return []string{FP32.String(), F16.String()} }
+
 // ParsePrecision reads "fp32" or "f16".
 func ParsePrecision(s string) (Precision, error) {
 	switch s {

@@ -6,21 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"unsafe"
 
 	"hbar/kernels"
 	"hbar/kernels/cuda"
 	"hbar/kernels/simd"
 )
-
-// launchRows is the number of table rows of one launch: between launches the context is looked at.
-const launchRows = 256
-
-// rowWire mirrors struct Row of kernels/cuda/device.cuh.
-type rowWire struct {
-	Cin, A, B, M, C, G, H, J, K float32
-	Step                        uint32
-	_                           [2]uint32
-}
 
 // Sampler carries samples through step tables on a device: the fused kernels of kernels/cuda/sampler_*.cu.
 // Its Trajectory computes what infer.Engine's does, with the same random numbers.
@@ -33,7 +25,6 @@ type Sampler struct {
 	warpTile  int // samples of a warp
 	blob      *Buffer
 	frags     *Buffer
-	shared    bool
 }
 
 // NewSampler packs a program, uploads it and chooses the kernel. It fails, saying why, for a program that the fused
@@ -51,10 +42,7 @@ func NewSampler(d *Device, p *kernels.Program, precision Precision) (*Sampler, e
 }
 
 func (s *Sampler) open() (err error) {
-	if s.blob, err = s.d.Alloc(4 * len(s.net.blob)); err != nil {
-		return err
-	}
-	if err = Upload(s.blob, s.net.blob); err != nil {
+	if s.blob, err = upload(s.d, s.net.blob); err != nil {
 		return err
 	}
 	if s.precision == F16 {
@@ -81,8 +69,8 @@ func (s *Sampler) openFP32() (err error) {
 	warp := 4 * slab * (slabs*int(s.net.Width) + int(s.net.D))
 	weights := 4 * len(s.net.blob)
 	warps, place := 8, "shared"
-	s.shared = weights+4*warp <= s.d.SharedPerBlock // with fewer than 4 warps, L2 serves better
-	if s.shared {
+	shared := weights+4*warp <= s.d.SharedPerBlock // with fewer than 4 warps, L2 serves better
+	if shared {
 		warps = min(8, (s.d.SharedPerBlock-weights)/warp)
 	} else {
 		place, weights = "stream", 0
@@ -116,8 +104,8 @@ func (s *Sampler) openF16() (err error) {
 	fixed := 4 * ((layers-1)*w + 2*d*w + d + d&1)
 	warp := 4 * (16*mt*d + stage)
 	place := "shared"
-	s.shared = w <= 128 && fixed+4*words+warps*warp <= s.d.SharedPerBlock
-	if s.shared {
+	shared := w <= 128 && fixed+4*words+warps*warp <= s.d.SharedPerBlock
+	if shared {
 		fixed += 4 * words
 	} else {
 		place = "stream"
@@ -156,36 +144,41 @@ func (s *Sampler) Close() error {
 	return err
 }
 
-// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place, or nil) through the rows of a step
-// table. Samples are split into batches when the device has no room for all. progress, unless nil, is told the number
-// of sample-rows done.
+// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
+// returned) through the rows of a step table. When the device has no room for all samples they go in batches; the
+// numbers do not depend on it. progress, unless nil, is told how much of the work is done, in samples.
+// On an error the batches that were finished are in x and m, the others as they were.
 func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	d := int(s.net.D)
 	if len(x)%d != 0 {
-		return fmt.Errorf("cuda: x has %d elements; want a multiple of the dimension %d", len(x), d)
+		return fmt.Errorf("cuda: x has %d elements; want a multiple of D = %d", len(x), d)
 	}
 	if m != nil && len(m) != len(x) {
-		return fmt.Errorf("cuda: memory has %d elements; want %d, as x", len(m), len(x))
+		return fmt.Errorf("cuda: m has %d elements; want %d, as x", len(m), len(x))
 	}
-	if m == nil && kernels.UsesMemory(rows) {
-		return errors.New("cuda: the step table uses memory and none was given")
+	wire, err := wireRows(rows)
+	if err != nil || len(rows) == 0 {
+		return err
 	}
+	t := trajectory{s: s, ctx: ctx, rows: rows, wire: wire, memory: kernels.UsesMemory(rows)}
 	n := len(x) / d
-	batch := min(n, 1<<24)
+	batch := min(n, maxBatch)
 	for lo := 0; lo < n; {
 		hi := min(n, lo+batch)
-		var mm []float32
+		part := no
+		part.Sample0 += uint64(lo)
+		var mem []float32
 		if m != nil {
-			mm = m[lo*d : hi*d]
+			mem = m[lo*d : hi*d]
 		}
-		err := s.batch(ctx, x[lo*d:hi*d], mm, rows, kernels.Noise{Seed: no.Seed, Stream: no.Stream, Sample0: no.Sample0 + uint64(lo)}, func(k int) {
+		err := t.batch(x[lo*d:hi*d], mem, part, func(done int) {
 			if progress != nil {
-				progress(lo*len(rows) + k)
+				progress(lo + done)
 			}
 		})
-		var ce *Error
-		if errors.As(err, &ce) && ce.OutOfMemory() && batch > 1024 {
-			batch /= 2
+		var full *Error
+		if errors.As(err, &full) && full.OutOfMemory() && batch > minBatch {
+			batch = max(minBatch, batch/2)
 			continue
 		}
 		if err != nil {
@@ -193,76 +186,110 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 		}
 		lo = hi
 	}
-	return ctx.Err()
+	return nil
 }
 
-func (s *Sampler) batch(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(int)) (err error) {
-	n, w := len(x)/int(s.net.D), int(s.net.Width)
-	chunk := min(launchRows, len(rows))
-	if n == 0 || chunk == 0 {
-		return nil
+const (
+	// launchRows is the number of table rows of one launch: between launches the context is looked at.
+	launchRows = 256
+	// The samples on the device at a time: as many as it has room for between these.
+	minBatch, maxBatch = 1024, 1 << 24
+)
+
+// rowWire mirrors struct Row of kernels/cuda/device.cuh.
+type rowWire struct {
+	Cin, A, B, M, C, G, H, J, K float32
+	Step                        uint32
+	_                           [2]uint32
+}
+
+func wireRows(rows []kernels.Row) ([]rowWire, error) {
+	wire := make([]rowWire, len(rows))
+	for i, r := range rows {
+		for _, v := range []float64{r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("cuda: row %d of the step table holds %g; want finite numbers", i, v)
+			}
+		}
+		wire[i] = rowWire{Cin: float32(r.Cin), A: float32(r.A), B: float32(r.B), M: float32(r.M), C: float32(r.C),
+			G: float32(r.G), H: float32(r.H), J: float32(r.J), K: float32(r.K), Step: r.Step}
 	}
+	return wire, nil
+}
+
+// trajectory is one call of Trajectory.
+type trajectory struct {
+	s      *Sampler
+	ctx    context.Context
+	rows   []kernels.Row
+	wire   []rowWire
+	memory bool // the rows use it
+}
+
+// batch carries samples that are on the device all at once. x and m change only when all went well.
+func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done int)) (err error) {
+	s, n, w := t.s, len(x)/int(t.s.net.D), int(t.s.net.Width)
 	var dx, dm, db, dr *Buffer
 	defer func() { err = errors.Join(err, dx.Free(), dm.Free(), db.Free(), dr.Free()) }()
-	if dx, err = s.d.Alloc(4 * len(x)); err != nil {
+	if dx, err = upload(s.d, x); err != nil {
 		return err
 	}
-	if err = Upload(dx, x); err != nil {
-		return err
-	}
-	if m != nil {
-		if dm, err = s.d.Alloc(4 * len(m)); err != nil {
-			return err
+	if t.memory {
+		start := m
+		if m == nil {
+			start = make([]float32, len(x))
 		}
-		if err = Upload(dm, m); err != nil {
+		if dm, err = upload(s.d, start); err != nil {
 			return err
 		}
 	}
+	chunk := min(launchRows, len(t.rows))
 	if db, err = s.d.Alloc(4 * chunk * w); err != nil {
 		return err
 	}
-	var rw rowWire
-	if dr, err = s.d.Alloc(chunk * len(bytesOf(&rw))); err != nil {
+	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(rowWire{}))); err != nil {
 		return err
 	}
-	warps := s.kernel.block / 32
-	grid := min((n+s.warpTile*warps-1)/(s.warpTile*warps), s.d.Multiprocessors)
-	bias, wire := make([]float32, chunk*w), make([]rowWire, chunk)
-	for lo := 0; lo < len(rows); lo += chunk {
-		if err := ctx.Err(); err != nil {
+	bias := make([]float32, chunk*w)
+	for lo := 0; lo < len(t.rows); lo += chunk {
+		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		part := rows[lo:min(len(rows), lo+chunk)]
-		for i, r := range part {
+		hi := min(len(t.rows), lo+chunk)
+		for i, r := range t.rows[lo:hi] {
 			s.net.bias(bias[i*w:(i+1)*w], r.T)
-			wire[i] = rowWire{Cin: float32(r.Cin), A: float32(r.A), B: float32(r.B), M: float32(r.M), C: float32(r.C),
-				G: float32(r.G), H: float32(r.H), J: float32(r.J), K: float32(r.K), Step: r.Step}
 		}
-		if err := Upload(db, bias[:len(part)*w]); err != nil {
+		if err := Upload(db, bias[:(hi-lo)*w]); err != nil {
 			return err
 		}
-		if err := Upload(dr, wire[:len(part)]); err != nil {
+		if err := Upload(dr, t.wire[lo:hi]); err != nil {
 			return err
 		}
-		a := pack(new(Args), s.net.netHeader)
-		if s.precision == F16 {
-			a.Buf(s.frags).Buf(s.blob)
-		} else {
-			a.I32(len(s.net.blob)).Buf(s.blob)
-		}
-		a.Buf(db).Buf(dr).I32(len(part)).Buf(dx).Buf(dm).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
-		if err := s.kernel.Launch(grid, a); err != nil {
+		if err := s.launch(db, dr, hi-lo, dx, dm, n, no); err != nil {
 			return err
 		}
 		if err := s.d.Synchronize(); err != nil {
 			return err
 		}
-		progress(n * (lo + len(part)))
+		progress(int(int64(n) * int64(hi) / int64(len(t.rows))))
 	}
-	if m != nil {
+	if m != nil && dm != nil {
 		if err := Download(m, dm); err != nil {
 			return err
 		}
 	}
 	return Download(x, dx)
+}
+
+// launch enqueues rows of the table for n samples.
+func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no kernels.Noise) error {
+	a := pack(new(Args), s.net.netHeader)
+	if s.precision == F16 {
+		a.Buf(s.frags).Buf(s.blob)
+	} else {
+		a.I32(len(s.net.blob)).Buf(s.blob)
+	}
+	a.Buf(bias).Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
+	perBlock := s.warpTile * s.kernel.block / 32
+	return s.kernel.Launch(min((n+perBlock-1)/perBlock, s.d.Multiprocessors), a)
 }

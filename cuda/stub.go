@@ -10,7 +10,7 @@ import (
 )
 
 func unavailable() error {
-	return fmt.Errorf("%w: this build has no CUDA (build with -tags gpu)", ErrUnavailable)
+	return fmt.Errorf("%w: no CUDA in this build; build with -tags gpu", ErrUnavailable)
 }
 
 // Available reports why no CUDA device can be used.
@@ -25,7 +25,7 @@ func Open(index int) (*Device, error) { return nil, unavailable() }
 // Close releases the device.
 func (d *Device) Close() error { return nil }
 
-func (d *Device) String() string { return "no CUDA device" }
+func (d *Device) String() string { return "no GPU" }
 
 // Sampler is the fused sampler on a GPU.
 type Sampler struct{}

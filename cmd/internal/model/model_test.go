@@ -71,7 +71,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"nowhere.safetensors", Options{}, "no checkpoint nowhere.safetensors; train one"},
 		{path, Options{Schedule: "cosin"}, `schedule "cosin" unknown; have simple, cosine`},
-		{path, Options{Device: flags.Device{Kind: "cuda", Index: 1}}, "--device cuda:1: cuda: no CUDA"},
+		{path, Options{Device: flags.Device{Kind: "cuda", Index: 9}}, "--device cuda:9: cuda: "},
 		{saved(t, func(m *checkpoint.Model) { m.Prediction = "noise" }), Options{}, `prediction "noise" unknown; have score`},
 	} {
 		if _, err := Load(c.path, c.o); err == nil || !strings.Contains(err.Error(), c.want) {

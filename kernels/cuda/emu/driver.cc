@@ -1,6 +1,7 @@
 // A libcuda.so.1 look-alike: device memory is host memory, kernels run in the emulator. It checks what the real driver
 // checks and our tests rely on: contexts, launch limits, opt-in shared memory, device indices, a full device.
 #include "emu.h"
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -77,11 +78,14 @@ API cuDeviceGetAttribute(int* v, int a, int) {
   }
   return 0;
 }
-static const size_t total_memory = 1 << 30;  // small, so that tests can fill it
+static size_t total() {  // small, so that tests can fill it; smaller still by HBAR_EMU_MEMORY, in bytes
+  const char* v = getenv("HBAR_EMU_MEMORY");
+  return v && *v ? strtoull(v, 0, 10) : 1 << 30;
+}
 static std::map<P, size_t> live;
 static size_t used_memory;
-API cuDeviceTotalMem_v2(size_t* n, int) { *n = total_memory; return 0; }
-API cuMemGetInfo_v2(size_t* f, size_t* t) { NEED_CTX; *t = total_memory, *f = total_memory - used_memory; return 0; }
+API cuDeviceTotalMem_v2(size_t* n, int) { *n = total(); return 0; }
+API cuMemGetInfo_v2(size_t* f, size_t* t) { NEED_CTX; *t = total(), *f = std::max(*t, used_memory) - used_memory; return 0; }
 API cuDevicePrimaryCtxRetain(void** c, int) { *c = &fns; return 0; }
 API cuDevicePrimaryCtxRelease_v2(int) { return 0; }
 API cuCtxSetCurrent(void* c) { cur_ctx = c; return 0; }
@@ -89,7 +93,7 @@ API cuCtxSynchronize() { return 0; }
 API cuMemAlloc_v2(P* p, size_t n) {
   NEED_CTX;
   if (!n) return 1;
-  if (n > total_memory - used_memory) return 2;
+  if (n + used_memory > total()) return 2;
   void* m = aligned_alloc(256, (n + 255) & ~255ull);
   memset(m, 0xff, n);  // NaN
   *p = (P)m, live[*p] = n, used_memory += n;
