@@ -7,10 +7,14 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"hbar/kernels"
+	"hbar/kernels/infer"
 	"hbar/kernels/simd"
 )
 
@@ -197,6 +201,184 @@ func TestTrajectory(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// zero is a network of zeros: a row with A = 0, C = 1 is the noise itself.
+func zero(d int) *kernels.Program {
+	p := program(d, 64, 1, simd.SiLU, false, 0)
+	for _, q := range p.Params {
+		clear(q.Data)
+	}
+	return p
+}
+
+// The device's normals are the CPU's: same words, same pairs, same order. Those words are right to the last bit if the
+// normals agree to float32 rounding, because a Philox output with one wrong bit anywhere before is wrong in all of them.
+func TestNormals(t *testing.T) {
+	dev := open(t)
+	for _, d := range []int{1, 2, 3, 4, 7, 32} {
+		for _, precision := range []Precision{FP32, F16} {
+			s, err := NewSampler(dev, zero(d), precision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			no := kernels.Noise{Seed: 0xfedcba9876543210, Stream: kernels.StreamNoise, Sample0: 1<<32 - 20}
+			const n = 40 // across the carry into the high word
+			for _, step := range []uint32{0, 1, 2, 3, 999, 1<<31 + 5} {
+				x, want := make([]float32, n*d), make([]float32, n*d)
+				if err := s.Trajectory(context.Background(), x, nil, []kernels.Row{{T: 1, Cin: 1, C: 1, Step: step}}, no, nil); err != nil {
+					t.Fatal(err)
+				}
+				kernels.Normals(want, no, step, n, d)
+				for i := range x {
+					// a few ulp in each of the logarithm, the root and the sine
+					if tol := 1e-6 * (1 + math.Abs(float64(want[i]))); !(math.Abs(float64(x[i]-want[i])) <= tol) {
+						t.Fatalf("D = %d, %s, step %d, sample %d, coordinate %d: %v, on the CPU %v", d, precision, step, i/d, i%d, x[i], want[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// More rows than a launch takes: the memory is carried over, whether the caller wants it or not. Progress ends at n.
+func TestLaunches(t *testing.T) {
+	dev := open(t)
+	p := program(2, 64, 1, simd.SiLU, false, 0)
+	s, err := NewSampler(dev, p, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const n = 5
+	rows := make([]kernels.Row, 2*launchRows+7)
+	for k := range rows {
+		rows[k] = kernels.Row{T: 0.5, Cin: 1, A: 0.6, B: 0.1, M: 0.3, C: 0.1, G: 0.2, H: 0.1, K: 0.7, Step: uint32(k)}
+	}
+	no := kernels.Noise{Seed: 3, Stream: kernels.StreamNoise}
+	x64, m64 := make([]float64, 2*n), make([]float64, 2*n)
+	trajectory64(p, x64, m64, rows, no)
+	for _, m := range [][]float32{make([]float32, 2*n), nil} {
+		x := make([]float32, 2*n)
+		var done []int
+		if err := s.Trajectory(context.Background(), x, m, rows, no, func(k int) { done = append(done, k) }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range x {
+			if !(math.Abs(float64(x[i])-x64[i]) < 1e-5) || m != nil && !(math.Abs(float64(m[i])-m64[i]) < 1e-5) {
+				t.Errorf("number %d is %v, want %v; memory %v, want %v", i, x[i], x64[i], m, m64)
+			}
+		}
+		if want := []int{2, 4, 5}; !slices.Equal(done, want) {
+			t.Errorf("progress %v, want %v", done, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	x := []float32{1, 2}
+	err = s.Trajectory(ctx, x, nil, rows, no, func(int) { cancel() })
+	if !errors.Is(err, context.Canceled) || x[0] != 1 || x[1] != 2 {
+		t.Errorf("cancelled after a launch: %v, x = %v", err, x)
+	}
+	if err := s.Trajectory(context.Background(), x, nil, []kernels.Row{{C: math.NaN()}}, no, nil); err == nil || !strings.Contains(err.Error(), "row 0 of the step table holds NaN") {
+		t.Errorf("a row of NaN: %v", err)
+	}
+	if err := s.Trajectory(context.Background(), x[:1], nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "multiple of D = 2") {
+		t.Errorf("half a sample: %v", err)
+	}
+}
+
+// A full device takes the samples in batches, and the numbers stay the same.
+func TestSplit(t *testing.T) {
+	dev := open(t)
+	if os.Getenv("HBAR_LIBCUDA") == "" {
+		t.Skip("fills the memory of the emulated device")
+	}
+	s, err := NewSampler(dev, program(2, 64, 1, simd.SiLU, false, 0), FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows := []kernels.Row{{T: 1, Cin: 1, A: 0.5, B: 1, C: 1, K: 0.5, G: 1}}
+	const n = 9 * minBatch
+	run := func() ([]float32, error) {
+		x := make([]float32, 2*n)
+		return x, s.Trajectory(context.Background(), x, nil, rows, kernels.Noise{Seed: 1}, nil)
+	}
+	want, err := run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := 1<<30 - s.blob.Size()
+	for _, room := range []int{n * 16 / 3, 20 * minBatch} { // 16 bytes a sample, of x and memory
+		full, err := dev.Alloc(free - room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := run()
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d bytes free: %v, or other samples", room, err)
+		}
+		if err := full.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full, err := dev.Alloc(free - 8*minBatch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Free()
+	var e *Error
+	if _, err := run(); !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "8192 B asked for, ") {
+		t.Errorf("no room for a batch: %v", err)
+	}
+}
+
+// The CPU's part of an engine, and its end.
+func TestEngine(t *testing.T) {
+	open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	cpu, err := infer.New(p, infer.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(cpu, p, 0, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(e.Device(), "cuda:0 ") || e.Dim() != 2 {
+		t.Errorf("device %s, D = %d", e.Device(), e.Dim())
+	}
+	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	want := make([]float32, 60)
+	if err := cpu.Trajectory(context.Background(), want, nil, rows, no, nil); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 3 { // at once
+		all.Go(func() {
+			x := make([]float32, len(want))
+			if err := e.Trajectory(context.Background(), x, nil, rows, no, nil); err != nil {
+				t.Error(err)
+			}
+			for i := range x {
+				if !(math.Abs(float64(x[i]-want[i])) < 1e-5) {
+					t.Errorf("number %d is %v, on the CPU %v", i, x[i], want[i])
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(e.Close(), e.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Trajectory(context.Background(), want, nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := e.Forward(context.Background(), want[:2], []float32{1, 2}, []float64{0.5}); err != nil {
+		t.Error(err)
 	}
 }
 

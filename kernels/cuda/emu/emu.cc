@@ -54,8 +54,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
   const int n = block.x * block.y * block.z, nw = (n + 31) / 32;
   kern = k, kargs = args, gDim = grid, bDim = block;
   std::vector<char> stacks((size_t)n * STK);
-  std::vector<unsigned char> sm(nsmem + 64);
-  smem = (unsigned char*)(((uintptr_t)sm.data() + 31) & ~(uintptr_t)31);
+  if (posix_memalign((void**)&smem, 128, nsmem ? nsmem : 1)) abort();  // no slack, for sanitizers
   for (bIdx.z = 0; bIdx.z < grid.z; bIdx.z++)
     for (bIdx.y = 0; bIdx.y < grid.y; bIdx.y++)
       for (bIdx.x = 0; bIdx.x < grid.x; bIdx.x++) {
@@ -103,6 +102,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
           if (left && !moved) { fprintf(stderr, "emu: deadlock: divergent barrier\n"); abort(); }
         }
       }
+  free(smem);
 }
 
 float h2f(uint16_t h) {
