@@ -39,10 +39,10 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	o.introduce(io.Out, net, p, settings)
 
 	begin := time.Now()
-	stage := &stages{io: io}
-	settings.Progress = stage.report
+	bars := &loglik.Bars{W: io.Err}
+	settings.Progress = bars.Report
 	r, err := loglik.Run(ctx, net.Models(), p.Z, settings)
-	stage.end()
+	bars.End()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
 	}
@@ -54,28 +54,6 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	report(io.Out, res)
 	return o.write(io.Out, p, r, res)
 }
-
-// stages draws one progress bar after the other, as the stages of the work come.
-type stages struct {
-	io   ui.Streams
-	name string
-	bar  *ui.Progress
-}
-
-func (s *stages) report(name string, done, total int) {
-	if name != s.name {
-		s.end()
-		s.name = name
-		unit := map[string]string{"pathintegral": "paths", "fokkerplanck": "parts"}[name]
-		if unit == "" {
-			unit = "points"
-		}
-		s.bar = ui.NewProgress(s.io.Err, name+" "+unit, 0, int64(total), nil)
-	}
-	s.bar.Report(int64(done))
-}
-
-func (s *stages) end() { s.bar.Done() }
 
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s loglik.Options) {

@@ -63,18 +63,8 @@ func (l *layer) index(o, k int) int {
 	return l.off + (o/lanes*l.rows+k)*lanes + o%lanes
 }
 
-// panels is the number of independent pieces of the layer, panel the range of one of them in the flat vectors.
-func (l *layer) panels() int {
-	if l.head {
-		return 1
-	}
-	return pad(l.out) / lanes
-}
-
-func (l *layer) panel(p int) (lo, hi int) {
-	n := l.size / l.panels()
-	return l.off + p*n, l.off + (p+1)*n
-}
+// panels is the number of panels of 16 outputs.
+func (l *layer) panels() int { return pad(l.out) / lanes }
 
 // plan lays out the buffers and parameters of p.
 func (t *Trainer) plan(p *kernels.Training) error {

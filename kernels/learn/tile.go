@@ -43,8 +43,9 @@ func (w *worker) fill(t *Trainer, lo, hi int) {
 	in, ld := w.fwdRows(t, 0, lo), t.fwd[0].ld
 	for i := range n {
 		row := in[i*ld:][:p.D+f]
-		for j, v := range w.tile.X[i*p.D:][:p.D] { // a few columns: copy would cost a call
-			row[j] = v
+		x := w.tile.X[i*p.D:]
+		for j := range p.D { // a few columns: copy would cost a call
+			row[j] = x[j]
 		}
 		switch {
 		case w.tile.HasFeatures:

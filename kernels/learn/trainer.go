@@ -1,6 +1,8 @@
 package learn
 
 import (
+	"errors"
+	"fmt"
 	"math"
 
 	"hbar/kernels"
@@ -121,8 +123,11 @@ func (t *Trainer) newWorker(id int) *worker {
 	return w
 }
 
-// SetBatch changes the number of rows of the batches to come.
+// SetBatch changes the number of rows of the batches to come, at least 1. Memory grows with the largest.
 func (t *Trainer) SetBatch(n int) {
+	if n < 1 {
+		panic(fmt.Sprintf("learn: SetBatch(%d): a batch has at least one row", n))
+	}
 	t.batch = n
 	chunks := (n + chunkRows - 1) / chunkRows
 	if n > t.rows {
@@ -166,6 +171,9 @@ func (t *Trainer) Step(src Source, lr float64) (Result, error) {
 func (t *Trainer) Gradient(src Source) (Result, error) { return t.do(src, false) }
 
 func (t *Trainer) do(src Source, update bool) (Result, error) {
+	if t.pool.stop {
+		return Result{}, errors.New("learn: the trainer is closed")
+	}
 	t.source, t.update, t.err = src, update, nil
 	for i, n := range [...]int{t.chunks(), len(t.pieces), len(t.pieces)} {
 		t.deals[i].reset(n)

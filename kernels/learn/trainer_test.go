@@ -141,7 +141,7 @@ func TestSameForAnyWorkers(t *testing.T) {
 	p := network(2, 48, 3, simd.SiLU, true, nil, 7)
 	var want *State
 	for _, workers := range []int{1, 2, 3, 8} {
-		tr, err := New(p, Options{Batch: 300, Workers: workers, EMA: 0.99, Clip: 1})
+		tr, err := New(p, Options{Batch: 300, Workers: workers, EMA: 0.99, Clip: 0.01})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,6 +274,18 @@ func TestNoAllocation(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a step", n)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	tr, err := New(network(2, 16, 1, simd.SiLU, false, nil, 1), Options{Batch: 4, Workers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Close()
+	tr.Close()
+	if _, err := tr.Step(batch{2}, 1e-3); err == nil {
+		t.Error("a closed trainer takes a step")
 	}
 }
 

@@ -19,6 +19,7 @@ type Series struct {
 	X, Y, Err []float64
 	Dashed    bool // a dashed line: an expansion, an approximation
 	Markers   bool // a dot on each value: measured, not computed in between
+	Scatter   bool // dots with error bars and no line; drawn in the color of the series before
 }
 
 // Axes describes the axes of a line plot.
@@ -41,12 +42,37 @@ func Lines(path string, axes Axes, series ...Series) error {
 	}
 	var drawn plotter.XYs
 	xr, yr := newExtent(), newExtent()
-	for i, s := range series {
+	colors := -1
+	for _, s := range series {
 		if len(s.X) != len(s.Y) || s.Err != nil && len(s.Err) != len(s.Y) {
 			return fmt.Errorf("plots: series %q has %d x, %d y and %d errors", s.Name, len(s.X), len(s.Y), len(s.Err))
 		}
-		c := seriesColor(i)
+		if !s.Scatter || colors < 0 {
+			colors++
+		}
+		c := seriesColor(colors)
 		runs := s.runs(axes)
+		if s.Scatter {
+			for j, r := range runs {
+				for _, v := range r.xy {
+					xr.add(v.X)
+					yr.add(v.Y)
+				}
+				if band := r.band(axes); len(band) > 0 {
+					yr.addAll(band)
+					for k, v := range r.xy {
+						p.Add(line(plotter.XYs{{X: v.X, Y: band[k].Y}, {X: v.X, Y: band[len(band)-1-k].Y}}, c, vg.Points(1), false))
+					}
+				}
+				drawn = append(drawn, r.xy...)
+				dots := &plotter.Scatter{XYs: r.xy, GlyphStyle: draw.GlyphStyle{Color: c, Radius: vg.Points(2.8), Shape: draw.CircleGlyph{}}}
+				p.Add(dots)
+				if j == 0 && s.Name != "" {
+					p.Legend.Add(s.Name, dots)
+				}
+			}
+			continue
+		}
 		for _, r := range runs {
 			if band := r.band(axes); len(band) > 0 {
 				p.Add(&plotter.Polygon{XYs: []plotter.XYs{band}, Color: faded(c, 0.18)})

@@ -1,0 +1,363 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/rundir"
+	"hbar/cmd/internal/ui"
+	"hbar/internal/atomicfile"
+	"hbar/metrics"
+	"hbar/train"
+)
+
+// result is the JSON file.
+type result struct {
+	Options  map[string]any    `json:"options"`
+	Versions map[string]string `json:"versions"`
+	Model    modelInfo         `json:"model"`
+	Data     dataInfo          `json:"data"`
+	// Cells are the distances, one for each h and steps; Floor is W2² of data against data.
+	Cells           []Cell            `json:"cells"`
+	Floor           *metrics.Floor    `json:"w2_squared_floor"`
+	NLL             []Likelihood      `json:"nll"`
+	Recommendations []*Recommendation `json:"recommendations"`
+	// NotWorse are the h that no measure at the largest number of steps calls worse.
+	NotWorse []float64 `json:"not_worse"`
+	Text     string    `json:"text"`
+	Seconds  float64   `json:"seconds"`
+}
+
+type modelInfo struct {
+	D              int                `json:"d"`
+	Schedule       string             `json:"schedule"`
+	ScheduleParams map[string]float64 `json:"schedule_params"`
+	Prediction     string             `json:"prediction"`
+	Device         string             `json:"device"`
+}
+
+type dataInfo struct {
+	Name   string  `json:"name"`
+	Fresh  bool    `json:"fresh"`
+	N      int     `json:"n"`     // points of a distance
+	NLLN   int     `json:"nll_n"` // points of a likelihood
+	LogDet float64 `json:"log_det"`
+}
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	net, err := loglik.LoadNetwork(o.checkpoint, o.schedule, o.device, o.workers)
+	if err != nil {
+		return err
+	}
+	d := net.Net.Dim()
+	methods, err := o.methods(d)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(methods, loglik.PathIntegral) && o.sampler != "em" && o.sampler != "exp" {
+		return ui.Usagef("--method pathintegral knows the chains of --sampler em and exp, not %s", o.sampler)
+	}
+	begin := time.Now()
+	version, versions := train.Versions()
+	versions["hbar"] = version
+	res := &result{Options: o.record(), Versions: versions,
+		Model: modelInfo{d, net.Schedule.Name(), net.Schedule.Params(), net.Prediction.String(), net.Device}}
+	bars := &loglik.Bars{W: io.Err}
+	err = o.measure(ctx, net, methods, res, bars.Report)
+	bars.End()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
+	}
+	if err != nil {
+		return err
+	}
+	res.Seconds = time.Since(begin).Seconds()
+	report(io.Out, res)
+	return o.write(io.Out, res)
+}
+
+// measure does the work and draws the conclusions.
+func (o options) measure(ctx context.Context, net *loglik.Network, methods []loglik.Method, res *result, report func(string, int, int)) error {
+	d := net.Net.Dim()
+	var all []series
+	var points *loglik.Points
+	if len(methods) > 0 {
+		var err error
+		if points, err = o.nllPoints(net); err != nil {
+			return err
+		}
+		res.Data = dataInfo{Name: points.Name, Fresh: points.Fresh, NLLN: points.N(), LogDet: points.LogDet()}
+	}
+	if o.repeats > 0 {
+		data, name, fresh, err := batches(net, o)
+		if err != nil {
+			return err
+		}
+		m := &distances{net: net, o: o, data: data, d: d, report: report}
+		if err := m.run(ctx); err != nil {
+			return err
+		}
+		res.Data.Name, res.Data.Fresh, res.Data.N = name, fresh, len(data[0])/d
+		res.Cells, res.Floor = m.cells, m.floor
+		all = append(all, m.series()...)
+	}
+	if len(methods) > 0 {
+		m := &likelihoods{o: o, net: net, methods: methods, points: points, report: report}
+		if err := m.run(ctx); err != nil {
+			return err
+		}
+		res.NLL = m.summaries
+		all = append(all, m.series...)
+	}
+	return o.conclude(res, all)
+}
+
+// nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of the file.
+func (o options) nllPoints(net *loglik.Network) (*loglik.Points, error) {
+	const behind = 1 << 36
+	p, err := net.LoadPoints(o.data, behind, o.nllN, 0, o.seed)
+	if err == nil && p.Fresh {
+		return p, nil
+	}
+	if p, err = net.LoadPoints(o.data, 0, 0, o.nllN, o.seed); err != nil {
+		return nil, err
+	}
+	if n := min(o.nllN, p.N()); n < p.N() {
+		p.X, p.Z = p.X[:n*p.D], p.Z[:n*p.D]
+	}
+	return p, nil
+}
+
+// conclude tests every series and joins what those at the largest number of steps say. The expansion is no measure of
+// the sampler beyond small h, and has no vote.
+func (o options) conclude(res *result, all []series) error {
+	last := int(o.steps[len(o.steps)-1])
+	var votes []*Recommendation
+	for _, s := range all {
+		r, err := decide(s, o.confidence)
+		if err != nil {
+			return err
+		}
+		res.Recommendations = append(res.Recommendations, r)
+		if (s.steps == 0 || s.steps == last) && s.measure != "nll_"+string(loglik.WKB) {
+			votes = append(votes, r)
+		}
+	}
+	res.NotWorse = agree(votes)
+	var worse []float64
+	for _, h := range o.h {
+		if slices.ContainsFunc(votes, func(r *Recommendation) bool { return slices.Contains(r.Worse, h) }) {
+			worse = append(worse, h)
+		}
+	}
+	switch {
+	case !slices.ContainsFunc(votes, func(r *Recommendation) bool { return len(r.H) > 1 }):
+		res.Text = "nothing to compare"
+	case len(worse) == 0:
+		res.Text = fmt.Sprintf("no significant difference between h = %s by any measure", list(o.h))
+	case len(res.NotWorse) == 0:
+		res.Text = "the measures disagree: each h is significantly worse than another by one of them"
+	case len(res.NotWorse) == 1:
+		res.Text = fmt.Sprintf("use h = %g; h = %s significantly worse", res.NotWorse[0], list(worse))
+	default:
+		res.Text = fmt.Sprintf("use any h from %g to %g: no significant difference between h = %s; h = %s significantly worse",
+			res.NotWorse[0], res.NotWorse[len(res.NotWorse)-1], list(res.NotWorse), list(worse))
+	}
+	return nil
+}
+
+// report prints tables and recommendations.
+func report(w io.Writer, res *result) {
+	fmt.Fprintf(w, "data      %s; %s points a distance, %s for likelihoods\n", res.Data.Name, ui.Count(int64(res.Data.N)), ui.Count(int64(res.Data.NLLN)))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(res.Cells) > 0 {
+		fmt.Fprintln(t, "steps\th\tW2²\t± s.e.\tW2\t± s.e.\tnot finite\t")
+		for _, c := range res.Cells {
+			sq, root := metrics.Estimate{Value: math.NaN(), StdErr: math.NaN()}, metrics.Estimate{Value: math.NaN(), StdErr: math.NaN()}
+			if c.W2 != nil {
+				sq, root = *c.W2Squared, *c.W2
+			}
+			fmt.Fprintf(t, "%d\t%g\t%.5f\t%.5f\t%.5f\t%.5f\t%d\t\n", c.Steps, float64(c.H), sq.Value, sq.StdErr, root.Value, root.StdErr, c.NonFinite)
+		}
+		fmt.Fprintf(t, "\tdata\t%.5f\t%.5f\t\t\t\t\n", res.Floor.Mean.Value, res.Floor.Mean.StdErr)
+		t.Flush()
+	}
+	if len(res.NLL) > 0 {
+		fmt.Fprintln(t, "method\tsteps\th\tNLL, nats\tchange from h = 0\t± s.e.\tpoints\tfailures\t")
+		for _, s := range res.NLL {
+			steps, change, err := "", "", ""
+			if s.Steps != nil {
+				steps = strconv.Itoa(*s.Steps)
+			}
+			if s.Change != nil {
+				change, err = fmt.Sprintf("%+.5f", s.Change.Mean.Value), fmt.Sprintf("%.5f", s.Change.Mean.StdErr)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%g\t%.5f\t%s\t%s\t%d\t%d\t\n", s.Method, steps, float64(s.H), float64(s.Mean), change, err, s.N, s.Failures)
+		}
+		t.Flush()
+	}
+	for _, r := range res.Recommendations {
+		fmt.Fprintf(w, "%s: %s\n", r.name(), r.Text)
+	}
+	fmt.Fprintf(w, "=> %s\n", res.Text)
+}
+
+// name is the measure with its steps.
+func (r *Recommendation) name() string {
+	if r.Steps != nil {
+		return fmt.Sprintf("%s, %d steps", r.Measure, *r.Steps)
+	}
+	return r.Measure
+}
+
+// write makes the files.
+func (o options) write(w io.Writer, res *result) error {
+	if err := rundir.WriteJSON(o.out, res); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "written   %s\n", o.out)
+	for _, f := range []struct {
+		path string
+		make func() error
+	}{
+		{o.csv, func() error { return o.writeCSV(res) }},
+		{o.plot, func() error { return o.drawW2(res) }},
+		{o.plotNLL, func() error { return o.drawNLL(res) }},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if err := f.make(); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "written   %s\n", f.path)
+	}
+	return nil
+}
+
+// writeCSV writes one line for each h and steps: distances, and the NLL by each method.
+func (o options) writeCSV(res *result) error {
+	var names []string
+	for _, s := range res.NLL {
+		if !slices.Contains(names, s.Method) {
+			names = append(names, s.Method)
+		}
+	}
+	head := []string{"steps", "h", "w2_squared", "w2_squared_stderr", "w2", "w2_stderr", "non_finite"}
+	for _, n := range names {
+		head = append(head, "nll_"+n, "nll_"+n+"_stderr", "nll_"+n+"_failures")
+	}
+	var b bytes.Buffer
+	c := csv.NewWriter(&b)
+	if err := c.Write(head); err != nil {
+		return err
+	}
+	for _, steps := range o.steps {
+		for _, h := range o.h {
+			row := []string{strconv.Itoa(int(steps)), strconv.FormatFloat(h, 'g', -1, 64)}
+			k := slices.IndexFunc(res.Cells, func(c Cell) bool { return c.Steps == int(steps) && float64(c.H) == h })
+			if k >= 0 && res.Cells[k].W2 != nil {
+				q := res.Cells[k]
+				row = append(row, cell(q.W2Squared.Value), cell(q.W2Squared.StdErr), cell(q.W2.Value), cell(q.W2.StdErr), strconv.Itoa(q.NonFinite))
+			} else {
+				row = append(row, "", "", "", "", "")
+			}
+			for _, n := range names {
+				k := slices.IndexFunc(res.NLL, func(s Likelihood) bool {
+					return s.Method == n && float64(s.H) == h && (s.Steps == nil || *s.Steps == int(steps))
+				})
+				if k < 0 {
+					row = append(row, "", "", "")
+					continue
+				}
+				s := res.NLL[k]
+				row = append(row, cell(float64(s.Mean)), cell(float64(s.StdErr)), strconv.Itoa(s.Failures))
+			}
+			if err := c.Write(row); err != nil {
+				return err
+			}
+		}
+	}
+	c.Flush()
+	if err := c.Error(); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(o.csv, b.Bytes())
+}
+
+func cell(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// drawW2 plots W2² against h, a line for each number of steps, and the floor.
+func (o options) drawW2(res *result) error {
+	var lines []plots.Series
+	for _, steps := range o.steps {
+		s := plots.Series{Name: fmt.Sprintf("%d steps", int(steps)), Markers: true}
+		for _, c := range res.Cells {
+			if c.Steps == int(steps) && c.W2Squared != nil {
+				s.X, s.Y, s.Err = append(s.X, float64(c.H)), append(s.Y, c.W2Squared.Value), append(s.Err, c.W2Squared.StdErr)
+			}
+		}
+		lines = append(lines, s)
+	}
+	f, ends := res.Floor.Mean, []float64{o.h[0], o.h[len(o.h)-1]}
+	lines = append(lines, plots.Series{Name: "data against data", X: ends, Y: []float64{f.Value, f.Value}, Err: []float64{f.StdErr, f.StdErr}, Dashed: true})
+	return plots.Lines(o.plot, plots.Axes{Title: fmt.Sprintf("squared W2 distance to data, %d points each", res.Data.N), X: "h", Y: "W2²"}, lines...)
+}
+
+// drawNLL plots the NLL against h, a line for each method and, for the path integral, number of steps.
+func (o options) drawNLL(res *result) error {
+	axes := plots.Axes{Title: "negative log-likelihood of the sampler with noise h", X: "h", Y: "NLL, nats per point"}
+	relative := slices.ContainsFunc(res.NLL, func(s Likelihood) bool { return s.Change != nil })
+	if relative {
+		axes.Y = "NLL(h) − NLL(0), nats per point"
+	}
+	var lines []plots.Series
+	for _, s := range res.NLL {
+		if s.N == 0 || relative && s.Change == nil && s.H != 0 {
+			continue
+		}
+		name := s.Method
+		if s.Steps != nil {
+			name += ", " + strconv.Itoa(*s.Steps) + " steps"
+		}
+		k := slices.IndexFunc(lines, func(l plots.Series) bool { return l.Name == name })
+		if k < 0 {
+			k = len(lines)
+			lines = append(lines, plots.Series{Name: name, Markers: true, Dashed: strings.HasPrefix(name, "wkb")})
+		}
+		y, e := float64(s.Mean), float64(s.StdErr)
+		if relative {
+			y, e = 0, 0
+			if s.Change != nil {
+				y, e = s.Change.Mean.Value, s.Change.Mean.StdErr
+			}
+		}
+		l := &lines[k]
+		l.X, l.Y, l.Err = append(l.X, float64(s.H)), append(l.Y, y), append(l.Err, e)
+	}
+	if len(lines) == 0 {
+		return errors.New("--plot-nll: nothing to plot: no point has a value")
+	}
+	return plots.Lines(o.plotNLL, axes, lines...)
+}
