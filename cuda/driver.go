@@ -3,7 +3,8 @@
 package cuda
 
 /*
-#cgo LDFLAGS: -Wl,--as-needed -ldl
+#cgo CFLAGS: -I/usr/local/cuda/include
+#cgo LDFLAGS: -L/usr/local/cuda/lib64/stubs -Wl,--as-needed -ldl
 #include <cuda.h>
 int hbar_driver_status(void);
 const char *hbar_driver_message(void);
