@@ -4,7 +4,7 @@ package cuda
 
 /*
 #cgo CFLAGS: -I/usr/local/cuda/include
-#cgo LDFLAGS: -L/usr/local/cuda/lib64/stubs -Wl,--as-needed -ldl
+#cgo LDFLAGS: -L/usr/local/cuda/lib64/stubs -L/usr/lib/x86_64-linux-gnu/stubs -Wl,--as-needed -ldl
 #include <cuda.h>
 int hbar_driver_status(void);
 const char *hbar_driver_message(void);
@@ -31,14 +31,23 @@ func Available() error {
 			return fmt.Errorf("%w: cuDeviceGetCount: %v", ErrUnavailable, err)
 		}
 		if n == 0 {
-			return fmt.Errorf("%w: the driver sees no GPU (CUDA_VISIBLE_DEVICES=%q)", ErrUnavailable, os.Getenv("CUDA_VISIBLE_DEVICES"))
+			return fmt.Errorf("%w: the driver sees none%s", ErrUnavailable, visible())
 		}
 		return nil
 	case -2:
 		return fmt.Errorf("%w: no driver: %s", ErrUnavailable, C.GoString(C.hbar_driver_message()))
 	default:
-		return fmt.Errorf("%w: %w (CUDA_VISIBLE_DEVICES=%q)", ErrUnavailable, newError("cuInit", "", C.CUresult(rc)), os.Getenv("CUDA_VISIBLE_DEVICES"))
+		e := newError("cuInit", "", C.CUresult(rc))
+		return fmt.Errorf("%w: %s: %s%s", ErrUnavailable, e.Call, e.Text, visible())
 	}
+}
+
+// visible says what hides devices, if anything does.
+func visible() string {
+	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
+		return fmt.Sprintf(" (CUDA_VISIBLE_DEVICES=%q)", v)
+	}
+	return ""
 }
 
 // Error is a driver error: the call that made it, what the call was about, and the driver's own words.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -293,7 +294,7 @@ func TestLaunches(t *testing.T) {
 func TestSplit(t *testing.T) {
 	dev := open(t)
 	if os.Getenv("HBAR_LIBCUDA") == "" {
-		t.Skip("fills the memory of the emulated device")
+		t.Skip("sets the memory of the emulated device")
 	}
 	s, err := NewSampler(dev, program(2, 64, 1, simd.SiLU, false, 0), FP32)
 	if err != nil {
@@ -310,25 +311,14 @@ func TestSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := 1<<30 - s.blob.Size()
-	for _, room := range []int{n * 16 / 3, 20 * minBatch} { // 16 bytes a sample, of x and memory
-		full, err := dev.Alloc(free - room)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := run()
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%d bytes free: %v, or other samples", room, err)
-		}
-		if err := full.Free(); err != nil {
-			t.Fatal(err)
+	room := func(bytes int) { t.Setenv("HBAR_EMU_MEMORY", strconv.Itoa(s.blob.Size()+bytes)) }
+	for _, bytes := range []int{n * 16 / 3, 20 * minBatch} { // 16 bytes a sample, of x and memory
+		room(bytes)
+		if got, err := run(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d bytes free: %v, or other samples", bytes, err)
 		}
 	}
-	full, err := dev.Alloc(free - 8*minBatch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Free()
+	room(8 * minBatch)
 	var e *Error
 	if _, err := run(); !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "8192 B asked for, ") {
 		t.Errorf("no room for a batch: %v", err)

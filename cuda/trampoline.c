@@ -59,12 +59,11 @@ __attribute__((visibility("hidden"))) int cuInit(unsigned flags) {
     for (size_t i = 0; e && e[i] && i + 1 < sizeof init_msg; i++) init_msg[i] = e[i];
     return 0;
   }
+  for (int i = 0; i < N_SYMS; i++) {  // even if cuInit fails below: cuGetErrorString has words for it
+    void *p = dlsym(h, names[i]);
+    hbar_driver_table[i] = p ? p : (void *)no_symbol;
+  }
   int (*real)(unsigned) = (int (*)(unsigned))dlsym(h, "cuInit");
   init_rc = real ? real(flags) : ERR_SYMBOL;
-  if (init_rc == 0)
-    for (int i = 0; i < N_SYMS; i++) {
-      void *p = dlsym(h, names[i]);
-      hbar_driver_table[i] = p ? p : (void *)no_symbol;
-    }
   return 0;
 }

@@ -93,7 +93,7 @@ __device__ __forceinline__ void sampler_f16_body(const Net& net, const uint32_t*
         float v[MT][4];
 #pragma unroll
         for (int m = 0; m < MT; m++) v[m][0] = v[m][2] = S * b0[u], v[m][1] = v[m][3] = S * b0[u + 1];
-        for (int d = 0; d < D; d++) {
+        const auto add = [&](int d) {  // coordinate d's part
           const float2 w = *(const float2*)&w1[d * W + u];
 #pragma unroll
           for (int m = 0; m < MT; m++) {
@@ -101,6 +101,12 @@ __device__ __forceinline__ void sampler_f16_body(const Net& net, const uint32_t*
             v[m][0] = fmaf(w.x, lo, v[m][0]), v[m][1] = fmaf(w.y, lo, v[m][1]);
             v[m][2] = fmaf(w.x, hi, v[m][2]), v[m][3] = fmaf(w.y, hi, v[m][3]);
           }
+        };
+        if constexpr (ND == 1) {  // at most two, without the cost of a loop
+          add(0);
+          if (D > 1) add(1);
+        } else {
+          for (int d = 0; d < D; d++) add(d);
         }
 #pragma unroll
         for (int m = 0; m < MT; m++) {
