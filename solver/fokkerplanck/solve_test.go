@@ -183,6 +183,9 @@ func TestMass(t *testing.T) {
 
 // TestExactScore: with the score of the data nothing depends on h, and q is the data's density.
 func TestExactScore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three solutions in two dimensions")
+	}
 	sch := schedule(t, "cosine")
 	m, err := exact.NewMixture(sch, []float64{1, 2, 1}, [][]float64{{-1, 0.5}, {0.8, 0.3}, {0, -0.9}},
 		[][]float64{{0.05}, {0.1, 0.03}, {0.2}}, 0)
