@@ -9,6 +9,7 @@ import (
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/flags"
+	"hbar/cuda"
 	"hbar/data"
 	"hbar/graph"
 )
@@ -59,6 +60,30 @@ func TestScheduleOverride(t *testing.T) {
 	}
 	if m, err := Load(nameless, Options{Schedule: "simple"}); err != nil || m.Schedule.Params()["beta"] != 20 {
 		t.Errorf("schedule %v, %v", m, err)
+	}
+}
+
+// Only who asks for a GPU gets one, and only those that can use it accept the wish.
+func TestDevice(t *testing.T) {
+	path := saved(t, nil)
+	for _, kind := range []string{"", "cpu", "auto"} {
+		m, err := Load(path, Options{Device: flags.Device{Kind: kind}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gpu := kind == "auto" && cuda.Available() == nil
+		if m.OnGPU() != gpu || strings.HasPrefix(m.Device, "cuda:0 ") != gpu || (m.NoGPU != "") != (kind == "auto" && !gpu) {
+			t.Errorf("%q: device %s, on a GPU %t, because %q", kind, m.Device, m.OnGPU(), m.NoGPU)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if d, err := CPUOnly(flags.Device{Kind: "auto"}); d != "cpu" || err != nil {
+		t.Errorf("auto: %s, %v", d, err)
+	}
+	if _, err := CPUOnly(flags.Device{Kind: "cuda"}); err == nil || !strings.Contains(err.Error(), "--device cuda: this command runs on the CPU only so far") {
+		t.Errorf("cuda: %v", err)
 	}
 }
 
