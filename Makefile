@@ -1,13 +1,22 @@
 # Everything here is a plain Go command; make only names it. `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test bench bench-kernels demo paper paper-quick ci clean
+.PHONY: help build cuda test bench bench-kernels demo paper paper-quick ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## the commands, in bin/
-	go build -o bin/ ./cmd/...
+# CUDA goes in where its header is (11 or 12: gorgonia.org/cu does not compile against 13's); the binaries run on machines
+# without a GPU all the same.
+CUDA_H := $(firstword $(wildcard /usr/local/cuda/include/cuda.h /usr/include/cuda.h))
+TAGS := $(if $(CUDA_H),$(shell awk '$$2 == "CUDA_VERSION" && $$3 < 13000 { print "-tags gpu"; exit }' $(CUDA_H)))
+
+build: ## the commands, in bin/; with CUDA where cuda.h is installed (make build TAGS= : without)
+	go build $(TAGS) -o bin/ ./cmd/...
+
+cuda: ## the CUDA kernels anew, kernels/cuda/*.fatbin; needs nvcc, scripts/setup_cuda.sh
+	scripts/build_cuda.sh
+	scripts/cuda_gates.sh --update
 
 test: ## all tests
 	go test ./...

@@ -337,7 +337,7 @@ func TestErrors(t *testing.T) {
 		base + " --image q.png":                           "it needs --method fokkerplanck",
 		base + " --out none/r.json":                       "there is no folder none",
 		base + " --csv " + dir:                            "is a directory",
-		base + " --device cuda":                           "no CUDA",
+		base + " --device cuda":                           "runs on the CPU only so far",
 		base + " --data " + nan:                           "coordinate 0 is NaN",
 		base + " --data digits":                           "the points of digits have 64 coordinates; the network of this checkpoint has D = 2",
 		base + " --data swisroll":                         `set "swisroll" unknown`,

@@ -8,6 +8,7 @@ import (
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/solver"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	trajectory []float64
 
 	device    flags.Device
+	precision string
 	workers   int
 	batch     int
 	reference bool
@@ -57,6 +59,7 @@ func define(o *options) *flags.Set {
 
 	g = s.Group("Run")
 	g.Device(&o.device)
+	g.Choice(&o.precision, "precision", cuda.PrecisionNames(), "arithmetic of a GPU: f16 multiplies on tensor cores, in half precision with float32 sums; the CPU has fp32")
 	g.Int(&o.workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
 	g.Int(&o.batch, "batch", "SAMPLES", flags.Between(0, 10_000_000), "samples in memory at a time; 0 chooses, some MB")
 	g.Bool(&o.reference, "reference", "a plain float64 loop with the same noise instead of the fused float32 one: slow, for comparison")
@@ -71,7 +74,7 @@ func define(o *options) *flags.Set {
 
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy"}
+	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", precision: cuda.FP32.String()}
 	if err := define(&o).Parse(args, help); err != nil {
 		return o, err
 	}
@@ -83,6 +86,15 @@ func parse(args []string, help io.Writer) (options, error) {
 	}
 	if uint64(o.n)-1 > math.MaxUint64-o.first {
 		return o, ui.Usagef("--first %d and --n %d: sample numbers end at 2⁶⁴−1", o.first, o.n)
+	}
+	if o.device.Kind == "cpu" && o.precision != cuda.FP32.String() {
+		return o, ui.Usagef("--precision %s is for GPUs: the CPU computes in fp32", o.precision)
+	}
+	if o.reference {
+		if o.device.Kind == "cuda" || o.precision != cuda.FP32.String() {
+			return o, ui.Usagef("--reference is a float64 loop on the CPU; leave out --device %s and --precision %s", o.device, o.precision)
+		}
+		o.device = flags.Device{Kind: "cpu"}
 	}
 	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot}}
 	if len(o.trajectory) > 0 {

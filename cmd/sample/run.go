@@ -18,7 +18,10 @@ import (
 	"hbar/solver"
 )
 
-func run(ctx context.Context, args []string, io ui.Streams) error {
+// gpuBatch is how many numbers, D to a sample, a GPU is given at a time: enough to keep all of it busy, some 100 MB here.
+const gpuBatch = 4 << 20
+
+func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	o, err := parse(args, io.Out)
 	if err != nil {
 		return err
@@ -31,9 +34,17 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if o.reference {
 		precision = solver.Float64
 	}
-	m, err := model.Load(o.checkpoint, model.Options{Schedule: o.schedule, Device: o.device, Workers: o.workers, Precision: precision})
+	gpu, err := cuda.ParsePrecision(o.precision)
 	if err != nil {
 		return err
+	}
+	m, err := model.Load(o.checkpoint, model.Options{Schedule: o.schedule, Device: o.device, GPU: gpu, Workers: o.workers, Precision: precision})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if o.batch == 0 && m.OnGPU() {
+		o.batch = max(1, gpuBatch/m.Net.Dim())
 	}
 	out, err := newOutput(o, m.Net.Dim(), m.Norm)
 	if err != nil {
@@ -77,18 +88,22 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	device := m.Device
-	if o.device.String() == "auto" && m.Device == "cpu" {
-		if err := cuda.Available(); err != nil {
-			device += " (" + strings.TrimPrefix(err.Error(), "cuda: ") + ")"
-		}
-	}
 	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
-	if o.reference {
+	device := m.Device
+	if m.NoGPU != "" {
+		device += " (" + m.NoGPU + ")"
+		if o.precision != cuda.FP32.String() {
+			device += ", fp32 instead of " + o.precision
+		}
+	}
+	switch {
+	case m.OnGPU():
+		fmt.Fprintf(w, "device    %s, fused %s kernels\n", device, o.precision)
+	case o.reference:
 		fmt.Fprintf(w, "device    %s, float64 reference loop\n", device)
-	} else {
+	default:
 		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, workers, simd.Best().Name)
 	}
 }

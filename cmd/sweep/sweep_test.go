@@ -305,7 +305,7 @@ func TestErrors(t *testing.T) {
 		base + " --method pathintegral --sampler exp2": "not exp2",
 		base + " --plot none/x.png":                    "there is no folder none",
 		base + " --data digits":                        "have 64 coordinates; the network of this checkpoint has D = 2",
-		base + " --device cuda":                        "no CUDA",
+		base + " --device cuda":                        "runs on the CPU only so far",
 		base + " --confidence 1":                       "--confidence: 1 is out of range",
 		base + " --plot-nll x.png --method none":       "--plot-nll shows likelihoods",
 	} {

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	device, err := model.Device(o.Device)
+	device, err := model.CPUOnly(o.Device)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const pictureSamples = 2000
 
 // drawSamples draws samples, in data units, and plots them beside the data.
 func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, io ui.Streams) error {
-	m, err := model.New(c, model.Options{Device: o.Device, Workers: o.Workers})
+	m, err := model.New(c, model.Options{Workers: o.Workers})
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,10 @@ func (d Device) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 // UnmarshalText is the reverse of MarshalText.
 func (d *Device) UnmarshalText(b []byte) error { return d.Set(string(b)) }
 
-// Device defines --device.
+// Device defines --device; its default, unless p has one, is auto.
 func (g *Group) Device(p *Device) {
+	if p.Kind == "" {
+		p.Kind = "auto"
+	}
 	g.define(p, "device", "auto|cpu|cuda[:i]", "where to compute; auto takes a GPU if build and machine have one", "", p.String())
 }

@@ -18,11 +18,14 @@ type Network struct {
 
 // LoadNetwork reads a checkpoint.
 func LoadNetwork(path, schedule string, device flags.Device, workers int) (*Network, error) {
-	double, err := model.Load(path, model.Options{Schedule: schedule, Device: device, Workers: workers, Precision: solver.Float64})
+	if _, err := model.CPUOnly(device); err != nil {
+		return nil, err
+	}
+	double, err := model.Load(path, model.Options{Schedule: schedule, Workers: workers, Precision: solver.Float64})
 	if err != nil {
 		return nil, err
 	}
-	single, err := model.New(double.Model, model.Options{Schedule: schedule, Device: device, Workers: workers})
+	single, err := model.New(double.Model, model.Options{Schedule: schedule, Workers: workers})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/flags"
@@ -17,19 +18,36 @@ import (
 // Options say how to run a model. The zero value is the CPU, all cores, float32 and the checkpoint's own schedule.
 type Options struct {
 	Schedule  string // instead of the checkpoint's, or where it names none
-	Device    flags.Device
 	Workers   int
-	Precision solver.Precision
+	Precision solver.Precision // of scores and their derivatives, which are the CPU's work
+	// Device runs the fused trajectories, in GPU's precision if it is a GPU. A GPU that was asked for and cannot do it is
+	// an error; under auto the CPU does it then, and Model.NoGPU says why.
+	Device flags.Device
+	GPU    cuda.Precision
 }
 
-// Model is a checkpoint that runs.
+// Model is a checkpoint that runs. Close frees what it holds on a GPU.
 type Model struct {
 	*checkpoint.Model
 	Net *solver.Network
 	// Schedule and Prediction are those that Net was made with; a --schedule flag may have chosen the first.
 	Schedule   solver.Schedule
 	Prediction solver.Prediction
-	Device     string // "cpu"
+	Device     string // "cpu", or "cuda:0 NVIDIA H200 (…)"
+	NoGPU      string // why --device auto means the CPU here
+
+	gpu *cuda.Engine // nil: the CPU
+}
+
+// OnGPU reports whether trajectories run on a GPU.
+func (m *Model) OnGPU() bool { return m.gpu != nil }
+
+// Close frees what the model holds on a GPU.
+func (m *Model) Close() error {
+	if m.gpu == nil {
+		return nil
+	}
+	return m.gpu.Close()
 }
 
 // Load reads a model file and makes it run.
@@ -46,10 +64,6 @@ func Load(path string, o Options) (*Model, error) {
 
 // New makes a checkpoint run.
 func New(c *checkpoint.Model, o Options) (*Model, error) {
-	device, err := Device(o.Device)
-	if err != nil {
-		return nil, err
-	}
 	name, err := c.ScheduleName(o.Schedule)
 	if err != nil {
 		return nil, err
@@ -75,22 +89,29 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, err := solver.NewNetwork(engine, schedule, prediction, o.Precision)
-	if err != nil {
-		return nil, err
+	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
+	var runner solver.Engine = engine
+	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
+		m.gpu, err = cuda.NewEngine(engine, network.Program(), o.Device.Index, o.GPU)
+		switch {
+		case err == nil:
+			runner, m.Device = m.gpu, m.gpu.Device()
+		case o.Device.Kind == "cuda":
+			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
+		default:
+			m.gpu, m.NoGPU = nil, strings.TrimPrefix(err.Error(), "cuda: ")
+		}
 	}
-	return &Model{Model: c, Net: net, Schedule: schedule, Prediction: prediction, Device: device}, nil
+	if m.Net, err = solver.NewNetwork(runner, schedule, prediction, o.Precision); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
 }
 
-// Device is the device that will compute: auto means the CPU unless this build and machine have a GPU.
-func Device(d flags.Device) (string, error) {
+// CPUOnly is the device of a command that does not use GPUs yet: the CPU, and an error if a GPU was asked for.
+func CPUOnly(d flags.Device) (string, error) {
 	if d.Kind == "cuda" {
-		if err := cuda.Available(); err != nil {
-			return "", fmt.Errorf("--device %s: %w; have cpu", d, err)
-		}
-		if _, err := cuda.Open(d.Index); err != nil {
-			return "", fmt.Errorf("--device %s: %w", d, err)
-		}
+		return "", fmt.Errorf("--device %s: this command runs on the CPU only so far, sample alone takes a GPU; have auto, cpu", d)
 	}
 	return "cpu", nil
 }

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"hbar/checkpoint"
+	"hbar/cmd/internal/ui"
+	"hbar/cuda"
+	"hbar/graph"
+)
+
+// The tests of --device cuda need a GPU or the emulated driver: see docs/cuda.md.
+//
+// What depends on the environment at the start of a process runs the command in a process of its own: this binary, with
+// asCommand set.
+const asCommand = "HBAR_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// command runs the command in another process with changes of the environment.
+func command(t *testing.T, args string, env ...string) (output string, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, strings.Fields(args)...)
+	c.Env = append(append(os.Environ(), asCommand+"=1"), env...)
+	b, err := c.CombinedOutput()
+	return string(b), err
+}
+
+func needGPU(t *testing.T) {
+	t.Helper()
+	if err := cuda.Available(); err != nil {
+		t.Skip(err)
+	}
+}
+
+func needEmulator(t *testing.T) {
+	t.Helper()
+	needGPU(t)
+	if os.Getenv("HBAR_LIBCUDA") == "" {
+		t.Skip("the emulated driver is not in use: no HBAR_LIBCUDA")
+	}
+}
+
+// needDriverBuild skips builds that cannot use any GPU.
+func needDriverBuild(t *testing.T) {
+	t.Helper()
+	if err := cuda.Available(); err != nil && strings.Contains(err.Error(), "no CUDA in this build") {
+		t.Skip(err)
+	}
+}
+
+// autoDevice is what the report says of --device auto in this build, on this machine.
+func autoDevice() string {
+	if err := cuda.Available(); err != nil {
+		return "device    cpu (" + strings.TrimPrefix(err.Error(), "cuda: ") + ")"
+	}
+	return "device    cuda:0 "
+}
+
+func farthest(t *testing.T, x, y []float64) float64 {
+	t.Helper()
+	if len(x) != len(y) {
+		t.Fatalf("%d numbers and %d", len(x), len(y))
+	}
+	worst := 0.0
+	for i := range x {
+		if d := math.Abs(x[i] - y[i]); !(d <= worst) {
+			worst = d
+		}
+	}
+	return worst
+}
+
+// The same seed gives the CPU's samples, with noise (the same normals) and without.
+func TestDeviceParity(t *testing.T) {
+	needGPU(t)
+	for _, method := range []string{
+		"--h 0 --steps 200", "--h 1 --steps 200", "--h 0.5 --sampler exp2 --grid lambda --steps 50 --trajectory 0.5,0.1",
+		"--h 1 --sampler heun --grid karras --steps 40", "--h 1 --steps 600 --n 5 --first 4294967290",
+	} {
+		args := "--checkpoint " + swissRoll + " --n 70 --seed 21 " + method
+		want, _, _ := sample(t, args+" --device cpu")
+		// float32 rounding grown along the path, 10⁻³ by issue 5; f16 rounds the operands of every product to 2⁻¹¹
+		for precision, tol := range map[string]float64{"fp32": 1e-3, "f16": 5e-2} {
+			got, _, out := sample(t, args+" --device cuda:0 --precision "+precision)
+			d := farthest(t, got, want)
+			t.Logf("%s, %s: largest difference %.2g", method, precision, d)
+			if !(d < tol) || d == 0 {
+				t.Errorf("%s, %s: largest difference %g, want up to %g and not 0", method, precision, d, tol)
+			}
+			if want := "fused " + precision + " kernels"; !strings.Contains(out, "device    cuda:0 ") || !strings.Contains(out, want) {
+				t.Errorf("report lacks cuda:0 and %q:\n%s", want, out)
+			}
+		}
+	}
+}
+
+// Whatever order the emulator runs warps and lanes in, the samples are the same: no barrier is missing.
+func TestDeviceOrder(t *testing.T) {
+	needEmulator(t)
+	for _, precision := range []string{"fp32", "f16"} {
+		var first []byte
+		for _, seed := range []string{"", "1", "2", "77"} {
+			path := filepath.Join(t.TempDir(), "x.npy")
+			out, err := command(t, "--checkpoint "+swissRoll+" --n 300 --steps 6 --device cuda --precision "+precision+" --out "+path, "HBAR_EMU_ORDER="+seed)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			file, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = file
+			} else if !bytes.Equal(file, first) {
+				t.Errorf("%s: schedule %s changes the samples", precision, seed)
+			}
+		}
+	}
+}
+
+// A device with room for some of the samples takes them in batches; one with room for none says how much it lacks.
+func TestDeviceMemory(t *testing.T) {
+	needEmulator(t)
+	args := "--checkpoint " + swissRoll + " --n 5000 --steps 2 --device cuda"
+	want, _, _ := sample(t, args)
+	t.Setenv("HBAR_EMU_MEMORY", "160000") // 133 KB are the network's
+	if got, _, _ := sample(t, args); !slices.Equal(got, want) {
+		t.Error("splitting changes the samples")
+	}
+	for _, memory := range []string{"138000", "100000"} {
+		t.Setenv("HBAR_EMU_MEMORY", memory)
+		dir := t.TempDir()
+		err := run(context.Background(), strings.Fields(args+" --out "+filepath.Join(dir, "x.npy")), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+		if err == nil || !strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY") || !strings.Contains(err.Error(), "asked for") {
+			t.Errorf("%s bytes of memory: %v", memory, err)
+		}
+		if files, _ := os.ReadDir(dir); len(files) != 0 {
+			t.Errorf("a failed run leaves %v", files)
+		}
+	}
+	// auto: the network does not fit, the CPU takes over
+	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 2"); !strings.Contains(out, "device    cpu (cuMemAllocAsync: CUDA_ERROR_OUT_OF_MEMORY") {
+		t.Errorf("auto with a full device:\n%s", out)
+	}
+}
+
+// No driver, no visible device, no such device: cuda fails and says why, auto computes on the CPU and says why.
+func TestDeviceMissing(t *testing.T) {
+	needDriverBuild(t)
+	base := "--checkpoint " + swissRoll + " --n 5 --steps 2 --out " + filepath.Join(t.TempDir(), "x.npy")
+	for _, c := range []struct{ env, why string }{
+		{"HBAR_LIBCUDA=/nowhere/libcuda.so", "no GPU: no driver: /nowhere/libcuda.so: cannot open"},
+		{"CUDA_VISIBLE_DEVICES=", "no GPU: cuInit: CUDA_ERROR_NO_DEVICE"},
+	} {
+		if err := cuda.Available(); err != nil && strings.Contains(err.Error(), "no driver:") && !strings.Contains(c.why, "no driver:") {
+			continue // there is none that could see or hide devices
+		}
+		out, err := command(t, base+" --device cuda", c.env)
+		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != ui.ExitFailure || !strings.Contains(out, "--device cuda: cuda: "+c.why) {
+			t.Errorf("%s, cuda: %v\n%s", c.env, err, out)
+		}
+		out, err = command(t, base+" --precision f16", c.env)
+		if err != nil || !strings.Contains(out, "device    cpu ("+c.why) || !strings.Contains(out, "fp32 instead of f16") {
+			t.Errorf("%s, auto: %v\n%s", c.env, err, out)
+		}
+	}
+	if cuda.Available() != nil {
+		return
+	}
+	out, err := command(t, base+" --device cuda:7")
+	if err == nil || !strings.Contains(out, "--device cuda:7: cuda: device 7 does not exist; have 0 to ") {
+		t.Errorf("cuda:7: %v\n%s", err, out)
+	}
+}
+
+// Networks that the fused kernels do not take.
+func TestDeviceUnsupported(t *testing.T) {
+	needGPU(t)
+	save := func(spec graph.Spec) string {
+		params, err := spec.Initial(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &checkpoint.Model{Spec: spec, Params: params, Schedule: "simple", Prediction: "score"}
+		path := filepath.Join(t.TempDir(), "m.safetensors")
+		if err := m.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct {
+		spec graph.Spec
+		args string
+		why  string
+	}{
+		{graph.Spec{D: 2, Width: 300, Depth: 2, Act: "silu"}, "", "width 300; the fused kernels take up to 256"},
+		{graph.Spec{D: 40, Width: 64, Depth: 2, Act: "silu"}, "", "40 dimensions; the fused kernels take up to 32"},
+		{graph.Spec{D: 2, Width: 64, Depth: 2, Act: "tanh"}, " --precision f16", "f16 takes SiLU networks, not tanh; use --precision fp32"},
+	} {
+		args := "--checkpoint " + save(c.spec) + " --n 3 --steps 2" + c.args
+		err := run(context.Background(), strings.Fields(args+" --device cuda --out "+filepath.Join(t.TempDir(), "x.npy")), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+		if err == nil || !strings.Contains(err.Error(), "--device cuda: cuda: "+c.why) {
+			t.Errorf("cuda: %v, want %s", err, c.why)
+		}
+		if _, _, out := sample(t, args); !strings.Contains(out, "device    cpu ("+c.why) {
+			t.Errorf("auto: want %s in\n%s", c.why, out)
+		}
+	}
+}
+
+// A GPU has no part in the float64 reference, and f16 is none of the CPU's.
+func TestPrecisionFlag(t *testing.T) {
+	out := " --out " + filepath.Join(t.TempDir(), "x.npy")
+	for args, want := range map[string]string{
+		"--device cpu --precision f16":    "--precision f16 is for GPUs",
+		"--device cuda --reference":       "--reference is a float64 loop on the CPU",
+		"--reference --precision f16":     "--reference is a float64 loop on the CPU",
+		"--device cuda --precision float": `--precision: "float" unknown; have fp32, f16`,
+	} {
+		err := run(context.Background(), strings.Fields("--checkpoint "+swissRoll+" "+args+out), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", args, err, want)
+		}
+	}
+}

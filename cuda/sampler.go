@@ -1,0 +1,295 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+	"hbar/kernels/simd"
+)
+
+// Sampler carries samples through step tables on a device: the fused kernels of kernels/cuda/sampler_*.cu.
+// Its Trajectory computes what infer.Engine's does, with the same random numbers.
+type Sampler struct {
+	d         *Device
+	net       *net
+	precision Precision
+	module    *Module
+	kernel    *Kernel
+	warpTile  int // samples of a warp
+	blob      *Buffer
+	frags     *Buffer
+}
+
+// NewSampler packs a program, uploads it and chooses the kernel. It fails, saying why, for a program that the fused
+// kernels do not take: more than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
+func NewSampler(d *Device, p *kernels.Program, precision Precision) (*Sampler, error) {
+	n, err := newNet(p)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sampler{d: d, net: n, precision: precision}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Sampler) open() (err error) {
+	if s.blob, err = upload(s.d, s.net.blob); err != nil {
+		return err
+	}
+	if s.precision == F16 {
+		return s.openF16()
+	}
+	return s.openFP32()
+}
+
+func (s *Sampler) names() (act, dims string) {
+	act = map[simd.Act]string{simd.SiLU: "silu", simd.GELU: "gelu", simd.Tanh: "tanh"}[s.net.act]
+	if s.net.D <= 2 {
+		return act, "d2"
+	}
+	return act, "d32"
+}
+
+func (s *Sampler) openFP32() (err error) {
+	act, dims := s.names()
+	const slab = 20
+	slabs := 1
+	if s.net.Width > 128 {
+		slabs = 2
+	}
+	warp := 4 * slab * (slabs*int(s.net.Width) + int(s.net.D))
+	weights := 4 * len(s.net.blob)
+	warps, place := 8, "shared"
+	shared := weights+4*warp <= s.d.SharedPerBlock // with fewer than 4 warps, L2 serves better
+	if shared {
+		warps = min(8, (s.d.SharedPerBlock-weights)/warp)
+	} else {
+		place, weights = "stream", 0
+		warps = min(8, s.d.SharedPerBlock/warp)
+	}
+	s.warpTile = 16
+	if s.module, err = s.d.Load(cuda.SamplerFP32); err != nil {
+		return err
+	}
+	s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_fp32_%s_%s_%s", act, place, dims), 32*warps, weights+warps*warp)
+	return err
+}
+
+func (s *Sampler) openF16() (err error) {
+	act, dims := s.names()
+	w, d, layers := int(s.net.Width), int(s.net.D), int(s.net.Hidden)
+	if s.net.act != simd.SiLU {
+		return fmt.Errorf("cuda: f16 takes SiLU networks, not %s; use --precision fp32", act)
+	}
+	kt := w / 16
+	words := (layers - 1) * kt * kt * 128
+	mt, warps, stage := 1, 8, 0
+	switch {
+	case w == 64 && dims == "d2":
+		mt = 2
+	case w == 128 && dims == "d2":
+		warps = 12
+	case w == 256:
+		stage = 128 * kt
+	}
+	fixed := 4 * ((layers-1)*w + 2*d*w + d + d&1)
+	warp := 4 * (16*mt*d + stage)
+	place := "shared"
+	shared := w <= 128 && fixed+4*words+warps*warp <= s.d.SharedPerBlock
+	if shared {
+		fixed += 4 * words
+	} else {
+		place = "stream"
+		if w == 64 {
+			return fmt.Errorf("cuda: f16 takes a 64-unit network of %d hidden layers only with shared memory for its weights; use --precision fp32", layers)
+		}
+	}
+	s.warpTile = 16 * mt
+	if s.module, err = s.d.Load(cuda.SamplerF16); err != nil {
+		return err
+	}
+	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_f16_%s_w%d_%s_%s", act, w, place, dims), 32*warps, fixed+warps*warp); err != nil {
+		return err
+	}
+	if s.frags, err = s.d.Alloc(max(16, 4*words)); err != nil {
+		return err
+	}
+	if words == 0 { // one hidden layer: nothing to pack
+		return nil
+	}
+	k, err := s.module.Kernel(fmt.Sprintf("pack_f16_w%d", w), 256, 0)
+	if err != nil {
+		return err
+	}
+	const half = 0.5 // silu(2u) = u + u tanh u
+	return k.Launch((words+255)/256, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(half))
+}
+
+// Close frees the sampler's memory.
+func (s *Sampler) Close() error {
+	err := errors.Join(s.blob.Free(), s.frags.Free())
+	if s.module != nil {
+		err = errors.Join(err, s.module.Unload())
+		s.module = nil
+	}
+	return err
+}
+
+// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
+// returned) through the rows of a step table. When the device has no room for all samples they go in batches; the
+// numbers do not depend on it. progress, unless nil, is told how much of the work is done, in samples.
+// On an error the batches that were finished are in x and m, the others as they were.
+func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
+	d := int(s.net.D)
+	if len(x)%d != 0 {
+		return fmt.Errorf("cuda: x has %d elements; want a multiple of D = %d", len(x), d)
+	}
+	if m != nil && len(m) != len(x) {
+		return fmt.Errorf("cuda: m has %d elements; want %d, as x", len(m), len(x))
+	}
+	wire, err := wireRows(rows)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	t := trajectory{s: s, ctx: ctx, rows: rows, wire: wire, memory: kernels.UsesMemory(rows)}
+	n := len(x) / d
+	batch := min(n, maxBatch)
+	for lo := 0; lo < n; {
+		hi := min(n, lo+batch)
+		part := no
+		part.Sample0 += uint64(lo)
+		var mem []float32
+		if m != nil {
+			mem = m[lo*d : hi*d]
+		}
+		err := t.batch(x[lo*d:hi*d], mem, part, func(done int) {
+			if progress != nil {
+				progress(lo + done)
+			}
+		})
+		var full *Error
+		if errors.As(err, &full) && full.OutOfMemory() && batch > minBatch {
+			batch = max(minBatch, batch/2)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		lo = hi
+	}
+	return nil
+}
+
+const (
+	// launchRows is the number of table rows of one launch: between launches the context is looked at.
+	launchRows = 256
+	// The samples on the device at a time: as many as it has room for between these.
+	minBatch, maxBatch = 1024, 1 << 24
+)
+
+// rowWire mirrors struct Row of kernels/cuda/device.cuh.
+type rowWire struct {
+	Cin, A, B, M, C, G, H, J, K float32
+	Step                        uint32
+	_                           [2]uint32
+}
+
+func wireRows(rows []kernels.Row) ([]rowWire, error) {
+	wire := make([]rowWire, len(rows))
+	for i, r := range rows {
+		for _, v := range []float64{r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("cuda: row %d of the step table holds %g; want finite numbers", i, v)
+			}
+		}
+		wire[i] = rowWire{Cin: float32(r.Cin), A: float32(r.A), B: float32(r.B), M: float32(r.M), C: float32(r.C),
+			G: float32(r.G), H: float32(r.H), J: float32(r.J), K: float32(r.K), Step: r.Step}
+	}
+	return wire, nil
+}
+
+// trajectory is one call of Trajectory.
+type trajectory struct {
+	s      *Sampler
+	ctx    context.Context
+	rows   []kernels.Row
+	wire   []rowWire
+	memory bool // the rows use it
+}
+
+// batch carries samples that are on the device all at once. x and m change only when all went well.
+func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done int)) (err error) {
+	s, n, w := t.s, len(x)/int(t.s.net.D), int(t.s.net.Width)
+	var dx, dm, db, dr *Buffer
+	defer func() { err = errors.Join(err, dx.Free(), dm.Free(), db.Free(), dr.Free()) }()
+	if dx, err = upload(s.d, x); err != nil {
+		return err
+	}
+	if t.memory {
+		start := m
+		if m == nil {
+			start = make([]float32, len(x))
+		}
+		if dm, err = upload(s.d, start); err != nil {
+			return err
+		}
+	}
+	chunk := min(launchRows, len(t.rows))
+	if db, err = s.d.Alloc(4 * chunk * w); err != nil {
+		return err
+	}
+	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(rowWire{}))); err != nil {
+		return err
+	}
+	bias := make([]float32, chunk*w)
+	for lo := 0; lo < len(t.rows); lo += chunk {
+		if err := t.ctx.Err(); err != nil {
+			return err
+		}
+		hi := min(len(t.rows), lo+chunk)
+		for i, r := range t.rows[lo:hi] {
+			s.net.bias(bias[i*w:(i+1)*w], r.T)
+		}
+		if err := Upload(db, bias[:(hi-lo)*w]); err != nil {
+			return err
+		}
+		if err := Upload(dr, t.wire[lo:hi]); err != nil {
+			return err
+		}
+		if err := s.launch(db, dr, hi-lo, dx, dm, n, no); err != nil {
+			return err
+		}
+		if err := s.d.Synchronize(); err != nil {
+			return err
+		}
+		progress(int(int64(n) * int64(hi) / int64(len(t.rows))))
+	}
+	if m != nil && dm != nil {
+		if err := Download(m, dm); err != nil {
+			return err
+		}
+	}
+	return Download(x, dx)
+}
+
+// launch enqueues rows of the table for n samples.
+func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no kernels.Noise) error {
+	a := pack(new(Args), s.net.netHeader)
+	if s.precision == F16 {
+		a.Buf(s.frags).Buf(s.blob)
+	} else {
+		a.I32(len(s.net.blob)).Buf(s.blob)
+	}
+	a.Buf(bias).Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
+	perBlock := s.warpTile * s.kernel.block / 32
+	return s.kernel.Launch(min((n+perBlock-1)/perBlock, s.d.Multiprocessors), a)
+}

@@ -1,0 +1,429 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"hbar/kernels"
+	"hbar/kernels/infer"
+	"hbar/kernels/simd"
+)
+
+// open returns device 0, or skips with the reason: set HBAR_LIBCUDA to the emulator where there is no GPU.
+func open(t testing.TB) *Device {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	d, err := Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// program is a random network of outputs of order one.
+func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kernels.Program {
+	r := rand.New(rand.NewPCG(1, uint64(d*width)))
+	p := &kernels.Program{D: d}
+	for range freqs {
+		p.Time.Freqs = append(p.Time.Freqs, float32(r.NormFloat64()))
+	}
+	p.Widths = []int{d + p.Time.Width()}
+	for i := range hidden + 1 {
+		in, out := p.Widths[i], width
+		ins := kernels.Instr{Op: kernels.OpDense, Dst: i + 1, Src: i, Add: -1, W: 2 * i, B: 2*i + 1, Act: act}
+		if i == hidden {
+			out, ins.Act = d, simd.Identity
+		} else if residual && i > 0 {
+			ins.Add = i
+		}
+		w, b := make([]float32, in*out), make([]float32, out)
+		for j := range w {
+			w[j] = float32((2*r.Float64() - 1) * math.Sqrt(3/float64(in)))
+		}
+		for j := range b {
+			b[j] = float32(2*r.Float64()-1) / 2
+		}
+		p.Params = append(p.Params, kernels.Param{Rows: out, Cols: in, Data: w}, kernels.Param{Rows: out, Cols: 1, Data: b})
+		p.Widths = append(p.Widths, out)
+		p.Forward = append(p.Forward, ins)
+	}
+	p.Output = hidden + 1
+	return p
+}
+
+// forward64 is the network in float64.
+func forward64(p *kernels.Program, x []float64, tau float64) []float64 {
+	f := make([]float32, p.Time.Width())
+	p.Time.Fill(f, tau)
+	in := append([]float64(nil), x...)
+	for _, v := range f {
+		in = append(in, float64(v))
+	}
+	for _, ins := range p.Forward {
+		w, b := p.Params[ins.W], p.Params[ins.B]
+		out := make([]float64, w.Rows)
+		for o := range out {
+			a := float64(b.Data[o])
+			for k, v := range in {
+				a += float64(w.Data[o*w.Cols+k]) * v
+			}
+			switch ins.Act {
+			case simd.SiLU:
+				a /= 1 + math.Exp(-a)
+			case simd.GELU:
+				a *= 0.5 * (1 + math.Erf(a/math.Sqrt2))
+			case simd.Tanh:
+				a = math.Tanh(a)
+			}
+			if ins.Add >= 0 {
+				a += in[o]
+			}
+			out[o] = a
+		}
+		in = out
+	}
+	return in
+}
+
+// trajectory64 is the loop the sampler replaces.
+func trajectory64(p *kernels.Program, x, m []float64, rows []kernels.Row, no kernels.Noise) {
+	d := p.D
+	z := make([]float32, d)
+	for i := range len(x) / d {
+		xi, mi := x[i*d:(i+1)*d], m[i*d:(i+1)*d]
+		for _, r := range rows {
+			in := make([]float64, d)
+			for j := range in {
+				in[j] = r.Cin * xi[j]
+			}
+			n := forward64(p, in, r.T)
+			kernels.Normals(z, kernels.Noise{Seed: no.Seed, Stream: no.Stream, Sample0: no.Sample0 + uint64(i)}, r.Step, 1, d)
+			for j := range in {
+				zj := float64(z[j])
+				xi[j], mi[j] = r.A*xi[j]+r.B*n[j]+r.M*mi[j]+r.C*zj, r.G*xi[j]+r.H*n[j]+r.J*zj+r.K*mi[j]
+			}
+		}
+	}
+}
+
+// testRows are 20 rows of a contracting recursion that uses every coefficient.
+func testRows() []kernels.Row {
+	rows := make([]kernels.Row, 20)
+	for k := range rows {
+		s := float64(k) / 20
+		rows[k] = kernels.Row{T: 1 - s, Cin: 1 - 0.2*s, A: 0.9, B: 0.08 + 0.02*s, M: 0.03, C: 0.1, G: 0.4, H: -0.05, J: 0.02, K: 0.3, Step: uint32(k + 3)}
+	}
+	return rows
+}
+
+func TestTrajectory(t *testing.T) {
+	dev := open(t)
+	for _, c := range []struct {
+		name             string
+		d, width, hidden int
+		act              simd.Act
+		residual         bool
+		freqs, n         int
+		precisions       []Precision
+	}{
+		{"paper", 2, 128, 3, simd.SiLU, false, 0, 37, []Precision{FP32, F16}},
+		{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 33, []Precision{FP32, F16}},
+		{"odd width, Fourier", 3, 100, 2, simd.SiLU, false, 4, 17, []Precision{FP32, F16}},
+		{"wide residual", 5, 200, 3, simd.SiLU, true, 0, 18, []Precision{FP32, F16}},
+		{"gelu", 2, 64, 2, simd.GELU, true, 0, 16, []Precision{FP32}},
+		{"tanh, many dimensions", 32, 64, 1, simd.Tanh, false, 0, 5, []Precision{FP32}},
+		{"deep", 2, 128, 6, simd.SiLU, true, 0, 20, []Precision{FP32, F16}},
+	} {
+		p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
+		no := kernels.Noise{Seed: 0x123456789abcdef, Stream: kernels.StreamNoise, Sample0: 1<<32 - 5}
+		x0, m0 := make([]float32, c.n*c.d), make([]float32, c.n*c.d)
+		kernels.Normals(x0, kernels.Noise{Seed: 7, Stream: kernels.StreamPrior}, 0, c.n, c.d)
+		x64, m64 := make([]float64, len(x0)), make([]float64, len(x0))
+		for i, v := range x0 {
+			x64[i] = float64(v)
+		}
+		rows := testRows()
+		trajectory64(p, x64, m64, rows, no)
+		for _, precision := range c.precisions {
+			t.Run(c.name+"/"+precision.String(), func(t *testing.T) {
+				s, err := NewSampler(dev, p, precision)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				x, m := append([]float32(nil), x0...), append([]float32(nil), m0...)
+				if err := s.Trajectory(context.Background(), x, m, rows, no, nil); err != nil {
+					t.Fatal(err)
+				}
+				// float32: about 20 rounding steps of states of order one; f16: operands rounded to 2^-11
+				tol := 4e-6
+				if precision == F16 {
+					tol = 2e-3
+				}
+				worst := 0.0
+				for i := range x {
+					if e := math.Max(math.Abs(float64(x[i])-x64[i]), math.Abs(float64(m[i])-m64[i])); !(e <= worst) {
+						worst = e
+					}
+				}
+				t.Logf("largest error %.2g", worst)
+				if !(worst <= tol) {
+					t.Errorf("largest error %g above %g", worst, tol)
+				}
+				// the same samples one by one and from the middle
+				k := c.n / 2
+				y, my := append([]float32(nil), x0[k*c.d:]...), append([]float32(nil), m0[k*c.d:]...)
+				no2 := no
+				no2.Sample0 += uint64(k)
+				if err := s.Trajectory(context.Background(), y, my, rows, no2, nil); err != nil {
+					t.Fatal(err)
+				}
+				for i := range y {
+					if y[i] != x[k*c.d+i] {
+						t.Fatalf("sample %d depends on the batch: %g, %g", k+i/c.d, y[i], x[k*c.d+i])
+					}
+				}
+			})
+		}
+	}
+}
+
+// zero is a network of zeros: a row with A = 0, C = 1 is the noise itself.
+func zero(d int) *kernels.Program {
+	p := program(d, 64, 1, simd.SiLU, false, 0)
+	for _, q := range p.Params {
+		clear(q.Data)
+	}
+	return p
+}
+
+// The device's normals are the CPU's: same words, same pairs, same order. Those words are right to the last bit if the
+// normals agree to float32 rounding, because a Philox output with one wrong bit anywhere before is wrong in all of them.
+func TestNormals(t *testing.T) {
+	dev := open(t)
+	for _, d := range []int{1, 2, 3, 4, 7, 32} {
+		for _, precision := range []Precision{FP32, F16} {
+			s, err := NewSampler(dev, zero(d), precision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			no := kernels.Noise{Seed: 0xfedcba9876543210, Stream: kernels.StreamNoise, Sample0: 1<<32 - 20}
+			const n = 40 // across the carry into the high word
+			for _, step := range []uint32{0, 1, 2, 3, 999, 1<<31 + 5} {
+				x, want := make([]float32, n*d), make([]float32, n*d)
+				if err := s.Trajectory(context.Background(), x, nil, []kernels.Row{{T: 1, Cin: 1, C: 1, Step: step}}, no, nil); err != nil {
+					t.Fatal(err)
+				}
+				kernels.Normals(want, no, step, n, d)
+				for i := range x {
+					// a few ulp in each of the logarithm, the root and the sine
+					if tol := 1e-6 * (1 + math.Abs(float64(want[i]))); !(math.Abs(float64(x[i]-want[i])) <= tol) {
+						t.Fatalf("D = %d, %s, step %d, sample %d, coordinate %d: %v, on the CPU %v", d, precision, step, i/d, i%d, x[i], want[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// More rows than a launch takes: the memory is carried over, whether the caller wants it or not. Progress ends at n.
+func TestLaunches(t *testing.T) {
+	dev := open(t)
+	p := program(2, 64, 1, simd.SiLU, false, 0)
+	s, err := NewSampler(dev, p, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const n = 5
+	rows := make([]kernels.Row, 2*launchRows+7)
+	for k := range rows {
+		rows[k] = kernels.Row{T: 0.5, Cin: 1, A: 0.6, B: 0.1, M: 0.3, C: 0.1, G: 0.2, H: 0.1, K: 0.7, Step: uint32(k)}
+	}
+	no := kernels.Noise{Seed: 3, Stream: kernels.StreamNoise}
+	x64, m64 := make([]float64, 2*n), make([]float64, 2*n)
+	trajectory64(p, x64, m64, rows, no)
+	for _, m := range [][]float32{make([]float32, 2*n), nil} {
+		x := make([]float32, 2*n)
+		var done []int
+		if err := s.Trajectory(context.Background(), x, m, rows, no, func(k int) { done = append(done, k) }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range x {
+			if !(math.Abs(float64(x[i])-x64[i]) < 1e-5) || m != nil && !(math.Abs(float64(m[i])-m64[i]) < 1e-5) {
+				t.Errorf("number %d is %v, want %v; memory %v, want %v", i, x[i], x64[i], m, m64)
+			}
+		}
+		if want := []int{2, 4, 5}; !slices.Equal(done, want) {
+			t.Errorf("progress %v, want %v", done, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	x := []float32{1, 2}
+	err = s.Trajectory(ctx, x, nil, rows, no, func(int) { cancel() })
+	if !errors.Is(err, context.Canceled) || x[0] != 1 || x[1] != 2 {
+		t.Errorf("cancelled after a launch: %v, x = %v", err, x)
+	}
+	if err := s.Trajectory(context.Background(), x, nil, []kernels.Row{{C: math.NaN()}}, no, nil); err == nil || !strings.Contains(err.Error(), "row 0 of the step table holds NaN") {
+		t.Errorf("a row of NaN: %v", err)
+	}
+	if err := s.Trajectory(context.Background(), x[:1], nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "multiple of D = 2") {
+		t.Errorf("half a sample: %v", err)
+	}
+}
+
+// A full device takes the samples in batches, and the numbers stay the same.
+func TestSplit(t *testing.T) {
+	dev := open(t)
+	if os.Getenv("HBAR_LIBCUDA") == "" {
+		t.Skip("sets the memory of the emulated device")
+	}
+	s, err := NewSampler(dev, program(2, 64, 1, simd.SiLU, false, 0), FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows := []kernels.Row{{T: 1, Cin: 1, A: 0.5, B: 1, C: 1, K: 0.5, G: 1}}
+	const n = 9 * minBatch
+	run := func() ([]float32, error) {
+		x := make([]float32, 2*n)
+		return x, s.Trajectory(context.Background(), x, nil, rows, kernels.Noise{Seed: 1}, nil)
+	}
+	want, err := run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := func(bytes int) { t.Setenv("HBAR_EMU_MEMORY", strconv.Itoa(s.blob.Size()+bytes)) }
+	for _, bytes := range []int{n * 16 / 3, 20 * minBatch} { // 16 bytes a sample, of x and memory
+		room(bytes)
+		if got, err := run(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d bytes free: %v, or other samples", bytes, err)
+		}
+	}
+	room(8 * minBatch)
+	var e *Error
+	if _, err := run(); !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "8192 B asked for, ") {
+		t.Errorf("no room for a batch: %v", err)
+	}
+}
+
+// The CPU's part of an engine, and its end.
+func TestEngine(t *testing.T) {
+	open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	cpu, err := infer.New(p, infer.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(cpu, p, 0, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(e.Device(), "cuda:0 ") || e.Dim() != 2 {
+		t.Errorf("device %s, D = %d", e.Device(), e.Dim())
+	}
+	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	want := make([]float32, 60)
+	if err := cpu.Trajectory(context.Background(), want, nil, rows, no, nil); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 3 { // at once
+		all.Go(func() {
+			x := make([]float32, len(want))
+			if err := e.Trajectory(context.Background(), x, nil, rows, no, nil); err != nil {
+				t.Error(err)
+			}
+			for i := range x {
+				if !(math.Abs(float64(x[i]-want[i])) < 1e-5) {
+					t.Errorf("number %d is %v, on the CPU %v", i, x[i], want[i])
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(e.Close(), e.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Trajectory(context.Background(), want, nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := e.Forward(context.Background(), want[:2], []float32{1, 2}, []float64{0.5}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	d := open(t)
+	_, err := d.Alloc(1 << 50)
+	var e *Error
+	if !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "asked for") {
+		t.Errorf("allocating a pebibyte: %v", err)
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	open(t)
+	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "device 99 does not exist") {
+		t.Errorf("Open(99): %v", err)
+	}
+}
+
+func TestCapture(t *testing.T) {
+	d := open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	s, err := NewSampler(d, p, F16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := make([]uint32, s.frags.Size()/4)
+	if err := Download(want, s.frags); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.module.Kernel("pack_f16_w64", 256, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := d.Capture(func() error {
+		return k.Launch(4, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(0.5))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	got := make([]uint32, len(want))
+	if err := Upload(s.frags, got); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Replay(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Download(got, s.frags); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("word %d: %x after replay, %x before", i, got[i], want[i])
+		}
+	}
+}

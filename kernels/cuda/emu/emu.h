@@ -1,0 +1,68 @@
+// CPU emulation of one CUDA grid: the kernels' own source, compiled by a C++ compiler with -include emu.h.
+// Blocks run one after another; the threads of a block are fibers that switch at barriers, shuffles and tensor-core
+// products. Shared memory starts as NaN, a divergent barrier aborts, and HBAR_EMU_ORDER=seed permutes the order of warps
+// and lanes, so that a missing barrier shows as a result that depends on the seed. Approximate instructions are exact
+// here; races between blocks and timing are not modelled.
+#pragma once
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__ static
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __restrict__
+#define __align__(n) alignas(n)
+
+struct dim3 { unsigned x, y, z; dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {} };
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+
+namespace emu {
+struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; };
+struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][10], out[32][4]; };
+extern thread_local dim3 gDim, bDim, bIdx;
+extern thread_local Fiber* cur;
+extern thread_local std::vector<Warp> warps;
+extern thread_local unsigned char* smem;
+void warp_sync();   // all live lanes of the warp
+void block_sync();  // all live threads of the block
+typedef void (*Kernel)(void** args);
+void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t smem);
+template <class T> inline T shfl(T v, int src) {
+  Warp& w = warps[cur->warp];
+  memcpy(w.in[cur->lane], &v, sizeof v);
+  warp_sync();
+  memcpy(&v, w.in[src & 31], sizeof v);
+  warp_sync();
+  return v;
+}
+float h2f(uint16_t);
+uint16_t f2h(float);
+}  // namespace emu
+
+#define threadIdx (emu::cur->tid)
+#define blockIdx emu::bIdx
+#define blockDim emu::bDim
+#define gridDim emu::gDim
+#define EXTERN_SHARED(T, name) T* name = (T*)emu::smem
+inline void __syncthreads() { emu::block_sync(); }
+inline void __syncwarp(unsigned = ~0u) { emu::warp_sync(); }
+template <class T> T __shfl_sync(unsigned, T v, int src, int width = 32) {
+  return emu::shfl(v, (emu::cur->lane & ~(width - 1)) | (src & (width - 1)));
+}
+template <class T> T __shfl_xor_sync(unsigned, T v, int m, int = 32) { return emu::shfl(v, emu::cur->lane ^ m); }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
+inline void sincospif(float x, float* s, float* c) { *s = (float)sin(M_PI * x), *c = (float)cos(M_PI * x); }
+inline float sigmoid_fast(float x) { return 1.0f / (1.0f + expf(-x)); }
+inline float tanh_fast(float x) { return tanhf(x); }
+inline uint32_t pack_f16(float lo, float hi) { return emu::f2h(lo) | (uint32_t)emu::f2h(hi) << 16; }
+inline void unpack_f16(uint32_t v, float* lo, float* hi) { *lo = emu::h2f((uint16_t)v), *hi = emu::h2f(v >> 16); }
+void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
