@@ -122,7 +122,7 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 		return nil, err
 	}
 	t.trainer, err = learn.New(network.Training(), learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA,
-		Workers: o.Workers, Norm: true})
+		Workers: o.Workers})
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +166,8 @@ func (t *Run) loop(ctx context.Context) error {
 			return t.interrupted(err)
 		}
 		lr := o.rate(step)
+		report := (step+1)%o.LogEvery == 0 || step+1 == o.Steps
+		t.trainer.SetNorm(report)
 		res, err := t.trainer.Step(t.source, lr)
 		if err != nil {
 			var bad *learn.NonFiniteError
@@ -176,7 +178,7 @@ func (t *Run) loop(ctx context.Context) error {
 		}
 		step++
 		t.sums.add(step, res.Loss)
-		if step%o.LogEvery == 0 || step == o.Steps {
+		if report {
 			if err := t.report.Progress(t.sums.report(o, step, lr, res.GradNorm)); err != nil {
 				return errors.Join(err, t.save())
 			}

@@ -123,6 +123,9 @@ func (t *Trainer) newWorker(id int) *worker {
 	return w
 }
 
+// SetNorm changes Options.Norm for the steps to come: sums of squares of all gradients cost some percent of a step.
+func (t *Trainer) SetNorm(on bool) { t.opt.Norm = on }
+
 // SetBatch changes the number of rows of the batches to come, at least 1. Memory grows with the largest.
 func (t *Trainer) SetBatch(n int) {
 	if n < 1 {

@@ -320,3 +320,31 @@ func TestRejects(t *testing.T) {
 		}
 	}
 }
+
+// The norm is there when asked for, and asking changes no parameter.
+func TestSetNorm(t *testing.T) {
+	var params [2][][]float32
+	for i, on := range []bool{false, true} {
+		tr, err := New(network(2, 32, 2, simd.SiLU, false, nil, 11), Options{Batch: 16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		tr.SetNorm(on)
+		r, err := tr.Step(batch{2}, 1e-3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (r.GradNorm > 0) != on {
+			t.Errorf("norm %g with SetNorm(%t)", r.GradNorm, on)
+		}
+		params[i] = tr.Params(nil)
+		tr.SetNorm(!on)
+		if r, err = tr.Step(batch{2}, 1e-3); err != nil || (r.GradNorm > 0) == on {
+			t.Errorf("norm %g after SetNorm(%t), error %v", r.GradNorm, !on, err)
+		}
+	}
+	if !equal(params[0], params[1]) {
+		t.Error("asking for the norm changes the step")
+	}
+}

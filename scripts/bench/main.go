@@ -166,7 +166,7 @@ func training(spec graph.Spec) (job, error) {
 	if err != nil {
 		return job{}, err
 	}
-	const steps, batch = 300, 512
+	const steps, batch = 1000, 512
 	// forward, gradients by the weights, and gradients by the inputs of all layers but the first
 	w := float64(spec.Width)
 	macs := 3*w + float64(spec.Depth-1)*w*w + w*2
