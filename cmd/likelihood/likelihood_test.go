@@ -327,7 +327,7 @@ func TestErrors(t *testing.T) {
 		base + " --h -0.1 --method wkb":                   "--h: -0.1 is out of range; need ≥ 0",
 		base + " --h NaN":                                 "--h: NaN is out of range",
 		base + " --h 0.1,0.1 --method wkb":                "--h names 0.1 twice",
-		base + " --h 0,0.1":                               "--method flow gives h = 0 only; for h = 0.1 use wkb, pathintegral",
+		base + " --h 0,0.1 --method flow":                 "--method flow gives h = 0 only; for h = 0.1 use wkb, pathintegral",
 		base + " --method flux":                           `--method: method "flux" unknown; have flow, wkb, pathintegral, fokkerplanck, all`,
 		base + " --schedule cosin":                        `schedule "cosin" unknown; have simple, cosine`,
 		base + " --sampler exp2":                          `--sampler: "exp2" unknown; have em, exp`,

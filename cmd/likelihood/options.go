@@ -78,7 +78,7 @@ func define(o *options) *flags.Set {
 	g = s.Group("Methods")
 	g.List(&o.H, "h", "H,…", flags.NonNegative, "strengths of the noise; for --method flow the default is 0")
 	g.String(&o.Method, "method", "flow|wkb|pathintegral|fokkerplanck|all",
-		"flow: h = 0 by the probability-flow ODE. wkb: expansion log q⁰ + h ℓ₁ + h² ℓ₂. pathintegral: h > 0, the chain that cmd/sample runs, any D. fokkerplanck: h > 0 on a grid, D ≤ 2. all: those that work in this D; or several, comma-separated")
+		"flow: h = 0 by the probability-flow ODE. wkb: expansion log q⁰ + h ℓ₁ + h² ℓ₂. pathintegral: h > 0, the chain that cmd/sample runs, any D. fokkerplanck: h > 0 on a grid, D ≤ 2. all: those that work in this D, and what an --h above 0 means without --method; or several, comma-separated")
 
 	g = s.Group("Flow and WKB")
 	g.Float(&o.Tol, "tol", "TOL", flags.Range{Min: 1e-13, Max: 1, OpenMax: true}, "relative and absolute tolerance of a path")
@@ -131,12 +131,15 @@ func parse(args []string, help io.Writer) (options, error) {
 	if o.Checkpoint == "" {
 		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
 	}
+	positive := slices.IndexFunc(o.H, func(h float64) bool { return h > 0 })
+	if set.Given("h") && positive >= 0 && !set.Given("method") {
+		o.Method = "all"
+	}
 	if o.Method == string(loglik.Flow) {
 		if !set.Given("h") {
 			o.H = []float64{0}
-		}
-		if i := slices.IndexFunc(o.H, func(h float64) bool { return h > 0 }); i >= 0 {
-			return o, ui.Usagef("--method flow gives h = 0 only; for h = %g use wkb, pathintegral, fokkerplanck or all", o.H[i])
+		} else if positive >= 0 {
+			return o, ui.Usagef("--method flow gives h = 0 only; for h = %g use wkb, pathintegral, fokkerplanck or all", o.H[positive])
 		}
 	}
 	for i, h := range o.H {

@@ -152,7 +152,7 @@ func (o options) farewell(w io.Writer) {
 	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
 	fmt.Fprintf(w, "then try  go run ./cmd/sample --checkpoint %s --h 0 --plot %s\n", file(train.ModelFile), file("ode.png"))
-	fmt.Fprintf(w, "          go run ./cmd/likelihood --checkpoint %s --data %s --h 0,0.1,1\n", file(train.ModelFile), o.Data)
+	fmt.Fprintf(w, "          go run ./cmd/likelihood --checkpoint %s --data %s --n 100 --h 0,0.1,1\n", file(train.ModelFile), o.Data)
 }
 
 // drawLoss plots the log.
