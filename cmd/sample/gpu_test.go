@@ -98,7 +98,7 @@ func TestDeviceParity(t *testing.T) {
 	} {
 		args := "--checkpoint " + swissRoll + " --n 70 --seed 21 " + method
 		want, _, _ := sample(t, args+" --device cpu")
-		// float32 rounding grown along the path, 10⁻³ by issue 5; f16 rounds the operands of every product to 2⁻¹¹
+		// float32 rounding grown along the path, at most 10⁻³; f16 rounds the operands of every product to 2⁻¹¹
 		for precision, tol := range map[string]float64{"fp32": 1e-3, "f16": 5e-2} {
 			got, _, out := sample(t, args+" --device cuda:0 --precision "+precision)
 			d := farthest(t, got, want)

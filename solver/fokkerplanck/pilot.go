@@ -2,7 +2,6 @@ package fokkerplanck
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -60,7 +59,7 @@ func runPilot(ctx context.Context, m solver.Model, sch solver.Schedule, tEnd flo
 			}
 		}
 		if lost > n/100 {
-			return out, fmt.Errorf("fokkerplanck: the score is not finite for %d of %d paths at t = %.4g", lost, n, t)
+			return out, notFinite("for %d of %d paths at t = %.4g", lost, n, t)
 		}
 		slices.Sort(norm)
 		out.peak = max(out.peak, norm[n-n/1000-lost])

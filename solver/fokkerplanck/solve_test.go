@@ -330,6 +330,18 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// A model that breaks is told apart from wrong settings.
+func TestNotFiniteError(t *testing.T) {
+	g := gaussian(t, "simple", []float64{0}, []float64{0.5}, 0)
+	var bad *NotFiniteError
+	if _, err := Solve(context.Background(), broken{g}, g.Schedule, []float64{0.5}, nil); !errors.As(err, &bad) {
+		t.Errorf("broken model: %v", err)
+	}
+	if _, err := Solve(context.Background(), g, g.Schedule, []float64{0.5}, &Options{MinN: 100}); err == nil || errors.As(err, &bad) {
+		t.Errorf("wrong setting: %v", err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	g := gaussian(t, "simple", []float64{0}, []float64{0.5}, 0)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,7 +2,6 @@ package fokkerplanck
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"hbar/solver"
@@ -58,7 +57,7 @@ func (t *tables) at(ctx context.Context, node int, g grid) (table, error) {
 		}
 		r := math.Hypot(real(z), imag(z))
 		if math.IsNaN(r) || math.IsInf(r, 0) {
-			return nil, fmt.Errorf("fokkerplanck: the score is not finite at x = %.4g, t = %.6g", x[i*d:i*d+d], a.t)
+			return nil, notFinite("at x = %.4g, t = %.6g", x[i*d:i*d+d], a.t)
 		}
 		if f := limit(r / t.cap); f != 1 {
 			z = scale(f, z)

@@ -2,6 +2,7 @@ package loglik
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -260,7 +261,18 @@ func (r *Results) grid(ctx context.Context, m Models, x []float64, o Options) er
 	g := o.Grid
 	g.Progress = o.stage("fokkerplanck")
 	var err error
-	if r.Solutions, err = fokkerplanck.Solve(ctx, m.Single, m.Schedule, hs, &g); err != nil {
+	var broken *fokkerplanck.NotFiniteError
+	r.Solutions, err = fokkerplanck.Solve(ctx, m.Single, m.Schedule, hs, &g)
+	if errors.As(err, &broken) { // no density, and no reason to lose what the other methods found
+		r.Solutions = nil
+		for i := range r.Grid {
+			for _, j := range at {
+				r.Grid[i][j] = none("the score is not finite " + broken.Where)
+			}
+		}
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	for j, s := range r.Solutions {
