@@ -1,9 +1,20 @@
 #!/usr/bin/env bash
 # Builds the CPU emulator of the CUDA driver and kernels; tests run on it with HBAR_LIBCUDA=OUT.
 #   scripts/build_emulator.sh OUT.so [extra compiler flags]
+# Objects stay in OUT.so.objects and are made again when their source or any header is newer.
 set -euo pipefail
 out=$(realpath -m "$1")
 shift
 cd "$(dirname "$0")/../kernels/cuda/emu"
-mkdir -p "$(dirname "$out")"
-${CXX:-g++} -std=c++17 -O2 -g -fPIC -shared -Wall -Werror -Wno-unknown-pragmas -include emu.h "$@" emu.cc driver.cc -o "$out"
+objects=$out.objects
+mkdir -p "$objects"
+flags=(-std=c++17 -O2 -g -fPIC -Wall -Werror -Wno-unknown-pragmas -include registry.h "$@")
+echo "${flags[*]}" | cmp -s - "$objects/flags" || { rm -f "$objects"/*.o; echo "${flags[*]}" >"$objects/flags"; }
+newest=$(ls -t ../*.cuh ./*.h | head -1)
+for source in emu.cc driver.cc ../*.cu; do
+  object=$objects/$(basename "$source").o
+  if [ "$object" -nt "$source" ] && [ "$object" -nt "$newest" ]; then continue; fi
+  echo "$source $object"
+done | xargs -r -P "$(nproc)" -L 1 sh -c 'source=$1 object=$2; shift 2; '"${CXX:-g++}"' '"$(printf '%q ' "${flags[@]}")"' -x c++ -c "$source" -o "$object"' sh
+${CXX:-g++} -shared "$@" "$objects"/*.o -o "$out.new" # in one step: others may be running tests on the old one
+mv "$out.new" "$out"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be checked of the CUDA build without a GPU, beyond the compiler's own word (scripts/build_cuda.sh refuses spills):
 #   the driver calls that cuda/trampoline.c defines are those that the program makes
-#   registers, stack and shared memory of every kernel are those of kernels/cuda/resources.txt
+#   registers, stack and shared memory of every kernel are those of kernels/cuda/*.resources
 #   no kernel touches local memory; every f16 sampler multiplies on tensor cores
 #   a binary with CUDA needs libc and nothing else
 # Needs cuobjdump, nm and readelf.
@@ -25,10 +25,12 @@ fatbins=(kernels/cuda/*.fatbin)
 
 scripts/driver_symbols.sh | table cuda/driver_symbols.h
 
-for f in "${fatbins[@]}"; do cuobjdump -res-usage "$f" 2>&1; done | awk '
-  /^arch =/ { arch = $3 }
-  $1 == "Function" { name = substr($2, 1, length($2) - 1) }
-  $1 ~ /^REG:/ { print arch, name, $1, $2, $3, $4 }' | sort | table kernels/cuda/resources.txt
+for f in "${fatbins[@]}"; do
+  cuobjdump -res-usage "$f" 2>&1 | awk '
+    /^arch =/ { arch = $3 }
+    $1 == "Function" { name = substr($2, 1, length($2) - 1) }
+    $1 ~ /^REG:/ { print arch, name, $1, $2, $3, $4 }' | sort | table "${f%.fatbin}.resources"
+done
 
 for f in "${fatbins[@]}"; do cuobjdump -sass "$f" | go run ./scripts/sass; done | awk '
   $1 == "arch" { for (i = 1; i <= NF; i++) column[$i] = i; next }
@@ -43,4 +45,4 @@ if other=$(grep -vE '^(libc|libdl|libpthread|ld-linux-x86-64)\.so\.[0-9]$' <<<"$
   printf 'a binary with CUDA needs more than libc: %s\n' "$other" >&2
   exit 1
 fi
-echo "gates: $(wc -l <cuda/driver_symbols.h) driver calls, $(wc -l <kernels/cuda/resources.txt) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"
+echo "gates: $(wc -l <cuda/driver_symbols.h) driver calls, $(cat kernels/cuda/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"

@@ -5,6 +5,7 @@
 
 #ifdef __CUDACC__
 #define EXTERN_SHARED(T, name) extern __shared__ __align__(16) T name[]
+#define KERNEL(name)  // tells the emulator of a kernel
 #endif
 
 // ---- the network: a chain of dense layers, mirrored by cuda/net.go --------------------------------------------------

@@ -29,7 +29,8 @@ __device__ __forceinline__ uint32_t fragment_word(const Net& net, const float* b
     const int total = (net.hidden - 1) * KT * KT * 128;                                                           \
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x)                   \
       out[i] = fragment_word<KT>(net, blob, i, scale);                                                            \
-  }
+  }                                                                                                              \
+  KERNEL(name)
 PACK_F16(pack_f16_w64, 4)
 PACK_F16(pack_f16_w128, 8)
 PACK_F16(pack_f16_w256, 16)
@@ -220,7 +221,8 @@ __device__ __forceinline__ void sampler_f16_body(const Net& net, const uint32_t*
   extern "C" __global__ void __launch_bounds__(THREADS, 1) name(Net net, const unsigned* frags, const float* blob,       \
       const float* bias0, const Row* rows, int nrows, float* x, float* mem, int n, unsigned long long seed, unsigned stream, unsigned long long first) { \
     sampler_f16_body<ACT, KT, MT, WS, ND>(net, frags, blob, bias0, rows, nrows, x, mem, n, seed, stream, first);          \
-  }
+  }                                                                                                                      \
+  KERNEL(name)
 // SiLU only: the other activations serve smaller needs and are compiled for float32.
 SAMPLER_F16(sampler_f16_silu_w64_shared_d2, ACT_SILU, 4, 2, true, 1, 256)
 SAMPLER_F16(sampler_f16_silu_w64_shared_d32, ACT_SILU, 4, 1, true, MAX_D / 2, 256)

@@ -157,7 +157,8 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
   extern "C" __global__ void __launch_bounds__(256, 1) name(Net net, int weights, const float* blob, const float* bias0, \
       const Row* rows, int nrows, float* x, float* mem, int n, unsigned long long seed, unsigned stream, unsigned long long first) { \
     sampler_fp32_body<ACT, WS, ND>(net, weights, blob, bias0, rows, nrows, x, mem, n, seed, stream, first);                  \
-  }
+  }                                                                                                                      \
+  KERNEL(name)
 SAMPLER_FP32(sampler_fp32_silu_shared_d2, ACT_SILU, true, 1)
 SAMPLER_FP32(sampler_fp32_silu_shared_d32, ACT_SILU, true, MAX_D / 2)
 SAMPLER_FP32(sampler_fp32_silu_stream_d2, ACT_SILU, false, 1)

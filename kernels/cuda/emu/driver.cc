@@ -4,50 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <map>
-#include <string>
-#include <utility>
-#include "../sampler_f16.cu"
-#include "../sampler_fp32.cu"
+#include "registry.h"
 
-typedef std::function<void(const unsigned char* packed, void** ptrs)> Runner;
-struct Fn { const char* name; emu::Kernel k; size_t size; size_t off[32], len[32]; int n; int smem_max; };
-static std::map<std::string, Fn> fns;
-template <class T> struct Sig;
-template <class... A> struct Sig<void(A...)> {
-  template <void (*K)(A...), size_t... I> static void go(void** p, std::index_sequence<I...>) { K(*(A*)p[I]...); }
-  template <void (*K)(A...)> static void run(void** p) { go<K>(p, std::index_sequence_for<A...>()); }
-  static Fn fn(const char* name, emu::Kernel k) {
-    Fn f{name, k, 0, {}, {}, (int)sizeof...(A), 48 << 10};
-    size_t al[] = {alignof(A)...}, sz[] = {sizeof(A)...};
-    for (int i = 0; i < f.n; i++) { f.off[i] = f.size = (f.size + al[i] - 1) / al[i] * al[i]; f.len[i] = sz[i]; f.size += sz[i]; }
-    return f;
-  }
-};
-#define KERNEL(k) static bool reg_##k = (fns[#k] = Sig<decltype(k)>::fn(#k, &Sig<decltype(k)>::template run<&k>), true)
-KERNEL(sampler_fp32_silu_shared_d2);
-KERNEL(sampler_fp32_silu_shared_d32);
-KERNEL(sampler_fp32_silu_stream_d2);
-KERNEL(sampler_fp32_silu_stream_d32);
-KERNEL(sampler_fp32_gelu_shared_d2);
-KERNEL(sampler_fp32_gelu_shared_d32);
-KERNEL(sampler_fp32_gelu_stream_d2);
-KERNEL(sampler_fp32_gelu_stream_d32);
-KERNEL(sampler_fp32_tanh_shared_d2);
-KERNEL(sampler_fp32_tanh_shared_d32);
-KERNEL(sampler_fp32_tanh_stream_d2);
-KERNEL(sampler_fp32_tanh_stream_d32);
-KERNEL(sampler_f16_silu_w64_shared_d2);
-KERNEL(sampler_f16_silu_w64_shared_d32);
-KERNEL(sampler_f16_silu_w128_shared_d2);
-KERNEL(sampler_f16_silu_w128_shared_d32);
-KERNEL(sampler_f16_silu_w128_stream_d2);
-KERNEL(sampler_f16_silu_w128_stream_d32);
-KERNEL(sampler_f16_silu_w256_stream_d2);
-KERNEL(sampler_f16_silu_w256_stream_d32);
-KERNEL(pack_f16_w64);
-KERNEL(pack_f16_w128);
-KERNEL(pack_f16_w256);
+using emu::Fn;
+static std::map<std::string, Fn>& fns = emu::registry();
 
 typedef int R;
 typedef uint64_t P;
@@ -152,7 +112,7 @@ API cuLaunchKernel(Fn* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, un
   } else
     for (int i = 0; i < f->n; i++) memcpy(&b[f->off[i]], params[i], f->len[i]);
   return enq(s, [=]() mutable {
-    void* p[32];
+    void* p[emu::MAX_ARGS];
     for (int i = 0; i < f->n; i++) p[i] = &b[f->off[i]];
     emu::launch(f->k, p, dim3(gx, gy, gz), dim3(bx, by, bz), smem);
   });

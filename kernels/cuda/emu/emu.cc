@@ -1,5 +1,5 @@
 // The scheduler of the emulator and its half-precision arithmetic; see emu.h.
-#include "emu.h"
+#include "registry.h"
 namespace emu {
 thread_local dim3 gDim, bDim, bIdx;
 thread_local Fiber* cur;
@@ -125,6 +125,10 @@ uint16_t f2h(float f) {  // round to nearest even
 }
 static float h2f_tab[65536];
 static bool tab_ready = [] { for (int i = 0; i < 65536; i++) h2f_tab[i] = h2f(i); return true; }();
+std::map<std::string, Fn>& registry() {  // made at first use: the kernels' files register in any order
+  static std::map<std::string, Fn> fns;
+  return fns;
+}
 }  // namespace emu
 
 void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
