@@ -3,7 +3,7 @@ package exact
 import (
 	"context"
 
-	"hbar/solver/likelihood/jet"
+	"hbar/kernels/jet"
 )
 
 // Derivatives of log Σ w_k N: about x, in a displacement δ,

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 
+	"hbar/kernels/jet"
 	"hbar/solver"
-	"hbar/solver/likelihood/jet"
 	"hbar/solver/likelihood/ode"
 )
 

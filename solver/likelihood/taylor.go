@@ -3,8 +3,8 @@ package likelihood
 import (
 	"context"
 
+	"hbar/kernels/jet"
 	"hbar/solver"
-	"hbar/solver/likelihood/jet"
 	"hbar/solver/likelihood/ode"
 )
 
