@@ -24,6 +24,7 @@ struct dim3 { unsigned x, y, z; dim3(unsigned a = 1, unsigned b = 1, unsigned c 
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(16) double2 { double x, y; };
 
 namespace emu {
 struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; };
@@ -63,6 +64,8 @@ inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)
 inline void sincospif(float x, float* s, float* c) { *s = (float)sin(M_PI * x), *c = (float)cos(M_PI * x); }
 inline float sigmoid_fast(float x) { return 1.0f / (1.0f + expf(-x)); }
 inline float tanh_fast(float x) { return tanhf(x); }
+inline float rcp_fast(float x) { return 1.0f / x; }
+inline float exp_fast(float x) { return expf(x); }
 inline uint32_t pack_f16(float lo, float hi) { return emu::f2h(lo) | (uint32_t)emu::f2h(hi) << 16; }
 inline void unpack_f16(uint32_t v, float* lo, float* hi) { *lo = emu::h2f((uint16_t)v), *hi = emu::h2f(v >> 16); }
 void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);

@@ -1,0 +1,158 @@
+// A tiled matrix product: for m < M, n < N   epilogue(m, n, sum over k < K of A(m, k) B(k, n)).
+//
+// A block of Tile::THREADS threads makes one tile of BM x BN sums; a thread has TM x TN of them in registers. Slices of
+// BK steps of k pass through two buffers in shared memory: while one is multiplied the next is on its way from device
+// memory in registers. A sum runs over k = 0, 1, 2, ... with one fused multiply-add each, in every tile shape, so it
+// does not depend on shapes, on the rows around it, or on the grid. Any M, N, K >= 0: what lies outside is not touched.
+//
+// Finished sums go through shared memory, so that the epilogue meets them row by row, 32 neighbours to a warp, and is
+// compiled once and not once for each register.
+#pragma once
+#include "device.cuh"
+
+// Element (i, j) lies at p[i row + j col]; the loads are coalesced where row or col is 1.
+template <class T>
+struct Matrix {
+  const T* p;
+  int64_t row, col;
+};
+
+__device__ __forceinline__ float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ __forceinline__ double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+
+template <class T> struct Vector16;  // 16 bytes of T
+template <> struct Vector16<float> { typedef float4 type; };
+template <> struct Vector16<double> { typedef double2 type; };
+
+template <class T, int BM_, int BN_, int BK_, int TM_, int TN_>
+struct Tile {
+  typedef T Element;
+  enum {
+    BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_,
+    V = 16 / sizeof(T),                        // elements of a vector load
+    AX = BM + V, BX = BN + V,                  // row strides in shared memory: 16 bytes of skew
+    THREADS = (BM / TM) * (BN / TN),
+    BUFFER = BK * (AX + BX),                   // elements of one buffer
+    SHARED = 2 * BUFFER * (int)sizeof(T),      // bytes of dynamic shared memory
+  };
+  static_assert(TM % V == 0 && TN % V == 0 && BM * BK % THREADS == 0 && BN * BK % THREADS == 0 && THREADS % BK == 0, "a thread loads and multiplies whole vectors");
+  static_assert(BM / TM * BN <= 2 * BUFFER, "a slice of sums fits where the operands were");
+};
+
+// The tiles: large products, small ones, and those with few columns (a network's last layer). 256 threads each.
+typedef Tile<float, 128, 128, 8, 8, 8> TileF32Large;
+typedef Tile<float, 64, 64, 16, 4, 4> TileF32Small;
+typedef Tile<float, 256, 16, 16, 4, 4> TileF32Narrow;
+typedef Tile<double, 64, 64, 16, 4, 4> TileF64;
+typedef Tile<double, 128, 16, 16, 4, 2> TileF64Narrow;
+
+// A thread's share of an operand's slice: elements first, first + 1 step, ... along the index that is not contiguous.
+template <class T, int X, int BK, int THREADS, int LD>
+struct SliceLoader {
+  enum { COUNT = X * BK / THREADS };
+  static_assert(X <= THREADS && THREADS % X == 0, "a row of the slice has no more elements than there are threads");
+  const T* p;      // of element 0 in the slice at hand
+  int64_t step;    // from one element to the next
+  int64_t advance; // from slice to slice
+  int x, k, dx, dk, limit;
+
+  // x runs over rows of A or columns of B from x0, up to limit; strides sx and sk.
+  __device__ __forceinline__ SliceLoader(const T* base, int64_t sx, int64_t sk, int x0, int limit, int t) : limit(limit) {
+    if (sk == 1) {
+      k = t % BK, x = t / BK, dk = 0, dx = THREADS / BK;
+    } else {
+      x = t % X, k = t / X, dx = 0, dk = THREADS / X;
+    }
+    x += x0;
+    p = base + x * sx + k * sk;
+    step = dx * sx + dk * sk;
+    advance = BK * sk;
+  }
+  __device__ __forceinline__ void load(T (&r)[COUNT], int k0, int K) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) r[i] = x + i * dx < limit && k0 + k + i * dk < K ? p[i * step] : T(0);
+    p += advance;
+  }
+  __device__ __forceinline__ void store(const T (&r)[COUNT], T* shared, int x0) const {
+    T* s = shared + k * LD + (x - x0);
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) s[i * (dk * LD + dx)] = r[i];
+  }
+};
+
+// Tile (tile_m, tile_n) of the product; shared has Tile::SHARED bytes, 16-byte aligned. All threads of the block call it.
+template <class Tile, class Epilogue>
+__device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, int K, Matrix<typename Tile::Element> a, Matrix<typename Tile::Element> b,
+                                          typename Tile::Element* shared, const Epilogue& epilogue) {
+  typedef typename Tile::Element T;
+  typedef typename Vector16<T>::type Vec;
+  enum { BM = Tile::BM, BN = Tile::BN, BK = Tile::BK, TM = Tile::TM, TN = Tile::TN, V = Tile::V, AX = Tile::AX, BX = Tile::BX, THREADS = Tile::THREADS };
+  const int t = threadIdx.x, m0 = tile_m * BM, n0 = tile_n * BN;
+  // Thread (ty, tx) of BM/TM x BN/TN; a warp covers 4 x 8 of them (8 x 4 if there are but 4 columns), so that its reads
+  // of shared memory are few and wide.
+  enum { LX = BN / TN < 8 ? BN / TN : 8, LY = 32 / LX, WX = BN / TN / LX };
+  const int lane = t & 31, warp = t >> 5;
+  const int tx = warp % WX * LX + lane % LX, ty = warp / WX * LY + lane / LX;
+
+  SliceLoader<T, BM, BK, THREADS, AX> la(a.p, a.row, a.col, m0, M, t);
+  SliceLoader<T, BN, BK, THREADS, BX> lb(b.p, b.col, b.row, n0, N, t);
+  T ra[BM * BK / THREADS], rb[BN * BK / THREADS];
+  T acc[TM][TN];
+#pragma unroll
+  for (int i = 0; i < TM; i++)
+#pragma unroll
+    for (int j = 0; j < TN; j++) acc[i][j] = T(0);
+
+  la.load(ra, 0, K);
+  lb.load(rb, 0, K);
+  la.store(ra, shared, m0);
+  lb.store(rb, shared + BK * AX, n0);
+  __syncthreads();
+  int at = 0;
+  for (int k0 = 0; k0 < K; k0 += BK) {
+    const bool more = k0 + BK < K;
+    if (more) {
+      la.load(ra, k0 + BK, K);
+      lb.load(rb, k0 + BK, K);
+    }
+    const T* sa = shared + at * Tile::BUFFER + ty * V;
+    const T* sb = shared + at * Tile::BUFFER + BK * AX + tx * V;
+#pragma unroll
+    for (int k = 0; k < BK; k++) {
+      T fa[TM], fb[TN];
+#pragma unroll
+      for (int i = 0; i < TM / V; i++) *(Vec*)&fa[i * V] = *(const Vec*)&sa[k * AX + i * (BM / (TM / V))];
+#pragma unroll
+      for (int j = 0; j < TN / V; j++) *(Vec*)&fb[j * V] = *(const Vec*)&sb[k * BX + j * (BN / (TN / V))];
+#pragma unroll
+      for (int i = 0; i < TM; i++)
+#pragma unroll
+        for (int j = 0; j < TN; j++) acc[i][j] = multiply_add(fa[i], fb[j], acc[i][j]);
+    }
+    at ^= 1;
+    if (more) {
+      la.store(ra, shared + at * Tile::BUFFER, m0);
+      lb.store(rb, shared + at * Tile::BUFFER + BK * AX, n0);
+    }
+    __syncthreads();
+  }
+
+  // One row of every thread at a time: BM/TM rows of BN.
+#pragma unroll 1
+  for (int i = 0; i < TM; i++) {
+#pragma unroll
+    for (int q = 0; q < TM; q++) {
+      if (q != i) continue;
+#pragma unroll
+      for (int j = 0; j < TN / V; j++) *(Vec*)&shared[ty * BN + j * (BN / (TN / V)) + tx * V] = *(Vec*)&acc[q][j * V];
+    }
+    __syncthreads();
+    const int first = m0 + i / V * (BM / (TM / V)) + i % V;
+#pragma unroll 1
+    for (int e = t; e < BM / TM * BN; e += THREADS) {
+      const int m = first + e / BN * V, n = n0 + e % BN;
+      if (m < M && n < N) epilogue(m, n, shared[e]);
+    }
+    __syncthreads();
+  }
+}
