@@ -21,8 +21,8 @@ func (t Trace) Accept(row int, tau float64, _, _ []float64) { t[row] = append(t[
 //	∫ dτ / (safety h(τ))  from τ_j to τ_{j+1}
 //
 // is the same number, at most one, for all j. So a step lies within about one of the paths' steps, and where the paths'
-// steps change, those of the mesh change between them. Paths may begin and end anywhere, as those that failed do; a part
-// that none of them crossed is as fine as the nearest part that one did. Without any step the mesh is one step.
+// steps change, those of the mesh change between them. Paths may end anywhere, as those that failed do; a part that none
+// of them crossed is as fine as the part before it. Without any step it is as if a path had taken the whole way in one.
 func Mesh(from, to, safety float64, paths Trace) []float64 {
 	if from == to {
 		return []float64{from}

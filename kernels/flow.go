@@ -1,0 +1,73 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+)
+
+// FlowTable integrates a probability flow together with K integrals of its divergence by an explicit Runge–Kutta method
+// over steps that all samples share. With the raw network n(y, T), y = Cin x, a stage's derivatives are
+//
+//	k_x = U x + V n                                     (D numbers)
+//	k_j = D W + (U − W) |ε_j|² + V Cin ε_jᵀ(∂n/∂y)ε_j   (j = 1 … K)
+//
+// for the probes ε_j of the sample, or, without probes, K = 1 and the sum over all unit vectors in place of the one term:
+// D U + V Cin tr(∂n/∂y). For F = a x − ½ g² s, s = P x + Q n: U = a − ½ g² P, V = −½ g² Q, W = a, times the rate of the
+// clock. A step of size H with the S stages i = 0 … S−1, each at y + H Σ_{j<i} A_ij k_j, ends at y + H Σ B_i k_i.
+//
+// The error of a step is estimated as package ode does: with e = Σ E_i k_i and f = Σ E3_i k_i, each divided by
+// Tol (1 + max(|y|, |y'|)) and squared and summed over the D+K components, |H| e/√((e + 0.01 f)(D+K)), or with E3 nil
+// |H| √(e/(D+K)).
+type FlowTable struct {
+	A     [][]float64 // row i has at most i entries; those missing are zero
+	B     []float64   // as many as A has rows
+	E, E3 []float64   // at most as many; nil: no estimate
+	Tol   float64     // the unit of the estimate
+	Steps []FlowStep
+}
+
+// FlowStep is one step of a FlowTable.
+type FlowStep struct {
+	H      float64
+	Stages []FlowStage // S
+}
+
+// FlowStage is what one evaluation needs to know of its time.
+type FlowStage struct {
+	T, Cin  float64
+	U, V, W float64
+}
+
+// Stages is S, the number of evaluations of a step.
+func (t *FlowTable) Stages() int { return len(t.A) }
+
+// Validate reports the first thing that makes t no table.
+func (t *FlowTable) Validate() error {
+	s := len(t.A)
+	switch {
+	case s == 0 || len(t.B) != s || len(t.E) > s || len(t.E3) > s:
+		return fmt.Errorf("kernels: flow table of %d stages with %d, %d and %d weights; want as many weights, at least one, and no more for the estimates", s, len(t.B), len(t.E), len(t.E3))
+	case t.E == nil && t.E3 != nil:
+		return fmt.Errorf("kernels: flow table with the second error estimate and not the first")
+	case t.E != nil && !(t.Tol > 0):
+		return fmt.Errorf("kernels: flow table with the tolerance %g; want a positive number", t.Tol)
+	}
+	for i, a := range t.A {
+		if len(a) > i {
+			return fmt.Errorf("kernels: stage %d of a flow table takes %d others before it; want at most %d", i, len(a), i)
+		}
+	}
+	for i, step := range t.Steps {
+		if len(step.Stages) != s {
+			return fmt.Errorf("kernels: step %d of a flow table has %d stages; want %d", i, len(step.Stages), s)
+		}
+		sum := step.H
+		for _, g := range step.Stages {
+			sum += g.T + g.Cin + g.U + g.V + g.W
+		}
+		if math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return fmt.Errorf("kernels: step %d of a flow table holds %+v; want finite numbers", i, step)
+		}
+	}
+	return nil
+}
