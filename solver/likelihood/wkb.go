@@ -98,7 +98,7 @@ func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64,
 const pathWeight = 10
 
 func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progress func(int, int)) ([]Expansion, error) {
-	d, w, n := t.d, t.width, len(x)/t.d
+	d, w, n := t.d, t.Width, len(x)/t.d
 	set := o.settings()
 	set.Skip = badPoints(x, d)
 	end, there, err := t.paths(ctx, x, forward(set))
@@ -113,7 +113,7 @@ func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progr
 	set.Skip = func(i int) bool { return there[i].Status != OK }
 	set.Progress = progress
 	set.Weights = fill(1, w)
-	set.Weights[t.miss] = 0
+	set.Weights[t.Mismatch] = 0
 	for i := range d {
 		set.Weights[i] = pathWeight
 	}
@@ -157,7 +157,7 @@ func (t *taylor) mismatch(tau float64, y, f []float64) Mismatch {
 	time, drift, half := t.at(tau)
 	m := Mismatch{T: time, X: append([]float64(nil), y[:t.d]...)}
 	for i := range t.d {
-		m.Diff = append(m.Diff, (drift*y[i]-f[i])/half-y[t.l+1+i])
+		m.Diff = append(m.Diff, (drift*y[i]-f[i])/half-y[t.L+1+i])
 	}
 	return m
 }
@@ -171,27 +171,27 @@ func (t *taylor) read(e *Expansion, y, x, s []float64, theta float64) {
 		delta[i] = x[i] - y[i]
 		e.Return = math.Hypot(e.Return, delta[i])
 	}
-	l := y[t.l:t.l1]
-	e.LogQ = alg.Eval(l, delta, t.degL)
+	l := y[t.L:t.L1]
+	e.LogQ = alg.Eval(l, delta, t.DegL)
 	e.Grad, e.Hessian, e.MismatchEnd = make([]float64, d), make([]float64, d*d), make([]float64, d)
-	first, second := make([]float64, alg.Size(t.degL-1)), make([]float64, alg.Size(t.degL-2))
+	first, second := make([]float64, alg.Size(t.DegL-1)), make([]float64, alg.Size(t.DegL-2))
 	for i := range d {
-		alg.Deriv(first, l, i, t.degL-1)
-		e.Grad[i] = alg.Eval(first, delta, t.degL-1)
+		alg.Deriv(first, l, i, t.DegL-1)
+		e.Grad[i] = alg.Eval(first, delta, t.DegL-1)
 		e.MismatchEnd[i] = s[i] - first[0]
 		for j := range d {
-			alg.Deriv(second, first, j, t.degL-2)
-			e.Hessian[i*d+j] = alg.Eval(second, delta, t.degL-2)
+			alg.Deriv(second, first, j, t.DegL-2)
+			e.Hessian[i*d+j] = alg.Eval(second, delta, t.DegL-2)
 		}
 		e.Laplacian += e.Hessian[i*d+i]
 	}
-	e.L1 = alg.Eval(y[t.l1:t.spread], delta, t.deg1)
-	e.Spread = y[t.spread]
-	e.Drift = y[t.l1] - e.Spread
-	e.Mismatch = y[t.miss]
+	e.L1 = alg.Eval(y[t.L1:t.Spread], delta, t.Deg1)
+	e.Spread = y[t.Spread]
+	e.Drift = y[t.L1] - e.Spread
+	e.Mismatch = y[t.Mismatch]
 	e.L2, e.Trust = math.NaN(), math.NaN()
-	if t.order == 2 {
-		e.L2 = y[t.l2]
+	if t.Order == 2 {
+		e.L2 = y[t.L2]
 		e.Trust = theta * math.Abs(e.L1/e.L2)
 	}
 }

@@ -1,0 +1,114 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"hbar/kernels/simd"
+)
+
+// TaylorState is where things are in the state of the way back from Tmax to Tmin of the WKB expansion log q^h = log q⁰ +
+// h ℓ₁ + h² ℓ₂ (package solver/likelihood), one sample's Width numbers:
+//
+//	x        D
+//	L        the Taylor polynomial of log q⁰_t about x, to degree DegL = 2 Order, in the order of simd.JetIndex
+//	ℓ₁       its Taylor polynomial, to degree Deg1 = 2 (Order − 1)
+//	spread   −½∫g²(∇·s − tr H) dt, the first part of ℓ₁; the second is −½∫g²(s − u)·u dt
+//	mismatch ½∫g²|s − u|² dt
+//	ℓ₂       at Order 2
+//
+// Its derivative takes the Taylor expansion of the score to degree DegL + 1.
+type TaylorState struct {
+	D, Order         int
+	DegL, Deg1       int
+	L, L1            int // offsets
+	Spread, Mismatch int
+	L2, Width        int
+}
+
+// NewTaylorState is the state of the expansion to the given order, 1 or 2, in d dimensions.
+func NewTaylorState(d, order int) TaylorState {
+	s := TaylorState{D: d, Order: order, DegL: 2 * order, Deg1: 2 * (order - 1), L: d}
+	s.L1 = s.L + simd.NJet(d, s.DegL)
+	s.Spread = s.L1 + simd.NJet(d, s.Deg1)
+	s.Mismatch = s.Spread + 1
+	s.L2 = s.Mismatch + 1
+	s.Width = s.L2 + order - 1
+	return s
+}
+
+// TaylorTable integrates y' = f(τ, y) for states y as TaylorState has them, by an explicit Runge–Kutta method on a mesh
+// that all samples share:
+//
+//	k_i = f(τ_i, y + h Σ_j A_ij k_j)        y' = y + h Σ B_i k_i        for each h of Steps
+//
+// The score in f is s(x) = P x + Q n(Cin x, T), dx/dτ = Drift x − Half s.
+type TaylorTable struct {
+	Order  int           // of the expansion: 1 or 2
+	A      [][]float64   // stages; row i has at most i numbers
+	B      []float64     // stages
+	E, E3  []float64     // stages: the method's error estimates, see Norm; nil: none
+	Steps  []float64     // h
+	Stages []TaylorStage // len(Steps)×len(A), step by step
+	// Tol and Weights (one a number of the state) are those of Norm.
+	Tol     float64
+	Weights []float64
+	// Float32 expands the network in float32 where that is quicker; the state stays float64.
+	Float32 bool
+}
+
+// TaylorStage is one evaluation of f.
+type TaylorStage struct {
+	T, Cin      float64 // what the network is given
+	P, Q        float64
+	Drift, Half float64
+}
+
+// Validate reports tables that cannot be run for states of the given width.
+func (t *TaylorTable) Validate(width int) error {
+	s := len(t.A)
+	switch {
+	case t.Order < 1 || t.Order > 2:
+		return fmt.Errorf("kernels: Taylor table of order %d; want 1 or 2", t.Order)
+	case s == 0 || len(t.B) != s || t.E != nil && len(t.E) != s || t.E3 != nil && (t.E == nil || len(t.E3) != s):
+		return fmt.Errorf("kernels: Taylor table with %d stages, %d weights and estimates of %d and %d; want as many of each", s, len(t.B), len(t.E), len(t.E3))
+	case len(t.Stages) != s*len(t.Steps):
+		return fmt.Errorf("kernels: Taylor table of %d steps with %d evaluations; want %d a step", len(t.Steps), len(t.Stages), s)
+	case t.E != nil && (len(t.Weights) != width || !(t.Tol > 0)):
+		return fmt.Errorf("kernels: Taylor table with tolerance %g and %d weights; want a positive one and %d", t.Tol, len(t.Weights), width)
+	}
+	for i, a := range t.A {
+		if len(a) > i {
+			return fmt.Errorf("kernels: stage %d of a Taylor table takes %d earlier ones", i, len(a))
+		}
+	}
+	for i, q := range t.Stages {
+		for _, v := range [...]float64{q.T, q.Cin, q.P, q.Q, q.Drift, q.Half, t.Steps[i/s]} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("kernels: evaluation %d of a Taylor table holds %g; want finite numbers", i, v)
+			}
+		}
+	}
+	return nil
+}
+
+// ErrorNorm is the estimated error of a step from y to next, in units of the tolerance: with e = Σ E_i k_i and e₃ = Σ E3_i
+// k_i, each component times its weight and divided by Tol (1 + max(|y|, |next|)), h times the root mean square of e over
+// the components of weight other than zero, or (E3) h Σe² / √((Σe² + 0.01 Σe₃²) components), as dop853.f has it. sum5 and sum3
+// are Σe² and Σe₃².
+func (t *TaylorTable) ErrorNorm(h, sum5, sum3 float64) float64 {
+	count := 0.0
+	for _, w := range t.Weights {
+		if w != 0 {
+			count++
+		}
+	}
+	h = math.Abs(h)
+	switch {
+	case count == 0 || sum5 == 0:
+		return 0
+	case t.E3 == nil:
+		return h * math.Sqrt(sum5/count)
+	}
+	return h * sum5 / math.Sqrt((sum5+0.01*sum3)*count)
+}
