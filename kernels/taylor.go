@@ -44,49 +44,59 @@ func NewTaylorState(d, order int) TaylorState {
 //
 // The score in f is s(x) = P x + Q n(Cin x, T), dx/dτ = Drift x − Half s.
 type TaylorTable struct {
-	Order  int           // of the expansion: 1 or 2
-	A      [][]float64   // stages; row i has at most i numbers
-	B      []float64     // stages
-	E, E3  []float64     // stages: the method's error estimates, see Norm; nil: none
-	Steps  []float64     // h
-	Stages []TaylorStage // len(Steps)×len(A), step by step
-	// Tol and Weights (one a number of the state) are those of Norm.
+	Order int         // of the expansion: 1 or 2
+	A     [][]float64 // row i has at most i entries; those missing are zero
+	B     []float64   // as many as A has rows
+	E, E3 []float64   // at most as many: the method's error estimates, see ErrorNorm; nil: none
+	Steps []TaylorStep
+	// Tol and Weights (one a number of the state) are the units of the estimate.
 	Tol     float64
 	Weights []float64
-	// Float32 expands the network in float32 where that is quicker; the state stays float64.
+	// Float32 expands the network in float32, where that is quicker; the state stays float64.
 	Float32 bool
 }
 
-// TaylorStage is one evaluation of f.
+// TaylorStep is one step of a TaylorTable.
+type TaylorStep struct {
+	H      float64
+	Stages []TaylorStage // as many as A has rows
+}
+
+// TaylorStage is what one evaluation needs to know of its time.
 type TaylorStage struct {
 	T, Cin      float64 // what the network is given
 	P, Q        float64
 	Drift, Half float64
 }
 
-// Validate reports tables that cannot be run for states of the given width.
+// Validate reports the first thing that makes t no table for states of the given width.
 func (t *TaylorTable) Validate(width int) error {
 	s := len(t.A)
 	switch {
 	case t.Order < 1 || t.Order > 2:
 		return fmt.Errorf("kernels: Taylor table of order %d; want 1 or 2", t.Order)
-	case s == 0 || len(t.B) != s || t.E != nil && len(t.E) != s || t.E3 != nil && (t.E == nil || len(t.E3) != s):
-		return fmt.Errorf("kernels: Taylor table with %d stages, %d weights and estimates of %d and %d; want as many of each", s, len(t.B), len(t.E), len(t.E3))
-	case len(t.Stages) != s*len(t.Steps):
-		return fmt.Errorf("kernels: Taylor table of %d steps with %d evaluations; want %d a step", len(t.Steps), len(t.Stages), s)
+	case s == 0 || len(t.B) != s || len(t.E) > s || len(t.E3) > s:
+		return fmt.Errorf("kernels: Taylor table of %d stages with %d, %d and %d weights; want as many weights, at least one, and no more for the estimates", s, len(t.B), len(t.E), len(t.E3))
+	case t.E == nil && t.E3 != nil:
+		return fmt.Errorf("kernels: Taylor table with the second error estimate and not the first")
 	case t.E != nil && (len(t.Weights) != width || !(t.Tol > 0)):
-		return fmt.Errorf("kernels: Taylor table with tolerance %g and %d weights; want a positive one and %d", t.Tol, len(t.Weights), width)
+		return fmt.Errorf("kernels: Taylor table with the tolerance %g and %d weights; want a positive one and %d", t.Tol, len(t.Weights), width)
 	}
 	for i, a := range t.A {
 		if len(a) > i {
-			return fmt.Errorf("kernels: stage %d of a Taylor table takes %d earlier ones", i, len(a))
+			return fmt.Errorf("kernels: stage %d of a Taylor table takes %d others before it; want at most %d", i, len(a), i)
 		}
 	}
-	for i, q := range t.Stages {
-		for _, v := range [...]float64{q.T, q.Cin, q.P, q.Q, q.Drift, q.Half, t.Steps[i/s]} {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return fmt.Errorf("kernels: evaluation %d of a Taylor table holds %g; want finite numbers", i, v)
-			}
+	for i, step := range t.Steps {
+		if len(step.Stages) != s {
+			return fmt.Errorf("kernels: step %d of a Taylor table has %d stages; want %d", i, len(step.Stages), s)
+		}
+		sum := step.H
+		for _, g := range step.Stages {
+			sum += g.T + g.Cin + g.P + g.Q + g.Drift + g.Half
+		}
+		if math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return fmt.Errorf("kernels: step %d of a Taylor table holds %+v; want finite numbers", i, step)
 		}
 	}
 	return nil

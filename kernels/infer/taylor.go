@@ -92,8 +92,7 @@ func newTaylorTile[F simd.Float](n *net[F], table *kernels.TaylorTable, state ke
 }
 
 func (t *taylorTile[F]) step(step int) {
-	n, h := t.n, t.Steps[step]
-	stages := t.Stages[step*len(t.A) : (step+1)*len(t.A)]
+	n, h, stages := t.n, t.Steps[step].H, t.Steps[step].Stages
 	for i, q := range stages {
 		n.features(t.feat[i*n.tf:(i+1)*n.tf], q.T)
 	}
