@@ -8,6 +8,7 @@ package cuda
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -42,12 +43,15 @@ func (p Properties) String() string {
 	return fmt.Sprintf("cuda:%d %s (sm_%d%d, %d SMs, %.1f GiB)", p.Index, p.Name, p.Major, p.Minor, p.Multiprocessors, float64(p.TotalMemory)/(1<<30))
 }
 
-// Device is an open device: its primary context and one stream.
+// Device is an open device: its primary context, one stream, memory to allocate from and page-locked memory for copies.
 type Device struct {
 	Properties
-	dev    cu.Device
-	ctx    cu.CUContext
-	stream cu.Stream
+	dev       cu.Device
+	ctx       cu.CUContext
+	stream    cu.Stream
+	pool      *pool
+	staging   staging
+	capturing bool
 }
 
 // Open opens device index (as CUDA_VISIBLE_DEVICES numbers them).
@@ -73,8 +77,13 @@ func Open(index int) (*Device, error) {
 		return nil, checkCU("cuDevicePrimaryCtxRetain", fmt.Sprint("device ", index), err)
 	}
 	err = d.do(func() (err error) {
-		d.stream, err = cu.MakeStream(cu.NonBlocking)
-		return checkCU("cuStreamCreate", "", err)
+		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+			return checkCU("cuStreamCreate", d.Name, err)
+		}
+		if d.pool, err = newPool(d); err != nil {
+			return errors.Join(err, checkCU("cuStreamDestroy", d.Name, d.stream.Destroy()))
+		}
+		return nil
 	})
 	if err != nil {
 		_ = d.dev.ReleasePrimaryCtx()
@@ -124,18 +133,14 @@ func (d *Device) Synchronize() error {
 	return d.do(func() error { return checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()) })
 }
 
-// Close waits for all enqueued work and releases the device.
+// Close waits for all enqueued work and releases the device and all memory that was allocated on it: buffers, kernels
+// and graphs of the device are of no use from then on.
 func (d *Device) Close() error {
 	err := d.do(func() error {
-		if err := d.stream.Synchronize(); err != nil {
-			return checkCU("cuStreamSynchronize", d.Name, err)
-		}
-		return checkCU("cuStreamDestroy", "", d.stream.Destroy())
+		return errors.Join(checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()), d.staging.free(), d.pool.close(),
+			checkCU("cuStreamDestroy", d.Name, d.stream.Destroy()))
 	})
-	if e := d.dev.ReleasePrimaryCtx(); err == nil {
-		err = checkCU("cuDevicePrimaryCtxRelease", "", e)
-	}
-	return err
+	return errors.Join(err, checkCU("cuDevicePrimaryCtxRelease", d.Name, d.dev.ReleasePrimaryCtx()))
 }
 
 func (d *Device) cstream() C.CUstream { return C.CUstream(unsafe.Pointer(d.stream.C())) }

@@ -11,39 +11,26 @@ import (
 	"errors"
 	"fmt"
 	"unsafe"
-
-	"gorgonia.org/cu"
 )
 
 // Buffer is device memory.
 type Buffer struct {
 	d    *Device
-	ptr  cu.DevicePtr
-	size int // bytes
+	ptr  C.CUdeviceptr
+	size int  // bytes
+	view bool // of another buffer, which owns the memory
 }
 
-// Alloc allocates bytes of device memory, stream-ordered from the driver's pool where the device has one.
-// The error of a device that is full says how much was asked for and how much there is.
+// Alloc allocates bytes of device memory; its contents are arbitrary. The error of a device that is full says how much was
+// asked for and how much there is.
 func (d *Device) Alloc(bytes int) (*Buffer, error) {
-	b := &Buffer{d: d, size: bytes}
 	if bytes <= 0 {
 		return nil, fmt.Errorf("cuda: Alloc: %d bytes asked for; a buffer has at least one", bytes)
 	}
-	err := d.do(func() error {
-		var p C.CUdeviceptr
-		var r C.CUresult
-		call := "cuMemAlloc"
-		if d.StreamOrderedMem {
-			call, r = "cuMemAllocAsync", C.cuMemAllocAsync(&p, C.size_t(bytes), d.cstream())
-		} else {
-			r = C.cuMemAlloc(&p, C.size_t(bytes))
-		}
-		if r == C.CUDA_ERROR_OUT_OF_MEMORY {
-			free, total, _ := cu.MemInfo()
-			return newError(call, fmt.Sprintf("%s asked for, %s of %s free on %s", size(int64(bytes)), size(free), size(total), d.Name), r)
-		}
-		b.ptr = cu.DevicePtr(p)
-		return check(call, size(int64(bytes)), r)
+	b := &Buffer{d: d, size: bytes}
+	err := d.do(func() (err error) {
+		b.ptr, err = d.pool.alloc(bytes)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -51,42 +38,29 @@ func (d *Device) Alloc(bytes int) (*Buffer, error) {
 	return b, nil
 }
 
-// Free returns the buffer's memory once enqueued work is done. A nil or freed buffer is left alone.
+// Free returns the buffer's memory once enqueued work is done. A nil or freed buffer is left alone, and so is the memory of
+// a view.
 func (b *Buffer) Free() error {
 	if b == nil || b.ptr == 0 {
 		return nil
 	}
-	p := C.CUdeviceptr(b.ptr)
+	p := b.ptr
 	b.ptr = 0
-	return b.d.do(func() error {
-		if b.d.StreamOrderedMem {
-			return check("cuMemFreeAsync", "", C.cuMemFreeAsync(p, b.d.cstream()))
-		}
-		if err := b.d.stream.Synchronize(); err != nil {
-			return checkCU("cuStreamSynchronize", b.d.Name, err)
-		}
-		return check("cuMemFree", "", C.cuMemFree(p))
-	})
+	if b.view {
+		return nil
+	}
+	return b.d.do(func() error { return b.d.pool.release(p) })
 }
 
 // Size is the buffer's size in bytes.
 func (b *Buffer) Size() int { return b.size }
 
-// Upload copies src to the start of the buffer, in order with enqueued work, and waits: src may change afterwards.
-func Upload[T any](b *Buffer, src []T) error {
-	n := len(src) * int(unsafe.Sizeof(*new(T)))
-	if n > b.size {
-		return fmt.Errorf("cuda: Upload: %d bytes into a buffer of %d", n, b.size)
+// View is part of the buffer, as long as that is not freed. Like a slice expression it panics outside of the buffer.
+func (b *Buffer) View(offset, bytes int) *Buffer {
+	if offset < 0 || bytes < 0 || offset+bytes > b.size {
+		panic(fmt.Sprintf("cuda: View of %d bytes from %d on of a buffer of %d", bytes, offset, b.size))
 	}
-	if n == 0 {
-		return nil
-	}
-	return b.d.do(func() error {
-		if err := cu.MemcpyHtoDAsync(b.ptr, unsafe.Pointer(unsafe.SliceData(src)), int64(n), b.d.stream); err != nil {
-			return checkCU("cuMemcpyHtoDAsync", size(int64(n)), err)
-		}
-		return checkCU("cuStreamSynchronize", b.d.Name, b.d.stream.Synchronize())
-	})
+	return &Buffer{d: b.d, ptr: b.ptr + C.CUdeviceptr(offset), size: bytes, view: true}
 }
 
 // upload allocates a buffer for src and fills it.
@@ -101,6 +75,21 @@ func upload[T any](d *Device, src []T) (*Buffer, error) {
 	return b, nil
 }
 
+// Upload copies src to the start of the buffer, in order with enqueued work. It does not wait for that, and src may change
+// afterwards: it passes through page-locked memory.
+func Upload[T any](b *Buffer, src []T) error {
+	n := len(src) * int(unsafe.Sizeof(*new(T)))
+	if n > b.size {
+		return fmt.Errorf("cuda: Upload: %d bytes into a buffer of %d", n, b.size)
+	}
+	if n == 0 {
+		return nil
+	}
+	return b.d.do(func() error {
+		return b.d.staging.upload(b.d, b.ptr, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(src))), n))
+	})
+}
+
 // Download waits for enqueued work and copies the start of the buffer to dst.
 func Download[T any](dst []T, b *Buffer) error {
 	n := len(dst) * int(unsafe.Sizeof(*new(T)))
@@ -111,10 +100,24 @@ func Download[T any](dst []T, b *Buffer) error {
 		return nil
 	}
 	return b.d.do(func() error {
-		if err := b.d.stream.Synchronize(); err != nil {
-			return checkCU("cuStreamSynchronize", b.d.Name, err)
-		}
-		return checkCU("cuMemcpyDtoH", size(int64(n)), cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(dst)), b.ptr, int64(n)))
+		return b.d.staging.download(b.d, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), n), b.ptr)
+	})
+}
+
+// Copy enqueues a copy of the start of src, as much as dst holds.
+func Copy(dst, src *Buffer) error {
+	if dst.size > src.size {
+		return fmt.Errorf("cuda: Copy: %d bytes from a buffer of %d", dst.size, src.size)
+	}
+	return dst.d.do(func() error {
+		return check("cuMemcpyDtoDAsync", size(int64(dst.size)), C.cuMemcpyDtoDAsync(dst.ptr, src.ptr, C.size_t(dst.size), dst.d.cstream()))
+	})
+}
+
+// Zero enqueues that all bytes become 0.
+func (b *Buffer) Zero() error {
+	return b.d.do(func() error {
+		return check("cuMemsetD8Async", size(int64(b.size)), C.cuMemsetD8Async(b.ptr, 0, C.size_t(b.size), b.d.cstream()))
 	})
 }
 

@@ -74,8 +74,7 @@ func (m *Module) Kernel(name string, block, shared int) (*Kernel, error) {
 	if shared > m.d.SharedPerBlock {
 		return nil, fmt.Errorf("cuda: %s needs %s of shared memory a block; %s has %s", name, size(int64(shared)), m.d.Name, size(int64(m.d.SharedPerBlock)))
 	}
-	return k, m.d.do(func() error {
-		var err error
+	return k, m.d.do(func() (err error) {
 		if k.f, err = m.m.Function(name); err != nil {
 			return checkCU("cuModuleGetFunction", name, err)
 		}

@@ -158,7 +158,7 @@ func TestDeviceMemory(t *testing.T) {
 		}
 	}
 	// auto: the network does not fit, the CPU takes over
-	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 2"); !strings.Contains(out, "device    cpu (cuMemAllocAsync: CUDA_ERROR_OUT_OF_MEMORY") {
+	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 2"); !strings.Contains(out, "device    cpu (cuMemAllocFromPoolAsync: CUDA_ERROR_OUT_OF_MEMORY") {
 		t.Errorf("auto with a full device:\n%s", out)
 	}
 }
