@@ -44,8 +44,8 @@ func (e *Engine) Adjoint64(ctx context.Context, q *Adjoint[float64], tau []float
 	return adjoint(ctx, e, e.net64(), q, tau)
 }
 
-// rows is the number of rows of a sample: 1, x + v τ: 2, x + v τ + w ε: 4 (with the product τ ε).
-func (q *Adjoint[F]) rows() int {
+// Rows is the number of rows that a sample has on its way: 1, x + v τ: 2, x + v τ + w ε: 4 (with the product τ ε).
+func (q *Adjoint[F]) Rows() int {
 	switch {
 	case q.W != nil:
 		return 4
@@ -55,7 +55,8 @@ func (q *Adjoint[F]) rows() int {
 	return 1
 }
 
-func (q *Adjoint[F]) check() error {
+// Validate checks which of the arguments are there, and their lengths.
+func (q *Adjoint[F]) Validate() error {
 	if q.W != nil && q.V == nil {
 		return errors.New("infer: Adjoint with W but not V")
 	}
@@ -83,10 +84,10 @@ func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *Adjoint
 	if err != nil {
 		return err
 	}
-	if err := q.check(); err != nil {
+	if err := q.Validate(); err != nil {
 		return err
 	}
-	g := q.rows()
+	g := q.Rows()
 	size, common := e.split(n.rows/2, samples, g), n.shared(tau)
 	get := func() *tape[F] { return n.getTape(q, size) }
 	return tiles(ctx, e.workers, samples, size, get, n.putTape, func(t *tape[F], lo, hi int) error {
@@ -121,7 +122,7 @@ type tape[F simd.Float] struct {
 
 // getTape returns a tape for tiles of size samples, from the pool or new.
 func (n *net[F]) getTape(q *Adjoint[F], size int) *tape[F] {
-	g := q.rows()
+	g := q.Rows()
 	t, _ := n.tapes[g].Get().(*tape[F])
 	if t == nil || t.size < size {
 		t = n.newTape(g, size)

@@ -159,7 +159,7 @@ func BenchmarkAdjoint(b *testing.B) {
 		"VJP": {X: v, A: v, G: g}, "first": {X: v, V: v, A: v, B: v, G: g}, "second": {X: v, V: v, W: v, A: v, B: v, C: v, E: v, G: g},
 	} {
 		b.Run(name, func(b *testing.B) {
-			flops := 2 * float64(2*q.rows()*e.MACs()*n) // forward and back
+			flops := 2 * float64(2*q.Rows()*e.MACs()*n) // forward and back
 			meters(b, simd.Best().Peak64, flops, n, "adjoints", func() error { return e.Adjoint64(ctx, &q, []float64{0.5}) })
 		})
 	}

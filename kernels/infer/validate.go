@@ -9,8 +9,8 @@ import (
 	"hbar/kernels/simd"
 )
 
-// validate reports the first thing that makes p no runnable network.
-func validate(p *kernels.Program) error {
+// Validate reports the first thing that makes p no runnable network.
+func Validate(p *kernels.Program) error {
 	if p == nil {
 		return errors.New("infer: nil program")
 	}
