@@ -1,17 +1,12 @@
 package train
 
 import (
-	"math/bits"
-
 	"hbar/kernels"
 	"hbar/kernels/learn"
 	"hbar/kernels/simd"
 )
 
-// batches draws the rows of training batches; it is the learn.Source of a run.
-//
-// Training sample q = step·batch + row draws its data row from words 0 and 1 of block choiceBlock of its counter, its
-// time from words 2 and 3, and its normals from blocks 0, 1, … as kernels.Normals does at step 0.
+// batches draws the rows of training batches, as kernels.Batches says; it is the learn.Source of a run.
 type batches struct {
 	x       []float32 // data in network units, n×D
 	n       uint64
@@ -22,9 +17,6 @@ type batches struct {
 	impl    *simd.Impl
 	scratch [][]float32 // normals, by worker
 }
-
-// choiceBlock is beyond the blocks of any sample's normals.
-const choiceBlock = 1 << 31
 
 func newBatches(x []float32, d int, o Options, t times) *batches {
 	return &batches{x: x, n: uint64(len(x) / d), d: d, batch: uint64(o.Batch), seed: o.Seed, times: t,
@@ -44,9 +36,8 @@ func (b *batches) Fill(t *learn.Tile) {
 		b.impl.Normals4(z[j:], ld, b.seed, kernels.StreamBatch, uint32(j/4), first, n)
 	}
 	for i := range n {
-		w := kernels.Block(b.seed, kernels.StreamBatch, first+uint64(i), choiceBlock)
-		row, _ := bits.Mul64(uint64(w[0])<<32|uint64(w[1]), b.n)
-		e := b.times.draw(float64((uint64(w[2])<<32|uint64(w[3]))>>11) * 0x1p-53)
+		row, u := kernels.Choose(b.seed, first+uint64(i), b.n)
+		e := b.times.draw(u)
 		x0 := b.x[row*uint64(d):][:d]
 		zi := z[i*ld:][:d]
 		in, target := t.X[i*d:][:d], t.Target[i*d:][:d]
@@ -56,4 +47,9 @@ func (b *batches) Fill(t *learn.Tile) {
 		}
 		t.Tau[i], t.Weight[i] = e.tau, e.weight
 	}
+}
+
+// describe says the same in numbers, for executors that draw the batches themselves.
+func (b *batches) describe() *kernels.Batches {
+	return &kernels.Batches{X: b.x, Seed: b.seed, Times: b.times.table()}
 }

@@ -2,8 +2,8 @@ package train
 
 import (
 	"math"
-	"sort"
 
+	"hbar/kernels"
 	"hbar/solver"
 )
 
@@ -15,6 +15,17 @@ type example struct {
 	tau                              float64
 }
 
+func (e example) coefficients() [kernels.Coefs]float64 {
+	return [kernels.Coefs]float64{kernels.CoefX0: float64(e.x0), kernels.CoefZ: float64(e.z), kernels.CoefTargetX0: float64(e.targetX0),
+		kernels.CoefTargetZ: float64(e.targetZ), kernels.CoefWeight: float64(e.weight), kernels.CoefTau: e.tau}
+}
+
+// coefficients are those of newExample before rounding.
+func coefficients(c solver.TrainCoeffs) [kernels.Coefs]float64 {
+	return [kernels.Coefs]float64{kernels.CoefX0: c.Cin * c.Alpha, kernels.CoefZ: c.Cin * c.Sigma, kernels.CoefTargetX0: c.TargetX0,
+		kernels.CoefTargetZ: c.TargetZ, kernels.CoefWeight: c.Weight, kernels.CoefTau: c.Tau}
+}
+
 func newExample(c solver.TrainCoeffs, ratio float64) example {
 	return example{float32(c.Cin * c.Alpha), float32(c.Cin * c.Sigma), float32(c.TargetX0), float32(c.TargetZ),
 		float32(ratio * c.Weight), c.Tau}
@@ -24,6 +35,8 @@ func newExample(c solver.TrainCoeffs, ratio float64) example {
 type times interface {
 	// draw takes u, uniform on [0, 1).
 	draw(u float64) example
+	// table is draw in numbers: exact for times on a grid, else to some 10⁻¹².
+	table() kernels.TimeTable
 }
 
 // newTimes makes the distribution of the options. sigmaData is the standard deviation of the data.
@@ -63,8 +76,16 @@ func (g *gridTimes) draw(u float64) example {
 	if g.from == nil {
 		return g.points[int(u*float64(len(g.points)))]
 	}
-	k, _ := g.from.draw(u)
+	k, _ := kernels.Cell(g.from.cumulative, u)
 	return g.points[k]
+}
+
+func (g *gridTimes) table() kernels.TimeTable {
+	t := g.from.table(len(g.points))
+	for _, e := range g.points {
+		t.Points = append(t.Points, e.coefficients())
+	}
+	return t
 }
 
 // uniformTimes is uniform on [Tmin, Tmax), perhaps by way of a proposal that is constant on cells.
@@ -94,8 +115,14 @@ func (c *uniformTimes) draw(u float64) example {
 	if c.from == nil {
 		return newExample(c.p.Train(c.s, c.w, c.at(u)), 1)
 	}
-	k, rest := c.from.draw(u)
+	k, rest := kernels.Cell(c.from.cumulative, u)
 	return newExample(c.p.Train(c.s, c.w, c.at((float64(k)+rest)/cells)), c.from.ratio(k))
+}
+
+func (c *uniformTimes) table() kernels.TimeTable {
+	t := c.from.table(cells)
+	t.Curves = kernels.NewCurves(func(f float64) [kernels.Coefs]float64 { return coefficients(c.p.Train(c.s, c.w, c.at(f))) })
+	return t
 }
 
 // logNormalTimes draws log(σ/α) from N(−1.2, 1.2²), EDM's choice (arXiv:2206.00364, table 1), cut to the schedule's times.
@@ -115,11 +142,18 @@ func newLogNormalTimes(s solver.Schedule, p solver.Prediction, w solver.Weightin
 	return &logNormalTimes{s, p, w, cdf(s.Tmin()), cdf(s.Tmax())}
 }
 
-func (l *logNormalTimes) draw(u float64) example {
+func (l *logNormalTimes) at(u float64) float64 {
 	z := math.Sqrt2 * math.Erfinv(2*(l.low+u*(l.top-l.low))-1)
 	t := l.s.TimeOfLambda(-(logNormalMean + logNormalStd*z))
-	t = math.Max(l.s.Tmin(), math.Min(l.s.Tmax(), t)) // also where u rounds to an infinite z
-	return newExample(l.p.Train(l.s, l.w, t), 1)
+	return math.Max(l.s.Tmin(), math.Min(l.s.Tmax(), t)) // also where u rounds to an infinite z
+}
+
+func (l *logNormalTimes) draw(u float64) example { return newExample(l.p.Train(l.s, l.w, l.at(u)), 1) }
+
+func (l *logNormalTimes) table() kernels.TimeTable {
+	return kernels.TimeTable{Cells: 1, Curves: kernels.NewCurves(func(u float64) [kernels.Coefs]float64 {
+		return coefficients(l.p.Train(l.s, l.w, l.at(u)))
+	})}
 }
 
 // linearLoss is the loss of one coordinate at time t that the best linear score has on data of standard deviation sd,
@@ -167,13 +201,10 @@ func (p *proposal) ratio(k int) float64 {
 	return p.ratios[k]
 }
 
-// draw returns the cell at u, uniform on [0, 1), and where in the cell u lies, uniform on [0, 1) again.
-func (p *proposal) draw(u float64) (k int, rest float64) {
-	k = min(sort.SearchFloat64s(p.cumulative, u), len(p.cumulative)-1)
-	low := 0.0
-	if k > 0 {
-		low = p.cumulative[k-1]
+// table has the proposal's cells; n cells alike without a proposal.
+func (p *proposal) table(n int) kernels.TimeTable {
+	if p == nil {
+		return kernels.TimeTable{Cells: n}
 	}
-	rest = (u - low) / (p.cumulative[k] - low)
-	return k, math.Max(0, math.Min(rest, 1-0x1p-53))
+	return kernels.TimeTable{Cells: n, Cumulative: p.cumulative, Ratios: p.ratios}
 }

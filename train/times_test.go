@@ -204,7 +204,59 @@ func TestBatchIsUniform(t *testing.T) {
 // uniformCopy passes the data through and makes u the time.
 type uniformCopy struct{}
 
-func (uniformCopy) draw(u float64) example { return example{x0: 1, weight: 1, tau: u} }
+func (uniformCopy) draw(u float64) example   { return example{x0: 1, weight: 1, tau: u} }
+func (uniformCopy) table() kernels.TimeTable { panic("not asked for") }
+
+// What devices draw times from agrees with what the CPU does: bit for bit on a grid, else to a part of the rounding to
+// float32 that follows.
+func TestTable(t *testing.T) {
+	for _, c := range []struct {
+		o   Options
+		tol float64
+	}{
+		{Options{Times: TimesGrid, GridPoints: 300}, 0}, {Options{Times: TimesGrid, Importance: true}, 0},
+		{Options{Times: TimesUniform}, 1e-9}, {Options{Times: TimesUniform, Importance: true}, 1e-9}, {Options{Times: TimesLogNormal}, 1e-9},
+	} {
+		for _, schedule := range solver.ScheduleNames() {
+			for _, prediction := range solver.PredictionNames() {
+				for _, weight := range solver.WeightingNames() {
+					o := c.o
+					o.Schedule, o.Prediction, o.Weight = schedule, prediction, weight
+					o, s, p, w := parts(t, o)
+					times := newTimes(o, s, p, w, 0.7)
+					table := times.table()
+					guide := table.Guide()
+					worst := 0.0
+					for i := range 1000 {
+						u := (float64(i) + 0.5) / 1000
+						if i%2 == 1 {
+							_, u = kernels.Choose(1, uint64(i), 1)
+						}
+						got, e := table.At(u), times.draw(u)
+						for q, want := range e.coefficients() {
+							v := got[q]
+							if q != kernels.CoefTau {
+								// at most the rounding of want itself
+								v -= math.Copysign(math.Min(math.Abs(v-want), math.Abs(want)*0x1p-24), v-want)
+							}
+							worst = math.Max(worst, math.Abs(v-want)/math.Max(math.Abs(want), 1e-30))
+						}
+						if guide == nil {
+							continue
+						}
+						k, _ := kernels.Cell(table.Cumulative, u)
+						if from := int(guide[int(u*float64(len(guide)))]); from > k || k-from > 12 {
+							t.Errorf("%s: the search for cell %d begins at %d", o.Times, k, from)
+						}
+					}
+					if !(worst <= c.tol) {
+						t.Errorf("%s %s %s %s: coefficients differ by %.2g, want at most %g", o.Times, schedule, prediction, weight, worst, c.tol)
+					}
+				}
+			}
+		}
+	}
+}
 
 func BenchmarkFill(b *testing.B) {
 	set, err := data.ByName("swissroll", 3000, 0)

@@ -3,6 +3,8 @@ package learn
 import (
 	"fmt"
 	"math"
+
+	"hbar/kernels"
 )
 
 // NonFiniteError says that a step was not taken because a number was NaN or infinite. The parameters and the
@@ -27,7 +29,12 @@ func (t *Trainer) lossError(loss float64) error {
 }
 
 func (t *Trainer) gradError(loss float64) error {
-	for i, g := range t.Gradients(nil) {
+	return GradientError(t.step, loss, t.prog.Params, t.Gradients(nil))
+}
+
+// GradientError says which parameters' gradients g are not finite.
+func GradientError(step int64, loss float64, params []kernels.Param, g [][]float32) *NonFiniteError {
+	for i, g := range g {
 		bad := 0
 		first := 0.0
 		for _, v := range g {
@@ -43,8 +50,8 @@ func (t *Trainer) gradError(loss float64) error {
 			if math.IsNaN(first) {
 				kind = "NaN"
 			}
-			return &NonFiniteError{t.step, loss, fmt.Sprintf("%d of %d gradients of %s are not finite, the first is %s", bad, len(g), t.prog.Params[i].Name, kind)}
+			return &NonFiniteError{step, loss, fmt.Sprintf("%d of %d gradients of %s are not finite, the first is %s", bad, len(g), params[i].Name, kind)}
 		}
 	}
-	return &NonFiniteError{t.step, loss, "the gradient is not finite"}
+	return &NonFiniteError{step, loss, "the gradient is not finite"}
 }

@@ -68,7 +68,7 @@ func (l *layer) panels() int { return pad(l.out) / lanes }
 
 // plan lays out the buffers and parameters of p.
 func (t *Trainer) plan(p *kernels.Training) error {
-	if err := check(p); err != nil {
+	if err := Check(p); err != nil {
 		return err
 	}
 	kept := make([]bool, len(p.Widths))
@@ -148,8 +148,8 @@ func (b *buffer) alloc(rows int) []float32 {
 	return s
 }
 
-// check reports what this package cannot run.
-func check(p *kernels.Training) error {
+// Check reports what executors of a Training do not run.
+func Check(p *kernels.Training) error {
 	used := make([]int, len(p.Params))
 	first := make([]bool, len(p.Params)) // weights that the network's input meets
 	for _, in := range p.Forward {

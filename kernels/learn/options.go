@@ -26,7 +26,8 @@ type Options struct {
 	Impl    *simd.Impl // kernels; simd.Best()
 }
 
-func (o Options) defaults() (Options, error) {
+// WithDefaults fills in what is zero; an error says which field cannot be as it is.
+func (o Options) WithDefaults() (Options, error) {
 	set := func(p *float64, v float64) {
 		if *p == 0 {
 			*p = v
@@ -63,4 +64,16 @@ func (o Options) defaults() (Options, error) {
 		return bad("Workers", o.Workers, "at least 1")
 	}
 	return o, nil
+}
+
+// Adam is what the step after so many others does with learning rate lr, but for clipping.
+func (o Options) Adam(step int64, lr float64) simd.AdamStep {
+	s := float64(step + 1)
+	return simd.AdamStep{
+		LR: float32(lr), Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps),
+		Decay: float32(o.Decay), Scale: 1,
+		C1:  float32(1 / (1 - math.Pow(o.Beta1, s))),
+		C2:  float32(1 / (1 - math.Pow(o.Beta2, s))),
+		EMA: float32(min(o.EMA, s/(9+s))),
+	}
 }

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -69,7 +70,7 @@ type Result struct {
 
 // New returns a Trainer of p that starts from the parameters p.Params[i].Data, which it copies. Close it when done.
 func New(p *kernels.Training, opt Options) (*Trainer, error) {
-	opt, err := opt.defaults()
+	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -159,15 +160,26 @@ func (t *Trainer) Steps() int64 { return t.step }
 // Step takes one step of Adam with learning rate lr on the batch that src draws for step Steps(). A loss or gradient
 // that is not finite is a *NonFiniteError; then nothing has changed.
 func (t *Trainer) Step(src Source, lr float64) (Result, error) {
-	s := float64(t.step + 1)
-	t.adam = simd.AdamStep{
-		LR: float32(lr), Beta1: float32(t.opt.Beta1), Beta2: float32(t.opt.Beta2), Eps: float32(t.opt.Eps),
-		Decay: float32(t.opt.Decay), Scale: 1,
-		C1:  float32(1 / (1 - math.Pow(t.opt.Beta1, s))),
-		C2:  float32(1 / (1 - math.Pow(t.opt.Beta2, s))),
-		EMA: float32(min(t.opt.EMA, s/(9+s))),
-	}
+	t.adam = t.opt.Adam(t.step, lr)
 	return t.do(src, true)
+}
+
+// Run takes a step for each learning rate, on the batches that src draws, until ctx ends, which is no error. It returns the
+// number of steps taken, with their losses in losses, and the last one's result; that alone has a gradient's norm, unless
+// gradients are clipped.
+func (t *Trainer) Run(ctx context.Context, src Source, lrs, losses []float64) (taken int, last Result, err error) {
+	for i, lr := range lrs {
+		if ctx.Err() != nil {
+			break
+		}
+		t.SetNorm(i == len(lrs)-1)
+		if last, err = t.Step(src, lr); err != nil {
+			return i, last, err
+		}
+		losses[i] = last.Loss
+		taken++
+	}
+	return taken, last, nil
 }
 
 // Gradient computes the loss and the gradient of the batch that src draws for step Steps(), and changes no parameter.

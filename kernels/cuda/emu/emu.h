@@ -28,7 +28,7 @@ struct alignas(16) double2 { double x, y; };
 
 namespace emu {
 struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; };
-struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][10], out[32][4]; };
+struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][20], out[32][8]; };
 extern thread_local dim3 gDim, bDim, bIdx;
 extern thread_local Fiber* cur;
 extern thread_local std::vector<Warp> warps;
@@ -61,7 +61,11 @@ template <class T> T __shfl_sync(unsigned, T v, int src, int width = 32) {
 }
 template <class T> T __shfl_xor_sync(unsigned, T v, int m, int = 32) { return emu::shfl(v, emu::cur->lane ^ m); }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
+inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float4 make_float4(float x, float y, float z, float w) { return float4{x, y, z, w}; }
 inline void sincospif(float x, float* s, float* c) { *s = (float)sin(M_PI * x), *c = (float)cos(M_PI * x); }
+inline void sincospi(double x, double* s, double* c) { *s = sin(M_PI * x), *c = cos(M_PI * x); }
 inline float sigmoid_fast(float x) { return 1.0f / (1.0f + expf(-x)); }
 inline float tanh_fast(float x) { return tanhf(x); }
 inline float rcp_fast(float x) { return 1.0f / x; }
@@ -69,3 +73,4 @@ inline float exp_fast(float x) { return expf(x); }
 inline uint32_t pack_f16(float lo, float hi) { return emu::f2h(lo) | (uint32_t)emu::f2h(hi) << 16; }
 inline void unpack_f16(uint32_t v, float* lo, float* hi) { *lo = emu::h2f((uint16_t)v), *hi = emu::h2f(v >> 16); }
 void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
+void mma_f64(double c[4], const double a[4], double b0, double b1);

@@ -1,0 +1,216 @@
+// The rows of a training step in one launch, for chains of dense layers that fit: draw, forward, loss, backward to the
+// gradients of all layers' sums. What train_grad (train.cu) makes the parameters' gradients of goes to device memory, a
+// row per sample: every layer's input and the gradient of its sums; slopes wait there for the way back.
+//
+// A block has R rows and 16 warps. Lane l of a warp has units 4 l .. 4 l + 3 of a chunk of 128 and all rows; the inputs of
+// a layer are dealt to the warps in 16 runs, so that each weight is read once by a block, 16 bytes a lane, and many
+// reads are on their way at once. The 16 partial sums of a unit and row are added in the warps' order: results depend
+// neither on R nor on the grid. R is chosen for the batch: few rows mean more blocks, and weights read more often.
+#include "train.cuh"
+
+enum { WARPS = 16, THREADS = 32 * WARPS, CHUNK = 128 };
+
+// A dense layer, mirrored by cuda/trainer_fused.go. Row strides are multiples of 4 floats, with zero weights beyond n and k.
+struct FusedLayer {
+  const float* forward;  // weights [k][ldn]
+  const float* weights;  // the same [n][ldk]
+  const float* bias;     // [ldn]
+  float* x;              // the layer's input, [rows][ldk]
+  float* dz;             // gradient of its sums, [rows][ldn]
+  float* slope;          // of its activation, [rows][ldn]; null for the last layer
+  int n, k, ldn, ldk;
+};
+
+struct FusedNet {
+  int layers, act, residual, slab;  // slab: the most columns of a layer's input or output, for shared memory
+  FusedLayer layer[MAX_LAYERS + 1];
+};
+
+// Floats from a column of a slab to the next: R and some skew.
+template <int R> struct Slab { enum { LD = R == 4 ? 4 : R + 4 }; };
+
+// acc[j][r] = sum over inputs k0 <= k < k1 of w[k][4 lane + j] x[k][r]; w points at the lane's units.
+template <int R>
+__device__ __forceinline__ void product(float (&acc)[4][R], const float* __restrict__ w, int ld, int k0, int k1, const float* x) {
+  enum { LD = Slab<R>::LD };
+#pragma unroll(R == 16 ? 1 : 8)
+  for (int k = k0; k < k1; k++) {
+    float b[4], a[R];
+    *(float4*)&b[0] = *(const float4*)&w[(size_t)k * ld];
+#pragma unroll
+    for (int i = 0; i < R; i += 4) *(float4*)&a[i] = *(const float4*)&x[k * LD + i];
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+#pragma unroll
+      for (int i = 0; i < R; i++) acc[j][i] = fmaf(a[i], b[j], acc[j][i]);
+  }
+}
+
+// Products of a chunk: this warp's run of the k inputs, to part[warp][row][CHUNK]. Ends with a barrier.
+template <int R>
+__device__ __forceinline__ void chunk_product(float* part, const float* __restrict__ w, int ld, int k, const float* x, int c0) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, run = (k + WARPS - 1) / WARPS;
+  float acc[4][R];
+#pragma unroll
+  for (int j = 0; j < 4; j++)
+#pragma unroll
+    for (int i = 0; i < R; i++) acc[j][i] = 0.0f;
+  const int u = c0 + 4 * lane, k0 = min(k, warp * run);
+  if (u < ld) product<R>(acc, w + u, ld, k0, min(k, k0 + run), x);
+#pragma unroll
+  for (int i = 0; i < R; i++) *(float4*)&part[(warp * R + i) * CHUNK + 4 * lane] = make_float4(acc[0][i], acc[1][i], acc[2][i], acc[3][i]);
+  __syncthreads();
+}
+
+// The sum of unit c0 + (e & 127) and row e >> 7 over the warps.
+template <int R>
+__device__ __forceinline__ float chunk_sum(const float* part, int e) {
+  float s = 0.0f;
+#pragma unroll
+  for (int w = 0; w < WARPS; w++) s += part[w * R * CHUNK + e];
+  return s;
+}
+
+// Rows row0 .. row0 + R - 1 of the batch: the network's input to x[column][LD] and to layer 0's x, targets to target[d][R],
+// weights to weight[R]. coef[R][COEFFICIENTS] and pick[R] are scratch. Ends with a barrier.
+template <int R>
+__device__ __forceinline__ void draw_block(const Draw& draw, unsigned long long step, long long row0, int n, const FusedLayer& first, float* x,
+                                           float* target, float* weight, double* coef, unsigned long long* pick) {
+  enum { LD = Slab<R>::LD };
+  const int t = threadIdx.x, D = draw.d;
+  if (!draw.data) {
+    for (int e = t; e < R * first.k; e += THREADS) {
+      const int r = e % R, k = e / R;
+      x[k * LD + r] = row0 + r < n ? first.x[(row0 + r) * first.ldk + k] : 0.0f;
+    }
+    for (int e = t; e < R * D; e += THREADS) target[e] = row0 + e % R < n ? draw.target[(row0 + e % R) * D + e / R] : 0.0f;
+    for (int r = t; r < R; r += THREADS) weight[r] = row0 + r < n ? draw.weight[row0 + r] : 0.0f;
+    __syncthreads();
+    return;
+  }
+  const unsigned long long sample0 = step * (unsigned long long)n + (unsigned long long)row0;
+  for (int e = t; e < R * 8; e += THREADS) draw_row(draw, sample0 + (e >> 3), e & 7, coef + (e >> 3) * COEFFICIENTS, pick + (e >> 3));
+  __syncthreads();
+  for (int e = t; e < R * first.k; e += THREADS) {
+    const int r = e % R, k = e / R;
+    const double* c = coef + r * COEFFICIENTS;
+    float v;
+    if (k < D) {
+      const Example q = draw_coordinate(draw, sample0 + r, c, pick[r], k);
+      v = q.input;
+      target[e] = q.target;
+    } else {
+      v = draw_feature(draw, c[COEF_TAU], k - D);
+    }
+    x[k * LD + r] = v;
+    if (row0 + r < n) first.x[(row0 + r) * first.ldk + k] = v;
+  }
+  for (int r = t; r < R; r += THREADS) weight[r] = (float)coef[r * COEFFICIENTS + COEF_WEIGHT];
+  __syncthreads();
+}
+
+template <int R>
+__device__ __forceinline__ void train_rows_body(const FusedNet& net, const Draw& draw, const TrainControl* control, double* __restrict__ row_loss, int n, float scale) {
+  EXTERN_SHARED(float, sm);
+  enum { LD = Slab<R>::LD, PER = R * CHUNK / THREADS };  // PER: elements of a chunk that a thread finishes
+  const int t = threadIdx.x, D = draw.d;
+  float* x = sm;                                  // [slab][LD]: input of the layer at hand
+  float* y = x + net.slab * LD;                   // its output
+  float* part = y + net.slab * LD;                // [WARPS][R][CHUNK]
+  float* target = part + WARPS * R * CHUNK;       // [MAX_D][R]
+  float* weight = target + MAX_D * R;             // [R]
+  double* square = (double*)(weight + R);         // [MAX_D][R]
+  double* coef = square + MAX_D * R;              // [R][COEFFICIENTS]
+  unsigned long long* pick = (unsigned long long*)(coef + R * COEFFICIENTS);  // [R]
+  float* keep = (float*)(pick + R);               // [R][slab], with residual connections: the gradient that skips a layer
+  const long long row0 = (long long)blockIdx.x * R;
+
+  draw_block<R>(draw, (unsigned long long)control->step, row0, n, net.layer[0], x, target, weight, coef, pick);
+
+  for (int l = 0; l < net.layers; l++) {
+    const FusedLayer& L = net.layer[l];
+    const bool last = l + 1 == net.layers;
+    for (int c0 = 0; c0 < L.ldn; c0 += CHUNK) {
+      chunk_product<R>(part, L.forward, L.ldn, L.k, x, c0);
+#pragma unroll
+      for (int i = 0; i < PER; i++) {
+        const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
+        if (u >= L.ldn) continue;
+        const float z = chunk_sum<R>(part, e) + L.bias[u];
+        if (last) {
+          y[u * LD + r] = z;
+          continue;
+        }
+        float slope, v = act_value(net.act, z, true, &slope);
+        if (net.residual && l) v += x[u * LD + r];
+        y[u * LD + r] = v;
+        if (row0 + r < n) {
+          const size_t at = (size_t)(row0 + r) * L.ldn + u;
+          L.slope[at] = slope;
+          net.layer[l + 1].x[at] = v;
+        }
+      }
+      __syncthreads();
+    }
+    float* out = y;
+    y = x, x = out;
+  }
+
+  // Loss, and its gradient in place of the network's output.
+  const FusedLayer& head = net.layer[net.layers - 1];
+  for (int e = t; e < R * D; e += THREADS) {
+    const int r = e % R, d = e / R;
+    const float diff = x[d * LD + r] - target[e];
+    const float g = scale * weight[r] * diff;
+    square[e] = (double)diff * (double)diff;
+    x[d * LD + r] = g;
+    if (row0 + r < n) head.dz[(size_t)(row0 + r) * head.ldn + d] = g;
+  }
+  __syncthreads();
+  for (int r = t; r < R; r += THREADS) {
+    double s = 0.0;
+    for (int d = 0; d < D; d++) s += square[d * R + r];
+    if (row0 + r < n) row_loss[row0 + r] = (double)weight[r] * s;
+  }
+
+  for (int l = net.layers - 1; l > 0; l--) {
+    const FusedLayer& L = net.layer[l];
+    const FusedLayer& below = net.layer[l - 1];
+    const bool skip = net.residual && l + 1 < net.layers;  // the layer's input was added to its output
+    for (int c0 = 0; c0 < L.ldk; c0 += CHUNK) {
+      float slope[PER];
+#pragma unroll
+      for (int i = 0; i < PER; i++) {
+        const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
+        slope[i] = u < L.ldk && row0 + r < n ? below.slope[(size_t)(row0 + r) * L.ldk + u] : 0.0f;
+      }
+      chunk_product<R>(part, L.weights, L.ldk, L.n, x, c0);
+#pragma unroll
+      for (int i = 0; i < PER; i++) {
+        const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
+        if (u >= L.ldk) continue;
+        float g = chunk_sum<R>(part, e);
+        if (net.residual) {  // element (r, u) is this thread's in every layer
+          if (skip) g += keep[r * net.slab + u];
+          keep[r * net.slab + u] = g;
+        }
+        g *= slope[i];
+        y[u * LD + r] = g;
+        if (row0 + r < n) below.dz[(size_t)(row0 + r) * L.ldk + u] = g;
+      }
+      __syncthreads();
+    }
+    float* out = y;
+    y = x, x = out;
+  }
+}
+
+#define TRAIN_ROWS(R)                                                                                                   \
+  extern "C" __global__ void __launch_bounds__(THREADS, 1) train_rows_##R(FusedNet net, Draw draw, const TrainControl* control, \
+      double* row_loss, int n, float scale) {                                                                            \
+    train_rows_body<R>(net, draw, control, row_loss, n, scale);                                                          \
+  }                                                                                                                     \
+  KERNEL(train_rows_##R)
+TRAIN_ROWS(4)
+TRAIN_ROWS(8)
+TRAIN_ROWS(16)
