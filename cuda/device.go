@@ -50,6 +50,7 @@ type Device struct {
 	ctx       cu.CUContext
 	stream    cu.Stream
 	pool      *pool
+	tensors   *TensorEngine
 	staging   staging
 	capturing bool
 }
@@ -67,6 +68,7 @@ func Open(index int) (*Device, error) {
 		return nil, fmt.Errorf("cuda: device %d does not exist; have 0 to %d", index, n-1)
 	}
 	d := &Device{}
+	d.tensors = &TensorEngine{d: d, owns: map[C.CUdeviceptr]bool{}}
 	if d.dev, err = cu.GetDevice(index); err != nil {
 		return nil, checkCU("cuDeviceGet", fmt.Sprint("device ", index), err)
 	}

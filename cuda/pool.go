@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"sync"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -37,9 +36,6 @@ type pool struct {
 	inUse  int                     // their sum
 	free   map[int][]C.CUdeviceptr // without a driver's pool: freed blocks by size
 	kept   int                     // their sum
-
-	mu      sync.Mutex
-	dropped []C.CUdeviceptr // freed by the garbage collector, whose goroutine may not call the driver
 }
 
 // newPool runs with the device's context.
@@ -62,9 +58,6 @@ func newPool(d *Device) (*pool, error) {
 
 // alloc runs with the device's context, as the methods below.
 func (p *pool) alloc(bytes int) (C.CUdeviceptr, error) {
-	if err := p.collect(); err != nil {
-		return 0, err
-	}
 	if p.handle == nil {
 		return p.allocBlock(blockSize(bytes))
 	}
@@ -138,28 +131,14 @@ func (p *pool) release(ptr C.CUdeviceptr) error {
 	return check("cuMemFreeAsync", size(int64(bytes)), C.cuMemFreeAsync(ptr, p.d.cstream()))
 }
 
-// drop is release for any goroutine: the block is freed before the next allocation.
-func (p *pool) drop(ptr C.CUdeviceptr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropped = append(p.dropped, ptr)
-}
-
-// collect frees what was dropped.
-func (p *pool) collect() (err error) {
-	if p.d.capturing {
-		return nil
-	}
-	p.mu.Lock()
-	list := p.dropped
-	p.dropped = nil
-	p.mu.Unlock()
-	for _, ptr := range list {
-		if _, ok := p.live[ptr]; ok {
-			err = errors.Join(err, p.release(ptr))
+// holds reports whether bytes from ptr on are all allocated.
+func (p *pool) holds(ptr C.CUdeviceptr, bytes int) bool {
+	for at, n := range p.live {
+		if ptr >= at && ptr+C.CUdeviceptr(bytes) <= at+C.CUdeviceptr(n) {
+			return true
 		}
 	}
-	return err
+	return false
 }
 
 // trim returns the kept blocks to the driver.
@@ -223,6 +202,6 @@ func (d *Device) Usage() (u Usage, err error) {
 
 // blockSize rounds up to one of four sizes between powers of two, at least 512, so that blocks fit again.
 func blockSize(bytes int) int {
-	step := max(512, 1<<(bits.Len(uint(bytes-1))-3))
+	step := max(512, 1<<bits.Len(uint(bytes-1))>>3)
 	return (bytes + step - 1) / step * step
 }

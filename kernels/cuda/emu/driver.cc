@@ -483,6 +483,19 @@ API cuMemcpyDtoDAsync_v2(P d, P s, size_t n, Stream* t) {
   if (!inside(d, n) || !inside(s, n)) return INVALID_VALUE;
   return enqueue(t, [=] { if (touch(d, n) && touch(s, n)) memmove((void*)d, (void*)s, n); });
 }
+struct Copy2D { size_t sx, sy; unsigned st; const void* sh; P sd; void* sa; size_t sp, dx, dy; unsigned dt; void* dh; P dd; void* da; size_t dp, width, height; };
+API cuMemcpy2DAsync_v2(const Copy2D* c, Stream* t) {  // between rows of device memory
+  CONTEXT;
+  STREAM(t);
+  const Copy2D k = *c;
+  if (k.st != 2 || k.dt != 2 || k.sx || k.sy || k.dx || k.dy || k.width > k.sp || k.width > k.dp || !k.height) return INVALID_VALUE;
+  const size_t from = (k.height - 1) * k.sp + k.width, to = (k.height - 1) * k.dp + k.width;
+  if (!inside(k.sd, from) || !inside(k.dd, to)) return INVALID_VALUE;
+  return enqueue(t, [=] {
+    if (!touch(k.sd, from) || !touch(k.dd, to)) return;
+    for (size_t i = 0; i < k.height; i++) memmove((char*)k.dd + i * k.dp, (char*)k.sd + i * k.sp, k.width);
+  });
+}
 API cuMemsetD8Async(P d, unsigned char v, size_t n, Stream* t) {
   CONTEXT;
   STREAM(t);

@@ -1,0 +1,350 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hbar/kernels/cuda"
+)
+
+// emulated skips where the device's memory cannot be set by the test.
+func emulated(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HBAR_LIBCUDA") == "" {
+		t.Skip("sets what the emulated device has: no HBAR_LIBCUDA")
+	}
+}
+
+// wants reports an error that lacks a driver's call, size or words.
+func wants(t *testing.T, what string, err error, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if err == nil || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: error %v, want %q in it", what, err, p)
+		}
+	}
+}
+
+// ramp is n different numbers.
+func ramp(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i) + 0.5
+	}
+	return x
+}
+
+// Copies of any size come back whole, through page-locked memory and without any, and the source may change at once.
+func TestCopies(t *testing.T) {
+	for _, pinned := range []string{"", "1000"} {
+		if pinned != "" {
+			emulated(t)
+			t.Setenv("HBAR_EMU_PINNED", pinned)
+		}
+		d := open(t)
+		const piece = stageBytes / 4
+		for _, n := range []int{1, 3, piece - 1, piece, piece + 1, stages*piece + 5, 2*stages*piece + 7} {
+			b, err := d.Alloc(4 * n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ramp(n)
+			src, dst := slices.Clone(want), make([]float32, n)
+			if err := Upload(b, src); err != nil {
+				t.Fatal(err)
+			}
+			clear(src)
+			if err := Download(dst, b); err != nil || !slices.Equal(dst, want) {
+				t.Errorf("%d numbers, pinned %q: %v, or others come back", n, pinned, err)
+			}
+			if err := b.Free(); err != nil {
+				t.Error(err)
+			}
+		}
+		if made := d.staging.state; made == 1 != (pinned == "") {
+			t.Errorf("pinned %q: state of the page-locked ring %d", pinned, made)
+		}
+	}
+}
+
+func TestViews(t *testing.T) {
+	d := open(t)
+	b, err := upload(d, ramp(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	c, err := d.Alloc(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Free()
+	v := b.View(8, 16)
+	if err := errors.Join(Copy(c, v), b.View(0, 8).Zero(), v.Free()); err != nil {
+		t.Fatal(err)
+	}
+	got, all := make([]float32, 4), make([]float32, 3)
+	if err := errors.Join(Download(got, c), Download(all, b)); err != nil || !slices.Equal(got, []float32{2.5, 3.5, 4.5, 5.5}) || !slices.Equal(all, []float32{0, 0, 2.5}) {
+		t.Errorf("%v: copy of a view %v, buffer %v", err, got, all)
+	}
+	defer func() {
+		if r := recover(); r == nil {
+			t.Error("a view beyond the buffer's end")
+		}
+	}()
+	b.View(36, 8)
+}
+
+// What is freed stays with the process and is used again, with a driver's pool and without.
+func TestPool(t *testing.T) {
+	for _, pools := range []string{"1", "0"} {
+		t.Run("driver's pools "+pools, func(t *testing.T) { testPool(t, pools) })
+	}
+}
+
+func testPool(t *testing.T, pools string) {
+	if pools == "0" {
+		emulated(t)
+	}
+	t.Setenv("HBAR_EMU_POOLS", pools)
+	d := open(t)
+	usage := func() Usage {
+		u, err := d.Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	const n = 1 << 20 // a size of the block lists
+	var buffers []*Buffer
+	for range 3 {
+		b, err := d.Alloc(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffers = append(buffers, b)
+	}
+	before := usage()
+	for _, b := range buffers {
+		if err := errors.Join(b.Free(), b.Free()); err != nil { // twice: the second is left alone
+			t.Fatal(err)
+		}
+	}
+	u := usage()
+	if before.InUse != 3*n || u.InUse != 0 || u.Kept < 3*n || u.Free < before.Free {
+		t.Errorf("pools %s: before Free %+v, after %+v", pools, before, u)
+	}
+	b, err := d.Alloc(n - 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := usage(); now.Kept+now.InUse > u.Kept+512<<10 {
+		t.Errorf("pools %s: memory grows by another buffer: %+v, before %+v", pools, now, u)
+	}
+	// the driver's words for a pointer that is not allocated, or was freed
+	p := b.ptr
+	if err := b.Free(); err != nil {
+		t.Error(err)
+	}
+	wants(t, "freed twice", d.do(func() error { return d.pool.release(p) }), "no memory of ", " begins at 0x")
+}
+
+// Without a driver's pool, blocks of other sizes make room when the device is full. Their memory is what is left open at Close, too.
+func TestPoolTrim(t *testing.T) {
+	emulated(t)
+	t.Setenv("HBAR_EMU_MEMORY", "1000000")
+	for pools, call := range map[string]string{"1": "cuMemAllocFromPoolAsync:", "0": "cuMemAlloc:"} {
+		t.Run("driver's pools "+pools, func(t *testing.T) {
+			t.Setenv("HBAR_EMU_POOLS", pools)
+			d := open(t)
+			a, err := d.Alloc(600_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Free(); err != nil {
+				t.Fatal(err)
+			}
+			b, err := d.Alloc(900_000)
+			if err != nil {
+				t.Fatalf("pools %s: %v", pools, err)
+			}
+			_, err = d.Alloc(200_000)
+			wants(t, "a full device", err, call, "CUDA_ERROR_OUT_OF_MEMORY: out of memory", " B asked for, ", " of 1000000 B free on CPU emulation")
+			_ = b // Close frees it
+		})
+	}
+}
+
+func TestBlockSize(t *testing.T) {
+	for n, want := range map[int]int{1: 512, 512: 512, 513: 1024, 4097: 5120, 5120: 5120, 1 << 20: 1 << 20, 1<<20 + 1: 1<<20 + 1<<18} {
+		if got := blockSize(n); got != want {
+			t.Errorf("%d bytes: block of %d, want %d", n, got, want)
+		}
+	}
+}
+
+// Page-locked memory: copies that wait for nothing, in a capture too.
+func TestHost(t *testing.T) {
+	d := open(t)
+	h, err := d.AllocHost(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.Alloc(32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	back, err := d.AllocHost(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.NewEvent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := d.Capture(func() error {
+		return errors.Join(EnqueueUpload(b.View(16, 16), h), Copy(b.View(0, 16), b.View(16, 16)), EnqueueDownload(back, b))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []float32{1, 2} { // what is there at the time of the replay
+		for i := range HostSlice[float32](h) {
+			HostSlice[float32](h)[i] = x + float32(i)
+		}
+		if err := errors.Join(g.Replay(), e.Record(), e.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		if got := HostSlice[float32](back); !slices.Equal(got, []float32{x, x + 1, x + 2, x + 3}) {
+			t.Errorf("came back as %v", got)
+		}
+	}
+	if err := errors.Join(h.Free(), h.Free(), back.Free(), g.Close(), g.Close(), e.Close(), e.Close()); err != nil {
+		t.Error(err)
+	}
+	_, err = d.AllocHost(0)
+	wants(t, "no bytes", err, "0 bytes asked for")
+	if os.Getenv("HBAR_LIBCUDA") != "" {
+		t.Setenv("HBAR_EMU_PINNED", "100")
+		_, err = d.AllocHost(200)
+		wants(t, "too much", err, "cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY: out of memory (200 B)")
+	}
+}
+
+func TestTime(t *testing.T) {
+	d := open(t)
+	b, err := d.Alloc(1 << 22)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	began := time.Now()
+	took, err := d.Time(func() error { return errors.Join(b.Zero(), b.Zero()) })
+	if err != nil || took <= 0 || took > time.Since(began) {
+		t.Errorf("%v, %v of the %v that passed", err, took, time.Since(began))
+	}
+	_, err = d.Time(func() error { return os.ErrClosed })
+	if !errors.Is(err, os.ErrClosed) {
+		t.Errorf("error of the work: %v", err)
+	}
+	e, err := d.NewEvent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	_, err = e.Since(e)
+	wants(t, "an event without a place", err, "cuEventElapsedTime: CUDA_ERROR_INVALID_HANDLE: invalid resource handle")
+}
+
+// What does not belong in a capture ends it with an error that names the culprit, and the device works on.
+func TestCaptureRefuses(t *testing.T) {
+	d := open(t)
+	b, err := upload(d, ramp(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	for what, c := range map[string]struct {
+		fn   func() error
+		want string
+	}{
+		"waiting":     {d.Synchronize, "cuStreamSynchronize: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: operation not permitted when stream is capturing"},
+		"allocating":  {func() error { _, err := d.Alloc(77); return err }, "cuMemAllocFromPoolAsync: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+		"downloading": {func() error { return Download(make([]float32, 4), b) }, "Download of 16 B during a capture"},
+		"uploading":   {func() error { return Upload(b, ramp(4)) }, "Upload of 16 B during a capture"},
+		"freeing":     {func() error { c := *b; return c.Free() }, "Free of 16 B during a capture"},
+		"capturing":   {func() error { _, err := d.Capture(func() error { return nil }); return err }, "cuStreamBeginCapture: CUDA_ERROR_ILLEGAL_STATE"},
+		"swallowed":   {func() error { _ = d.Synchronize(); return nil }, "cuStreamEndCapture: CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"},
+		"an event": {func() error {
+			e, err := d.NewEvent()
+			if err != nil {
+				return err
+			}
+			defer e.Close()
+			return errors.Join(e.Record(), e.Wait())
+		}, "cuEventSynchronize: CUDA_ERROR_CAPTURED_EVENT"},
+	} {
+		g, err := d.Capture(c.fn)
+		wants(t, what, err, c.want)
+		if g != nil {
+			t.Errorf("%s: a graph all the same", what)
+		}
+		got := make([]float32, 4)
+		if err := Download(got, b); err != nil || got[3] != 3.5 {
+			t.Fatalf("after %s: %v, %v", what, err, got)
+		}
+	}
+}
+
+// The driver's errors name the call, what it was about, and the driver's own words.
+func TestDriverErrors(t *testing.T) {
+	d := open(t)
+	_, err := d.Load([]byte("nothing that a device runs"))
+	wants(t, "an image of nothing", err, "cuModuleLoadDataEx: CUDA_ERROR_INVALID_IMAGE: device kernel image is invalid", "26 B for sm_")
+	_, err = d.Load([]byte("//\n.version 99.9\nnonsense"))
+	wants(t, "PTX of nonsense", err, "cuModuleLoadDataEx: CUDA_ERROR_", "ptxas")
+	m, err := d.Load(cuda.SamplerFP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.Kernel("sampler_of_dreams", 32, 0)
+	wants(t, "no such kernel", err, "cuModuleGetFunction: CUDA_ERROR_NOT_FOUND: named symbol not found (sampler_of_dreams)")
+	_, err = m.Kernel("any", 32, 1<<20)
+	wants(t, "shared memory", err, "any needs 1.0 MiB of shared memory a block; ")
+	if err := m.Unload(); err != nil {
+		t.Error(err)
+	}
+	b, err := d.Alloc(16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "too long", Upload(b, ramp(5)), "Upload: 20 bytes into a buffer of 16")
+	wants(t, "too long", Download(ramp(5), b), "Download: 20 bytes from a buffer of 16")
+	stale := *b
+	if err := b.Free(); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "a freed buffer", stale.Zero(), "cuMemsetD8Async: CUDA_ERROR_INVALID_VALUE: invalid argument (16 B)")
+}
+
+// A launch that the device cannot take.
+func TestLaunchErrors(t *testing.T) {
+	d := open(t)
+	m, err := d.Load(cuda.SamplerF16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Unload()
+	k, err := m.Kernel("pack_f16_w64", 2048, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "too many threads", k.Launch(3, new(Args)), "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE: invalid argument (pack_f16_w64, grid 3, block 2048, shared 0 B)")
+}
