@@ -18,8 +18,8 @@ const (
 
 // netHeader mirrors struct Net of kernels/cuda/device.cuh.
 type netHeader struct {
-	D, Width, Hidden, Residual, Head int32
-	W, B                             [maxLayers]int32
+	D, Width, Hidden, Act, Residual, Head int32
+	W, B                                  [maxLayers]int32
 }
 
 // net is a program as the fused kernels want it: a chain of dense layers, hidden widths equal and padded with zeros.
@@ -53,7 +53,7 @@ func newNet(p *kernels.Program) (*net, error) {
 		return nil, fmt.Errorf("cuda: width %d; the fused kernels take up to %d", units, maxWidth)
 	}
 	n := &net{act: p.Forward[0].Act, time: p.Time}
-	n.D, n.Width, n.Hidden = int32(p.D), int32(width), int32(hidden)
+	n.D, n.Width, n.Hidden, n.Act = int32(p.D), int32(width), int32(hidden), int32(p.Forward[0].Act)
 	for i, ins := range p.Forward {
 		if ins.Op != kernels.OpDense || ins.Src != i || ins.Dst != i+1 {
 			return nil, fmt.Errorf("cuda: instruction %d is not the next layer of a chain", i)
@@ -133,8 +133,8 @@ func (n *net) head(w, b kernels.Param, units int) {
 	}
 }
 
-// bias writes the first layer's bias at network time tau (its own and the time features' part, summed in float64).
-func (n *net) bias(dst []float32, tau float64) {
+// bias writes the first layer's bias at network time tau (its own and the time features' part, summed in float64), scaled.
+func (n *net) bias(dst []float32, tau float64, scale float32) {
 	f := make([]float32, n.time.Width())
 	n.time.Fill(f, tau)
 	for u := range dst {
@@ -142,6 +142,6 @@ func (n *net) bias(dst []float32, tau float64) {
 		for j, v := range f {
 			s += float64(n.wt[u*len(f)+j]) * float64(v)
 		}
-		dst[u] = float32(s)
+		dst[u] = scale * float32(s)
 	}
 }

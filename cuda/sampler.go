@@ -22,7 +22,8 @@ type Sampler struct {
 	precision Precision
 	module    *Module
 	kernel    *Kernel
-	warpTile  int // samples of a warp
+	warpTile  int     // samples of a warp
+	scale     float32 // of all weights and biases before an activation
 	blob      *Buffer
 	frags     *Buffer
 }
@@ -51,16 +52,18 @@ func (s *Sampler) open() (err error) {
 	return s.openFP32()
 }
 
-func (s *Sampler) names() (act, dims string) {
-	act = map[simd.Act]string{simd.SiLU: "silu", simd.GELU: "gelu", simd.Tanh: "tanh"}[s.net.act]
-	if s.net.D <= 2 {
-		return act, "d2"
+// suffix names a kernel's limits: where the weights lie, and how many dimensions it takes.
+func (s *Sampler) suffix(shared bool) string {
+	switch {
+	case !shared:
+		return "stream"
+	case s.net.D <= 2:
+		return "shared_d2"
 	}
-	return act, "d32"
+	return "shared_d32"
 }
 
 func (s *Sampler) openFP32() (err error) {
-	act, dims := s.names()
 	const slab = 20
 	slabs := 1
 	if s.net.Width > 128 {
@@ -68,56 +71,41 @@ func (s *Sampler) openFP32() (err error) {
 	}
 	warp := 4 * slab * (slabs*int(s.net.Width) + int(s.net.D))
 	weights := 4 * len(s.net.blob)
-	warps, place := 8, "shared"
 	shared := weights+4*warp <= s.d.SharedPerBlock // with fewer than 4 warps, L2 serves better
-	if shared {
-		warps = min(8, (s.d.SharedPerBlock-weights)/warp)
-	} else {
-		place, weights = "stream", 0
-		warps = min(8, s.d.SharedPerBlock/warp)
+	if !shared {
+		weights = 0
 	}
-	s.warpTile = 16
+	warps := min(8, (s.d.SharedPerBlock-weights)/warp)
+	s.warpTile, s.scale = 16, 1
 	if s.module, err = s.d.Load(cuda.SamplerFP32); err != nil {
 		return err
 	}
-	s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_fp32_%s_%s_%s", act, place, dims), 32*warps, weights+warps*warp)
+	s.kernel, err = s.module.Kernel("sampler_fp32_"+s.suffix(shared), 32*warps, weights+warps*warp)
 	return err
 }
 
 func (s *Sampler) openF16() (err error) {
-	act, dims := s.names()
+	const warps = 8
 	w, d, layers := int(s.net.Width), int(s.net.D), int(s.net.Hidden)
-	if s.net.act != simd.SiLU {
-		return fmt.Errorf("cuda: f16 takes SiLU networks, not %s; use --precision fp32", act)
+	s.warpTile, s.scale = 32, 1
+	if w == 256 {
+		s.warpTile = 16
 	}
-	kt := w / 16
+	if s.net.Act == int32(simd.SiLU) {
+		s.scale = 0.5 // silu(2u) = u + u tanh u
+	}
+	kt, heads := w/16, (d+7)/8
 	words := (layers - 1) * kt * kt * 128
-	mt, warps, stage := 1, 8, 0
-	switch {
-	case w == 64 && dims == "d2":
-		mt = 2
-	case w == 128 && dims == "d2":
-		warps = 12
-	case w == 256:
-		stage = 128 * kt
-	}
-	fixed := 4 * ((layers-1)*w + 2*d*w + d + d&1)
-	warp := 4 * (16*mt*d + stage)
-	place := "shared"
+	fixed := 4 * (heads*(kt*128+8) + (layers-1)*w + d*w)
+	warp := 4 * s.warpTile * d
 	shared := w <= 128 && fixed+4*words+warps*warp <= s.d.SharedPerBlock
 	if shared {
 		fixed += 4 * words
-	} else {
-		place = "stream"
-		if w == 64 {
-			return fmt.Errorf("cuda: f16 takes a 64-unit network of %d hidden layers only with shared memory for its weights; use --precision fp32", layers)
-		}
 	}
-	s.warpTile = 16 * mt
 	if s.module, err = s.d.Load(cuda.SamplerF16); err != nil {
 		return err
 	}
-	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_f16_%s_w%d_%s_%s", act, w, place, dims), 32*warps, fixed+warps*warp); err != nil {
+	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_f16_w%d_%s", w, s.suffix(shared)), 32*warps, fixed+warps*warp); err != nil {
 		return err
 	}
 	if s.frags, err = s.d.Alloc(max(16, 4*words)); err != nil {
@@ -130,8 +118,7 @@ func (s *Sampler) openF16() (err error) {
 	if err != nil {
 		return err
 	}
-	const half = 0.5 // silu(2u) = u + u tanh u
-	return k.Launch((words+255)/256, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(half))
+	return k.Launch((words+255)/256, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(s.scale))
 }
 
 // Close frees the sampler's memory.
@@ -257,7 +244,7 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 		}
 		hi := min(len(t.rows), lo+chunk)
 		for i, r := range t.rows[lo:hi] {
-			s.net.bias(bias[i*w:(i+1)*w], r.T)
+			s.net.bias(bias[i*w:(i+1)*w], r.T, s.scale)
 		}
 		if err := Upload(db, bias[:(hi-lo)*w]); err != nil {
 			return err
@@ -289,7 +276,11 @@ func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no 
 	} else {
 		a.I32(len(s.net.blob)).Buf(s.blob)
 	}
-	a.Buf(bias).Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
+	a.Buf(bias)
+	if s.precision == F16 {
+		a.F32(s.scale)
+	}
+	a.Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
 	perBlock := s.warpTile * s.kernel.block / 32
 	return s.kernel.Launch(min((n+perBlock-1)/perBlock, s.d.Multiprocessors), a)
 }

@@ -32,7 +32,7 @@ mutant() {
 }
 
 readonly sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
-mutant 'no bounds guard' sampler_fp32.cu 's/if (live && d < D) {/if (d < D) {/' 'sampler_fp32.cu:' "${sanitizers[@]}"
+mutant 'no bounds guard' state.cuh 's/live = row < n &&/live =/' 'state.cuh:' "${sanitizers[@]}"
 mutant 'no barrier before the slab is read' sampler_fp32.cu '0,/        __syncwarp();$/s///' ' above '
 mutant 'one round of Philox too few' device.cuh 's/r < 10/r < 9/' 'on the CPU'
 mutant 'wrong half of k' sampler_f16.cu 's/(r & 1) \* 8/(~r \& 1) * 8/' ' above '

@@ -10,12 +10,13 @@
 
 // ---- the network: a chain of dense layers, mirrored by cuda/net.go --------------------------------------------------
 enum { MAX_LAYERS = 16, MAX_D = 32 };
-enum { ACT_SILU = 1, ACT_GELU = 2, ACT_TANH = 3 };
+enum { ACT_SILU = 1, ACT_GELU = 2, ACT_TANH = 3 };  // simd.Act's numbers
 
 struct Net {
   int d;         // dimensions of a sample
   int width;     // hidden units, padded with zeros to a multiple of 64
   int hidden;    // hidden layers; the head follows
+  int act;       // ACT_*, of every hidden layer
   int residual;  // layers 1.. add their input
   int head;      // offset of the head's weights [width][d], then its bias [d], in floats
   int w[MAX_LAYERS];  // offset of layer i's weights [in][width], units in panel order (see unit_slot)
@@ -47,16 +48,26 @@ __device__ __forceinline__ float tanh_fast(float x) {
   asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+__device__ __forceinline__ float rcp_fast(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float exp_fast(float x) {
+  float y;
+  asm("{ .reg .f32 t;\n mul.ftz.f32 t, %1, 0f3FB8AA3B;\n ex2.approx.ftz.f32 %0, t; }" : "=f"(y) : "f"(x));
+  return y;
+}
 #endif
 
 // The activations to float32 accuracy.
 template <int ACT>
 __device__ __forceinline__ float activate(float x) {
   if (ACT == ACT_SILU) return x < -87.0f ? 0.0f : x * sigmoid_fast(x);
-  if (ACT == ACT_GELU) {  // Abramowitz and Stegun 7.1.26, |error| <= 1.5e-7 in erf: erff has no registers left here
-    const float u = fabsf(x) * 0.70710678118f, t = 1.0f / fmaf(0.3275911f, u, 1.0f);
+  if (ACT == ACT_GELU) {  // Abramowitz and Stegun 7.1.26, |error| <= 1.5e-7 in erf, without erff's branches
+    const float u = fabsf(x) * 0.70710678118f, t = rcp_fast(fmaf(0.3275911f, u, 1.0f));
     const float p = t * fmaf(t, fmaf(t, fmaf(t, fmaf(t, 1.061405429f, -1.453152027f), 1.421413741f), -0.284496736f), 0.254829592f);
-    const float tail = 0.5f * p * expf(-u * u);  // 1 - Phi(|x|)
+    const float tail = 0.5f * p * exp_fast(-u * u);  // 1 - Phi(|x|)
     return x * (x < 0.0f ? tail : 1.0f - tail);
   }
   return tanhf(x);

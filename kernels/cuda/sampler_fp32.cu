@@ -4,7 +4,7 @@
 // a product of 128 (or 64) units at a time with the activations in a private slab [unit][20] of shared memory (16
 // samples and 4 floats of skew, which keeps 16-byte stores free of bank conflicts), so the time loop has no block
 // barrier. WS: all weights lie in shared memory; otherwise they stream from L2.
-#include "device.cuh"
+#include "state.cuh"
 
 enum { SLAB = 20 };  // floats of a slab row
 
@@ -35,21 +35,29 @@ __device__ __forceinline__ void dense_pass(float acc[J][8], const float* __restr
   }
 }
 
-// Activation (and residual) of a pass, stored to the out slab.
 template <int ACT, int J>
-__device__ __forceinline__ void store_pass(float acc[J][8], float* out, const float* in, bool residual, int u0, int tn, int tm) {
+__device__ __forceinline__ void activate_pass(float acc[J][8]) {
+#pragma unroll
+  for (int j = 0; j < J; j++)
+#pragma unroll
+    for (int i = 0; i < 8; i++) acc[j][i] = activate<ACT>(acc[j][i]);
+}
+
+// Activation (and residual) of a pass, stored to the out slab. The branches are the same for all threads.
+template <int J>
+__device__ __forceinline__ void store_pass(float acc[J][8], int act, float* out, const float* in, bool residual, int u0, int tn, int tm) {
+  if (act == ACT_SILU) activate_pass<ACT_SILU, J>(acc);
+  else if (act == ACT_GELU) activate_pass<ACT_GELU, J>(acc);
+  else activate_pass<ACT_TANH, J>(acc);
 #pragma unroll
   for (int j = 0; j < J; j++) {
     const int u = u0 + tn + 16 * j;
-    float v[8];
-#pragma unroll
-    for (int i = 0; i < 8; i++) v[i] = activate<ACT>(acc[j][i]);
     if (residual) {
 #pragma unroll
-      for (int i = 0; i < 8; i++) v[i] += in[u * SLAB + tm * 8 + i];
+      for (int i = 0; i < 8; i++) acc[j][i] += in[u * SLAB + tm * 8 + i];
     }
-    *(float4*)&out[u * SLAB + tm * 8] = *(float4*)&v[0];
-    *(float4*)&out[u * SLAB + tm * 8 + 4] = *(float4*)&v[4];
+    *(float4*)&out[u * SLAB + tm * 8] = *(float4*)&acc[j][0];
+    *(float4*)&out[u * SLAB + tm * 8 + 4] = *(float4*)&acc[j][4];
   }
 }
 
@@ -57,8 +65,8 @@ __device__ __forceinline__ void store_pass(float acc[J][8], float* out, const fl
 // takes several passes.
 __device__ __forceinline__ int warp_floats(int width, int d) { return ((width > 128 ? 2 : 1) * width + d) * SLAB; }
 
-// ND: coordinates of the state held by one lane, of at most 2 ND in all.
-template <int ACT, bool WS, int ND>
+// SMALL: at most two dimensions, one to each half of the warp; see State.
+template <bool WS, bool SMALL>
 __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, const float* __restrict__ blob, const float* __restrict__ bias0,
                                                   const Row* __restrict__ rows, int nrows, float* __restrict__ x, float* __restrict__ mem,
                                                   int n, uint64_t seed, uint32_t stream, uint64_t first) {
@@ -77,23 +85,13 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
   for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
     // this lane's part of the state: sample tn of the tile, coordinates tm, tm + 2, ...
     const int row = tile * 16 + tn;
-    const bool live = row < n;
-    float xc[ND], mc[ND];
-#pragma unroll
-    for (int i = 0; i < ND; i++) {
-      const int d = tm + 2 * i;
-      xc[i] = live && d < D ? x[(size_t)row * D + d] : 0.0f;
-      mc[i] = live && mem && d < D ? mem[(size_t)row * D + d] : 0.0f;
-    }
+    State<SMALL> state;
+    state.begin(x, mem, row, n, D, tm);
     Normals normals(seed, stream, first + (uint64_t)row);
     for (int r = 0; r < nrows; r++) {
       const Row rw = rows[r];
       __syncwarp();
-#pragma unroll
-      for (int i = 0; i < ND; i++) {
-        const int d = tm + 2 * i;
-        if (d < D) xs[d * SLAB + tn] = rw.cin * xc[i];
-      }
+      for (int d = tm; d < D; d += 2) xs[d * SLAB + tn] = rw.cin * state.at(d);
       __syncwarp();
       const float* in = xs;
       float* out = slab0;
@@ -105,13 +103,13 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
           float acc[8][8];
           dense_pass<8>(acc, w + net.w[layer], width, in, k, b, u0, tn, tm);
           __syncwarp();  // with one slab, out is in
-          store_pass<ACT, 8>(acc, out, in, net.residual && layer, u0, tn, tm);
+          store_pass<8>(acc, net.act, out, in, net.residual && layer, u0, tn, tm);
         }
         if (u0 < width) {
           float acc[4][8];
           dense_pass<4>(acc, w + net.w[layer], width, in, k, b, u0, tn, tm);
           __syncwarp();
-          store_pass<ACT, 4>(acc, out, in, net.residual && layer, u0, tn, tm);
+          store_pass<4>(acc, net.act, out, in, net.residual && layer, u0, tn, tm);
         }
         __syncwarp();
         in = out;
@@ -121,13 +119,10 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
       // head: this lane's coordinates of its sample
       const float* hw = w + net.head;
       const float* hb = hw + width * D;
-#pragma unroll
-      for (int i = 0; i < ND; i++) {
-        const int d = tm + 2 * i;
-        if (2 * i >= D) break;
-        const bool own = d < D;
-        float s0 = own ? hb[d] : 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
-        const float* hp = hw + (own ? d : 0);
+#pragma unroll 1
+      for (int d = tm; d < D; d += 2) {
+        float s0 = hb[d], s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
+        const float* hp = hw + d;
 #pragma unroll 4
         for (int kk = 0; kk < width; kk += 4) {
           s0 = fmaf(in[kk * SLAB + tn], hp[kk * D], s0);
@@ -135,39 +130,20 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
           s2 = fmaf(in[(kk + 2) * SLAB + tn], hp[(kk + 2) * D], s2);
           s3 = fmaf(in[(kk + 3) * SLAB + tn], hp[(kk + 3) * D], s3);
         }
-        const float net_out = (s0 + s1) + (s2 + s3);
-        const float z = rw.c != 0.0f || rw.j != 0.0f ? normals(rw.step, D, own ? d : 0) : 0.0f;
-        const float x0 = xc[i], m0 = mc[i];
-        xc[i] = fmaf(rw.a, x0, fmaf(rw.b, net_out, fmaf(rw.m, m0, rw.c * z)));
-        mc[i] = fmaf(rw.g, x0, fmaf(rw.h, net_out, fmaf(rw.k, m0, rw.j * z)));
+        const float z = rw.c != 0.0f || rw.j != 0.0f ? normals(rw.step, D, d) : 0.0f;
+        state.step(rw, d, (s0 + s1) + (s2 + s3), z);
       }
     }
-#pragma unroll
-    for (int i = 0; i < ND; i++) {
-      const int d = tm + 2 * i;
-      if (live && d < D) {
-        x[(size_t)row * D + d] = xc[i];
-        if (mem) mem[(size_t)row * D + d] = mc[i];
-      }
-    }
+    state.finish(tm);
   }
 }
 
-#define SAMPLER_FP32(name, ACT, WS, ND)                                                                                   \
+#define SAMPLER_FP32(name, WS, SMALL)                                                                                      \
   extern "C" __global__ void __launch_bounds__(256, 1) name(Net net, int weights, const float* blob, const float* bias0, \
       const Row* rows, int nrows, float* x, float* mem, int n, unsigned long long seed, unsigned stream, unsigned long long first) { \
-    sampler_fp32_body<ACT, WS, ND>(net, weights, blob, bias0, rows, nrows, x, mem, n, seed, stream, first);                  \
+    sampler_fp32_body<WS, SMALL>(net, weights, blob, bias0, rows, nrows, x, mem, n, seed, stream, first);                    \
   }                                                                                                                      \
   KERNEL(name)
-SAMPLER_FP32(sampler_fp32_silu_shared_d2, ACT_SILU, true, 1)
-SAMPLER_FP32(sampler_fp32_silu_shared_d32, ACT_SILU, true, MAX_D / 2)
-SAMPLER_FP32(sampler_fp32_silu_stream_d2, ACT_SILU, false, 1)
-SAMPLER_FP32(sampler_fp32_silu_stream_d32, ACT_SILU, false, MAX_D / 2)
-SAMPLER_FP32(sampler_fp32_gelu_shared_d2, ACT_GELU, true, 1)
-SAMPLER_FP32(sampler_fp32_gelu_shared_d32, ACT_GELU, true, MAX_D / 2)
-SAMPLER_FP32(sampler_fp32_gelu_stream_d2, ACT_GELU, false, 1)
-SAMPLER_FP32(sampler_fp32_gelu_stream_d32, ACT_GELU, false, MAX_D / 2)
-SAMPLER_FP32(sampler_fp32_tanh_shared_d2, ACT_TANH, true, 1)
-SAMPLER_FP32(sampler_fp32_tanh_shared_d32, ACT_TANH, true, MAX_D / 2)
-SAMPLER_FP32(sampler_fp32_tanh_stream_d2, ACT_TANH, false, 1)
-SAMPLER_FP32(sampler_fp32_tanh_stream_d32, ACT_TANH, false, MAX_D / 2)
+SAMPLER_FP32(sampler_fp32_shared_d2, true, true)
+SAMPLER_FP32(sampler_fp32_shared_d32, true, false)
+SAMPLER_FP32(sampler_fp32_stream, false, false)
