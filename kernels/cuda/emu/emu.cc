@@ -166,3 +166,30 @@ void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
   memcpy(c, w.out[L], 16);
   // no second barrier: every lane must pass the next rendezvous' arrival before out is rewritten
 }
+
+void mma_f64(double c[4], const double a[4], double b0, double b1) {
+  using namespace emu;
+  Warp& w = warps[cur->warp];
+  const int L = cur->lane;
+  const double b[2] = {b0, b1};
+  memcpy(w.in[L], a, 32);
+  memcpy(&w.in[L][8], b, 16);
+  memcpy(&w.in[L][12], c, 32);
+  if (w.arrived + 1 == w.alive) {  // last lane in computes the tile
+    double A[16][8], B[8][8], C[16][8];
+    for (int l = 0; l < 32; l++) {
+      const int g = l >> 2, q = l & 3;
+      for (int i = 0; i < 4; i++) memcpy(&A[g + 8 * (i & 1)][q + 4 * (i >> 1)], &w.in[l][2 * i], 8);
+      for (int i = 0; i < 2; i++) memcpy(&B[q + 4 * i][g], &w.in[l][8 + 2 * i], 8);
+      for (int i = 0; i < 4; i++) memcpy(&C[g + 8 * (i >> 1)][2 * q + (i & 1)], &w.in[l][12 + 2 * i], 8);
+    }
+    for (int i = 0; i < 16; i++)
+      for (int k = 0; k < 8; k++)
+        for (int j = 0; j < 8; j++) C[i][j] = fma(A[i][k], B[k][j], C[i][j]);
+    for (int l = 0; l < 32; l++)
+      for (int i = 0; i < 4; i++) memcpy(&w.out[l][2 * i], &C[(l >> 2) + 8 * (i >> 1)][2 * (l & 3) + (i & 1)], 8);
+  }
+  warp_sync();
+  memcpy(c, w.out[L], 32);
+  // no second barrier, as above
+}
