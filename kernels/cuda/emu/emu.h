@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <algorithm>
 #include <vector>
 
+using std::max;
+using std::min;
 #define __global__
 #define __device__
 #define __host__
@@ -27,7 +30,8 @@ struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(16) double2 { double x, y; };
 
 namespace emu {
-struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; };
+struct Copy { void* to; const void* from; size_t size; };  // from null: zeros
+struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; std::vector<Copy> copies; };
 struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][20], out[32][8]; };
 extern thread_local dim3 gDim, bDim, bIdx;
 extern thread_local Fiber* cur;
@@ -60,6 +64,15 @@ template <class T> T __shfl_sync(unsigned, T v, int src, int width = 32) {
   return emu::shfl(v, (emu::cur->lane & ~(width - 1)) | (src & (width - 1)));
 }
 template <class T> T __shfl_xor_sync(unsigned, T v, int m, int = 32) { return emu::shfl(v, emu::cur->lane ^ m); }
+// cp.async: until the thread waits for its copies, NaN is where they go.
+template <class T> void copy_async(T* shared, const T* global, bool there) {
+  memset((void*)shared, 0xff, sizeof(T));
+  emu::cur->copies.push_back({shared, there ? global : nullptr, sizeof(T)});
+}
+inline void copies_wait() {
+  for (const emu::Copy& c : emu::cur->copies) c.from ? (void)memcpy(c.to, c.from, c.size) : (void)memset(c.to, 0, c.size);
+  emu::cur->copies.clear();
+}
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
 inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }
 inline float __fmul_rn(float a, float b) { return a * b; }
