@@ -1,9 +1,13 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
+
+// ErrNoFlow is the error of an engine that does not integrate flows of its network; evaluations one by one still work.
+var ErrNoFlow = errors.New("kernels: no fused probability flow for this network")
 
 // FlowTable integrates a probability flow together with K integrals of its divergence by an explicit Runge–Kutta method
 // over steps that all samples share. With the raw network n(y, T), y = Cin x, a stage's derivatives are

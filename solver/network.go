@@ -77,6 +77,9 @@ func (m *Network) Schedule() Schedule { return m.schedule }
 // Prediction is the one given to NewNetwork.
 func (m *Network) Prediction() Prediction { return m.prediction }
 
+// Precision is the one given to NewNetwork.
+func (m *Network) Precision() Precision { return m.precision }
+
 // Integrate implements Integrator by the engine's fused trajectory, in float32 at any Precision.
 func (m *Network) Integrate(ctx context.Context, x, mem []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	return m.engine.Trajectory(ctx, x, mem, rows, no, progress)

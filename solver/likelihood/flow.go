@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"hbar/kernels"
 	"hbar/solver"
@@ -69,6 +70,11 @@ type FlowPoint struct {
 
 // Flow computes log q⁰ at the points x (n×D): with dx/dt = F = a x − ½ g² s from x at Tmin to Tmax,
 // log q⁰ = log π(x(Tmax)) + ∫ ∇·F dt, with ∇·F = a D − ½ g² ∇·s or εᵀ(∂s/∂x)ε in place of ∇·s.
+//
+// Each path has its own steps, but for a solver.Network in float32 whose engine integrates flows itself (infer.Engine,
+// cuda.Engine): there all points share a mesh as fine as that of the finest of a few pilots, and a point whose error that
+// leaves too large is integrated by itself, in float64. Values then depend on the other points of the call, by less
+// than the tolerance; with Options.Steps they do not. A Tol below 1e-5 is beyond float32 and means steps of each path's own in float64.
 func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
@@ -90,10 +96,15 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 	} else if _, ok := m.(solver.JVPer); !ok {
 		return nil, lacks(m, "directional derivatives (solver.JVPer)", "Hutchinson's estimator")
 	}
+	if r := p.shared(ctx, x, o, k); r != nil {
+		return r.run(ctx)
+	}
 	points := make([]FlowPoint, 0, n)
 	for at := 0; at < n; at += block {
 		part := x[at*p.d : min(n, at+block)*p.d]
-		got, err := p.flow(ctx, part, o, k, o.Sample0+uint64(at), progressFrom(o.Progress, at, n))
+		set := forward(o.settings())
+		set.Progress = progressFrom(o.Progress, at, n)
+		got, err := p.flow(ctx, part, o, k, func(i int) uint64 { return o.Sample0 + uint64(at+i) }, set)
 		if err != nil {
 			return nil, err
 		}
@@ -110,47 +121,58 @@ func progressFrom(report func(done, total int), at, n int) func(done, total int)
 	return func(done, _ int) { report(at+done, n) }
 }
 
-// flow integrates one block; a state is x and the K integrals.
-func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, sample0 uint64, progress func(int, int)) ([]FlowPoint, error) {
-	n, d, w := len(x)/p.d, p.d, p.d+k
-	y := make([]float64, n*w)
-	var probes []float64
-	if o.Divergence != Exact {
-		probes = make([]float64, n*k*d)
+// draw makes the probes of the points x, of which sample numbers them; nil for the exact divergence.
+func (p *problem) draw(o FlowOptions, n, k int, sample func(i int) uint64) []float64 {
+	if o.Divergence == Exact {
+		return nil
 	}
+	d := p.d
+	probes := make([]float64, n*k*d)
 	for i := range n {
-		copy(y[i*w:], x[i*d:(i+1)*d])
 		for j := range k {
-			if probes != nil {
-				o.Divergence.fill(probes[(i*k+j)*d:(i*k+j+1)*d], o.Seed, sample0+uint64(i), j, d)
-			}
+			o.Divergence.fill(probes[(i*k+j)*d:(i*k+j+1)*d], o.Seed, sample(i), j, d)
 		}
 	}
-	set := forward(o.settings())
-	set.Skip, set.Progress = badPoints(x, d), progress
-	res, err := ode.Solve(ctx, p.flowSystem(probes, k), y, fill(p.start(), n), fill(p.end(), n), set)
+	return probes
+}
+
+// flow integrates one block, each path in its own steps; a state is x and the K integrals. sample numbers the points.
+func (p *problem) flow(ctx context.Context, x []float64, o FlowOptions, k int, sample func(i int) uint64, set ode.Settings) ([]FlowPoint, error) {
+	n, d, w := len(x)/p.d, p.d, p.d+k
+	y := make([]float64, n*w)
+	for i := range n {
+		copy(y[i*w:], x[i*d:(i+1)*d])
+	}
+	set.Skip = badPoints(x, d)
+	res, err := ode.Solve(ctx, p.flowSystem(p.draw(o, n, k, sample), k), y, fill(p.start(), n), fill(p.end(), n), set)
 	if err != nil {
 		return nil, err
 	}
 	p.flagEscaped(res, y, w)
 	points := make([]FlowPoint, n)
 	for i, r := range res {
-		q := &points[i]
-		*q = FlowPoint{LogQ: math.NaN(), StdErr: math.NaN(), Status: pointStatus(r.Status), Steps: r.Steps, Evals: r.Evals}
-		if q.Status != OK {
-			continue
-		}
-		q.End = append([]float64(nil), y[i*w:i*w+d]...)
-		mean, stderr := meanStdErr(y[i*w+d : (i+1)*w])
-		if o.Divergence == Exact {
-			stderr = 0
-		}
-		q.LogQ, q.StdErr = p.logPrior(q.End)+mean, stderr
-		if !finitePoint([]float64{q.LogQ}) {
-			q.LogQ, q.Status = math.NaN(), NotFinite
-		}
+		points[i] = p.flowPoint(pointStatus(r.Status), y[i*w:i*w+d], y[i*w+d:(i+1)*w], o)
+		points[i].Steps, points[i].Evals = r.Steps, r.Evals
 	}
 	return points, nil
+}
+
+// flowPoint is log q⁰ from the end of a path and the integrals along it.
+func (p *problem) flowPoint(status Status, end, div []float64, o FlowOptions) FlowPoint {
+	q := FlowPoint{LogQ: math.NaN(), StdErr: math.NaN(), Status: status}
+	if status != OK {
+		return q
+	}
+	q.End = slices.Clone(end)
+	mean, stderr := meanStdErr(div)
+	if o.Divergence == Exact {
+		stderr = 0
+	}
+	q.LogQ, q.StdErr = p.logPrior(end)+mean, stderr
+	if !finitePoint([]float64{q.LogQ}) {
+		q.LogQ, q.Status = math.NaN(), NotFinite
+	}
+	return q
 }
 
 // pointStatus tells points that were no numbers from paths that failed.
