@@ -24,20 +24,26 @@ func Normals(dst []float32, no Noise, step uint32, n, d int) {
 	if len(dst) < n*d {
 		panic("kernels: Normals: dst shorter than n×d")
 	}
-	p := uint64((d + 1) / 2)
-	var z [4]float32
-	for i := range n {
-		row := dst[i*d : (i+1)*d]
+	impl := simd.Best()
+	first := uint64(step) * uint64((d+1)/2) // pair
+	const tile = 64
+	var z [4 * tile]float32
+	for lo := 0; lo < n; lo += tile {
+		m := min(tile, n-lo)
 		last := uint64(1) << 63
 		for j := 0; j < d; j += 2 {
-			q := uint64(step)*p + uint64(j/2)
+			q := first + uint64(j/2)
 			if q/2 != last {
 				last = q / 2
-				simd.Best().Normals4(z[:], 4, no.Seed, no.Stream, uint32(last), no.Sample0+uint64(i), 1)
+				impl.Normals4(z[:], 4, no.Seed, no.Stream, uint32(last), no.Sample0+uint64(lo), m)
 			}
-			row[j] = z[2*(q%2)]
-			if j+1 < d {
-				row[j+1] = z[2*(q%2)+1]
+			pair := z[2*(q%2):]
+			for i := range m {
+				row := dst[(lo+i)*d : (lo+i+1)*d]
+				row[j] = pair[4*i]
+				if j+1 < d {
+					row[j+1] = pair[4*i+1]
+				}
 			}
 		}
 	}
