@@ -237,14 +237,28 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(rowWire{}))); err != nil {
 		return err
 	}
-	bias := make([]float32, chunk*w)
-	for lo := 0; lo < len(t.rows); lo += chunk {
-		if err := t.ctx.Err(); err != nil {
+	var flying [2]*Event // of the last launches: the host prepares one while the device is at another
+	defer func() { err = errors.Join(err, flying[0].Close(), flying[1].Close()) }()
+	for i := range flying {
+		if flying[i], err = s.d.NewEvent(); err != nil {
 			return err
 		}
+	}
+	bias := make([]float32, chunk*w)
+	share := func(rows int) int { return int(int64(n) * int64(rows) / int64(len(t.rows))) }
+	for lo, k := 0, 0; lo < len(t.rows); lo, k = lo+chunk, k+1 {
 		hi := min(len(t.rows), lo+chunk)
 		for i, r := range t.rows[lo:hi] {
 			s.net.bias(bias[i*w:(i+1)*w], r.T, s.scale)
+		}
+		if err := flying[k%2].Wait(); err != nil {
+			return err
+		}
+		if k > 1 {
+			progress(share(lo - chunk))
+		}
+		if err := t.ctx.Err(); err != nil {
+			return err
 		}
 		if err := Upload(db, bias[:(hi-lo)*w]); err != nil {
 			return err
@@ -255,17 +269,20 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 		if err := s.launch(db, dr, hi-lo, dx, dm, n, no); err != nil {
 			return err
 		}
-		if err := s.d.Synchronize(); err != nil {
+		if err := flying[k%2].Record(); err != nil {
 			return err
 		}
-		progress(int(int64(n) * int64(hi) / int64(len(t.rows))))
 	}
 	if m != nil && dm != nil {
 		if err := Download(m, dm); err != nil {
 			return err
 		}
 	}
-	return Download(x, dx)
+	if err := Download(x, dx); err != nil {
+		return err
+	}
+	progress(n)
+	return nil
 }
 
 // launch enqueues rows of the table for n samples.

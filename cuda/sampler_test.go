@@ -264,7 +264,8 @@ func TestNormals(t *testing.T) {
 	}
 }
 
-// More rows than a launch takes: the memory is carried over, whether the caller wants it or not. Progress ends at n.
+// More rows than a launch takes: the memory is carried over, whether the caller wants it or not. Progress lags two launches
+// behind and ends at n.
 func TestLaunches(t *testing.T) {
 	dev := open(t)
 	p := program(2, 64, 1, simd.SiLU, false, 0)
@@ -292,7 +293,7 @@ func TestLaunches(t *testing.T) {
 				t.Errorf("number %d is %v, want %v; memory %v, want %v", i, x[i], x64[i], m, m64)
 			}
 		}
-		if want := []int{2, 4, 5}; !slices.Equal(done, want) {
+		if want := []int{2, 5}; !slices.Equal(done, want) {
 			t.Errorf("progress %v, want %v", done, want)
 		}
 	}
