@@ -5,20 +5,19 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/ui"
 	"hbar/solver"
-	"hbar/solver/fokkerplanck"
 	"hbar/solver/likelihood"
 )
 
 // options are all settings of the command.
 type options struct {
-	Checkpoint string
-	Schedule   string
+	model.Flags
+	loglik.Accuracy
 
 	Data  string
 	N     int
@@ -28,12 +27,10 @@ type options struct {
 	H      []float64
 	Method string
 
-	Tol        float64
 	Order      int
 	Divergence string
 	Probes     int
 
-	Paths      int
 	Steps      int
 	Sampler    string
 	Grid       string
@@ -41,21 +38,15 @@ type options struct {
 	Bootstrap  int
 	MinESS     float64
 
-	Cells   int
-	GridTol float64
-
 	Out   string
 	CSV   string
 	Plot  string
 	Image string
-
-	Device  flags.Device
-	Workers int
 }
 
 func defaults() options {
-	return options{N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Tol: 1e-5, Order: 2, Divergence: "auto", Probes: 16,
-		Paths: 1000, Steps: solver.DefaultSteps, Sampler: "em", Grid: "lambda", Cells: 512, GridTol: 3e-5, Out: "likelihood.json"}
+	return options{N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Order: 2, Divergence: "auto", Probes: 16,
+		Accuracy: loglik.DefaultAccuracy(1000), Steps: solver.DefaultSteps, Sampler: "em", Grid: "lambda", Out: "likelihood.json"}
 }
 
 // defaultN is the number of points of a built-in set.
@@ -65,11 +56,9 @@ const defaultN = 1000
 func define(o *options) *flags.Set {
 	s := flags.New("likelihood", "Computes log q^h at data points: the density that the reverse process "+
 		"dx = [a x − ((1+h)/2) g² s] dt + √h g dw really has at Tmin, for a network's score s and any h ≥ 0.")
-	g := s.Group("Model")
-	g.String(&o.Checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
-	g.String(&o.Schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+	o.DefineModel(s.Group("Model"))
 
-	g = s.Group("Points")
+	g := s.Group("Points")
 	g.String(&o.Data, "data", "NAME|FILE", "a built-in set or an .npy, .csv or .idx file in data units; default: the checkpoint's training set. Built-in sets are drawn anew, not the training points, where they can be")
 	g.Int(&o.N, "n", "POINTS", flags.Between(0, 100_000_000), "how many; 0 means all of a file, 1000 of a built-in set")
 	g.Uint64(&o.First, "first", "NUMBER", "the first point")
@@ -81,13 +70,13 @@ func define(o *options) *flags.Set {
 		"flow: h = 0 by the probability-flow ODE. wkb: expansion log q⁰ + h ℓ₁ + h² ℓ₂. pathintegral: h > 0, the chain that cmd/sample runs, any D. fokkerplanck: h > 0 on a grid, D ≤ 2. all: those that work in this D, and what an --h above 0 means without --method; or several, comma-separated")
 
 	g = s.Group("Flow and WKB")
-	g.Float(&o.Tol, "tol", "TOL", flags.Range{Min: 1e-13, Max: 1, OpenMax: true}, "relative and absolute tolerance of a path")
+	o.DefineFlow(g)
 	g.Int(&o.Order, "order", "ORDER", flags.Between(1, 2), "of the expansion; 2 for D ≤ 2, at three times the cost of 1")
 	g.Choice(&o.Divergence, "divergence", []string{"auto", "exact", "rademacher", "normal"}, "∇·s exactly or by Hutchinson's estimator; auto: exact up to D = 128")
 	g.Int(&o.Probes, "probes", "K", flags.Between(1, 1_000_000), "of Hutchinson's estimator, and of ℓ₁ where D > 3")
 
 	g = s.Group("Path integral")
-	g.Int(&o.Paths, "paths", "K", flags.Between(1, 100_000_000), "for each point and h; 1 gives the usual variational bound")
+	o.DefinePaths(g, 1, "for each point and h; 1 gives the usual variational bound")
 	g.Int(&o.Steps, "steps", "STEPS", flags.Between(1, 10_000_000), "of the chain, from Tmax to Tmin")
 	g.Choice(&o.Sampler, "sampler", []string{"em", "exp"}, "Euler–Maruyama or exponential integrator")
 	g.Choice(&o.Grid, "grid", solver.GridNames(), "steps uniform in the time, in λ = log(α/σ), or as in Karras 2022")
@@ -95,9 +84,7 @@ func define(o *options) *flags.Set {
 	g.Int(&o.Bootstrap, "bootstrap", "B", flags.Between(0, 1_000_000), "standard errors from that many resamples; 0: by the delta method")
 	g.Float(&o.MinESS, "min-ess", "ESS", flags.NonNegative, "values with a smaller effective sample size are flagged, not presented; 0: a twentieth of the paths, at least 10 (or half of the paths, if that is less)")
 
-	g = s.Group("Fokker–Planck")
-	g.Int(&o.Cells, "cells", "N", flags.Between(32, 16384), "grid points a dimension at most, 2^k or 3·2^k; in 1-D eight times as many")
-	g.Float(&o.GridTol, "grid-tol", "TOL", flags.Range{Min: 1e-14, Max: 1, OpenMax: true}, "share of the density in the highest modes at which the grid is refined; the default gives log q to about 10⁻⁴")
+	o.DefineGrid(s.Group("Fokker–Planck"))
 
 	g = s.Group("Output")
 	g.String(&o.Out, "out", "FILE.json", "options, versions, summaries and points")
@@ -128,8 +115,8 @@ func parse(args []string, help io.Writer) (options, error) {
 	if err := set.Parse(args, help); err != nil {
 		return o, err
 	}
-	if o.Checkpoint == "" {
-		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+	if err := o.Check(); err != nil {
+		return o, err
 	}
 	positive := slices.IndexFunc(o.H, func(h float64) bool { return h > 0 })
 	if set.Given("h") && positive >= 0 && !set.Given("method") {
@@ -180,22 +167,13 @@ func (o options) settings(d int) (loglik.Options, error) {
 	if out.Path.Grid, err = solver.ParseGrid(o.Grid); err != nil {
 		return out, err
 	}
-	out.Grid = fokkerplanck.Options{MinN: min(64, o.Cells), MaxN: o.Cells, Tolerance: o.GridTol, Workers: o.Workers}
-	if d == 1 {
-		out.Grid.MaxN = min(8*o.Cells, 12288)
-	}
+	out.Grid = o.Accuracy.Grid(d, o.Workers)
 	return out, nil
 }
 
-// exactDims is the largest D for which --divergence auto spends D derivatives on each evaluation.
-const exactDims = 128
-
 func divergence(name string, d int) (likelihood.Probe, error) {
 	if name == "auto" {
-		if d <= exactDims {
-			return likelihood.Exact, nil
-		}
-		return likelihood.Rademacher, nil
+		return loglik.AutoDivergence(d), nil
 	}
 	return likelihood.ParseProbe(name)
 }

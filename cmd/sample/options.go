@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
 	"hbar/solver"
@@ -14,7 +15,7 @@ import (
 
 // options are all settings of the command.
 type options struct {
-	checkpoint, schedule string
+	model.Flags
 
 	n                        int
 	seed, first              uint64
@@ -25,9 +26,6 @@ type options struct {
 	out, plot  string
 	trajectory []float64
 
-	device    flags.Device
-	precision string
-	workers   int
 	batch     int
 	reference bool
 }
@@ -36,11 +34,9 @@ type options struct {
 func define(o *options) *flags.Set {
 	s := flags.New("sample", "Draws samples from a score network: from noise at Tmax down to data at Tmin, by the reverse process "+
 		"dx = [a x − ((1+h)/2) g² s] dt + √h g dw. h = 1 is the reverse SDE, h = 0 the probability-flow ODE.")
-	g := s.Group("Model")
-	g.String(&o.checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
-	g.String(&o.schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+	o.DefineModel(s.Group("Model"))
 
-	g = s.Group("Samples")
+	g := s.Group("Samples")
 	g.Int(&o.n, "n", "SAMPLES", flags.AtLeastOne, "how many")
 	g.Uint64(&o.seed, "seed", "SEED", "of the noise; the same seed gives the same samples, whatever --batch and --workers")
 	g.Uint64(&o.first, "first", "NUMBER", "number of the first sample: runs over 0 … 999 and 1000 … 1999 make the samples of one over 0 … 1999")
@@ -58,9 +54,7 @@ func define(o *options) *flags.Set {
 	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
 
 	g = s.Group("Run")
-	g.Device(&o.device)
-	g.Choice(&o.precision, "precision", cuda.PrecisionNames(), "arithmetic of a GPU: f16 multiplies on tensor cores, in half precision with float32 sums; the CPU has fp32")
-	g.Int(&o.workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+	o.DefineRun(g, cuda.PrecisionNames(), "arithmetic of a GPU: f16 multiplies on tensor cores, in half precision with float32 sums; the CPU has fp32")
 	g.Int(&o.batch, "batch", "SAMPLES", flags.Between(0, 10_000_000), "samples in memory at a time; 0 chooses, some MB")
 	g.Bool(&o.reference, "reference", "a plain float64 loop with the same noise instead of the fused float32 one: slow, for comparison")
 
@@ -74,12 +68,12 @@ func define(o *options) *flags.Set {
 
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", precision: cuda.FP32.String()}
+	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", Flags: model.Flags{Precision: cuda.FP32.String()}}
 	if err := define(&o).Parse(args, help); err != nil {
 		return o, err
 	}
-	if o.checkpoint == "" {
-		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+	if err := o.Check(); err != nil {
+		return o, err
 	}
 	if o.out == "" {
 		return o, ui.Usagef("--out is empty; name the file to write")
@@ -87,21 +81,21 @@ func parse(args []string, help io.Writer) (options, error) {
 	if uint64(o.n)-1 > math.MaxUint64-o.first {
 		return o, ui.Usagef("--first %d and --n %d: sample numbers end at 2⁶⁴−1", o.first, o.n)
 	}
-	if o.device.Kind == "cpu" && o.precision != cuda.FP32.String() {
-		return o, ui.Usagef("--precision %s is for GPUs: the CPU computes in fp32", o.precision)
+	if o.Device.Kind == "cpu" && o.Precision != cuda.FP32.String() {
+		return o, ui.Usagef("--precision %s is for GPUs: the CPU computes in fp32", o.Precision)
 	}
 	if o.reference {
-		if o.device.Kind == "cuda" || o.precision != cuda.FP32.String() {
-			return o, ui.Usagef("--reference is a float64 loop on the CPU; leave out --device %s and --precision %s", o.device, o.precision)
+		if o.Device.Kind == "cuda" || o.Precision != cuda.FP32.String() {
+			return o, ui.Usagef("--reference is a float64 loop on the CPU; leave out --device %s and --precision %s", o.Device, o.Precision)
 		}
-		o.device = flags.Device{Kind: "cpu"}
+		o.Device = flags.Device{Kind: "cpu"}
 	}
 	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot}}
 	if len(o.trajectory) > 0 {
 		states, times := o.trajectoryFiles()
 		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
 	}
-	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.checkpoint}})
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}})
 }
 
 // trajectoryFiles are the names of what --trajectory writes.

@@ -34,11 +34,11 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.reference {
 		precision = solver.Float64
 	}
-	gpu, err := cuda.ParsePrecision(o.precision)
+	gpu, err := cuda.ParsePrecision(o.Precision)
 	if err != nil {
 		return err
 	}
-	m, err := model.Load(o.checkpoint, model.Options{Schedule: o.schedule, Device: o.device, GPU: gpu, Workers: o.workers, Precision: precision})
+	m, err := model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
 	if err != nil {
 		return err
 	}
@@ -84,23 +84,23 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, m *model.Model) {
 	spec := m.Spec
-	workers := o.workers
+	workers := o.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
+	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
 	device := m.Device
 	if m.NoGPU != "" {
 		device += " (" + m.NoGPU + ")"
-		if o.precision != cuda.FP32.String() {
-			device += ", fp32 instead of " + o.precision
+		if o.Precision != cuda.FP32.String() {
+			device += ", fp32 instead of " + o.Precision
 		}
 	}
 	switch {
 	case m.OnGPU():
-		fmt.Fprintf(w, "device    %s, fused %s kernels\n", device, o.precision)
+		fmt.Fprintf(w, "device    %s, fused %s kernels\n", device, o.Precision)
 	case o.reference:
 		fmt.Fprintf(w, "device    %s, float64 reference loop\n", device)
 	default:

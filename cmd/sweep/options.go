@@ -5,19 +5,19 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/ui"
 	"hbar/solver"
-	"hbar/solver/fokkerplanck"
 	"hbar/solver/likelihood"
 )
 
 // options are all settings of the command.
 type options struct {
-	checkpoint, schedule string
+	model.Flags
+	loglik.Accuracy
 
 	data string
 	seed uint64
@@ -30,28 +30,19 @@ type options struct {
 
 	method     string
 	nllN       int
-	paths      int
-	tol        float64
-	cells      int
-	gridTol    float64
 	confidence float64
 	margin     float64
 
 	out, csv, plot, plotNLL string
-
-	device  flags.Device
-	workers int
 }
 
 // define makes the flags, with o as their defaults.
 func define(o *options) *flags.Set {
 	s := flags.New("sweep", "Finds the best strength h of a sampler's noise: distances between samples and data and likelihoods of data over a grid of h and steps, "+
 		"with common random numbers, paired tests and a recommendation.")
-	g := s.Group("Model")
-	g.String(&o.checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
-	g.String(&o.schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+	o.DefineModel(s.Group("Model"))
 
-	g = s.Group("Data")
+	g := s.Group("Data")
 	g.String(&o.data, "data", "NAME|FILE", "what samples are compared with: a built-in set (drawn anew where it can be) or an .npy, .csv or .idx file in data units; default: the checkpoint's training set")
 	g.Uint64(&o.seed, "seed", "SEED", "of data and all noise")
 
@@ -69,10 +60,9 @@ func define(o *options) *flags.Set {
 	g = s.Group("Likelihoods")
 	g.String(&o.method, "method", "auto|none|flow|wkb|pathintegral|fokkerplanck|all", "methods of cmd/likelihood, comma-separated; auto: flow at h = 0 and fokkerplanck beyond (pathintegral if D > 2)")
 	g.Int(&o.nllN, "nll-n", "POINTS", flags.Between(2, 100_000_000), "data points")
-	g.Int(&o.paths, "paths", "K", flags.Between(2, 100_000_000), "of the path integral, for each point, h and steps (samplers em and exp)")
-	g.Float(&o.tol, "tol", "TOL", flags.Range{Min: 1e-13, Max: 1, OpenMax: true}, "tolerance of the paths of flow and wkb")
-	g.Int(&o.cells, "cells", "N", flags.Between(32, 16384), "grid points a dimension at most of fokkerplanck, 2^k or 3·2^k; in 1-D eight times as many")
-	g.Float(&o.gridTol, "grid-tol", "TOL", flags.Range{Min: 1e-14, Max: 1, OpenMax: true}, "share of the density in the highest modes at which that grid is refined")
+	o.DefinePaths(g, 2, "of the path integral, for each point, h and steps (samplers em and exp)")
+	o.DefineFlow(g)
+	o.DefineGrid(g)
 
 	g = s.Group("Recommendation")
 	g.Float(&o.confidence, "confidence", "LEVEL", flags.Range{Min: 0.5, Max: 1, OpenMin: true, OpenMax: true}, "with which none of the h called worse is the best")
@@ -85,8 +75,8 @@ func define(o *options) *flags.Set {
 	g.String(&o.plotNLL, "plot-nll", "FILE.png", "NLL against h, less that at h = 0 if that is among them")
 
 	g = s.Group("Run")
-	g.Device(&o.device)
-	g.Int(&o.workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+	g.Device(&o.Device)
+	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
 
 	s.Note("How the recommendation is made, for each number of steps and each measure: all pairs of h are compared by paired t tests on the same data and noise (over repeats for W2², over points for the NLL), " +
 		"with P values adjusted for their number by Holm's method; for the NLL, of a difference beyond --margin, because with thousands of points the tests see differences that nobody would choose by. An h is worse if it loses significantly to any other. The best h is the one with the smallest mean; " +
@@ -102,12 +92,12 @@ func define(o *options) *flags.Set {
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
 	o := options{h: []float64{0, 0.05, 0.1, 0.2, 0.5, 1}, steps: []float64{solver.DefaultSteps}, sampler: "em", grid: "lambda", lastNoise: "full",
-		n: 2000, repeats: 10, method: "auto", nllN: 2000, paths: 100, tol: 1e-5, cells: 512, gridTol: 3e-5, confidence: 0.95, margin: 0.005, out: "sweep.json"}
+		n: 2000, repeats: 10, method: "auto", nllN: 2000, Accuracy: loglik.DefaultAccuracy(100), confidence: 0.95, margin: 0.005, out: "sweep.json"}
 	if err := define(&o).Parse(args, help); err != nil {
 		return o, err
 	}
-	if o.checkpoint == "" {
-		return o, ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+	if err := o.Check(); err != nil {
+		return o, err
 	}
 	for _, l := range []struct {
 		name   string
@@ -139,7 +129,7 @@ func parse(args []string, help io.Writer) (options, error) {
 		return o, ui.Usagef("--plot-nll shows likelihoods, and --method none computes none")
 	}
 	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot}, {Name: "plot-nll", Path: o.plotNLL}}
-	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.checkpoint}, {Name: "data", Path: o.data}})
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.data}})
 }
 
 // table is the sampler at one h and number of steps; the flags have checked the names.
@@ -182,25 +172,15 @@ func (o options) settings(methods []loglik.Method, steps, d int) (loglik.Options
 	if err != nil {
 		return loglik.Options{}, err
 	}
-	out := loglik.Options{Methods: methods, H: o.h, Seed: o.seed, Tol: o.tol, Order: 1, Probes: 16,
-		Path: likelihood.PathOptions{Sampler: t.Sampler, Grid: t.Grid, Steps: steps, Paths: o.paths},
-		Grid: fokkerplanck.Options{MinN: min(64, o.cells), MaxN: o.cells, Tolerance: o.gridTol, Workers: o.workers}}
-	if d > exactDims {
-		out.Divergence = likelihood.Rademacher
-	}
-	if d == 1 {
-		out.Grid.MaxN = min(8*o.cells, 12288)
-	}
+	out := loglik.Options{Methods: methods, H: o.h, Seed: o.seed, Tol: o.Tol, Order: 1, Probes: 16, Divergence: loglik.AutoDivergence(d),
+		Path: likelihood.PathOptions{Sampler: t.Sampler, Grid: t.Grid, Steps: steps, Paths: o.Paths}, Grid: o.Accuracy.Grid(d, o.Workers)}
 	return out, nil
 }
 
-// exactDims is the largest D for which the divergence is computed exactly.
-const exactDims = 128
-
 // record is the options as the result repeats them.
 func (o options) record() map[string]any {
-	return map[string]any{"checkpoint": o.checkpoint, "schedule": o.schedule, "data": o.data, "seed": o.seed, "h": o.h, "steps": o.steps,
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.data, "seed": o.seed, "h": o.h, "steps": o.steps,
 		"sampler": o.sampler, "grid": o.grid, "last_noise": o.lastNoise, "n": o.n, "repeats": o.repeats, "method": o.method, "nll_n": o.nllN,
-		"paths": o.paths, "tol": o.tol, "cells": o.cells, "grid_tol": o.gridTol, "confidence": o.confidence, "margin": o.margin, "out": o.out, "csv": o.csv,
-		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.device.String(), "workers": o.workers}
+		"paths": o.Paths, "tol": o.Tol, "cells": o.Cells, "grid_tol": o.GridTol, "confidence": o.confidence, "margin": o.margin, "out": o.out, "csv": o.csv,
+		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.Device.String(), "workers": o.Workers}
 }

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	net, err := loglik.LoadNetwork(o.checkpoint, o.schedule, o.device, o.workers)
+	net, err := loglik.LoadNetwork(o.Checkpoint, o.Schedule, o.Device, o.Workers)
 	if err != nil {
 		return err
 	}
