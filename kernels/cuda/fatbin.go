@@ -13,3 +13,8 @@ var SamplerFP32 []byte
 //
 //go:embed sampler_f16.fatbin
 var SamplerF16 []byte
+
+// Taylor is the way back of the WKB expansion.
+//
+//go:embed taylor.fatbin
+var Taylor []byte

@@ -1,0 +1,138 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"hbar/kernels"
+	"hbar/kernels/infer"
+	"hbar/kernels/simd"
+	"hbar/solver/likelihood/ode"
+)
+
+// taylorTable is some steps of DOP853 with coefficients of order one that change from stage to stage.
+func taylorTable(state kernels.TaylorState, steps int) *kernels.TaylorTable {
+	m := ode.DOP853
+	stages := len(m.B)
+	t := &kernels.TaylorTable{Order: state.Order, A: m.A[:stages], B: m.B, E: m.E[:stages], E3: m.E3[:stages], Tol: 1e-5, Weights: make([]float64, state.Width)}
+	for i := range t.Weights {
+		t.Weights[i] = float64(i % 3)
+	}
+	for i := range steps {
+		s := kernels.TaylorStep{H: -0.2}
+		for j := range stages {
+			at := float64(i) + m.C[j]
+			s.Stages = append(s.Stages, kernels.TaylorStage{T: 1 - 0.2*at, Cin: 1 - 0.02*at, P: -0.1 * at, Q: 1 + 0.1*at, Drift: -0.3 - 0.01*at, Half: -0.5 - 0.05*at})
+		}
+		t.Steps = append(t.Steps, s)
+	}
+	return t
+}
+
+// taylorStates are n random states of order one.
+func taylorStates(state kernels.TaylorState, n int) []float64 {
+	r := rand.New(rand.NewPCG(5, uint64(n)))
+	y := make([]float64, n*state.Width)
+	for i := range y {
+		y[i] = r.NormFloat64() / 2
+	}
+	return y
+}
+
+// difference is the largest error of got, relative where the numbers are above one.
+func difference(got, want []float64) float64 {
+	worst := 0.0
+	for i, w := range want {
+		if e := math.Abs(got[i]-w) / max(1, math.Abs(w)); !(e <= worst) {
+			worst = e
+		}
+	}
+	return worst
+}
+
+// Every kernel against the CPU on the same table: activations, residual connections, odd widths, devices with little
+// shared memory, float64 and float32. And a sample does not depend on the others.
+func TestTaylor(t *testing.T) {
+	dev := open(t)
+	for _, c := range []struct {
+		name             string
+		d, width, hidden int
+		act              simd.Act
+		residual         bool
+		freqs, order, n  int
+		small, float32   bool
+	}{
+		{name: "paper", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5},
+		{name: "paper, second order", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 2, n: 5},
+		{name: "one layer, many samples", d: 2, width: 64, hidden: 1, act: simd.Tanh, order: 1, n: 37},
+		{name: "gelu, residual, Fourier", d: 2, width: 64, hidden: 3, act: simd.GELU, residual: true, freqs: 3, order: 2, n: 1},
+		{name: "tanh, odd width, residual", d: 2, width: 100, hidden: 2, act: simd.Tanh, residual: true, order: 1, n: 9},
+		{name: "tanh", d: 2, width: 64, hidden: 2, act: simd.Tanh, order: 2, n: 2},
+		{name: "gelu, one dimension", d: 1, width: 64, hidden: 2, act: simd.GELU, order: 1, n: 3},
+		{name: "one dimension, second order", d: 1, width: 64, hidden: 2, act: simd.SiLU, order: 2, n: 6},
+		{name: "wide", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2},
+		{name: "wide, little shared memory", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2, small: true},
+		{name: "wide, little shared memory, second order", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 2, n: 2, small: true},
+		{name: "float32", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5, float32: true},
+		{name: "float32, residual, second order", d: 2, width: 64, hidden: 2, act: simd.GELU, residual: true, order: 2, n: 3, float32: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dev := *dev
+			if c.small {
+				dev.SharedPerBlock = min(dev.SharedPerBlock, 99<<10) // sm_86, sm_89
+			}
+			p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
+			state := kernels.NewTaylorState(c.d, c.order)
+			table := taylorTable(state, 2)
+			cpu, err := infer.New(p, infer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := taylorStates(state, c.n)
+			want, wantEst := append([]float64(nil), start...), make([]float64, c.n)
+			if err := cpu.Taylor(context.Background(), want, wantEst, table, nil); err != nil {
+				t.Fatal(err)
+			}
+			table.Float32 = c.float32
+			e, err := NewTaylor(&dev, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			y, est := append([]float64(nil), start...), make([]float64, c.n)
+			if err := e.Run(context.Background(), y, est, table, nil); err != nil {
+				t.Fatal(err)
+			}
+			// rounding of sums of width terms and of what is composed of them
+			tol := 1e-13
+			if c.float32 {
+				tol = 1e-6
+			}
+			worst, worstEst := difference(y, want), 0.0
+			for i := range est {
+				worstEst = max(worstEst, math.Abs(est[i]-wantEst[i])/wantEst[i])
+			}
+			t.Logf("largest error %.2g, of the error norm %.2g", worst, worstEst)
+			if !(worst <= tol) {
+				t.Errorf("largest error %g above %g", worst, tol)
+			}
+			if !(worstEst <= 1e-6) && !c.float32 { // the norm is a difference of nearly equal sums; of float32 only rounding is left
+				t.Errorf("error norms %v, want %v", est, wantEst)
+			}
+			k := c.n / 2
+			part, partEst := append([]float64(nil), start[k*state.Width:]...), make([]float64, c.n-k)
+			if err := e.Run(context.Background(), part, partEst, table, nil); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range part {
+				if v != y[k*state.Width+i] || partEst[i/state.Width] != est[k+i/state.Width] {
+					t.Fatalf("sample %d depends on the batch: %g, %g", k+i/state.Width, y[k*state.Width+i], v)
+				}
+			}
+		})
+	}
+}
