@@ -1,0 +1,187 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+	"hbar/kernels/simd"
+)
+
+// rowsPass carries the rows of a batch through the network and back, to the gradients of all layers' sums.
+type rowsPass interface {
+	// resize makes room for batches of n rows.
+	resize(n int) error
+	// x and dz are the addresses of a layer's input and of the gradient of its sums, until the next resize.
+	x(layer int) uint64
+	dz(layer int) uint64
+	// input is the network's input, [n][ldk of layer 0].
+	input() *Buffer
+	// launch enqueues the pass for n rows, in a captured graph too.
+	launch(a drawArgs, control, rowLoss *Buffer, n int) error
+	close() error
+}
+
+// lossScale is 2/(nD), the factor of ∂loss/∂net, rounded as package learn rounds it.
+func lossScale(n, d int) float32 { return 2 / float32(float64(n)*float64(d)) }
+
+// fusedLayer and fusedNet mirror FusedLayer and FusedNet of kernels/cuda/train_fused.cu.
+type fusedLayer struct {
+	Forward, Weights, Bias, X, Dz, Slope uint64
+	N, K, Ldn, Ldk                       int32
+}
+
+type fusedNet struct {
+	Layers, Act, Residual, Slab int32
+	Layer                       [maxLayers + 1]fusedLayer
+}
+
+// maxColumns is the most units of a layer, or columns of the network's input, that the fused pass takes.
+const maxColumns = 512
+
+// fusable says why the fused pass does not take a program, nil if it does.
+func fusable(p *kernels.Training) error {
+	hidden := len(p.Forward) - 1
+	if hidden < 1 || hidden > maxLayers {
+		return fmt.Errorf("%d hidden layers; the fused pass takes 1 to %d", hidden, maxLayers)
+	}
+	if p.D > maxD {
+		return fmt.Errorf("%d dimensions; the fused pass takes up to %d", p.D, maxD)
+	}
+	act, residual := p.Forward[0].Act, hidden > 1 && p.Forward[1].Add >= 0
+	for i, in := range p.Forward {
+		last := i == hidden
+		switch {
+		case in.Src != i || in.Dst != i+1:
+			return fmt.Errorf("instruction %d is not the next layer of a chain", i)
+		case p.Widths[i] > maxColumns:
+			return fmt.Errorf("%d columns; the fused pass takes up to %d", p.Widths[i], maxColumns)
+		case !last && (in.Act != act || act == simd.Identity), last && in.Act != simd.Identity:
+			return fmt.Errorf("layer %d has activation %v", i, in.Act)
+		case in.Add >= 0 && (i == 0 || last || in.Add != in.Src), i > 0 && !last && (in.Add >= 0) != residual:
+			return fmt.Errorf("layer %d has a residual connection of another kind", i)
+		}
+	}
+	return nil
+}
+
+// fusedPass is the pass in one launch, kernels/cuda/train_fused.cu.
+type fusedPass struct {
+	d      *Device
+	l      *paramLayout
+	net    fusedNet
+	module *Module
+	byRows map[int]*Kernel
+	buffer *Buffer // inputs, gradients and slopes of all layers
+	rows   int     // of a block, for the tests; 0: as many as serve the batch
+}
+
+func newFusedPass(d *Device, p *kernels.Training, l *paramLayout, param, copied *Buffer) (*fusedPass, error) {
+	f := &fusedPass{d: d, l: l, byRows: map[int]*Kernel{}}
+	f.net.Layers, f.net.Act = int32(len(l.layers)), int32(p.Forward[0].Act)
+	if len(l.layers) > 2 && p.Forward[1].Add >= 0 {
+		f.net.Residual = 1
+	}
+	for i, q := range l.layers {
+		f.net.Slab = max(f.net.Slab, int32(q.ldn), int32(q.ldk))
+		f.net.Layer[i] = fusedLayer{Forward: copied.at(q.copy), Weights: param.at(q.w), Bias: param.at(q.b),
+			N: int32(q.n), K: int32(q.k), Ldn: int32(q.ldn), Ldk: int32(q.ldk)}
+	}
+	var err error
+	if f.module, err = d.Load(cuda.TrainFused); err != nil {
+		return nil, err
+	}
+	const threads = 512
+	for _, r := range []int{4, 8, 16} {
+		if shared := f.shared(r, p.D); shared <= d.SharedPerBlock {
+			if f.byRows[r], err = f.module.Kernel(fmt.Sprintf("train_rows_%d", r), threads, shared); err != nil {
+				return nil, errors.Join(err, f.close())
+			}
+		}
+	}
+	return f, nil
+}
+
+// at is the address of a number of a buffer of float32.
+func (b *Buffer) at(i int) uint64 { return uint64(b.ptr) + 4*uint64(i) }
+
+// shared is the shared memory of a block of r rows, as train_rows_body divides it.
+func (f *fusedPass) shared(r, d int) int {
+	const warps, chunk = 16, 128
+	ld := r
+	if r > 4 {
+		ld += 4
+	}
+	slab := int(f.net.Slab)
+	n := 4*(2*slab*ld+warps*r*chunk+maxD*r+r) + 8*(maxD*r+kernels.Coefs*r+r)
+	if f.net.Residual != 0 {
+		n += 4 * r * slab
+	}
+	return n
+}
+
+// choose is the number of rows of a block: few as long as the blocks' reading of weights does not fill the way to L2.
+func (f *fusedPass) choose(n int) int {
+	sms := f.d.Multiprocessors
+	r := 16
+	switch {
+	case f.rows != 0:
+		r = f.rows
+	case n <= 4*sms/2:
+		r = 4
+	case n <= 8*sms:
+		r = 8
+	}
+	for r > 4 && f.byRows[r] == nil {
+		r /= 2
+	}
+	return r
+}
+
+func (f *fusedPass) resize(n int) error {
+	floats := 0
+	for _, q := range f.l.layers {
+		floats += n * (q.ldk + 2*q.ldn)
+	}
+	b, err := f.d.Alloc(4 * floats)
+	if err != nil {
+		return fmt.Errorf("%w, for batches of %d rows", err, n)
+	}
+	if err := f.buffer.Free(); err != nil {
+		return errors.Join(err, b.Free())
+	}
+	f.buffer = b
+	at := 0
+	take := func(ld int) uint64 {
+		at += n * ld
+		return b.at(at - n*ld)
+	}
+	for i, q := range f.l.layers {
+		l := &f.net.Layer[i]
+		l.X, l.Dz, l.Slope = take(q.ldk), take(q.ldn), take(q.ldn)
+	}
+	return nil
+}
+
+func (f *fusedPass) x(layer int) uint64  { return f.net.Layer[layer].X }
+func (f *fusedPass) dz(layer int) uint64 { return f.net.Layer[layer].Dz }
+
+func (f *fusedPass) input() *Buffer { return f.buffer }
+
+func (f *fusedPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
+	r := f.choose(n)
+	args := pack(pack(new(Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(lossScale(n, int(a.D)))
+	return f.byRows[r].Launch((n+r-1)/r, args)
+}
+
+func (f *fusedPass) close() error {
+	err := f.buffer.Free()
+	if f.module != nil {
+		err = errors.Join(err, f.module.Unload())
+		f.module = nil
+	}
+	return err
+}

@@ -1,0 +1,225 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+	"hbar/kernels/simd"
+)
+
+// layersPass is the pass instruction by instruction, for any network: products of kernels/cuda/dense.cu, the rest of
+// train.cu.
+type layersPass struct {
+	d             *Device
+	p             *kernels.Training
+	l             *paramLayout
+	param         *Buffer
+	byWeight      map[int]*trainLayer
+	dense, module *Module
+	kernels       map[string]*Kernel
+	n             int // rows that there is memory for
+
+	fwd, slope, grad []*Buffer // by forward and gradient buffer; slope nil for identities
+	target, weight   *Buffer
+	coef, pick       *Buffer
+}
+
+func newLayersPass(d *Device, p *kernels.Training, l *paramLayout, param *Buffer) (*layersPass, error) {
+	q := &layersPass{d: d, p: p, l: l, param: param, byWeight: map[int]*trainLayer{}, kernels: map[string]*Kernel{},
+		fwd: make([]*Buffer, len(p.Widths)), slope: make([]*Buffer, len(p.Widths)), grad: make([]*Buffer, len(p.GradWidths))}
+	for i := range l.layers {
+		q.byWeight[l.layers[i].weight] = &l.layers[i]
+	}
+	if err := q.open(); err != nil {
+		return nil, errors.Join(err, q.close())
+	}
+	return q, nil
+}
+
+func (q *layersPass) open() (err error) {
+	if q.dense, err = q.d.Load(cuda.Dense); err != nil {
+		return err
+	}
+	if q.module, err = q.d.Load(cuda.Train); err != nil {
+		return err
+	}
+	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow} {
+		if q.kernels[t.name], err = q.dense.Kernel(t.name, denseThreads, t.shared()); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"train_times", "train_draw", "train_loss", "train_slope"} {
+		if q.kernels[name], err = q.module.Kernel(name, 256, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *layersPass) resize(n int) error {
+	q.n = n
+	again := func(b **Buffer, bytes int) error {
+		if err := (*b).Free(); err != nil {
+			return err
+		}
+		var err error
+		if *b, err = q.d.Alloc(bytes); err != nil {
+			return fmt.Errorf("%w, for batches of %d rows", err, n)
+		}
+		return nil
+	}
+	rows := func(b **Buffer, width int) error { return again(b, 4*n*round4(width)) }
+	for i, w := range q.p.Widths {
+		if err := rows(&q.fwd[i], w); err != nil {
+			return err
+		}
+	}
+	for i, w := range q.p.GradWidths {
+		if err := rows(&q.grad[i], w); err != nil {
+			return err
+		}
+	}
+	for _, in := range q.p.Forward {
+		if in.Act != simd.Identity {
+			if err := rows(&q.slope[in.Dst], q.p.Widths[in.Dst]); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(again(&q.target, 4*n*q.p.D), again(&q.weight, 4*n), again(&q.coef, 8*kernels.Coefs*n), again(&q.pick, 8*n))
+}
+
+func (q *layersPass) x(layer int) uint64  { return address(q.fwd[q.l.layers[layer].x]) }
+func (q *layersPass) dz(layer int) uint64 { return address(q.grad[q.l.layers[layer].dz]) }
+func (q *layersPass) input() *Buffer      { return q.fwd[0] }
+
+func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
+	if a.Data != 0 {
+		a.Target, a.Weight = address(q.target), address(q.weight)
+		if err := q.drawBatch(a, control, n); err != nil {
+			return err
+		}
+	}
+	for _, in := range q.p.Forward {
+		l := q.byWeight[in.W]
+		g := denseArgs{
+			A: matrixArg{address(q.fwd[in.Src]), int64(l.ldk), 1}, B: matrixArg{q.param.at(l.w), 1, int64(l.ldk)},
+			C: address(q.fwd[in.Dst]), CRow: int64(l.ldn), Bias: q.param.at(l.b),
+			M: int32(n), N: int32(l.n), K: int32(l.k), Group: 1, Act: int32(in.Act),
+		}
+		if in.Act != simd.Identity {
+			g.Slope, g.SlopeRow = address(q.slope[in.Dst]), int64(l.ldn)
+		}
+		if in.Add >= 0 {
+			g.Add, g.AddRow = address(q.fwd[in.Add]), int64(l.ldn)
+		}
+		if err := q.product(&g); err != nil {
+			return err
+		}
+	}
+	d := q.p.D
+	args := pack(new(Args).Buf(q.fwd[q.p.Output]).I32(round4(d)), a.Target)
+	pack(args, a.Weight).I32(d).I32(n).F32(lossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
+	if err := q.kernels["train_loss"].Launch((32*n+255)/256, args); err != nil {
+		return err
+	}
+	for _, in := range q.p.Backward {
+		var err error
+		switch in.Op {
+		case kernels.BackInput:
+			err = q.backInput(in, n)
+		case kernels.BackAct:
+			err = q.backAct(in, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *layersPass) drawBatch(a drawArgs, control *Buffer, n int) error {
+	if err := q.each("train_times", 8*n, pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick)); err != nil {
+		return err
+	}
+	args := pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick).Buf(q.fwd[0]).I32(round4(q.p.Widths[0])).Buf(q.target).Buf(q.weight)
+	return q.each("train_draw", n*q.p.Widths[0], args)
+}
+
+// backInput is dst = (src W + add) f′, kernels.BackInput.
+func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
+	l := q.byWeight[in.W]
+	g := denseArgs{
+		A: matrixArg{address(q.grad[in.Src]), int64(l.ldn), 1}, B: matrixArg{q.param.at(l.w), int64(l.ldk), 1},
+		C: address(q.grad[in.Dst]), CRow: int64(l.ldk),
+		M: int32(n), N: int32(l.k), K: int32(l.n), Group: 1,
+	}
+	slope := in.Act >= 0 && q.slope[in.Act] != nil
+	if slope {
+		g.Mul, g.MulRow = address(q.slope[in.Act]), int64(l.ldk)
+	}
+	switch {
+	case in.Add >= 0 && slope: // a product's epilogue adds last
+		if err := q.copy(in.Dst, in.Add, n); err != nil {
+			return err
+		}
+		g.Accumulate = 1
+	case in.Add >= 0:
+		g.Add, g.AddRow = address(q.grad[in.Add]), int64(l.ldk)
+	}
+	return q.product(&g)
+}
+
+// backAct is dst = src f′, kernels.BackAct.
+func (q *layersPass) backAct(in kernels.BackInstr, n int) error {
+	if in.Act < 0 || q.slope[in.Act] == nil {
+		return q.copy(in.Dst, in.Src, n)
+	}
+	w := q.p.GradWidths[in.Dst]
+	ld := round4(w)
+	return q.each("train_slope", n*w, new(Args).Buf(q.grad[in.Dst]).I32(ld).Buf(q.grad[in.Src]).I32(ld).Buf(q.slope[in.Act]).I32(ld).I32(n).I32(w))
+}
+
+// copy copies rows of a gradient buffer.
+func (q *layersPass) copy(dst, src, n int) error {
+	return Copy(q.grad[dst].View(0, 4*n*round4(q.p.GradWidths[dst])), q.grad[src])
+}
+
+// product enqueues a product; all tiles give the same numbers.
+func (q *layersPass) product(g *denseArgs) error {
+	m, n := int(g.M), int(g.N)
+	blocks := func(t tile) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }
+	t := tileF32Small
+	switch {
+	case n <= tileF32Narrow.n:
+		t = tileF32Narrow
+	case n > tileF32Small.n && blocks(tileF32Large) >= q.d.Multiprocessors:
+		t = tileF32Large
+	}
+	return q.kernels[t.name].Launch(blocks(t), pack(new(Args), *g))
+}
+
+// each enqueues an element kernel.
+func (q *layersPass) each(name string, elements int, a *Args) error {
+	return q.kernels[name].Launch(min((elements+255)/256, 16*q.d.Multiprocessors), a)
+}
+
+func (q *layersPass) close() error {
+	var err error
+	for _, bs := range [][]*Buffer{q.fwd, q.slope, q.grad, {q.target, q.weight, q.coef, q.pick}} {
+		for _, b := range bs {
+			err = errors.Join(err, b.Free())
+		}
+	}
+	for _, m := range []*Module{q.dense, q.module} {
+		if m != nil {
+			err = errors.Join(err, m.Unload())
+		}
+	}
+	q.dense, q.module = nil, nil
+	return err
+}
