@@ -14,6 +14,31 @@ var SamplerFP32 []byte
 //go:embed sampler_f16.fatbin
 var SamplerF16 []byte
 
+// Dense is one layer of a network for any number of rows.
+//
+//go:embed dense.fatbin
+var Dense []byte
+
+// Rows is what happens to rows between the layers' products: inputs, and rules of derivatives.
+//
+//go:embed rows.fatbin
+var Rows []byte
+
+// Steps is the state's part of a step of a trajectory or a path, for networks that run layer by layer.
+//
+//go:embed steps.fatbin
+var Steps []byte
+
+// Train is a training step but for the rows of networks that TrainFused takes.
+//
+//go:embed train.fatbin
+var Train []byte
+
+// TrainFused is the rows of a training step, through all layers in one launch.
+//
+//go:embed train_fused.fatbin
+var TrainFused []byte
+
 // Taylor is the way back of the WKB expansion.
 //
 //go:embed taylor.fatbin

@@ -2,7 +2,7 @@
 //
 // A block of Tile::THREADS threads makes one tile of BM x BN sums; a thread has TM x TN of them in registers. Slices of
 // BK steps of k pass through two buffers in shared memory: while one is multiplied the next is on its way from device
-// memory in registers. A sum runs over k = 0, 1, 2, ... with one fused multiply-add each, in every tile shape, so it
+// memory. A sum runs over k = 0, 1, 2, ... with one fused multiply-add each, in every tile shape, so it
 // does not depend on shapes, on the rows around it, or on the grid. Any M, N, K >= 0: what lies outside is not touched.
 //
 // Finished sums go through shared memory, so that the epilogue meets them row by row, 32 neighbours to a warp, and is
@@ -19,6 +19,16 @@ struct Matrix {
 
 __device__ __forceinline__ float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+
+// Starts a copy of one number from device to shared memory that needs no register, or a zero where there is nothing to copy.
+// copies_wait waits for this thread's copies.
+#ifdef __CUDACC__
+template <class T>
+__device__ __forceinline__ void copy_async(T* shared, const T* global, bool there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(global), "n"(sizeof(T)), "r"(there ? (int)sizeof(T) : 0) : "memory");
+}
+__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+#endif
 
 template <class T> struct Vector16;  // 16 bytes of T
 template <> struct Vector16<float> { typedef float4 type; };
@@ -46,37 +56,35 @@ typedef Tile<float, 256, 16, 16, 4, 4> TileF32Narrow;
 typedef Tile<double, 64, 64, 16, 4, 4> TileF64;
 typedef Tile<double, 128, 16, 16, 4, 2> TileF64Narrow;
 
-// A thread's share of an operand's slice: elements first, first + 1 step, ... along the index that is not contiguous.
+// A thread's share of an operand's slice: COUNT elements, step apart along the index that is not contiguous. x runs over
+// rows of A or columns of B, k over the sum.
 template <class T, int X, int BK, int THREADS, int LD>
 struct SliceLoader {
   enum { COUNT = X * BK / THREADS };
   static_assert(X <= THREADS && THREADS % X == 0, "a row of the slice has no more elements than there are threads");
-  const T* p;      // of element 0 in the slice at hand
-  int64_t step;    // from one element to the next
-  int64_t advance; // from slice to slice
-  int x, k, dx, dk, limit;
+  const T* p;         // the first in the slice at hand
+  int step, advance;  // from one element to the next, from slice to slice
+  int k, dk;          // k of the first, and of the next after it
+  int slot, jump;     // where they go in shared memory
+  uint32_t valid;     // which of them have an x below the limit
 
-  // x runs over rows of A or columns of B from x0, up to limit; strides sx and sk.
-  __device__ __forceinline__ SliceLoader(const T* base, int64_t sx, int64_t sk, int x0, int limit, int t) : limit(limit) {
-    if (sk == 1) {
-      k = t % BK, x = t / BK, dk = 0, dx = THREADS / BK;
-    } else {
-      x = t % X, k = t / X, dx = 0, dk = THREADS / X;
-    }
-    x += x0;
-    p = base + x * sx + k * sk;
-    step = dx * sx + dk * sk;
-    advance = BK * sk;
-  }
-  __device__ __forceinline__ void load(T (&r)[COUNT], int k0, int K) {
+  // The slice begins at x0; strides sx and sk, one of both 1.
+  __device__ __forceinline__ SliceLoader(const T* base, int64_t sx, int64_t sk, int x0, int limit, int t) {
+    const bool along = sk == 1;  // threads run along k
+    const int x = along ? t / BK : t % X, dx = along ? THREADS / BK : 0;
+    k = along ? t % BK : t / X, dk = along ? 0 : THREADS / X;
+    slot = k * LD + x, jump = dk * LD + dx;
+    p = base + (x0 + x) * sx + k * sk;
+    step = (int)(dx * sx + dk * sk), advance = (int)(BK * sk);
+    valid = 0;
 #pragma unroll
-    for (int i = 0; i < COUNT; i++) r[i] = x + i * dx < limit && k0 + k + i * dk < K ? p[i * step] : T(0);
+    for (int i = 0; i < COUNT; i++) valid |= (uint32_t)(x0 + x + i * dx < limit) << i;
+  }
+  // Starts the copy of the next slice; of the sum there are left steps from it on.
+  __device__ __forceinline__ void copy(T* shared, int left) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) copy_async(shared + slot + i * jump, p + i * step, (valid >> i & 1) && k + i * dk < left);
     p += advance;
-  }
-  __device__ __forceinline__ void store(const T (&r)[COUNT], T* shared, int x0) const {
-    T* s = shared + k * LD + (x - x0);
-#pragma unroll
-    for (int i = 0; i < COUNT; i++) s[i * (dk * LD + dx)] = r[i];
   }
 };
 
@@ -96,27 +104,25 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
 
   SliceLoader<T, BM, BK, THREADS, AX> la(a.p, a.row, a.col, m0, M, t);
   SliceLoader<T, BN, BK, THREADS, BX> lb(b.p, b.col, b.row, n0, N, t);
-  T ra[BM * BK / THREADS], rb[BN * BK / THREADS];
   T acc[TM][TN];
 #pragma unroll
   for (int i = 0; i < TM; i++)
 #pragma unroll
     for (int j = 0; j < TN; j++) acc[i][j] = T(0);
 
-  la.load(ra, 0, K);
-  lb.load(rb, 0, K);
-  la.store(ra, shared, m0);
-  lb.store(rb, shared + BK * AX, n0);
-  __syncthreads();
+  la.copy(shared, K);
+  lb.copy(shared + BK * AX, K);
   int at = 0;
-  for (int k0 = 0; k0 < K; k0 += BK) {
-    const bool more = k0 + BK < K;
-    if (more) {
-      la.load(ra, k0 + BK, K);
-      lb.load(rb, k0 + BK, K);
-    }
+  for (int left = K; left > 0; left -= BK) {
+    copies_wait();
+    __syncthreads();  // the slice is there, and all are done with the one before
     const T* sa = shared + at * Tile::BUFFER + ty * V;
     const T* sb = shared + at * Tile::BUFFER + BK * AX + tx * V;
+    at ^= 1;
+    if (left > BK) {
+      la.copy(shared + at * Tile::BUFFER, left - BK);
+      lb.copy(shared + at * Tile::BUFFER + BK * AX, left - BK);
+    }
 #pragma unroll
     for (int k = 0; k < BK; k++) {
       T fa[TM], fb[TN];
@@ -129,13 +135,9 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
 #pragma unroll
         for (int j = 0; j < TN; j++) acc[i][j] = multiply_add(fa[i], fb[j], acc[i][j]);
     }
-    at ^= 1;
-    if (more) {
-      la.store(ra, shared + at * Tile::BUFFER, m0);
-      lb.store(rb, shared + at * Tile::BUFFER + BK * AX, n0);
-    }
-    __syncthreads();
   }
+  copies_wait();
+  __syncthreads();
 
   // One row of every thread at a time: BM/TM rows of BN.
 #pragma unroll 1

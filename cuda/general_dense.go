@@ -1,0 +1,124 @@
+//go:build gpu && cgo
+
+package cuda
+
+// matrixArg mirrors struct Matrix of kernels/cuda/gemm.cuh.
+type matrixArg struct {
+	At       uint64
+	Row, Col int64
+}
+
+// denseArgs mirrors struct Dense of kernels/cuda/dense.cu, which says what they mean.
+type denseArgs struct {
+	A, B                            matrixArg
+	C                               uint64
+	CRow                            int64
+	Bias                            uint64
+	BiasRow                         int64
+	Mul                             uint64
+	MulRow                          int64
+	Add                             uint64
+	AddRow                          int64
+	Slope                           uint64
+	SlopeRow                        int64
+	M, N, K, Group, Act, Accumulate int32
+}
+
+// tile is a shape of a product's blocks, as kernels/cuda/gemm.cuh has it.
+type tile struct {
+	name  string
+	m, n  int
+	k     int // steps of k that a block has in shared memory at a time
+	bytes int // of an element
+}
+
+// shared is the shared memory of a block: two buffers of both operands, with 16 bytes of skew a row.
+func (t tile) shared() int { return 2 * t.k * (t.bytes*(t.m+t.n) + 32) }
+
+var (
+	tileF32Large  = tile{"dense_f32_large", 128, 128, 8, 4}
+	tileF32Small  = tile{"dense_f32_small", 64, 64, 16, 4}
+	tileF32Narrow = tile{"dense_f32_narrow", 256, 16, 16, 4}
+	tileF64Small  = tile{"dense_f64_small", 64, 64, 16, 8}
+	tileF64Narrow = tile{"dense_f64_narrow", 128, 16, 16, 8}
+)
+
+const denseThreads = 256
+
+// chooseTile looks at the size of a product only: all tiles give the same numbers.
+func (g *General) chooseTile(bytes, m, n int) tile {
+	blocks := func(t tile) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }
+	switch narrow := n <= tileF32Narrow.n; {
+	case bytes == 8 && narrow:
+		return tileF64Narrow
+	case bytes == 8:
+		return tileF64Small
+	case narrow:
+		return tileF32Narrow
+	case n > tileF32Small.n && blocks(tileF32Large) >= g.d.Multiprocessors:
+		return tileF32Large
+	}
+	return tileF32Small
+}
+
+// dense enqueues a product with its epilogue.
+func (n *layers[F]) dense(q *denseArgs) error {
+	if q.M == 0 {
+		return nil
+	}
+	return n.denseBy(n.g.chooseTile(n.size(), int(q.M), int(q.N)), q)
+}
+
+func (n *layers[F]) denseBy(t tile, q *denseArgs) error {
+	grid := (int(q.M) + t.m - 1) / t.m * ((int(q.N) + t.n - 1) / t.n)
+	return n.g.kernels[t.name].Launch(grid, pack(new(Args), *q))
+}
+
+// The images that General loads.
+const (
+	moduleDense = iota
+	moduleRows
+	moduleSteps
+)
+
+// lookUp finds the kernels whose shape does not depend on the call.
+func (g *General) lookUp() error {
+	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow, tileF64Small, tileF64Narrow} {
+		if err := g.find(moduleDense, t.name, denseThreads, t.shared()); err != nil {
+			return err
+		}
+	}
+	for _, k := range []struct {
+		module, threads int
+		names           []string
+	}{
+		{moduleRows, 256, []string{"features_f32", "features_f64", "input_rows_f32", "input_rows_f64", "adjoint_forward_f32", "adjoint_forward_f64",
+			"adjoint_reverse_f32", "adjoint_reverse_f64", "add_rows_f32", "add_rows_f64", "trace_f32", "trace_f64"}},
+		{moduleSteps, 256, []string{"scale_state", "step_state"}},
+		{moduleSteps, 128, []string{"step_path"}},
+	} {
+		for _, name := range k.names {
+			if err := g.find(k.module, name, k.threads, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *General) find(module int, name string, threads, shared int) (err error) {
+	g.kernels[name], err = g.modules[module].Kernel(name, threads, shared)
+	return err
+}
+
+// each enqueues an element kernel, which takes a grid of any size, for so many elements.
+func (g *General) each(name string, elements int, a *Args) error {
+	return g.launch(g.kernels[name], elements, a)
+}
+
+func (g *General) launch(k *Kernel, elements int, a *Args) error {
+	if elements == 0 {
+		return nil
+	}
+	return k.Launch(min((elements+k.block-1)/k.block, 16*g.d.Multiprocessors), a)
+}

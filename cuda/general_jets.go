@@ -1,0 +1,161 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"fmt"
+
+	"hbar/kernels/infer"
+	"hbar/kernels/simd"
+)
+
+// Jets64 expands n(x + δ, τ) in the displacement δ: it writes the coefficients ∂^α n_i/α! for |α| ≤ order to dst, an
+// n×D×NJet(D, order) array with α in the order of simd.JetIndex. tau holds n times, or one for all samples.
+func (g *General) Jets64(ctx context.Context, dst, x, tau []float64, order int) error {
+	const call = "Jets64"
+	d := g.p.D
+	count, err := samples(call, d, len(x), tau)
+	if err != nil {
+		return err
+	}
+	if order < 0 || order > infer.MaxJetOrder {
+		return fmt.Errorf("cuda: %s: Taylor expansion of order %d, want 0 to %d", call, order, infer.MaxJetOrder)
+	}
+	if order == 0 {
+		return g.Forward64(ctx, dst, x, tau)
+	}
+	if d > infer.MaxJetDim {
+		return fmt.Errorf("cuda: %s: Taylor expansion in D = %d dimensions, want at most %d", call, d, infer.MaxJetDim)
+	}
+	nj := simd.NJet(d, order)
+	if len(dst) != count*d*nj {
+		return fmt.Errorf("cuda: %s: dst has %d elements, want %d", call, len(dst), count*d*nj)
+	}
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	n, err := g.in64()
+	if err != nil {
+		return err
+	}
+	compose, err := g.jetCompose(nj)
+	if err != nil {
+		return err
+	}
+	rows := make([]float64, 0, min(count, maxRows/nj)*nj*d)
+	return g.batches(ctx, count, nj, func(lo, hi int) error {
+		m := hi - lo
+		if err := n.jets(compose, x[lo*d:hi*d], tau, lo, hi, nj, order); err != nil {
+			return err
+		}
+		rows = rows[:m*nj*d]
+		if err := n.download(rows, n.outputSlot("jet")); err != nil {
+			return err
+		}
+		for i := range m {
+			for c := range nj {
+				for j, y := range rows[(i*nj+c)*d:][:d] {
+					dst[((lo+i)*d+j)*nj+c] = y
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// jetCompose is the kernel for expansions of nj coefficients.
+func (g *General) jetCompose(nj int) (*Kernel, error) {
+	const threads = 64 // and shared memory of each: two expansions, and f's own of the highest order
+	return g.modules[moduleRows].Kernel("jet_compose_f64", threads, 8*threads*(2*nj+infer.MaxJetOrder+1))
+}
+
+// jets takes samples lo to hi, nj rows each, through all layers: a product acts on each coefficient, an activation composes.
+func (n *layers[F]) jets(compose *Kernel, x []F, tau []float64, lo, hi, nj, order int) error {
+	p, m := n.g.p, hi-lo
+	rows := m * nj
+	t, err := n.batchTimes(tau, lo, hi)
+	if err != nil {
+		return err
+	}
+	terms, err := n.g.space.bytes(slot{"terms", 0}, 4*len(jetTerms(p.D, order)))
+	if err != nil {
+		return err
+	}
+	if err := Upload(terms, jetTerms(p.D, order)); err != nil {
+		return err
+	}
+	values, err := n.upload(slot{"x", 0}, x, p.D)
+	if err != nil {
+		return err
+	}
+	buf := make([]place, len(p.Widths))
+	if buf[0], err = n.input(rows, nj, rowsJet, values, t.phi); err != nil {
+		return err
+	}
+	for i, ins := range p.Forward {
+		s, width := n.g.slots[ins.Dst], p.Widths[ins.Dst]
+		z, err := n.rows(slot{"jet", s}, rows, n.g.slotWidth[s])
+		if err != nil {
+			return err
+		}
+		z.row = width
+		buf[ins.Dst] = z
+		var add place
+		if ins.Add >= 0 {
+			add = buf[ins.Add]
+		}
+		q := n.product(i, rows, buf[ins.Src], z)
+		n.addBias(&q, i, nj, t)
+		if ins.Act == simd.Identity {
+			q.Add, q.AddRow = add.at, int64(add.row)
+		}
+		if err := n.dense(&q); err != nil {
+			return err
+		}
+		if ins.Act == simd.Identity {
+			continue
+		}
+		a := pack(pack(new(Args), z.at), add.at).Buf(terms).I32(nj).I32(order)
+		pack(a, int64(m)).I32(width).I32(int(ins.Act))
+		if err := n.g.launch(compose, m*width, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jetTerms is the table of jet_compose_f64 (kernels/cuda/rows.cu): the terms of a product of two expansions of which the
+// first has no constant, by coefficient of the result.
+func jetTerms(dim, order int) []int32 {
+	index := simd.JetIndex(dim, order)
+	nj := len(index)
+	lists := make([][]int32, nj)
+	sum := make([]int, dim)
+	for x := 1; x < nj; x++ {
+		for r := range nj {
+			degree := 0
+			for i := range sum {
+				sum[i] = index[x][i] + index[r][i]
+				degree += sum[i]
+			}
+			if degree <= order {
+				at := simd.JetPos(sum...)
+				lists[at] = append(lists[at], int32(x<<8|r))
+			}
+		}
+	}
+	var table []int32
+	for s := range order + 1 {
+		table = append(table, int32(simd.NJet(dim, s)))
+	}
+	start := int32(order + 1 + nj + 1)
+	for _, l := range lists {
+		table = append(table, start)
+		start += int32(len(l))
+	}
+	table = append(table, start)
+	for _, l := range lists {
+		table = append(table, l...)
+	}
+	return table
+}

@@ -1,0 +1,242 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"hbar/kernels"
+	"hbar/kernels/infer"
+)
+
+const (
+	// tableRows is the number of rows of a step table whose times are made at once.
+	tableRows = 256
+	// checkRows is the number of rows between two looks at the context. There the host waits for the device.
+	checkRows = 16
+)
+
+// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
+// returned) through the rows of a step table, as infer.Engine.Trajectory does. progress, unless nil, is told how much of
+// the work is done, in samples. On an error the batches that were finished are in x and m, the others as they were.
+func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
+	const call = "Trajectory"
+	d := g.p.D
+	if len(x)%d != 0 {
+		return fmt.Errorf("cuda: %s: x has %d elements, want a multiple of D = %d", call, len(x), d)
+	}
+	if err := length(call, "m", m, len(x)); err != nil {
+		return err
+	}
+	wire, err := wireRows(rows)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	tau := make([]float64, len(rows))
+	for k, r := range rows {
+		tau[k] = r.T
+	}
+	memory := kernels.UsesMemory(rows)
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	return g.batches(ctx, len(x)/d, 1, func(lo, hi int) error {
+		s, err := g.start(x[lo*d:hi*d], tau, float32(rows[0].Cin), no, lo)
+		if err != nil {
+			return err
+		}
+		var mem place
+		if memory {
+			start := part(m, lo*d, hi*d)
+			if start == nil {
+				start = make([]float32, (hi-lo)*d)
+			}
+			if mem, err = s.n.upload(slot{"memory", 0}, start, d); err != nil {
+				return err
+			}
+		}
+		err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+			next := float32(1)
+			if k+1 < len(rows) {
+				next = wire[k+1].Cin
+			}
+			a := pack(pack(pack(pack(new(Args), s.x.at), mem.at), y.at), s.in.at)
+			a = pack(a, wire[k]).F32(next)
+			return g.each("step_state", (hi-lo)*((d+1)/2), s.noise(a))
+		})
+		if err != nil {
+			return err
+		}
+		if m != nil && memory {
+			if err := s.n.download(m[lo*d:hi*d], slot{"memory", 0}); err != nil {
+				return err
+			}
+		}
+		return s.n.download(x[lo*d:hi*d], slot{"x", 0})
+	})
+}
+
+// steps is a batch on its way through a table.
+type steps struct {
+	g     *General
+	n     *layers[float32]
+	m     int   // samples
+	x, in place // states, and times cin of the row at hand
+	tau   []float64
+	no    kernels.Noise
+}
+
+// start uploads the states x of samples lo … and makes the first input.
+func (g *General) start(x []float32, tau []float64, cin float32, no kernels.Noise, lo int) (*steps, error) {
+	n, d := g.net32, g.p.D
+	no.Sample0 += uint64(lo)
+	s := &steps{g: g, n: n, m: len(x) / d, tau: tau, no: no}
+	var err error
+	if s.x, err = n.upload(slot{"x", 0}, x, d); err != nil {
+		return nil, err
+	}
+	if s.in, err = n.rows(slot{"in", 0}, s.m, d); err != nil {
+		return nil, err
+	}
+	a := pack(pack(new(Args), s.in.at), s.x.at).F32(cin)
+	return s, g.each("scale_state", len(x), pack(a, int64(len(x))))
+}
+
+// noise ends the arguments of a step's kernel.
+func (s *steps) noise(a *Args) *Args {
+	return pack(a, int64(s.m)).I32(s.g.p.D).U64(s.no.Seed).U32(s.no.Stream).U64(s.no.Sample0)
+}
+
+// each evaluates the network for one row of the table after the other and calls step with its output.
+func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int), step func(k int, y place) error) error {
+	var t times
+	for k := range rows {
+		if k%tableRows == 0 {
+			var err error
+			if t, err = s.n.times(s.tau[k:min(k+tableRows, rows)], false); err != nil {
+				return err
+			}
+		}
+		row := s.n.timesOf(t, k%tableRows)
+		in, err := s.n.input(s.m, 1, rowsGiven, s.in, row.phi)
+		if err != nil {
+			return err
+		}
+		y, err := s.n.pass("value", s.m, 1, in, &row, nil)
+		if err != nil {
+			return err
+		}
+		if err := step(k, y); err != nil {
+			return err
+		}
+		if (k+1)%checkRows != 0 && k+1 < rows {
+			continue
+		}
+		if err := s.g.d.Synchronize(); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(lo + int(int64(s.m)*int64(k+1)/int64(rows)))
+		}
+		if err := ctx.Err(); err != nil && k+1 < rows {
+			return err
+		}
+	}
+	return nil
+}
+
+// pathWire mirrors struct PathStep of kernels/cuda/steps.cu.
+type pathWire struct {
+	E, F, InvC2, LogC float64
+	A, B, InvC        float64
+	CA, CB, CC, Cin   float32
+	Step              uint32
+	Weigh, Propose    int32
+}
+
+// wirePath checks the rows of a path in d dimensions and rounds them to what the kernel takes; see infer.PathWeights.
+func wirePath(rows []infer.PathRow, d int) ([]pathWire, error) {
+	wire := make([]pathWire, len(rows))
+	last := len(rows) - 1
+	for k, r := range rows {
+		for _, v := range []float64{r.T, r.Cin, r.A, r.B, r.C, r.E, r.F, r.InvC2, r.LogC} {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("cuda: row %d of the path table holds %g, want finite numbers", k, v)
+			}
+		}
+		a, b, c := float32(r.A), float32(r.B), float32(r.C)
+		if c == 0 && k < last {
+			return nil, fmt.Errorf("cuda: row %d of the path table has C = %g: a step without noise has no density", k, r.C)
+		}
+		w := pathWire{E: r.E, F: r.F, InvC2: r.InvC2, LogC: r.LogC, A: float64(a), B: float64(b), InvC: 1 / float64(c), CA: a, CB: b, CC: c, Cin: 1, Step: r.Step}
+		if k > 0 {
+			w.Weigh = 1
+			w.LogC += float64(d) * math.Log(float64(float32(rows[k-1].C))/rows[k-1].C)
+		}
+		if k < last {
+			w.Propose = 1
+			w.Cin = float32(rows[k+1].Cin)
+		}
+		wire[k] = w
+	}
+	return wire, nil
+}
+
+// PathWeights proposes a path from each row of x and adds its log weight to logw, as infer.Engine.PathWeights does. When
+// an error is returned, the batches that were finished are updated, the others as they were.
+func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+	const call = "PathWeights"
+	d := g.p.D
+	if len(x)%d != 0 {
+		return fmt.Errorf("cuda: %s: x has %d elements, want a multiple of D = %d", call, len(x), d)
+	}
+	if len(logw) != len(x)/d {
+		return fmt.Errorf("cuda: %s: logw has %d elements, want %d", call, len(logw), len(x)/d)
+	}
+	if len(rows) < 2 {
+		return fmt.Errorf("cuda: %s: a path of %d states, want at least 2", call, len(rows))
+	}
+	wire, err := wirePath(rows, d)
+	if err != nil {
+		return err
+	}
+	tau := make([]float64, len(rows))
+	for k, r := range rows {
+		tau[k] = r.T
+	}
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	return g.batches(ctx, len(logw), 1, func(lo, hi int) error {
+		s, err := g.start(x[lo*d:hi*d], tau, float32(rows[0].Cin), no, lo)
+		if err != nil {
+			return err
+		}
+		prev, err := s.n.rows(slot{"previous", 0}, s.m, d)
+		if err != nil {
+			return err
+		}
+		squares, err := g.space.bytes(slot{"squares", 0}, 8*s.m)
+		if err != nil {
+			return err
+		}
+		weights, err := g.space.bytes(slot{"weights", 0}, 8*s.m)
+		if err != nil {
+			return err
+		}
+		if err := Upload(weights, logw[lo:hi]); err != nil {
+			return err
+		}
+		err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+			a := pack(pack(pack(pack(new(Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
+			return g.each("step_path", s.m, s.noise(pack(a, wire[k])))
+		})
+		if err != nil {
+			return err
+		}
+		if err := Download(logw[lo:hi], weights); err != nil {
+			return err
+		}
+		return s.n.download(x[lo*d:hi*d], slot{"x", 0})
+	})
+}
