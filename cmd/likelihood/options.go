@@ -140,7 +140,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	if o.Out == "" {
 		return o, ui.Usagef("--out is empty; name the file to write")
 	}
-	outputs := []flags.File{{Name: "out", Path: o.Out}, {Name: "csv", Path: o.CSV}, {Name: "plot", Path: o.Plot}, {Name: "image", Path: o.Image}}
+	outputs := []flags.File{{Name: "out", Path: o.Out}, {Name: "csv", Path: o.CSV}, {Name: "plot", Path: o.Plot, Picture: true}, {Name: "image", Path: o.Image, Picture: true}}
 	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.Data}})
 }
 

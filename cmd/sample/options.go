@@ -90,7 +90,7 @@ func parse(args []string, help io.Writer) (options, error) {
 		}
 		o.Device = flags.Device{Kind: "cpu"}
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot}}
+	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot, Picture: true}}
 	if len(o.trajectory) > 0 {
 		states, times := o.trajectoryFiles()
 		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})

@@ -128,7 +128,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	case o.plotNLL != "" && o.method == "none":
 		return o, ui.Usagef("--plot-nll shows likelihoods, and --method none computes none")
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot}, {Name: "plot-nll", Path: o.plotNLL}}
+	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot, Picture: true}, {Name: "plot-nll", Path: o.plotNLL, Picture: true}}
 	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.data}})
 }
 

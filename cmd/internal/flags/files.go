@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // File is a file that an option names; one with an empty path is not wanted.
-type File struct{ Name, Path string }
+type File struct {
+	Name, Path string
+	Picture    bool // it will hold a PNG image, and must be called so
+}
 
 // CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
-// themselves, and that would replace one another or one of the inputs, by whatever path or link these are named.
+// themselves, that would replace one another or one of the inputs, by whatever path or link these are named, and pictures
+// that are called anything but .png.
 func CheckOutputs(outputs, inputs []File) error {
 	taken := inputs
 	for _, f := range outputs {
@@ -28,6 +33,9 @@ func CheckOutputs(outputs, inputs []File) error {
 			if other.Path != "" && sameFile(f.Path, other.Path) {
 				return fmt.Errorf("--%s %s would replace the file of --%s; choose another name", f.Name, f.Path, other.Name)
 			}
+		}
+		if ext := filepath.Ext(f.Path); f.Picture && !strings.EqualFold(ext, ".png") {
+			return fmt.Errorf("--%s %s: pictures are PNG files; call it %s.png", f.Name, f.Path, strings.TrimSuffix(f.Path, ext))
 		}
 		taken = append(taken[:len(taken):len(taken)], f)
 	}
