@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 )
 
@@ -27,6 +28,24 @@ var errDone = errors.New("already committed or aborted")
 
 // serial tells the temporary files of one process apart.
 var serial atomic.Uint64
+
+// open holds the names of all temporary files there are.
+var open sync.Map
+
+// RemoveTemporary removes all temporary files of the process, for one that ends without a chance for each to be aborted. What
+// is written after that fails or is lost.
+func RemoveTemporary() {
+	open.Range(func(name, _ any) bool {
+		_ = os.Remove(name.(string))
+		return true
+	})
+}
+
+// remove is os.Remove of a temporary file.
+func remove(name string) {
+	_ = os.Remove(name)
+	open.Delete(name)
+}
 
 // Create starts a new file that will replace path. The folder must exist; path itself need not, but if it does it
 // must be a regular file (or a link to one).
@@ -55,6 +74,7 @@ func Create(path string) (*File, error) {
 		if err != nil {
 			return nil, createError(path, dir, err)
 		}
+		open.Store(tmp, nil)
 		return &File{path: path, dst: dst, f: f}, nil
 	}
 	return nil, fmt.Errorf("write %s: folder %s is full of stale temporary files of this name", path, dir)
@@ -140,13 +160,14 @@ func (f *File) Commit() error {
 	f.done = true
 	tmp := f.f.Name()
 	if err := f.f.Close(); err != nil {
-		_ = os.Remove(tmp)
+		remove(tmp)
 		return f.fail(err)
 	}
 	if err := os.Rename(tmp, f.dst); err != nil {
-		_ = os.Remove(tmp)
+		remove(tmp)
 		return f.fail(err)
 	}
+	open.Delete(tmp)
 	syncDir(filepath.Dir(f.dst))
 	return nil
 }
@@ -158,7 +179,7 @@ func (f *File) Abort() {
 	}
 	f.done = true
 	_ = f.f.Close()
-	_ = os.Remove(f.f.Name())
+	remove(f.f.Name())
 }
 
 // syncDir makes the rename durable where the system allows a folder to be synced; the file is complete either way.

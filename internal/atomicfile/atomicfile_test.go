@@ -83,6 +83,35 @@ func TestAbortLeavesNothing(t *testing.T) {
 	}
 }
 
+// A process that ends at once leaves nothing behind, and takes away no more than that.
+func TestRemoveTemporary(t *testing.T) {
+	dir := t.TempDir()
+	var files []*File
+	for _, name := range []string{"kept", "lost", "aborted"} {
+		f, err := Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	if err := files[0].Commit(); err != nil {
+		t.Fatal(err)
+	}
+	files[2].Abort()
+	RemoveTemporary()
+	if got := entries(t, dir); len(got) != 1 || got[0] != "kept" {
+		t.Errorf("folder holds %v, want kept alone", got)
+	}
+	if err := files[1].Commit(); err == nil {
+		t.Error("a file whose temporary file is gone was committed")
+	}
+	left := 0
+	open.Range(func(any, any) bool { left++; return true })
+	if left != 0 {
+		t.Errorf("%d temporary files are still remembered", left)
+	}
+}
+
 // The error of a failed write comes back from Commit too, and the old file stays.
 func TestFailedWriteFailsCommit(t *testing.T) {
 	dir := t.TempDir()

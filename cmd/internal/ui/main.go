@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"hbar/internal/atomicfile"
 )
 
 // Exit statuses.
@@ -43,7 +45,8 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Main runs a command on the process's arguments and exits with its status. name prefixes its error messages.
 //
-// The first SIGINT or SIGTERM cancels the context, so that the command can save its work; a second one kills.
+// The first SIGINT or SIGTERM cancels the context, so that the command can save its work; a second one ends the process at
+// once, half-written files removed.
 func Main(name string, command Command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -52,8 +55,10 @@ func Main(name string, command Command) {
 	go func() {
 		<-signals
 		fmt.Fprintf(os.Stderr, "\n%s: stopping in order; once more to stop at once\n", name)
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		cancel()
+		<-signals
+		atomicfile.RemoveTemporary()
+		os.Exit(ExitInterrupted)
 	}()
 	err := command(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
 	os.Exit(Report(name, err, os.Stderr))

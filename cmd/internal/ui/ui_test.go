@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,9 +9,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"hbar/internal/atomicfile"
 )
 
 func TestReport(t *testing.T) {
@@ -31,6 +38,70 @@ func TestReport(t *testing.T) {
 		if got := Report("train", c.err, &b); got != c.status || b.String() != c.want {
 			t.Errorf("Report(%v) = %d, %q; want %d, %q", c.err, got, b.String(), c.status, c.want)
 		}
+	}
+}
+
+// asCommand makes this test binary a command that writes a file into that folder and does not stop when asked to.
+const asCommand = "HBAR_TEST_STUBBORN"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(asCommand)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	Main("stubborn", func(ctx context.Context, _ []string, io Streams) error {
+		if _, err := atomicfile.Create(filepath.Join(dir, "x")); err != nil {
+			return err
+		}
+		fmt.Fprintln(io.Out, "writing")
+		<-ctx.Done()
+		select {}
+	})
+}
+
+// The second interrupt ends a command that does not heed the first, and leaves no half-written file.
+func TestSecondInterrupt(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("signals as on Unix")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c := exec.Command(self)
+	c.Env = append(os.Environ(), asCommand+"="+dir)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	diag, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "writing\n" {
+		t.Fatalf("the command says %q, %v", line, err)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Fatalf("while it writes the folder holds %v", files)
+	}
+	_ = c.Process.Signal(os.Interrupt)
+	said := bufio.NewReader(diag)
+	_, _ = said.ReadString('\n')
+	if line, err := said.ReadString('\n'); line != "stubborn: stopping in order; once more to stop at once\n" {
+		t.Fatalf("after an interrupt the command says %q, %v", line, err)
+	}
+	_ = c.Process.Signal(os.Interrupt)
+	var exit *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != ExitInterrupted {
+		t.Errorf("after another one it ends with %v; want status %d", err, ExitInterrupted)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Errorf("it leaves %v behind", files)
 	}
 }
 
