@@ -89,6 +89,7 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
+	fmt.Fprint(w, m.ScheduleNote())
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
 	device := m.Device

@@ -179,6 +179,9 @@ func TestScheduleFlag(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "give it with --schedule") {
 		t.Errorf("error %v", err)
 	}
+	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --schedule cosine --n 5 --steps 5"); !strings.Contains(out, "schedule  cosine, as --schedule says; the network was trained for simple\n") {
+		t.Errorf("another schedule than the checkpoint's, and not a word:\n%s", out)
+	}
 	got, _, _ := sample(t, "--checkpoint "+path+" --schedule simple --n 5 --steps 5")
 	want, _, _ := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 5")
 	if !slices.Equal(got, want) {

@@ -73,6 +73,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if slices.Contains(methods, loglik.PathIntegral) && o.sampler != "em" && o.sampler != "exp" {
 		return ui.Usagef("--method pathintegral knows the chains of --sampler em and exp, not %s", o.sampler)
 	}
+	fmt.Fprint(io.Out, net.ScheduleNote())
 	begin := time.Now()
 	version, versions := train.Versions()
 	versions["hbar"] = version

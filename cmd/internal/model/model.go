@@ -39,6 +39,15 @@ type Model struct {
 	gpu *cuda.Engine // nil: the CPU
 }
 
+// ScheduleNote is a line for a command's report where a --schedule flag replaces the schedule that the network was trained
+// for, "" elsewhere.
+func (m *Model) ScheduleNote() string {
+	if m.Model.Schedule == "" || m.Model.Schedule == m.Schedule.Name() {
+		return ""
+	}
+	return fmt.Sprintf("schedule  %s, as --schedule says; the network was trained for %s\n", m.Schedule.Name(), m.Model.Schedule)
+}
+
 // OnGPU reports whether trajectories run on a GPU.
 func (m *Model) OnGPU() bool { return m.gpu != nil }
 
