@@ -52,12 +52,19 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	res := o.result(net, p, settings, r)
 	res.Seconds = time.Since(begin).Seconds()
 	report(io.Out, res)
-	return o.write(io.Out, p, r, res)
+	if err := o.write(io.Out, p, r, res); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(res.Summary, func(s loglik.Summary) bool { return s.N > 0 }) {
+		return fmt.Errorf("no method has a value for any point; %s says why", o.Out)
+	}
+	return nil
 }
 
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s loglik.Options) {
 	fmt.Fprintf(w, "model     %s: D = %d, %s prediction, schedule %s\n", o.Checkpoint, p.D, net.Prediction, net.Schedule.Name())
+	fmt.Fprint(w, net.ScheduleNote())
 	kind := ""
 	if p.Fresh {
 		kind = ", drawn anew"
