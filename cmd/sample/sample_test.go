@@ -234,7 +234,7 @@ func TestErrors(t *testing.T) {
 		"--checkpoint " + net + " --out " + net:                                                       "would replace the file of --checkpoint",
 		"--checkpoint " + net + out + " --plot " + filepath.Join(dir, "x.npy"):                        "--plot " + filepath.Join(dir, "x.npy") + " would replace the file of --out",
 		"--checkpoint " + net + out + " --plot " + dir:                                                "is a directory",
-		"--checkpoint " + net + out + " --trajectory 0.5 --plot " + filepath.Join(dir, "x-times.npy"): "would replace the file of --plot",
+		"--checkpoint " + net + out + " --trajectory 0.5 --plot " + filepath.Join(dir, "x-times.npy"): "pictures are PNG files",
 	} {
 		err := run(context.Background(), strings.Fields(args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
 		if err == nil || !strings.Contains(err.Error(), want) {
