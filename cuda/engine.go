@@ -1,59 +1,66 @@
+//go:build gpu && cgo
+
 package cuda
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"hbar/kernels"
 	"hbar/kernels/infer"
 )
 
-// Engine runs a network's trajectories fused on a device, and all else — values, derivatives, jets — on the CPU: it is an
-// infer.Engine with another Trajectory. Its methods may be called concurrently; trajectories take turns.
+// Engine runs a network on a device: General for everything, and the fused kernels where they take the network. Its
+// methods may be called concurrently and take turns.
 type Engine struct {
-	*infer.Engine
-	turn    sync.Mutex
-	device  *Device
-	sampler *Sampler
+	*General
+	sampler *Sampler // nil: the network is none for the fused kernels
 }
 
-// NewEngine opens device index for the program that cpu runs. It fails, saying why, where there is no such device and
-// for a program that the fused kernels do not take; see NewSampler.
-func NewEngine(cpu *infer.Engine, p *kernels.Program, index int, precision Precision) (*Engine, error) {
+// NewEngine opens device index for a program. It fails, saying why, where there is no such device.
+func NewEngine(_ *infer.Engine, p *kernels.Program, index int, precision Precision) (*Engine, error) {
 	d, err := Open(index)
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewSampler(d, p, precision)
-	if err != nil {
+	e := &Engine{}
+	if e.General, err = NewGeneral(d, p, precision); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return &Engine{Engine: cpu, device: d, sampler: s}, nil
+	_, refused := newNet(p)
+	switch {
+	case refused == nil:
+		e.sampler, err = NewSampler(d, p, precision)
+	case precision == F16:
+		err = fmt.Errorf("%w; networks that run layer by layer take fp32", refused)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
 }
 
 // Device describes the device: "cuda:0 NVIDIA H200 (sm_90, …)".
-func (e *Engine) Device() string { return e.device.String() }
+func (e *Engine) Device() string { return e.d.String() }
 
-// Trajectory is infer.Engine's, on the device.
+// Trajectory carries the samples x and their memory m through the rows of a step table, as infer.Engine.Trajectory does.
 func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
-	e.turn.Lock()
-	defer e.turn.Unlock()
 	if e.sampler == nil {
-		return fmt.Errorf("cuda: the engine of %s is closed", e.device)
+		return e.General.Trajectory(ctx, x, m, rows, no, progress)
 	}
-	return e.sampler.Trajectory(ctx, x, m, rows, no, progress)
+	return e.do(func() error { return e.sampler.Trajectory(ctx, x, m, rows, no, progress) })
 }
 
-// Close frees the network's memory on the device and releases the device. The methods that run on the CPU still work.
-func (e *Engine) Close() error {
+// Close frees the network's memory on the device and releases the device. The methods are errors from then on.
+func (e *Engine) Close() (err error) {
 	e.turn.Lock()
 	defer e.turn.Unlock()
-	if e.sampler == nil {
+	if e.closed {
 		return nil
 	}
-	err := errors.Join(e.sampler.Close(), e.device.Close())
-	e.sampler = nil
-	return err
+	if e.sampler != nil {
+		err = e.sampler.Close()
+	}
+	return errors.Join(err, e.close(), e.d.Close())
 }

@@ -24,6 +24,7 @@ type General struct {
 	p         *kernels.Program // its parameters are copies
 	precision Precision
 	turn      sync.Mutex
+	closed    bool
 	modules   []*Module
 	kernels   map[string]*Kernel
 	net32     *layers[float32]
@@ -79,10 +80,37 @@ func (g *General) open() (err error) {
 // Dim is the number of dimensions D of a sample.
 func (g *General) Dim() int { return g.p.D }
 
-// Close frees the memory on the device.
+// do calls fn when it is its turn.
+func (g *General) do(fn func() error) error {
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	if g.closed {
+		return fmt.Errorf("cuda: the engine of %s is closed", g.d)
+	}
+	return fn()
+}
+
+// do64 calls fn with the network in float64.
+func (g *General) do64(fn func(n *layers[float64]) error) error {
+	return g.do(func() (err error) {
+		if g.net64 == nil {
+			if g.net64, err = newLayers[float64](g); err != nil {
+				return err
+			}
+		}
+		return fn(g.net64)
+	})
+}
+
+// Close frees the memory on the device. The methods are errors from then on.
 func (g *General) Close() error {
 	g.turn.Lock()
 	defer g.turn.Unlock()
+	return g.close()
+}
+
+func (g *General) close() error {
+	g.closed = true
 	err := g.space.release()
 	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free())
 	for _, m := range g.modules {
@@ -90,14 +118,6 @@ func (g *General) Close() error {
 	}
 	g.modules = nil
 	return err
-}
-
-// in64 returns the network in float64.
-func (g *General) in64() (n *layers[float64], err error) {
-	if g.net64 == nil {
-		g.net64, err = newLayers[float64](g)
-	}
-	return g.net64, err
 }
 
 // plan gives each buffer a scratch array, reusing those of buffers that are no longer read.

@@ -21,20 +21,12 @@ func (g *General) VJP64(ctx context.Context, dst, vj, x, u, tau []float64) error
 
 // Adjoint32 computes q. tau holds n times, or one for all samples.
 func (g *General) Adjoint32(ctx context.Context, q *infer.Adjoint[float32], tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return adjoint(ctx, "Adjoint32", g.net32, q, tau)
+	return g.do(func() error { return adjoint(ctx, "Adjoint32", g.net32, q, tau) })
 }
 
 // Adjoint64 computes q. tau holds n times, or one for all samples.
 func (g *General) Adjoint64(ctx context.Context, q *infer.Adjoint[float64], tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	n, err := g.in64()
-	if err != nil {
-		return err
-	}
-	return adjoint(ctx, "Adjoint64", n, q, tau)
+	return g.do64(func(n *layers[float64]) error { return adjoint(ctx, "Adjoint64", n, q, tau) })
 }
 
 func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *infer.Adjoint[F], tau []float64) error {

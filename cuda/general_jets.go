@@ -32,34 +32,29 @@ func (g *General) Jets64(ctx context.Context, dst, x, tau []float64, order int) 
 	if len(dst) != count*d*nj {
 		return fmt.Errorf("cuda: %s: dst has %d elements, want %d", call, len(dst), count*d*nj)
 	}
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	n, err := g.in64()
-	if err != nil {
-		return err
-	}
-	compose, err := g.jetCompose(nj)
-	if err != nil {
-		return err
-	}
-	rows := make([]float64, 0, min(count, maxRows/nj)*nj*d)
-	return g.batches(ctx, count, nj, func(lo, hi int) error {
-		m := hi - lo
-		if err := n.jets(compose, x[lo*d:hi*d], tau, lo, hi, nj, order); err != nil {
+	return g.do64(func(n *layers[float64]) error {
+		compose, err := g.jetCompose(nj)
+		if err != nil {
 			return err
 		}
-		rows = rows[:m*nj*d]
-		if err := n.download(rows, n.outputSlot("jet")); err != nil {
-			return err
-		}
-		for i := range m {
-			for c := range nj {
-				for j, y := range rows[(i*nj+c)*d:][:d] {
-					dst[((lo+i)*d+j)*nj+c] = y
+		rows := make([]float64, min(count, maxRows/nj)*nj*d)
+		return g.batches(ctx, count, nj, func(lo, hi int) error {
+			m := hi - lo
+			if err := n.jets(compose, x[lo*d:hi*d], tau, lo, hi, nj, order); err != nil {
+				return err
+			}
+			if err := n.download(rows[:m*nj*d], n.outputSlot("jet")); err != nil {
+				return err
+			}
+			for i := range m {
+				for c := range nj {
+					for j, y := range rows[(i*nj+c)*d:][:d] {
+						dst[((lo+i)*d+j)*nj+c] = y
+					}
 				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 

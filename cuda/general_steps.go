@@ -39,42 +39,47 @@ func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 		tau[k] = r.T
 	}
 	memory := kernels.UsesMemory(rows)
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return g.batches(ctx, len(x)/d, 1, func(lo, hi int) error {
-		s, err := g.start(x[lo*d:hi*d], tau, float32(rows[0].Cin), no, lo)
-		if err != nil {
-			return err
-		}
-		var mem place
-		if memory {
-			start := part(m, lo*d, hi*d)
-			if start == nil {
-				start = make([]float32, (hi-lo)*d)
-			}
-			if mem, err = s.n.upload(slot{"memory", 0}, start, d); err != nil {
-				return err
-			}
-		}
-		err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
-			next := float32(1)
-			if k+1 < len(rows) {
-				next = wire[k+1].Cin
-			}
-			a := pack(pack(pack(pack(new(Args), s.x.at), mem.at), y.at), s.in.at)
-			a = pack(a, wire[k]).F32(next)
-			return g.each("step_state", (hi-lo)*((d+1)/2), s.noise(a))
+	return g.do(func() error {
+		return g.batches(ctx, len(x)/d, 1, func(lo, hi int) error {
+			return g.trajectory(ctx, x[lo*d:hi*d], part(m, lo*d, hi*d), tau, wire, memory, no, lo, progress)
 		})
-		if err != nil {
+	})
+}
+
+// trajectory is Trajectory of samples lo …, all on the device at once.
+func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64, rows []rowWire, memory bool, no kernels.Noise, lo int, progress func(done int)) error {
+	d := g.p.D
+	s, err := g.start(x, tau, rows[0].Cin, no, lo)
+	if err != nil {
+		return err
+	}
+	var mem place
+	if memory {
+		start := m
+		if start == nil {
+			start = make([]float32, len(x))
+		}
+		if mem, err = s.n.upload(slot{"memory", 0}, start, d); err != nil {
 			return err
 		}
-		if m != nil && memory {
-			if err := s.n.download(m[lo*d:hi*d], slot{"memory", 0}); err != nil {
-				return err
-			}
+	}
+	err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+		next := float32(1)
+		if k+1 < len(rows) {
+			next = rows[k+1].Cin
 		}
-		return s.n.download(x[lo*d:hi*d], slot{"x", 0})
+		a := pack(pack(pack(pack(new(Args), s.x.at), mem.at), y.at), s.in.at)
+		return g.each("step_state", s.m*((d+1)/2), s.noise(pack(a, rows[k]).F32(next)))
 	})
+	if err != nil {
+		return err
+	}
+	if m != nil && memory {
+		if err := s.n.download(m, slot{"memory", 0}); err != nil {
+			return err
+		}
+	}
+	return s.n.download(x, slot{"x", 0})
 }
 
 // steps is a batch on its way through a table.
@@ -205,38 +210,43 @@ func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, 
 	for k, r := range rows {
 		tau[k] = r.T
 	}
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return g.batches(ctx, len(logw), 1, func(lo, hi int) error {
-		s, err := g.start(x[lo*d:hi*d], tau, float32(rows[0].Cin), no, lo)
-		if err != nil {
-			return err
-		}
-		prev, err := s.n.rows(slot{"previous", 0}, s.m, d)
-		if err != nil {
-			return err
-		}
-		squares, err := g.space.bytes(slot{"squares", 0}, 8*s.m)
-		if err != nil {
-			return err
-		}
-		weights, err := g.space.bytes(slot{"weights", 0}, 8*s.m)
-		if err != nil {
-			return err
-		}
-		if err := Upload(weights, logw[lo:hi]); err != nil {
-			return err
-		}
-		err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
-			a := pack(pack(pack(pack(new(Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
-			return g.each("step_path", s.m, s.noise(pack(a, wire[k])))
+	return g.do(func() error {
+		return g.batches(ctx, len(logw), 1, func(lo, hi int) error {
+			return g.path(ctx, x[lo*d:hi*d], logw[lo:hi], tau, wire, float32(rows[0].Cin), no, lo, progress)
 		})
-		if err != nil {
-			return err
-		}
-		if err := Download(logw[lo:hi], weights); err != nil {
-			return err
-		}
-		return s.n.download(x[lo*d:hi*d], slot{"x", 0})
 	})
+}
+
+// path is PathWeights of samples lo …, all on the device at once.
+func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, rows []pathWire, cin float32, no kernels.Noise, lo int, progress func(done int)) error {
+	s, err := g.start(x, tau, cin, no, lo)
+	if err != nil {
+		return err
+	}
+	prev, err := s.n.rows(slot{"previous", 0}, s.m, g.p.D)
+	if err != nil {
+		return err
+	}
+	squares, err := g.space.bytes(slot{"squares", 0}, 8*s.m)
+	if err != nil {
+		return err
+	}
+	weights, err := g.space.bytes(slot{"weights", 0}, 8*s.m)
+	if err != nil {
+		return err
+	}
+	if err := Upload(weights, logw); err != nil {
+		return err
+	}
+	err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+		a := pack(pack(pack(pack(new(Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
+		return g.each("step_path", s.m, s.noise(pack(a, rows[k])))
+	})
+	if err != nil {
+		return err
+	}
+	if err := Download(logw, weights); err != nil {
+		return err
+	}
+	return s.n.download(x, slot{"x", 0})
 }

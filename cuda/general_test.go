@@ -341,13 +341,12 @@ func TestDense(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	n64, err := g.in64()
-	if err != nil {
+	if err := g.Forward64(context.Background(), []float64{0}, []float64{1}, []float64{1}); err != nil { // makes net64
 		t.Fatal(err)
 	}
 	for _, s := range [][3]int{{1, 1, 1}, {3, 17, 0}, {65, 66, 17}, {130, 129, 9}, {257, 16, 33}} {
 		testDense(t, g.net32, s[0], s[1], s[2], tileF32Large, tileF32Small, tileF32Narrow)
-		testDense(t, n64, s[0], s[1], s[2], tileF64Small, tileF64Narrow)
+		testDense(t, g.net64, s[0], s[1], s[2], tileF64Small, tileF64Narrow)
 	}
 }
 
@@ -494,8 +493,8 @@ func TestGeneralErrors(t *testing.T) {
 	for want, err := range map[string]error{
 		"Forward: x has 3 elements, want a multiple of D = 2":                   g.Forward(ctx, f, f[:3], one),
 		"Forward: dst has 2 elements, want 4":                                   g.Forward(ctx, f[:2], f, one),
-		"Forward: 3 times for 2 samples, want 1 or 2":                           g.Forward64(ctx, d, d, d[:3]),
-		"Forward: time 0 is NaN, want a finite number":                          g.Forward64(ctx, d, d, []float64{math.NaN()}),
+		"Forward64: 3 times for 2 samples, want 1 or 2":                         g.Forward64(ctx, d, d, d[:3]),
+		"Forward64: time 0 is NaN, want a finite number":                        g.Forward64(ctx, d, d, []float64{math.NaN()}),
 		"Tangent: 1 directions, want at least 1, or D = 2 for the unit vectors": g.Tangent(ctx, nil, f, f, nil, 1, one),
 		"Tangent64: v has 3 elements, want 8":                                   g.Tangent64(ctx, nil, nil, d, d[:3], 2, one),
 		"Divergence: div has 1 elements, want 2":                                g.Divergence(ctx, nil, d[:1], f, nil, 2, one),
@@ -519,4 +518,29 @@ func TestGeneralErrors(t *testing.T) {
 	if err := g.Forward(ctx, nil, nil, one); err != nil {
 		t.Errorf("no samples: %v", err)
 	}
+}
+
+// A network that the fused kernels do not take runs all the same.
+func TestEngineGeneral(t *testing.T) {
+	open(t)
+	p := network(2, 0, layerSpec{20, simd.Tanh, -1}, layerSpec{24, simd.SiLU, -1}, layerSpec{2, simd.Identity, -1})
+	cpu, err := infer.New(p, infer.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(cpu, p, 0, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	want, x := make([]float32, 60), make([]float32, 60)
+	if err := errors.Join(cpu.Trajectory(context.Background(), want, nil, rows, no, nil), e.Trajectory(context.Background(), x, nil, rows, no, nil)); err != nil {
+		t.Fatal(err)
+	}
+	end := make([]float64, len(want))
+	for i, v := range want {
+		end[i] = float64(v)
+	}
+	near(t, "Trajectory", x, end, 2e-6)
 }

@@ -12,24 +12,15 @@ import (
 
 // Forward writes n(x, τ) of n samples (n×D) to dst (n×D). tau holds n times, or one for all samples.
 func (g *General) Forward(ctx context.Context, dst, x []float32, tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return forward(ctx, g.net32, dst, x, tau)
+	return g.do(func() error { return forward(ctx, "Forward", g.net32, dst, x, tau) })
 }
 
 // Forward64 is Forward in float64.
 func (g *General) Forward64(ctx context.Context, dst, x, tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	n, err := g.in64()
-	if err != nil {
-		return err
-	}
-	return forward(ctx, n, dst, x, tau)
+	return g.do64(func(n *layers[float64]) error { return forward(ctx, "Forward64", n, dst, x, tau) })
 }
 
-func forward[F simd.Float](ctx context.Context, n *layers[F], dst, x []F, tau []float64) error {
-	const call = "Forward"
+func forward[F simd.Float](ctx context.Context, call string, n *layers[F], dst, x []F, tau []float64) error {
 	d := n.g.p.D
 	count, err := samples(call, d, len(x), tau)
 	if err != nil {
@@ -66,20 +57,12 @@ func (n *layers[F]) values(x []F, tau []float64, lo, hi int, slopes []place) (pl
 // directions v (n×k×D) to jv (n×k×D). With v nil and k = D the directions are the unit vectors: jv[i][j] is column j of
 // the Jacobian, ∂n/∂x_j. tau holds n times, or one for all samples.
 func (g *General) Tangent(ctx context.Context, dst, jv, x, v []float32, k int, tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return tangent(ctx, "Tangent", g.net32, dst, jv, nil, x, v, k, tau)
+	return g.do(func() error { return tangent(ctx, "Tangent", g.net32, dst, jv, nil, x, v, k, tau) })
 }
 
 // Tangent64 is Tangent in float64.
 func (g *General) Tangent64(ctx context.Context, dst, jv, x, v []float64, k int, tau []float64) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	n, err := g.in64()
-	if err != nil {
-		return err
-	}
-	return tangent(ctx, "Tangent64", n, dst, jv, nil, x, v, k, tau)
+	return g.do64(func(n *layers[float64]) error { return tangent(ctx, "Tangent64", n, dst, jv, nil, x, v, k, tau) })
 }
 
 // Divergence writes n(x, τ) to dst (n×D, may be nil) and div_i = Σ_k v_k·(∂n/∂x) v_k to div (n): Hutchinson's sum over
@@ -89,9 +72,7 @@ func (g *General) Divergence(ctx context.Context, dst []float32, div []float64, 
 	if div == nil {
 		return errors.New("cuda: Divergence without div")
 	}
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	return tangent(ctx, "Divergence", g.net32, dst, nil, div, x, v, k, tau)
+	return g.do(func() error { return tangent(ctx, "Divergence", g.net32, dst, nil, div, x, v, k, tau) })
 }
 
 // Divergence64 is Divergence in float64.
@@ -99,13 +80,7 @@ func (g *General) Divergence64(ctx context.Context, dst, div, x, v []float64, k 
 	if div == nil {
 		return errors.New("cuda: Divergence64 without div")
 	}
-	g.turn.Lock()
-	defer g.turn.Unlock()
-	n, err := g.in64()
-	if err != nil {
-		return err
-	}
-	return tangent(ctx, "Divergence64", n, dst, nil, div, x, v, k, tau)
+	return g.do64(func(n *layers[float64]) error { return tangent(ctx, "Divergence64", n, dst, nil, div, x, v, k, tau) })
 }
 
 // tangent computes the values first, which leave their slopes f'. Then the directions, k rows to a sample, go through the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"hbar/kernels"
+	"hbar/kernels/infer"
 )
 
 func unavailable() error {
@@ -42,3 +43,17 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 
 // Close frees the sampler's memory.
 func (s *Sampler) Close() error { return nil }
+
+// Engine runs a network on a GPU; its methods are those of the CPU's engine.
+type Engine struct{ *infer.Engine }
+
+// NewEngine opens a device for a network.
+func NewEngine(cpu *infer.Engine, p *kernels.Program, index int, precision Precision) (*Engine, error) {
+	return nil, unavailable()
+}
+
+// Device describes the device.
+func (e *Engine) Device() string { return "no GPU" }
+
+// Close releases the device.
+func (e *Engine) Close() error { return nil }
