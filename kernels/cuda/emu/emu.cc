@@ -1,6 +1,7 @@
 // The scheduler of the emulator and its half-precision arithmetic; see emu.h.
 #include "registry.h"
 namespace emu {
+const bool approximate = getenv("HBAR_EMU_APPROXIMATE") && *getenv("HBAR_EMU_APPROXIMATE");
 thread_local dim3 gDim, bDim, bIdx;
 thread_local Fiber* cur;
 thread_local std::vector<Warp> warps;

@@ -1,8 +1,8 @@
 // CPU emulation of one CUDA grid: the kernels' own source, compiled by a C++ compiler with -include emu.h.
 // Blocks run one after another; the threads of a block are fibers that switch at barriers, shuffles and tensor-core
 // products. Shared memory starts as NaN, a divergent barrier aborts, and HBAR_EMU_ORDER=seed permutes the order of warps
-// and lanes, so that a missing barrier shows as a result that depends on the seed. Approximate instructions are exact
-// here; races between blocks and timing are not modelled.
+// and lanes, so that a missing barrier shows as a result that depends on the seed. Approximate instructions are exact here
+// unless HBAR_EMU_APPROXIMATE is set; races between blocks and timing are not modelled.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -79,10 +79,22 @@ inline float __fmul_rn(float a, float b) { return a * b; }
 inline float4 make_float4(float x, float y, float z, float w) { return float4{x, y, z, w}; }
 inline void sincospif(float x, float* s, float* c) { *s = (float)sin(M_PI * x), *c = (float)cos(M_PI * x); }
 inline void sincospi(double x, double* s, double* c) { *s = sin(M_PI * x), *c = cos(M_PI * x); }
-inline float sigmoid_fast(float x) { return 1.0f / (1.0f + expf(-x)); }
-inline float tanh_fast(float x) { return tanhf(x); }
-inline float rcp_fast(float x) { return 1.0f / x; }
-inline float exp_fast(float x) { return expf(x); }
+// The approximate instructions: exact, or with HBAR_EMU_APPROXIMATE=1 off by up to the largest relative errors that the PTX
+// manual states (ex2 2^-22.5, rcp 2^-23, tanh 2^-11), by an amount that looks random and is the same for the same argument.
+namespace emu {
+extern const bool approximate;
+inline float off(double exact, float x, double bound) {
+  uint32_t h;
+  memcpy(&h, &x, 4);
+  h = (h ^ h >> 16) * 0x7feb352du, h = (h ^ h >> 15) * 0x846ca68bu, h ^= h >> 16;
+  return (float)(exact * (1 + bound * ((int32_t)h * 0x1p-31)));
+}
+inline float ex2(float x) { return approximate ? off(exp2((double)x), x, 0x1p-22 * 0.70710678) : exp2f(x); }
+}  // namespace emu
+inline float rcp_fast(float x) { return emu::approximate ? emu::off(1.0 / x, x, 0x1p-23) : 1.0f / x; }
+inline float tanh_fast(float x) { return emu::approximate ? emu::off(tanh((double)x), x, 0x1p-11) : tanhf(x); }
+inline float exp_fast(float x) { return emu::approximate ? emu::ex2(x * 1.44269504f) : expf(x); }
+inline float sigmoid_fast(float x) { return rcp_fast(1.0f + exp_fast(-x)); }
 inline uint32_t pack_f16(float lo, float hi) { return emu::f2h(lo) | (uint32_t)emu::f2h(hi) << 16; }
 inline void unpack_f16(uint32_t v, float* lo, float* hi) { *lo = emu::h2f((uint16_t)v), *hi = emu::h2f(v >> 16); }
 void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
