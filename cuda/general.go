@@ -25,6 +25,7 @@ type General struct {
 	precision Precision
 	turn      sync.Mutex
 	closed    bool
+	opened    bool
 	modules   []*Module
 	kernels   map[string]*Kernel
 	net32     *layers[float32]
@@ -38,6 +39,18 @@ type General struct {
 
 // NewGeneral uploads a program. It takes every network that infer.New takes.
 func NewGeneral(d *Device, p *kernels.Program, precision Precision) (*General, error) {
+	g, err := newGeneral(d, p, precision)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.do(func() error { return nil }); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// newGeneral takes nothing of the device before the first call of a method.
+func newGeneral(d *Device, p *kernels.Program, precision Precision) (*General, error) {
 	if err := infer.Validate(p); err != nil {
 		return nil, err
 	}
@@ -47,23 +60,20 @@ func NewGeneral(d *Device, p *kernels.Program, precision Precision) (*General, e
 		q.Params[i].Data = slices.Clone(p.Params[i].Data)
 	}
 	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*Kernel{}, space: workspace{d: d, buffers: map[slot]*Buffer{}}}
-	if err := g.open(); err != nil {
-		return nil, errors.Join(err, g.Close())
+	g.plan()
+	for _, ins := range p.Forward {
+		g.sumsInput = g.sumsInput || ins.Add == 0
 	}
 	return g, nil
 }
 
 func (g *General) open() (err error) {
-	g.plan()
-	for _, ins := range g.p.Forward {
-		g.sumsInput = g.sumsInput || ins.Add == 0
-	}
-	if f := g.p.Time.Freqs; f != nil {
+	if f := g.p.Time.Freqs; f != nil && g.freqs == nil {
 		if g.freqs, err = upload(g.d, f); err != nil {
 			return err
 		}
 	}
-	for _, image := range [][]byte{cuda.Dense, cuda.Rows, cuda.Steps} {
+	for _, image := range [][]byte{cuda.Dense, cuda.Rows, cuda.Steps}[len(g.modules):] {
 		m, err := g.d.Load(image)
 		if err != nil {
 			return err
@@ -85,10 +95,18 @@ func (g *General) do(fn func() error) error {
 	g.turn.Lock()
 	defer g.turn.Unlock()
 	if g.closed {
-		return fmt.Errorf("cuda: the engine of %s is closed", g.d)
+		return g.errClosed()
+	}
+	if !g.opened {
+		if err := g.open(); err != nil {
+			return err
+		}
+		g.opened = true
 	}
 	return fn()
 }
+
+func (g *General) errClosed() error { return fmt.Errorf("cuda: the engine of %s is closed", g.d) }
 
 // do64 calls fn with the network in float64.
 func (g *General) do64(fn func(n *layers[float64]) error) error {

@@ -55,5 +55,8 @@ func NewEngine(cpu *infer.Engine, p *kernels.Program, index int, precision Preci
 // Device describes the device.
 func (e *Engine) Device() string { return "no GPU" }
 
+// Fused reports whether trajectories are fused.
+func (e *Engine) Fused() bool { return false }
+
 // Close releases the device.
 func (e *Engine) Close() error { return nil }

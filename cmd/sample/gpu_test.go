@@ -192,10 +192,13 @@ func TestDeviceMissing(t *testing.T) {
 	}
 }
 
-// Networks that the fused kernels do not take.
-func TestDeviceUnsupported(t *testing.T) {
+// Networks that the fused kernels do not take run layer by layer, and say so.
+func TestDeviceGeneral(t *testing.T) {
 	needGPU(t)
-	save := func(spec graph.Spec) string {
+	for _, spec := range []graph.Spec{
+		{D: 2, Width: 300, Depth: 2, Act: "silu"},
+		{D: 40, Width: 64, Depth: 2, Act: "silu"},
+	} {
 		params, err := spec.Initial(1)
 		if err != nil {
 			t.Fatal(err)
@@ -205,23 +208,18 @@ func TestDeviceUnsupported(t *testing.T) {
 		if err := m.Save(path); err != nil {
 			t.Fatal(err)
 		}
-		return path
-	}
-	for _, c := range []struct {
-		spec graph.Spec
-		args string
-		why  string
-	}{
-		{graph.Spec{D: 2, Width: 300, Depth: 2, Act: "silu"}, "", "width 300; the fused kernels take up to 256"},
-		{graph.Spec{D: 40, Width: 64, Depth: 2, Act: "silu"}, "", "40 dimensions; the fused kernels take up to 32"},
-	} {
-		args := "--checkpoint " + save(c.spec) + " --n 3 --steps 2" + c.args
-		err := run(context.Background(), strings.Fields(args+" --device cuda --out "+filepath.Join(t.TempDir(), "x.npy")), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
-		if err == nil || !strings.Contains(err.Error(), "--device cuda: cuda: "+c.why) {
-			t.Errorf("cuda: %v, want %s", err, c.why)
-		}
-		if _, _, out := sample(t, args); !strings.Contains(out, "device    cpu ("+c.why) {
-			t.Errorf("auto: want %s in\n%s", c.why, out)
+		args := "--checkpoint " + path + " --n 3 --steps 2"
+		want, _, _ := sample(t, args+" --device cpu")
+		for _, device := range []string{"auto", "cuda"} {
+			x, _, out := sample(t, args+" --device "+device)
+			if !strings.Contains(out, "device    cuda:0 ") || !strings.Contains(out, "fp32 kernels layer by layer") {
+				t.Errorf("%s:\n%s", device, out)
+			}
+			for i, v := range want {
+				if !(math.Abs(x[i]-v) <= 1e-5*(1+math.Abs(v))) {
+					t.Errorf("%s: number %d is %v, on the CPU %v", device, i, x[i], v)
+				}
+			}
 		}
 	}
 }

@@ -100,6 +100,8 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 		}
 	}
 	switch {
+	case m.OnGPU() && !m.Fused():
+		fmt.Fprintf(w, "device    %s, %s kernels layer by layer\n", device, o.Precision)
 	case m.OnGPU():
 		fmt.Fprintf(w, "device    %s, fused %s kernels\n", device, o.Precision)
 	case o.reference:

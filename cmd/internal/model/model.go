@@ -51,6 +51,9 @@ func (m *Model) ScheduleNote() string {
 // OnGPU reports whether trajectories run on a GPU.
 func (m *Model) OnGPU() bool { return m.gpu != nil }
 
+// Fused reports whether trajectories on a GPU run fused, and not layer by layer.
+func (m *Model) Fused() bool { return m.gpu != nil && m.gpu.Fused() }
+
 // Close frees what the model holds on a GPU.
 func (m *Model) Close() error {
 	if m.gpu == nil {
