@@ -75,3 +75,23 @@ func (t *FlowTable) Validate() error {
 	}
 	return nil
 }
+
+// Shape checks t and the arrays of n samples in d dimensions with K integrals: x (n×D), div (n×K), est (n) and probes
+// (n×K×D, or nil with K = 1). It returns n and K; with no samples K is 0.
+func (t *FlowTable) Shape(d int, x, div, est []float64, probes []float32) (n, k int, err error) {
+	n = len(x) / d
+	if n > 0 {
+		k = len(div) / n
+	}
+	switch {
+	case len(x) != n*d:
+		return 0, 0, fmt.Errorf("kernels: flow of %d coordinates; want a multiple of D = %d", len(x), d)
+	case len(est) != n:
+		return 0, 0, fmt.Errorf("kernels: %d error estimates of the flow of %d samples", len(est), n)
+	case len(div) != n*k || n > 0 && k < 1 || probes == nil && k > 1:
+		return 0, 0, fmt.Errorf("kernels: %d divergences of the flow of %d samples; want a multiple of n, just n without probes", len(div), n)
+	case probes != nil && len(probes) != n*k*d:
+		return 0, 0, fmt.Errorf("kernels: probes of %d numbers for the flow of %d samples with %d each; want n·K·D = %d", len(probes), n, k, n*k*d)
+	}
+	return n, k, t.Validate()
+}

@@ -43,3 +43,13 @@ var TrainFused []byte
 //
 //go:embed taylor.fatbin
 var Taylor []byte
+
+// FlowFP32 is the fused probability flow with its divergence, in float32.
+//
+//go:embed flow_fp32.fatbin
+var FlowFP32 []byte
+
+// PathFP32 is the fused path integral in float32.
+//
+//go:embed path_fp32.fatbin
+var PathFP32 []byte

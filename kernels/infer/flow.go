@@ -2,7 +2,6 @@ package infer
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"hbar/kernels"
@@ -26,7 +25,7 @@ func (e *Engine) Flow64(ctx context.Context, x, div, est []float64, probes []flo
 }
 
 func flow[F simd.Float](ctx context.Context, e *Engine, n *net[F], x, div, est []float64, probes []float32, table *kernels.FlowTable, progress func(done int)) error {
-	samples, k, err := FlowShape(n.d, x, div, est, probes, table)
+	samples, k, err := table.Shape(n.d, x, div, est, probes)
 	if err != nil || samples == 0 || len(table.Steps) == 0 {
 		return err
 	}
@@ -50,30 +49,6 @@ func flow[F simd.Float](ctx context.Context, e *Engine, n *net[F], x, div, est [
 		meter.finish()
 	}
 	return err
-}
-
-// FlowShape checks the arguments of Flow for D = d and returns the numbers n of samples and K of integrals.
-func FlowShape(d int, x, div, est []float64, probes []float32, table *kernels.FlowTable) (n, k int, err error) {
-	if len(x)%d != 0 {
-		return 0, 0, fmt.Errorf("infer: x has %d elements, want a multiple of D = %d", len(x), d)
-	}
-	n = len(x) / d
-	if err := length("est", len(est), n); err != nil {
-		return 0, 0, err
-	}
-	if n == 0 {
-		return 0, 0, table.Validate()
-	}
-	k = len(div) / n
-	if k < 1 || len(div) != n*k || probes == nil && k != 1 {
-		return 0, 0, fmt.Errorf("infer: div has %d elements, want a multiple of n = %d, just n without probes", len(div), n)
-	}
-	if probes != nil {
-		if err := length("probes", len(probes), n*k*d); err != nil {
-			return 0, 0, err
-		}
-	}
-	return n, k, table.Validate()
 }
 
 // flowTile is one worker's tile of samples on their way; c = D+K numbers a sample.

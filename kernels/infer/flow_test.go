@@ -181,10 +181,10 @@ func TestFlowErrors(t *testing.T) {
 		change              func(*kernels.FlowTable)
 	}{
 		{"multiple of D = 2", 3, 1, 1, -1, nil},
-		{"est has 1", 4, 2, 1, -1, nil},
-		{"div has 3 elements", 4, 3, 2, -1, nil},
-		{"div has 4 elements", 4, 4, 2, -1, nil},
-		{"probes has 3", 4, 2, 2, 3, nil},
+		{"1 error estimates", 4, 2, 1, -1, nil},
+		{"3 divergences", 4, 3, 2, -1, nil},
+		{"4 divergences", 4, 4, 2, -1, nil},
+		{"probes of 3 numbers", 4, 2, 2, 3, nil},
 		{"want finite", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Steps[1].Stages[2].V = math.NaN() }},
 		{"tolerance 0", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Tol = 0 }},
 		{"3 stages; want 4", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Steps[0].Stages = t.Steps[0].Stages[:3] }},

@@ -1,0 +1,180 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+)
+
+// Flow integrates the probability flow and its divergence on a device: kernels/cuda/flow_fp32.cu. Its Run computes what
+// infer.Engine's Flow does.
+type Flow struct{ *chain }
+
+// NewFlow packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take: more
+// than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
+func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
+	c, err := newChain(d, p, cuda.FlowFP32, "flow_fp32")
+	if err != nil {
+		return nil, err
+	}
+	return &Flow{c}, nil
+}
+
+// Close frees the network's memory.
+func (f *Flow) Close() error { return f.close() }
+
+// flowStageWire mirrors struct FlowStage of kernels/cuda/flow_fp32.cu, flowWire Flow.
+type flowStageWire struct{ Cin, U, V, W float64 }
+
+type flowWire struct {
+	N, K, Stages, Steps, Group, Estimate int32
+	Tol                                  float64
+}
+
+// The samples on the device at a time: as many as it has room for between these.
+const minFlowBatch, maxFlowBatch = 1024, 1 << 20
+
+// Run carries the n samples x (n×D, in place) and their integrals div (n×K, in place) through the steps of a table, as
+// infer.Engine.Flow does. When the device has no room for all samples they go in batches; the numbers do not depend on
+// it. progress, unless nil, is told how much of the work is done, in samples. On an error the batches that were finished
+// are in x, div and est, the others as they were.
+func (f *Flow) Run(ctx context.Context, x, div, est []float64, probes []float32, table *kernels.FlowTable, progress func(done int)) error {
+	d := int(f.net.D)
+	n, k, err := table.Shape(d, x, div, est, probes)
+	if err != nil || n == 0 || len(table.Steps) == 0 {
+		return err
+	}
+	r := flowRun{Flow: f, ctx: ctx, table: table, k: k, tangents: d}
+	if probes != nil {
+		r.tangents = k
+	}
+	r.group = flowGroup(r.tangents)
+	return inBatches(n, minFlowBatch, maxFlowBatch, func(lo, hi int) error {
+		part := probes
+		if probes != nil {
+			part = probes[lo*k*d : hi*k*d]
+		}
+		return r.batch(x[lo*d:hi*d], div[lo*k:hi*k], est[lo:hi], part, func(done int) {
+			if progress != nil {
+				progress(lo + done)
+			}
+		})
+	})
+}
+
+// flowGroup is the number of rows of a sample, a divisor of 12, with the fewest rows for so many tangents: those that one
+// pass has no room for take more, each with the value again.
+func flowGroup(tangents int) int {
+	rows := func(g int) int { return (tangents + g - 2) / (g - 1) * g }
+	best := 12
+	for _, g := range []int{6, 4, 3, 2} {
+		if rows(g) < rows(best) {
+			best = g
+		}
+	}
+	return best
+}
+
+// flowRun is one call of Run.
+type flowRun struct {
+	*Flow
+	ctx                context.Context
+	table              *kernels.FlowTable
+	k, tangents, group int
+}
+
+// tableau is A, B, E and E3 with zeros for what is missing.
+func (r *flowRun) tableau() []float64 {
+	s := r.table.Stages()
+	t := make([]float64, s*(s+3))
+	for i, a := range r.table.A {
+		copy(t[i*s:], a)
+	}
+	copy(t[s*s:], r.table.B)
+	copy(t[s*(s+1):], r.table.E)
+	copy(t[s*(s+2):], r.table.E3)
+	return t
+}
+
+// batch carries samples that are on the device all at once. x, div and est change only when all went well.
+func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(done int)) (err error) {
+	n, d, w, stages := len(est), int(r.net.D), int(r.net.Width), r.table.Stages()
+	samples := chainRows / r.group // of a warp
+	grid := r.grid((n + samples - 1) / samples)
+	passes := (r.tangents + r.group - 2) / (r.group - 1)
+	macs := float64(n) * float64(stages*passes*r.group) * r.macs()
+	chunk := max(1, min(len(r.table.Steps), int(launchMACs/macs)))
+
+	var dx, dd, de, dp, dt, ds, dh, dg, db *Buffer
+	defer func() { err = errors.Join(err, free(dx, dd, de, dp, dt, ds, dh, dg, db)) }()
+	if dx, err = upload(r.d, x); err != nil {
+		return err
+	}
+	if dd, err = upload(r.d, div); err != nil {
+		return err
+	}
+	if de, err = upload(r.d, est); err != nil {
+		return err
+	}
+	if probes != nil {
+		if dp, err = upload(r.d, probes); err != nil {
+			return err
+		}
+	}
+	if dt, err = upload(r.d, r.tableau()); err != nil {
+		return err
+	}
+	if ds, err = r.d.Alloc(8 * grid * r.warps() * ((stages+3)*samples*(d+r.k) + samples*r.tangents)); err != nil {
+		return err
+	}
+	if dh, err = r.d.Alloc(8 * chunk); err != nil {
+		return err
+	}
+	if dg, err = r.d.Alloc(32 * chunk * stages); err != nil {
+		return err
+	}
+	if db, err = r.d.Alloc(4 * chunk * stages * w); err != nil {
+		return err
+	}
+	wire := flowWire{N: int32(n), K: int32(r.k), Stages: int32(stages), Group: int32(r.group), Tol: 1}
+	switch {
+	case r.table.E3 != nil:
+		wire.Estimate, wire.Tol = 2, r.table.Tol
+	case r.table.E != nil:
+		wire.Estimate, wire.Tol = 1, r.table.Tol
+	}
+	bias := make([]float32, chunk*stages*w)
+	for lo := 0; lo < len(r.table.Steps); lo += chunk {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		steps := r.table.Steps[lo:min(len(r.table.Steps), lo+chunk)]
+		var h []float64
+		var at []flowStageWire
+		for _, s := range steps {
+			h = append(h, s.H)
+			for _, g := range s.Stages {
+				r.net.bias(bias[len(at)*w:(len(at)+1)*w], g.T, 1)
+				at = append(at, flowStageWire{Cin: g.Cin, U: g.U, V: g.V, W: g.W})
+			}
+		}
+		if err := errors.Join(Upload(dh, h), Upload(dg, at), Upload(db, bias[:len(at)*w])); err != nil {
+			return err
+		}
+		wire.Steps = int32(len(steps))
+		a := pack(pack(new(Args), r.net.netHeader), wire)
+		a.Buf(r.blob).Buf(db).Buf(dh).Buf(dg).Buf(dt).Buf(dx).Buf(dd).Buf(de).Buf(dp).Buf(ds)
+		if err := r.kernel.Launch(grid, a); err != nil {
+			return err
+		}
+		if err := r.d.Synchronize(); err != nil {
+			return err
+		}
+		progress(int(int64(n) * int64(lo+len(steps)) / int64(len(r.table.Steps))))
+	}
+	return errors.Join(Download(x, dx), Download(div, dd), Download(est, de))
+}

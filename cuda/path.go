@@ -1,0 +1,131 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+	"hbar/kernels/infer"
+)
+
+// Path weighs paths on a device: kernels/cuda/path_fp32.cu. Its Weights computes what infer.Engine's PathWeights does,
+// with the same random numbers.
+type Path struct{ *chain }
+
+// NewPath packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take; see
+// NewFlow.
+func NewPath(d *Device, p *kernels.Program) (*Path, error) {
+	c, err := newChain(d, p, cuda.PathFP32, "path_fp32")
+	if err != nil {
+		return nil, err
+	}
+	return &Path{c}, nil
+}
+
+// Close frees the network's memory.
+func (p *Path) Close() error { return p.close() }
+
+// pathRowWire mirrors struct PathRow of kernels/cuda/path_fp32.cu.
+type pathRowWire struct {
+	Cin, A, B, C             float32
+	E, F, InvC, InvC2, LogC  float64
+	Step                     uint32
+	Weigh, Propose, Reserved int32
+}
+
+// The paths on the device at a time: as many as it has room for between these.
+const minPathBatch, maxPathBatch = 1024, 1 << 22
+
+// Weights proposes a path from each row x_0 of x (n×D, overwritten with the end states) and adds its log weight to logw
+// (n), as infer.Engine.PathWeights does. When the device has no room for all paths they go in batches; the numbers do not
+// depend on it. progress, unless nil, is told how much of the work is done, in paths. On an error the batches that were
+// finished are in x and logw, the others as they were.
+func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+	d := int(p.net.D)
+	n := len(logw)
+	switch {
+	case len(x) != n*d:
+		return fmt.Errorf("cuda: PathWeights: %d coordinates for the weights of %d paths; want n·D = %d", len(x), n, n*d)
+	case len(rows) < 2:
+		return fmt.Errorf("cuda: PathWeights: a path of %d states; want at least 2", len(rows))
+	}
+	steps, err := wirePath(rows, d)
+	if err != nil {
+		return err
+	}
+	r := pathRun{Path: p, ctx: ctx, rows: rows}
+	for k, s := range steps {
+		r.wire = append(r.wire, pathRowWire{Cin: float32(rows[k].Cin), A: s.CA, B: s.CB, C: s.CC,
+			E: s.E, F: s.F, InvC: s.InvC, InvC2: s.InvC2, LogC: s.LogC, Step: s.Step, Weigh: s.Weigh, Propose: s.Propose})
+	}
+	return inBatches(n, minPathBatch, maxPathBatch, func(lo, hi int) error {
+		part := no
+		part.Sample0 += uint64(lo)
+		return r.batch(x[lo*d:hi*d], logw[lo:hi], part, func(done int) {
+			if progress != nil {
+				progress(lo + done)
+			}
+		})
+	})
+}
+
+// pathRun is one call of Weights.
+type pathRun struct {
+	*Path
+	ctx  context.Context
+	rows []infer.PathRow
+	wire []pathRowWire
+}
+
+// batch carries paths that are on the device all at once. x and logw change only when all went well.
+func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress func(done int)) (err error) {
+	n, w := len(logw), int(r.net.Width)
+	chunk := max(1, min(len(r.rows), launchRows, int(launchMACs/(float64(n)*r.macs()))))
+	var dx, dp, dz, dw, dr, db *Buffer
+	defer func() { err = errors.Join(err, free(dx, dp, dz, dw, dr, db)) }()
+	if dx, err = upload(r.d, x); err != nil {
+		return err
+	}
+	if dp, err = r.d.Alloc(4 * len(x)); err != nil {
+		return err
+	}
+	if dw, err = upload(r.d, logw); err != nil {
+		return err
+	}
+	if dz, err = upload(r.d, make([]float64, n)); err != nil {
+		return err
+	}
+	if dr, err = r.d.Alloc(chunk * int(unsafe.Sizeof(pathRowWire{}))); err != nil {
+		return err
+	}
+	if db, err = r.d.Alloc(4 * chunk * w); err != nil {
+		return err
+	}
+	bias := make([]float32, chunk*w)
+	for lo := 0; lo < len(r.rows); lo += chunk {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		hi := min(len(r.rows), lo+chunk)
+		for i, row := range r.rows[lo:hi] {
+			r.net.bias(bias[i*w:(i+1)*w], row.T, 1)
+		}
+		if err := errors.Join(Upload(dr, r.wire[lo:hi]), Upload(db, bias[:(hi-lo)*w])); err != nil {
+			return err
+		}
+		a := pack(new(Args), r.net.netHeader).Buf(r.blob).Buf(db).Buf(dr).I32(hi - lo).Buf(dx).Buf(dp).Buf(dz).Buf(dw).I32(n)
+		if err := r.kernel.Launch(r.grid((n+chainRows-1)/chainRows), a.U64(no.Seed).U32(no.Stream).U64(no.Sample0)); err != nil {
+			return err
+		}
+		if err := r.d.Synchronize(); err != nil {
+			return err
+		}
+		progress(int(int64(n) * int64(hi) / int64(len(r.rows))))
+	}
+	return errors.Join(Download(x, dx), Download(logw, dw))
+}
