@@ -56,6 +56,9 @@ type Options struct {
 	// Dir is the directory of the checkpoint files; "" writes none. Resume goes on from the one there.
 	Dir    string `json:"-"`
 	Resume bool   `json:"-"`
+
+	// NewTrainer makes what takes the steps, on a GPU for instance; nil, or a nil Trainer from it, means the CPU.
+	NewTrainer NewTrainer `json:"-"`
 }
 
 // The choices that have names of their own in this package.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"hbar/checkpoint"
 	"hbar/data"
@@ -27,12 +28,12 @@ type Run struct {
 	o       Options
 	set     *data.Dataset
 	report  Reporter
-	trainer *learn.Trainer
-	source  *batches
+	trainer Trainer
 	model   *checkpoint.Model // its parameters are filled in when they are wanted
 	print   string            // fingerprint
 	sums    sums
 	saved   int // step of the last checkpoint
+	most    int // steps to ask the trainer for at once, so that an interrupt does not wait long
 }
 
 // sums are the running means of the loss; they are part of a checkpoint so that a resumed run logs the same figures.
@@ -65,8 +66,7 @@ func New(set *data.Dataset, o Options) (*Run, error) {
 	}
 	if o.Resume {
 		if err := t.resume(); err != nil {
-			t.trainer.Close()
-			return nil, err
+			return nil, errors.Join(err, t.trainer.Close())
 		}
 	}
 	return t, nil
@@ -83,8 +83,13 @@ func (t *Run) Run(ctx context.Context, r Reporter) (*Result, error) {
 	if r == nil {
 		t.report = silent{}
 	}
-	defer t.trainer.Close()
 	err := t.loop(ctx)
+	if e := t.fillModel(); e != nil { // a device that fails
+		return nil, errors.Join(err, e, t.trainer.Close())
+	}
+	if e := t.trainer.Close(); err == nil {
+		err = e
+	}
 	return t.result(), err
 }
 
@@ -109,7 +114,7 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Run{o: o, set: set}
+	t := &Run{o: o, set: set, most: 1}
 	if t.print, err = o.fingerprint(x); err != nil {
 		return nil, err
 	}
@@ -121,12 +126,20 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.trainer, err = learn.New(network.Training(), learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA,
-		Workers: o.Workers})
-	if err != nil {
-		return nil, err
+	source := newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
+	lo := learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
+	if o.NewTrainer != nil {
+		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
+			return nil, err
+		}
 	}
-	t.source = newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
+	if t.trainer == nil {
+		on, err := learn.New(network.Training(), lo)
+		if err != nil {
+			return nil, err
+		}
+		t.trainer = cpu{on, source}
+	}
 	t.model, err = describe(set, o, schedule, prediction)
 	if err != nil {
 		return nil, err
@@ -155,8 +168,17 @@ func spread(x []float32) (float64, error) {
 	return math.Sqrt(square), nil
 }
 
+// A burst of steps is as long as an interrupt may have to wait: between these times, unless it is a single step.
+const (
+	shortBurst = 50 * time.Millisecond
+	longBurst  = 300 * time.Millisecond
+	mostSteps  = 1 << 12
+)
+
 func (t *Run) loop(ctx context.Context) error {
 	o := t.o
+	var rates []float64
+	losses := make([]float64, mostSteps)
 	for {
 		step := t.Step()
 		if step >= o.Steps {
@@ -165,21 +187,30 @@ func (t *Run) loop(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return t.interrupted(err)
 		}
-		lr := o.rate(step)
-		report := (step+1)%o.LogEvery == 0 || step+1 == o.Steps
-		t.trainer.SetNorm(report)
-		res, err := t.trainer.Step(t.source, lr)
-		if err != nil {
-			var bad *learn.NonFiniteError
-			if errors.As(err, &bad) {
-				err = fmt.Errorf("loss %v: %s", bad.Loss, bad.Cause)
-			}
-			return &Diverged{step + 1, lr, err, t.saved}
+		rates = rates[:0]
+		for range t.burst(step) {
+			rates = append(rates, o.rate(step+len(rates)))
 		}
-		step++
-		t.sums.add(step, res.Loss)
-		if report {
-			if err := t.report.Progress(t.sums.report(o, step, lr, res.GradNorm)); err != nil {
+		began := time.Now()
+		taken, last, err := t.trainer.Run(ctx, rates, losses)
+		switch took := time.Since(began); {
+		case took < shortBurst:
+			t.most = min(2*t.most, mostSteps)
+		case took > longBurst:
+			t.most = max(t.most/2, 1)
+		}
+		for _, loss := range losses[:taken] {
+			step++
+			t.sums.add(step, loss)
+		}
+		if err != nil {
+			return t.failed(step, rates[taken], err)
+		}
+		if taken < len(rates) { // ctx has ended
+			continue
+		}
+		if step%o.LogEvery == 0 || step == o.Steps {
+			if err := t.report.Progress(t.sums.report(o, step, rates[taken-1], last.GradNorm)); err != nil {
 				return errors.Join(err, t.save())
 			}
 		}
@@ -190,6 +221,21 @@ func (t *Run) loop(ctx context.Context) error {
 		}
 	}
 	return t.save()
+}
+
+// burst is the number of steps to take before the run has something to say or to save.
+func (t *Run) burst(step int) int {
+	o := t.o
+	return min(t.most, o.Steps-step, o.LogEvery-step%o.LogEvery, o.SaveEvery-step%o.SaveEvery)
+}
+
+// failed is the error of a run whose trainer did not take the step after so many.
+func (t *Run) failed(step int, lr float64, err error) error {
+	var bad *learn.NonFiniteError
+	if !errors.As(err, &bad) {
+		return fmt.Errorf("train: step %d: %w", step+1, err)
+	}
+	return &Diverged{step + 1, lr, fmt.Errorf("loss %v: %s", bad.Loss, bad.Cause), t.saved}
 }
 
 func (t *Run) interrupted(cause error) error {
@@ -215,6 +261,5 @@ func (s *sums) report(o Options, step int, lr, norm float64) Report {
 }
 
 func (t *Run) result() *Result {
-	t.fillModel()
 	return &Result{Model: t.model, Step: t.Step(), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN}
 }

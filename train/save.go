@@ -43,14 +43,18 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 }
 
 // fillModel copies the averaged weights, or the weights if there are none, into the model.
-func (t *Run) fillModel() {
-	values := t.trainer.Averages(nil)
-	if values == nil {
-		values = t.trainer.Params(nil)
+func (t *Run) fillModel() error {
+	values, err := t.trainer.Averages(nil)
+	if values == nil && err == nil {
+		values, err = t.trainer.Params(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("train: the weights: %w", err)
 	}
 	for i, v := range values {
 		t.model.Params[i].Data = v
 	}
+	return nil
 }
 
 // save writes the checkpoint. The state goes first: a run resumes from it alone.
@@ -58,7 +62,10 @@ func (t *Run) save() error {
 	if t.o.Dir == "" {
 		return nil
 	}
-	st := t.trainer.State()
+	st, err := t.trainer.State()
+	if err != nil {
+		return fmt.Errorf("train: the state: %w", err)
+	}
 	extra, err := json.Marshal(t.sums)
 	if err != nil {
 		return err
@@ -70,7 +77,9 @@ func (t *Run) save() error {
 	if err := state.Save(filepath.Join(t.o.Dir, StateFile)); err != nil {
 		return err
 	}
-	t.fillModel()
+	if err := t.fillModel(); err != nil {
+		return err
+	}
 	if err := t.model.Save(filepath.Join(t.o.Dir, ModelFile)); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/plots"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
@@ -26,15 +25,20 @@ const (
 	samplesFile = "samples.png"
 )
 
-func run(ctx context.Context, args []string, io ui.Streams) error {
+func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	o, err := parse(args, io.Out)
 	if err != nil {
 		return err
 	}
-	device, err := model.CPUOnly(o.Device)
+	device, err := openDevice(o.Device)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if e := device.close(); err == nil {
+			err = e
+		}
+	}()
 	set, err := o.load()
 	if err != nil {
 		return err
@@ -45,6 +49,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err := o.place(); err != nil {
 		return err
 	}
+	o.NewTrainer = device.trainer
 	job, err := train.New(set, o.Options)
 	if err != nil {
 		if o.out == "" {
@@ -86,7 +91,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 }
 
 // print is --dry-run: where the run would go and the options it would have.
-func (o options) print(w io.Writer, set *data.Dataset, device string) error {
+func (o options) print(w io.Writer, set *data.Dataset, device *device) error {
 	if o.out == "" {
 		o.Dir = rundir.Next(runsDir, o.name())
 	} else {
@@ -115,17 +120,21 @@ func (o *options) place() (err error) {
 }
 
 // introduce says what is about to happen.
-func (o options) introduce(w io.Writer, set *data.Dataset, device string) {
+func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
 	spec := o.Spec(set.D)
 	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
 	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
 	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
 	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
-	kernels, err := simd.Choice()
-	if err != nil {
-		fmt.Fprintf(w, "warning   %v\n", err)
+	if device.gpu != nil {
+		fmt.Fprintf(w, "device    %s\n", device)
+	} else {
+		kernels, err := simd.Choice()
+		if err != nil {
+			fmt.Fprintf(w, "warning   %v\n", err)
+		}
+		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
 	}
-	fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 }
 

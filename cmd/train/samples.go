@@ -21,11 +21,20 @@ var picture = solver.TableOptions{Sampler: solver.Exponential2, Grid: solver.Gri
 const pictureSamples = 2000
 
 // drawSamples draws samples, in data units, and plots them beside the data.
-func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, io ui.Streams) error {
-	m, err := model.New(c, model.Options{Workers: o.Workers})
+func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, io ui.Streams) (err error) {
+	where := o.Device
+	if where.Kind == "cuda" { // the network is trained: what its GPU does not take is for the CPU
+		where.Kind = "auto"
+	}
+	m, err := model.New(c, model.Options{Workers: o.Workers, Device: where})
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if e := m.Close(); err == nil {
+			err = e
+		}
+	}()
 	n := pictureSamples
 	if set.D > 2 { // fewer can be seen
 		n = 400

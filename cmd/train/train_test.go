@@ -251,7 +251,7 @@ func TestErrors(t *testing.T) {
 		{"--data none.npy", 1, "none.npy"},
 		{"--data file.npy", 1, "file.npy"},
 		{"--out file/run", 1, "not a directory"},
-		{"--device cuda", 1, "--device cuda: this command runs on the CPU only"},
+		{"--device cuda:99", 1, "--device cuda:99: cuda: "},
 	} {
 		p, out := command(dir, append(tiny(), strings.Fields(c.args)...)...)
 		if strings.Contains(c.args, "--resume") {

@@ -1,0 +1,60 @@
+//go:build !gpu || !cgo
+
+package cuda
+
+import (
+	"context"
+
+	"hbar/kernels"
+	"hbar/kernels/learn"
+)
+
+// Trainer takes training steps on a GPU.
+type Trainer struct{}
+
+// NewTrainer uploads a program and what its batches are drawn from.
+func NewTrainer(d *Device, p *kernels.Training, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
+	return nil, unavailable()
+}
+
+// Steps is the number of steps taken.
+func (t *Trainer) Steps() int64 { return 0 }
+
+// SetBatch changes the number of rows of the batches to come.
+func (t *Trainer) SetBatch(n int) error { return unavailable() }
+
+// Step takes one step on the batch that src draws, or the device if src is nil.
+func (t *Trainer) Step(src learn.Source, lr float64) (learn.Result, error) {
+	return learn.Result{}, unavailable()
+}
+
+// Gradient computes loss and gradient of a batch.
+func (t *Trainer) Gradient(src learn.Source) (learn.Result, error) {
+	return learn.Result{}, unavailable()
+}
+
+// Run takes a step for each learning rate.
+func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last learn.Result, err error) {
+	return 0, learn.Result{}, unavailable()
+}
+
+// Params copies the parameters to dst.
+func (t *Trainer) Params(dst [][]float32) ([][]float32, error) { return nil, unavailable() }
+
+// Averages copies the averaged weights to dst.
+func (t *Trainer) Averages(dst [][]float32) ([][]float32, error) { return nil, unavailable() }
+
+// Gradients copies the last batch's gradient to dst.
+func (t *Trainer) Gradients(dst [][]float32) ([][]float32, error) { return nil, unavailable() }
+
+// SetParams replaces the parameters.
+func (t *Trainer) SetParams(src [][]float32) error { return unavailable() }
+
+// State returns a copy of the state.
+func (t *Trainer) State() (*learn.State, error) { return nil, unavailable() }
+
+// SetState replaces the state.
+func (t *Trainer) SetState(s *learn.State) error { return unavailable() }
+
+// Close frees the trainer's memory on the device.
+func (t *Trainer) Close() error { return nil }
