@@ -54,7 +54,8 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
   const size_t STK = 64 << 10;
   const int n = block.x * block.y * block.z, nw = (n + 31) / 32;
   kern = k, kargs = args, gDim = grid, bDim = block;
-  std::vector<char> stacks((size_t)n * STK);
+  static thread_local std::vector<char> stacks;  // kept: fresh pages cost more than most launches
+  if (stacks.size() < (size_t)n * STK) stacks.resize((size_t)n * STK);
   if (posix_memalign((void**)&smem, 128, nsmem ? nsmem : 1)) abort();  // no slack, for sanitizers
   for (bIdx.z = 0; bIdx.z < grid.z; bIdx.z++)
     for (bIdx.y = 0; bIdx.y < grid.y; bIdx.y++)
