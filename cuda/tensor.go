@@ -69,6 +69,22 @@ func (e *TensorEngine) Over(b *Buffer, dt tensor.Dtype, shape ...int) (*tensor.D
 	return e.over(b.View(0, n), dt, shape), nil
 }
 
+// OverRows is a matrix in the memory of b whose rows begin ld numbers apart; b's owner frees it.
+func (e *TensorEngine) OverRows(b *Buffer, dt tensor.Dtype, rows, cols, ld int) (*tensor.Dense, error) {
+	if rows < 1 || cols < 1 || ld < cols {
+		return nil, fmt.Errorf("cuda: a matrix of %d rows of %d numbers, %d apart", rows, cols, ld)
+	}
+	t, err := e.Over(b, dt, (rows-1)*ld+cols)
+	if err != nil {
+		return nil, fmt.Errorf("%w, for a matrix of %d rows of %d numbers, %d apart", err, rows, cols, ld)
+	}
+	if ld == cols {
+		return t, t.Reshape(rows, cols)
+	}
+	t.AP = tensor.MakeAP(tensor.Shape{rows, cols}, []int{ld, 1}, tensor.MakeDataOrder(tensor.NonContiguous), tensor.NotTriangle)
+	return t, nil
+}
+
 func (e *TensorEngine) over(mem tensor.Memory, dt tensor.Dtype, shape []int) *tensor.Dense {
 	return tensor.New(tensor.Of(dt), tensor.WithEngine(e), tensor.FromMemory(mem.Uintptr(), mem.MemSize()), tensor.WithShape(shape...))
 }

@@ -40,6 +40,7 @@ type Trainer struct {
 	host                        hostBatch
 
 	graphs map[int]*Graph // by number of steps: what Run replays
+	eval   evaluation
 }
 
 // trainControl mirrors struct TrainControl of kernels/cuda/train.cuh.
@@ -173,7 +174,7 @@ func (t *Trainer) load() (err error) {
 
 // Close frees the trainer's memory on the device.
 func (t *Trainer) Close() error {
-	err := t.dropGraphs()
+	err := errors.Join(t.dropGraphs(), t.eval.close())
 	if t.pass != nil {
 		err = errors.Join(err, t.pass.close())
 		t.pass = nil
@@ -196,7 +197,7 @@ func (t *Trainer) dropGraphs() (err error) {
 		err = errors.Join(err, g.Close())
 	}
 	clear(t.graphs)
-	return err
+	return errors.Join(err, t.eval.dropGraphs())
 }
 
 // Steps is the number of steps taken.
@@ -336,12 +337,10 @@ func (t *Trainer) begin(lrs []float64) error {
 func (t *Trainer) direct(src learn.Source, update bool) (trainControl, []float64, error) {
 	a := t.draw.args
 	if src != nil {
-		ld := t.layout.layers[0].ldk
-		t.host.fill(t.prog, src, t.step, t.batch, ld)
-		a.Data, a.Target, a.Weight = 0, uint64(t.target.ptr), uint64(t.weight.ptr)
-		if err := errors.Join(Upload(t.pass.input(), t.host.input), Upload(t.target, t.host.target), Upload(t.weight, t.host.weight)); err != nil {
+		if err := t.SetInputs(src); err != nil {
 			return trainControl{}, nil, err
 		}
+		a = t.given()
 	} else if a.Data == 0 {
 		return trainControl{}, nil, errors.New("cuda: a trainer without kernels.Batches takes its batches from a source")
 	}
@@ -379,6 +378,11 @@ func (t *Trainer) enqueue(a drawArgs, update bool) error {
 	if err := t.pass.launch(a, t.report, t.rowLoss, t.batch); err != nil {
 		return err
 	}
+	return t.enqueueUpdate(update)
+}
+
+// enqueueUpdate launches what follows the pass of the rows: the gradient, and unless update is false the step.
+func (t *Trainer) enqueueUpdate(update bool) error {
 	outputs := float64(t.batch) * float64(t.prog.D)
 	args := pack(new(Args).Buf(t.tiles).I32(t.ntiles).I32(t.batch), outputs).Buf(t.g).Buf(t.squares).Buf(t.rowLoss).Buf(t.report)
 	if err := t.kernels.grad.Launch(t.ntiles+1, args); err != nil {

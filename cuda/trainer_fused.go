@@ -18,7 +18,8 @@ type rowsPass interface {
 	// x and dz are the addresses of a layer's input and of the gradient of its sums, until the next resize.
 	x(layer int) uint64
 	dz(layer int) uint64
-	// input is the network's input, [n][ldk of layer 0].
+	// activation is a layer's input, [n][its ldk], and input that of the first.
+	activation(layer int) *Buffer
 	input() *Buffer
 	// launch enqueues the pass for n rows, in a captured graph too.
 	launch(a drawArgs, control, rowLoss *Buffer, n int) error
@@ -169,7 +170,12 @@ func (f *fusedPass) resize(n int) error {
 func (f *fusedPass) x(layer int) uint64  { return f.net.Layer[layer].X }
 func (f *fusedPass) dz(layer int) uint64 { return f.net.Layer[layer].Dz }
 
-func (f *fusedPass) input() *Buffer { return f.buffer }
+func (f *fusedPass) input() *Buffer { return f.activation(0) }
+
+func (f *fusedPass) activation(layer int) *Buffer {
+	at := int(f.x(layer) - address(f.buffer))
+	return f.buffer.View(at, f.buffer.size-at)
+}
 
 func (f *fusedPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	r := f.choose(n)

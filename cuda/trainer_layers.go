@@ -95,7 +95,9 @@ func (q *layersPass) resize(n int) error {
 
 func (q *layersPass) x(layer int) uint64  { return address(q.fwd[q.l.layers[layer].x]) }
 func (q *layersPass) dz(layer int) uint64 { return address(q.grad[q.l.layers[layer].dz]) }
-func (q *layersPass) input() *Buffer      { return q.fwd[0] }
+func (q *layersPass) input() *Buffer      { return q.activation(0) }
+
+func (q *layersPass) activation(layer int) *Buffer { return q.fwd[q.l.layers[layer].x] }
 
 func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	if a.Data != 0 {

@@ -41,6 +41,49 @@ func mustNew(t *testing.T, s Spec, batch int) *Network {
 	return n
 }
 
+// executors are what the tests of machines run on.
+var executors = []struct {
+	name    string
+	machine func(t *testing.T, n *Network) *Machine // closed at the end of the test
+}{{"cpu", func(t *testing.T, n *Network) *Machine {
+	m, err := NewMachine(n, learn.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return closed(t, m)
+}}}
+
+// closed closes the machine at the end of the test.
+func closed(t *testing.T, m *Machine) *Machine {
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// eachExecutor runs a test on all of them.
+func eachExecutor(t *testing.T, test func(t *testing.T, machine func(t *testing.T, n *Network) *Machine)) {
+	for _, e := range executors {
+		t.Run(e.name, func(t *testing.T) { test(t, e.machine) })
+	}
+}
+
+// numbers are those of a node's value, wherever it is.
+func numbers(t *testing.T, v gorgonia.Value) []float32 {
+	t.Helper()
+	d := v.(*tensor.Dense)
+	if d.IsNativelyAccessible() {
+		return slices.Clone(d.Float32s())
+	}
+	host := tensor.New(tensor.Of(float32s), tensor.WithShape(d.Shape()...))
+	if err := d.Engine().(Carrier).Download(host, d); err != nil {
+		t.Fatal(err)
+	}
+	return host.Float32s()
+}
+
 type rows struct{ x, time, target, weight []float32 }
 
 // draw makes n rows of inputs of a network, with the time features of random times.
@@ -85,26 +128,21 @@ func result(t *testing.T, n *Network) (float64, [][]float32) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g = append(g, slices.Clone(data(v)))
+		g = append(g, numbers(t, v))
 	}
 	return float64(n.Loss.Value().Data().(float32)), g
 }
 
-// machineResult runs the machine on b.
-func machineResult(t *testing.T, n *Network, b rows) (float64, [][]float32) {
+// machineResult runs a machine on b.
+func machineResult(t *testing.T, m *Machine, b rows) (float64, [][]float32) {
 	t.Helper()
-	m, err := NewMachine(n, learn.Options{Workers: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
 	if err := m.Bind(b.x, b.time, b.target, b.weight); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	return result(t, n)
+	return result(t, m.net)
 }
 
 func relative(a, b [][]float32) float64 {
@@ -135,13 +173,15 @@ func TestMachineAgainstTapeMachine(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantLoss, want := result(t, n)
-			loss, g := machineResult(t, n, b)
-			if !(math.Abs(loss-wantLoss) <= tol*wantLoss) {
-				t.Errorf("loss %v, TapeMachine %v", loss, wantLoss)
-			}
-			if e := relative(g, want); !(e <= tol) {
-				t.Errorf("gradient differs from the TapeMachine's by %.2g", e)
-			}
+			eachExecutor(t, func(t *testing.T, machine func(*testing.T, *Network) *Machine) {
+				loss, g := machineResult(t, machine(t, n), b)
+				if !(math.Abs(loss-wantLoss) <= tol*wantLoss) {
+					t.Errorf("loss %v, TapeMachine %v", loss, wantLoss)
+				}
+				if e := relative(g, want); !(e <= tol) {
+					t.Errorf("gradient differs from the TapeMachine's by %.2g", e)
+				}
+			})
 		})
 	}
 }
@@ -156,7 +196,7 @@ func loss64(n *Network, b rows, dir [][]float64, eps float64) float64 {
 			h = append(h, float64(v))
 		}
 		for l := range n.Spec.Depth + 1 {
-			wt, bias := data(n.Params[2*l].Value()), data(n.Params[2*l+1].Value())
+			wt, bias := n.training.Params[2*l].Data, n.training.Params[2*l+1].Data
 			y := make([]float64, len(bias))
 			for o := range y {
 				y[o] = float64(bias[o]) + eps*dir[2*l+1][o]
@@ -189,7 +229,7 @@ func TestGradientAgainstDifferences(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			n := mustNew(t, s, Batch)
 			b := draw(n, 50)
-			_, g := machineResult(t, n, b)
+			_, g := machineResult(t, executors[0].machine(t, n), b)
 			norm := 0.0
 			for i := range g {
 				for _, v := range g[i] {
@@ -228,27 +268,24 @@ func TestGradientAgainstDifferences(t *testing.T) {
 }
 
 func TestBatchSizesOnOneMachine(t *testing.T) {
+	eachExecutor(t, testBatchSizes)
+}
+
+func testBatchSizes(t *testing.T, machine func(*testing.T, *Network) *Machine) {
 	n := mustNew(t, specs[1], Batch)
-	m, err := NewMachine(n, learn.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
+	m := machine(t, n)
 	for _, rowCount := range []int{5, 1, 200, 64, 33} {
 		b := draw(n, rowCount)
-		if err := m.Bind(b.x, b.time, b.target, b.weight); err != nil {
-			t.Fatal(err)
-		}
-		if err := m.RunAll(); err != nil {
-			t.Fatal(err)
-		}
-		loss, g := result(t, n)
+		loss, g := machineResult(t, m, b)
 		zero := make([][]float64, len(g))
 		for i := range g {
 			zero[i] = make([]float64, len(g[i]))
 		}
 		if want := loss64(n, b, zero, 0); !(math.Abs(loss-want) <= 32*eps32*want) {
 			t.Errorf("%d rows: loss %v, want %v", rowCount, loss, want)
+		}
+		if m.resident != nil {
+			continue
 		}
 		if alloc := testing.AllocsPerRun(5, func() {
 			if err := m.RunAll(); err != nil {
@@ -298,12 +335,12 @@ func TestMachineAsVM(t *testing.T) {
 }
 
 func TestMachineSteps(t *testing.T) {
+	eachExecutor(t, testSteps)
+}
+
+func testSteps(t *testing.T, machine func(*testing.T, *Network) *Machine) {
 	n := mustNew(t, specs[0], Batch)
-	m, err := NewMachine(n, learn.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
+	m := machine(t, n)
 	b := draw(n, 64)
 	if err := m.Bind(b.x, b.time, b.target, b.weight); err != nil {
 		t.Fatal(err)
@@ -316,7 +353,9 @@ func TestMachineSteps(t *testing.T) {
 	if !slices.Equal(before, n.training.Params[0].Data) {
 		t.Error("a step changed the nodes before Download")
 	}
-	m.Download()
+	if err := m.Download(); err != nil {
+		t.Fatal(err)
+	}
 	// Adam's first step moves a parameter with gradient g by lr·|g|/(|g| + 1e-8).
 	for i, v := range n.training.Params[0].Data {
 		if d := math.Abs(float64(v - before[i])); !(math.Abs(d-1e-3) <= 5e-5) {
