@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -273,4 +272,314 @@ func TestTrainerGradient(t *testing.T) {
 	}
 }
 
-var _ = []any{context.Background, errors.As, os.Getenv, strings.Contains}
+// The device draws what the host draws: data rows, times and features to the last bits, normals to their accuracy.
+func TestTrainerDraw(t *testing.T) {
+	const n, step = 40, 11
+	for _, c := range []trainNet{{3, []int{8}, simd.Tanh, false, 4}, {34, []int{8}, simd.Tanh, false, 0}} { // fused, and not
+		b := testBatches(c.d)
+		p := c.training()
+		tr := newTrainer(t, p, learn.Options{Batch: n}, b)
+		for _, points := range []bool{false, true} {
+			if points {
+				curves := b.Times
+				b.Times = kernels.TimeTable{Cells: 50}
+				for k := range 50 {
+					b.Times.Points = append(b.Times.Points, curves.At((float64(k)+0.5)/50))
+				}
+				tr = newTrainer(t, p, learn.Options{Batch: n}, b)
+			}
+			s := must(tr.State())(t)
+			s.Step = step
+			if err := tr.SetState(s); err != nil {
+				t.Fatal(err)
+			}
+			must(tr.Gradient(nil))(t)
+			ld := tr.layout.layers[0].ldk
+			got := make([]float32, n*ld)
+			if err := Download(got, tr.pass.input()); err != nil {
+				t.Fatal(err)
+			}
+			var want hostBatch
+			want.fill(p, hostSource{b, c.d, n}, step, n, ld)
+			for i := range n {
+				for j := range p.Widths[0] {
+					g, w := got[i*ld+j], want.input[i*ld+j]
+					tol := 2e-6 * (1 + math.Abs(float64(w))) // a few units in the last place of logarithm, root and sine
+					if j >= c.d {
+						tol = 6e-8
+					}
+					if !(math.Abs(float64(g)-float64(w)) <= tol) {
+						t.Errorf("d = %d, points %t: column %d of row %d is %v, want %v", c.d, points, j, i, g, w)
+					}
+				}
+			}
+		}
+	}
+}
+
+// optimisers meet every term of the update.
+var optimisers = []learn.Options{
+	{},
+	{Beta1: 0.8, Beta2: 0.95, Eps: 1e-4, Decay: 0.1, Clip: 0.3, EMA: 0.9},
+}
+
+// onCPU is the same run on the CPU.
+func onCPU(t testing.TB, p *kernels.Training, o learn.Options) *learn.Trainer {
+	t.Helper()
+	o.Workers = 1
+	tr, err := learn.New(p, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.Close)
+	return tr
+}
+
+// rates are learning rates of n steps from step first on.
+func rates(first, n int) []float64 {
+	lrs := make([]float64, n)
+	for i := range lrs {
+		lrs[i] = 3e-3 / float64(1+(first+i)/7)
+	}
+	return lrs
+}
+
+// Adam's first steps go by the sign of the gradient: where that is near 0, a rounding can move a parameter by lr in the
+// other direction. This is what the parameters of two trainers may differ by after some steps, relative to their size.
+const stepsTol = 1e-6
+
+func TestTrainerTwentySteps(t *testing.T) {
+	const steps = 20
+	for i, c := range []trainNet{trainNets[0], trainNets[1], trainNets[3], trainNets[5]} {
+		for j, o := range optimisers {
+			if (i+j)%2 == 0 {
+				continue
+			}
+			o.Batch = []int{33, 5, 20}[i%3]
+			p, b := c.training(), testBatches(c.d)
+			tr, ref := newTrainer(t, p, o, b), onCPU(t, p, o)
+			losses, want := make([]float64, steps), make([]float64, steps)
+			taken, last, err := tr.Run(t.Context(), rates(0, steps), losses)
+			if err != nil || taken != steps || tr.Steps() != steps {
+				t.Fatalf("%v: %d steps, %d in all, %v", c, taken, tr.Steps(), err)
+			}
+			_, lastWant, err := ref.Run(t.Context(), hostSource{b, c.d, o.Batch}, rates(0, steps), want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range losses {
+				if !(math.Abs(losses[k]-want[k]) <= stepsTol*want[k]) {
+					t.Errorf("%v: loss of step %d is %v, want %v", c, k, losses[k], want[k])
+				}
+			}
+			if last.Loss != losses[steps-1] || !(math.Abs(last.GradNorm-lastWant.GradNorm) <= 10*stepsTol*lastWant.GradNorm) {
+				t.Errorf("%v: last result %+v, want %+v", c, last, lastWant)
+			}
+			got, state := must(tr.State())(t), ref.State()
+			for _, f := range []struct {
+				name      string
+				got, want [][]float32
+				tol       float64
+			}{{"parameters", got.Params, state.Params, stepsTol}, {"mean gradients", got.M, state.M, 10 * stepsTol},
+				{"mean squared gradients", got.V, state.V, 10 * stepsTol}, {"averages", got.EMA, state.EMA, stepsTol}} {
+				if f.want == nil {
+					if f.got != nil {
+						t.Errorf("%v: %s where there are none", c, f.name)
+					}
+					continue
+				}
+				if e := relative(f.got, f.want); !(e <= f.tol) {
+					t.Errorf("%v, optimiser %d: %s differ by %.2g", c, j, f.name, e)
+				} else {
+					t.Logf("%v, optimiser %d: %s differ by %.2g", c, j, f.name, e)
+				}
+			}
+		}
+	}
+}
+
+// equalStates compares bits.
+func equalStates(t *testing.T, what string, a, b *learn.State) {
+	t.Helper()
+	if a.Step != b.Step {
+		t.Errorf("%s: steps %d and %d", what, a.Step, b.Step)
+	}
+	for i, pair := range [][2][][]float32{{a.Params, b.Params}, {a.M, b.M}, {a.V, b.V}, {a.EMA, b.EMA}} {
+		if !slices.EqualFunc(pair[0], pair[1], func(x, y []float32) bool { return slices.Equal(x, y) }) {
+			t.Errorf("%s: vector %d of the state differs", what, i)
+		}
+	}
+}
+
+// Replayed graphs, launches one by one, blocks of any size and grids of any device give the same bits.
+func TestTrainerSameBits(t *testing.T) {
+	const steps = graphSteps + 3
+	for _, c := range []trainNet{{3, []int{9, 9}, simd.GELU, true, 3}, {33, []int{5, 5}, simd.SiLU, true, 0}} { // fused, and not
+		p, b := c.training(), testBatches(c.d)
+		o := optimisers[1]
+		o.Batch = 21
+		losses := make([]float64, steps)
+		whole := newTrainer(t, p, o, b)
+		must2(whole.Run(t.Context(), rates(0, steps), losses))(t)
+		want := must(whole.State())(t)
+
+		single := newTrainer(t, p, o, b)
+		single.d.Multiprocessors = 7
+		for i, lr := range rates(0, steps) {
+			if f, ok := single.pass.(*fusedPass); ok {
+				f.rows = []int{4, 8, 16}[i%3]
+			}
+			if res := must(single.Step(nil, lr))(t); res.Loss != losses[i] {
+				t.Errorf("%v: loss of step %d is %v by launches and %v by graphs", c, i, res.Loss, losses[i])
+			}
+		}
+		equalStates(t, c.String()+" step by step", must(single.State())(t), want)
+
+		// Another batch in between, and then on from the middle.
+		if err := errors.Join(single.SetBatch(50), single.SetState(must(newTrainer(t, p, o, b).State())(t))); err != nil {
+			t.Fatal(err)
+		}
+		must(single.Gradient(nil))(t)
+		if err := single.SetBatch(o.Batch); err != nil {
+			t.Fatal(err)
+		}
+		must2(single.Run(t.Context(), rates(0, 5), losses))(t)
+		must2(single.Run(t.Context(), rates(5, steps-5), losses))(t)
+		equalStates(t, c.String()+" in two runs", must(single.State())(t), want)
+	}
+}
+
+func must2[A, B any](a A, b B, err error) func(t testing.TB) {
+	return func(t testing.TB) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// From the CPU to the device and back: as if all steps had been taken on the CPU.
+func TestTrainerResume(t *testing.T) {
+	c := trainNet{2, []int{24, 24}, simd.GELU, true, 3}
+	p, b := c.training(), testBatches(c.d)
+	o := optimisers[1]
+	o.Batch = 16
+	src := hostSource{b, c.d, o.Batch}
+	losses := make([]float64, 30)
+	all, first, second := onCPU(t, p, o), onCPU(t, p, o), onCPU(t, p, o)
+	device := newTrainer(t, p, o, b)
+	must2(all.Run(t.Context(), src, rates(0, 30), losses))(t)
+	must2(first.Run(t.Context(), src, rates(0, 10), losses))(t)
+	if err := device.SetState(first.State()); err != nil {
+		t.Fatal(err)
+	}
+	must2(device.Run(t.Context(), rates(10, 10), losses))(t)
+	if err := second.SetState(must(device.State())(t)); err != nil {
+		t.Fatal(err)
+	}
+	must2(second.Run(t.Context(), src, rates(20, 10), losses))(t)
+	if e := relative(second.Params(nil), all.Params(nil)); !(e <= stepsTol) || second.Steps() != 30 {
+		t.Errorf("after %d steps parameters differ by %.2g", second.Steps(), e)
+	}
+}
+
+// A step that cannot be taken is found though others were enqueued after it, and leaves the state before it, as on the CPU.
+func TestTrainerNonFinite(t *testing.T) {
+	for _, c := range []struct {
+		value float32
+		cause string
+	}{
+		{float32(math.NaN()), "the weighted squared error of row"},
+		{1e30, "gradients of dense0.weight are not finite"}, // its square is finite in float64
+	} {
+		net := trainNet{1, []int{16}, simd.SiLU, false, 0}
+		p, b := net.training(), testBatches(1)
+		b.X[7] = c.value
+		o := optimisers[1]
+		o.Batch = 3
+		losses := make([]float64, 40)
+		tr, again := newTrainer(t, p, o, b), newTrainer(t, p, o, b)
+		taken, _, err := tr.Run(t.Context(), rates(0, 40), losses)
+		var bad *learn.NonFiniteError
+		if !errors.As(err, &bad) || !strings.Contains(bad.Cause, c.cause) {
+			t.Fatalf("%v: after %d steps %v", c.value, taken, err)
+		}
+		_, _, err = onCPU(t, p, o).Run(t.Context(), hostSource{b, 1, o.Batch}, rates(0, 40), losses)
+		var want *learn.NonFiniteError
+		if !errors.As(err, &want) || want.Step != bad.Step || bad.Step != int64(taken) || taken == 0 {
+			t.Errorf("%v: device %v after %d steps, CPU %v", c.value, err, taken, want)
+		}
+		must2(again.Run(t.Context(), rates(0, taken), losses))(t)
+		equalStates(t, "before the bad step", must(tr.State())(t), must(again.State())(t))
+	}
+}
+
+func TestTrainerErrors(t *testing.T) {
+	p, b := trainNets[0].training(), testBatches(2)
+	d := open(t)
+	for _, c := range []struct {
+		o    learn.Options
+		b    kernels.Batches
+		want string
+	}{
+		{learn.Options{}, *b, "Batch is 0"},
+		{learn.Options{Batch: 4}, kernels.Batches{X: b.X[:3], Times: b.Times}, "training data of 3 numbers; want rows of 2"},
+		{learn.Options{Batch: 4}, kernels.Batches{X: b.X}, "a table of times of 0 cells"},
+		{learn.Options{Batch: 1 << 24}, *b, "for batches of 16777216 rows"},
+	} {
+		if _, err := NewTrainer(d, p, c.o, &c.b); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want %q", err, c.want)
+		}
+	}
+	tr := newTrainer(t, p, learn.Options{Batch: 4}, nil)
+	if _, _, err := tr.Run(t.Context(), rates(0, 1), make([]float64, 1)); err == nil || !strings.Contains(err.Error(), "takes its batches from a source") {
+		t.Errorf("without batches: %v", err)
+	}
+	if err := tr.SetBatch(0); err == nil {
+		t.Error("a batch of no rows")
+	}
+	if err := tr.SetState(&learn.State{Step: -1}); err == nil {
+		t.Error("step -1")
+	}
+	if err := tr.SetParams(make([][]float32, 1)); err == nil || !strings.Contains(err.Error(), "for 1 tensors; the network has 8") {
+		t.Errorf("one tensor: %v", err)
+	}
+	must(tr.Step(hostSource{b, 2, 4}, 1e-3))(t)
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if n, _, err := newTrainer(t, p, learn.Options{Batch: 4}, b).Run(ended, rates(0, 3), make([]float64, 3)); n != 0 || err != nil {
+		t.Errorf("%d steps after the context's end, %v", n, err)
+	}
+}
+
+// BenchmarkTrainStep is a step of the paper's network and of larger ones, batches drawn on the device.
+func BenchmarkTrainStep(b *testing.B) {
+	for _, c := range []struct {
+		net   trainNet
+		batch int
+	}{
+		{trainNet{2, []int{128, 128, 128}, simd.SiLU, false, 0}, 512},
+		{trainNet{2, []int{128, 128, 128}, simd.SiLU, false, 0}, 4096},
+		{trainNet{2, []int{128, 128, 128}, simd.SiLU, false, 0}, 65536},
+		{trainNet{2, []int{256, 256, 256, 256}, simd.SiLU, true, 16}, 512},
+		{trainNet{64, []int{1024, 1024, 1024, 1024}, simd.SiLU, true, 16}, 2048},
+	} {
+		b.Run(fmt.Sprintf("%v/batch=%d", c.net, c.batch), func(b *testing.B) {
+			tr := newTrainer(b, c.net.training(), learn.Options{Batch: c.batch, EMA: 0.999}, testBatches(c.net.d))
+			lrs, losses := make([]float64, maxBurst), make([]float64, maxBurst)
+			for i := range lrs {
+				lrs[i] = 1e-4
+			}
+			must2(tr.Run(b.Context(), lrs[:2*graphSteps], losses))(b)
+			b.ResetTimer()
+			for done := 0; done < b.N; {
+				n, _, err := tr.Run(b.Context(), lrs[:min(maxBurst, b.N-done)], losses)
+				if err != nil {
+					b.Fatal(err)
+				}
+				done += n
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+		})
+	}
+}
