@@ -65,8 +65,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("cuda: %s: %s (%s)", e.Call, e.Text, e.Detail)
 }
 
+const outOfMemory = int(C.CUDA_ERROR_OUT_OF_MEMORY)
+
 // OutOfMemory reports whether err is the driver's out-of-memory error.
-func (e *Error) OutOfMemory() bool { return e.Code == int(C.CUDA_ERROR_OUT_OF_MEMORY) }
+func (e *Error) OutOfMemory() bool { return e.Code == outOfMemory }
 
 func newError(call, detail string, r C.CUresult) *Error {
 	e := &Error{Call: call, Detail: detail, Code: int(r), Text: fmt.Sprintf("CUDA error %d", int(r))}

@@ -35,6 +35,9 @@ type General struct {
 	slotWidth []int
 	sumsInput bool // a layer adds buffer 0: its rows are made, not only the coordinates
 	space     workspace
+	blas      *blas // nil: there is none, or no layer for it
+	blasRows  int   // see libraryRows
+	blasWidth int
 }
 
 // NewGeneral uploads a program. It takes every network that infer.New takes.
@@ -59,7 +62,8 @@ func newGeneral(d *Device, p *kernels.Program, precision Precision) (*General, e
 	for i := range q.Params {
 		q.Params[i].Data = slices.Clone(p.Params[i].Data)
 	}
-	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*Kernel{}, space: workspace{d: d, buffers: map[slot]*Buffer{}}}
+	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*Kernel{}, space: workspace{d: d, buffers: map[slot]*Buffer{}},
+		blasRows: libraryRows, blasWidth: libraryWidth}
 	g.plan()
 	for _, ins := range p.Forward {
 		g.sumsInput = g.sumsInput || ins.Add == 0
@@ -83,8 +87,17 @@ func (g *General) open() (err error) {
 	if err := g.lookUp(); err != nil {
 		return err
 	}
-	g.net32, err = newLayers[float32](g)
-	return err
+	if g.net32, err = newLayers[float32](g); err != nil {
+		return err
+	}
+	for _, ins := range g.p.Forward {
+		if g.blas == nil && ins.Src != 0 && min(g.p.Widths[ins.Src], g.p.Widths[ins.Dst]) >= g.blasWidth {
+			if g.blas, err = openBLAS(g.d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Dim is the number of dimensions D of a sample.
@@ -130,7 +143,8 @@ func (g *General) Close() error {
 func (g *General) close() error {
 	g.closed = true
 	err := g.space.release()
-	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free())
+	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free(), g.blas.Close())
+	g.blas = nil
 	for _, m := range g.modules {
 		err = errors.Join(err, m.Unload())
 	}

@@ -108,7 +108,7 @@ func (t *tape[F]) forward(tau []float64) error {
 			q := n.product(i, rows, t.buf[ins.Src], y)
 			n.addBias(&q, i, t.g, tm)
 			q.Add, q.AddRow = add.at, int64(add.row)
-			if err := n.dense(&q); err != nil {
+			if err := n.layer(ins.Src, &q); err != nil {
 				return err
 			}
 			continue
@@ -118,7 +118,7 @@ func (t *tape[F]) forward(tau []float64) error {
 		}
 		q := n.product(i, rows, t.buf[ins.Src], t.z[i])
 		n.addBias(&q, i, t.g, tm)
-		if err := n.dense(&q); err != nil {
+		if err := n.layer(ins.Src, &q); err != nil {
 			return err
 		}
 		a := pack(pack(pack(pack(new(Args), t.z[i].at), y.at), add.at), int64(t.m)).I32(width).I32(t.g).I32(int(ins.Act))
@@ -183,7 +183,7 @@ func (t *tape[F]) backward() (err error) {
 		if t.seen[ins.Src] {
 			q.Accumulate = 1
 		}
-		if err := n.dense(&q); err != nil {
+		if err := n.layer(ins.Src, &q); err != nil {
 			return err
 		}
 		t.seen[ins.Src] = true

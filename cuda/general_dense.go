@@ -2,6 +2,8 @@
 
 package cuda
 
+import "hbar/kernels/simd"
+
 // matrixArg mirrors struct Matrix of kernels/cuda/gemm.cuh.
 type matrixArg struct {
 	At       uint64
@@ -61,6 +63,45 @@ func (g *General) chooseTile(bytes, m, n int) tile {
 	return tileF32Small
 }
 
+const (
+	// libraryWidth is the number of inputs and of outputs from which on a layer's products are cuBLAS's, where there is one.
+	libraryWidth = 512
+	// libraryRows is the number of rows of such a product. There are always so many, what is missing being made up by rows of
+	// anything: the library chooses how it adds by the shape, and samples are not to depend on the size of their batch.
+	libraryRows = 4096
+)
+
+// padded is the number of rows that scratch memory for r rows has.
+func (g *General) padded(r int) int {
+	if g.blas == nil {
+		return r
+	}
+	return (r + g.blasRows - 1) / g.blasRows * g.blasRows
+}
+
+// layer enqueues the product of an instruction on buffer src, or the way back through it, from scratch memory to scratch
+// memory. Those on the input are ours: they are small, and their rows may lie apart.
+func (n *layers[F]) layer(src int, q *denseArgs) error {
+	if n.g.blas == nil || src == 0 || min(int(q.N), int(q.K)) < n.g.blasWidth {
+		return n.dense(q)
+	}
+	sums := *q
+	sums.M = int32(n.g.blasRows)
+	for r := 0; r < int(q.M); r += n.g.blasRows {
+		if err := n.g.blas.product(n.size(), &sums); err != nil {
+			return err
+		}
+		sums.A.At += uint64(n.size() * n.g.blasRows * int(q.A.Row))
+		sums.C += uint64(n.size() * n.g.blasRows * int(q.CRow))
+	}
+	if q.Bias == 0 && q.Mul == 0 && q.Add == 0 && q.Slope == 0 && q.Act == int32(simd.Identity) {
+		return nil
+	}
+	finish := *q
+	finish.Accumulate = 0
+	return n.g.each(n.name("dense_finish"), int(q.M)*int(q.N), pack(new(Args), finish))
+}
+
 // dense enqueues a product with its epilogue.
 func (n *layers[F]) dense(q *denseArgs) error {
 	if q.M == 0 {
@@ -92,6 +133,7 @@ func (g *General) lookUp() error {
 		module, threads int
 		names           []string
 	}{
+		{moduleDense, 256, []string{"dense_finish_f32", "dense_finish_f64"}},
 		{moduleRows, 256, []string{"features_f32", "features_f64", "input_rows_f32", "input_rows_f64", "adjoint_forward_f32", "adjoint_forward_f64",
 			"adjoint_reverse_f32", "adjoint_reverse_f64", "add_rows_f32", "add_rows_f64", "trace_f32", "trace_f64"}},
 		{moduleSteps, 256, []string{"scale_state", "step_state"}},

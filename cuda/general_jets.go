@@ -104,7 +104,7 @@ func (n *layers[F]) jets(compose *Kernel, x []F, tau []float64, lo, hi, nj, orde
 		if ins.Act == simd.Identity {
 			q.Add, q.AddRow = add.at, int64(add.row)
 		}
-		if err := n.dense(&q); err != nil {
+		if err := n.layer(ins.Src, &q); err != nil {
 			return err
 		}
 		if ins.Act == simd.Identity {

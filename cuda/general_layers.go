@@ -59,7 +59,7 @@ func address(b *Buffer) uint64 { return uint64(b.ptr) }
 
 // rows returns scratch memory for r rows of w numbers.
 func (n *layers[F]) rows(s slot, r, w int) (place, error) {
-	b, err := n.g.space.bytes(s, r*w*n.size())
+	b, err := n.g.space.bytes(s, n.g.padded(r)*w*n.size())
 	if err != nil {
 		return place{}, err
 	}
@@ -68,11 +68,11 @@ func (n *layers[F]) rows(s slot, r, w int) (place, error) {
 
 // upload returns scratch memory that holds v, rows of w numbers.
 func (n *layers[F]) upload(s slot, v []F, w int) (place, error) {
-	b, err := n.g.space.bytes(s, len(v)*n.size())
+	p, err := n.rows(s, len(v)/w, w)
 	if err != nil {
-		return place{}, err
+		return p, err
 	}
-	return place{address(b), w}, Upload(b, v)
+	return p, Upload(n.g.space.buffers[s], v)
 }
 
 // download copies the start of a slot.
@@ -236,7 +236,7 @@ func (n *layers[F]) pass(use string, rows, group int, in place, t *times, slopes
 		if ins.Add >= 0 {
 			q.Add, q.AddRow = buf[ins.Add].at, int64(buf[ins.Add].row)
 		}
-		if err := n.dense(&q); err != nil {
+		if err := n.layer(ins.Src, &q); err != nil {
 			return dst, err
 		}
 	}

@@ -528,7 +528,7 @@ func TestEngineGeneral(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEngine(cpu, p, 0, FP32)
+	e, err := NewEngine(p, 0, FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -543,4 +543,66 @@ func TestEngineGeneral(t *testing.T) {
 		end[i] = float64(v)
 	}
 	near(t, "Trajectory", x, end, 2e-6)
+}
+
+// With cuBLAS for all layers but those on the input, in pieces of a few rows: the same numbers but for rounding, and none
+// that depends on the batch.
+func TestGeneralLibrary(t *testing.T) {
+	dev := open(t)
+	emulator := os.Getenv("HBAR_LIBCUDA")
+	if emulator != "" {
+		t.Setenv("HBAR_LIBCUBLAS", emulator)
+	}
+	ctx := context.Background()
+	for _, c := range generalCases() {
+		if c.p.Widths[1] > 100 {
+			continue // slow here
+		}
+		cpu, err := infer.New(c.p, infer.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := newGeneral(dev, c.p, FP32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		g.blasRows, g.blasWidth = 2, 1
+		d, n := c.p.D, c.n
+		x, tau := normals64(n*d, 1), normals64(n, 2)
+		a := normals64(n*d, 3)
+		want, back, div := make([]float64, n*d), make([]float64, n*d), make([]float64, n)
+		if err := errors.Join(cpu.VJP64(ctx, want, back, x, a, tau), cpu.Divergence64(ctx, nil, div, x, nil, d, tau)); err != nil {
+			t.Fatal(err)
+		}
+		y, y32, vj, trace := make([]float64, n*d), make([]float32, n*d), make([]float64, n*d), make([]float64, n)
+		if err := errors.Join(g.VJP64(ctx, y, vj, x, a, tau), g.Forward(ctx, y32, to32(x), tau), g.Divergence64(ctx, nil, trace, x, nil, d, tau)); err != nil {
+			t.Fatal(err)
+		}
+		if g.blas == nil {
+			t.Skip("no cuBLAS here")
+		}
+		near(t, c.name+": values", y, want, near64)
+		near(t, c.name+": gradient", vj, back, near64d)
+		near(t, c.name+": divergence", trace, div, near64d)
+		near(t, c.name+": values in float32", y32, want, near32)
+		last := make([]float32, d)
+		if err := g.Forward(ctx, last, to32(x[(n-1)*d:]), tau[n-1:]); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(last, y32[(n-1)*d:]) {
+			t.Errorf("%s: the last sample alone gives %v, in the batch %v", c.name, last, y32[(n-1)*d:])
+		}
+	}
+}
+
+// Statuses of cuBLAS have words, and one that a smaller batch may cure.
+func TestLibraryErrors(t *testing.T) {
+	err := blasError("cublasSgemm", "2×3×4 of f32", 3)
+	if e, ok := err.(*Error); !ok || !e.OutOfMemory() || !strings.Contains(err.Error(), "cublasSgemm: cuBLAS status 3: allocation failed (2×3×4 of f32)") {
+		t.Error(err)
+	}
+	if err := blasError("cublasCreate", "", 99); err == nil || !strings.Contains(err.Error(), "status 99: unknown status") || blasError("", "", 0) != nil {
+		t.Error(err)
+	}
 }

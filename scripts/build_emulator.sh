@@ -11,7 +11,7 @@ mkdir -p "$objects"
 flags=(-std=c++17 -O2 -g -fPIC -Wall -Werror -Wno-unknown-pragmas -include registry.h "$@")
 echo "${flags[*]}" | cmp -s - "$objects/flags" || { rm -f "$objects"/*.o; echo "${flags[*]}" >"$objects/flags"; }
 newest=$(ls -t ../*.cuh ./*.h | head -1)
-for source in emu.cc driver.cc ../*.cu; do
+for source in emu.cc driver.cc blas.cc ../*.cu; do
   object=$objects/$(basename "$source").o
   if [ "$object" -nt "$source" ] && [ "$object" -nt "$newest" ]; then continue; fi
   echo "$source $object"
