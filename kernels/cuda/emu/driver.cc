@@ -263,8 +263,10 @@ static size_t in_use() { size_t n = legacy_used; for (Pool* p : pools) n += p->u
 static size_t reserved() { size_t n = legacy_used; for (Pool* p : pools) n += std::max(p->used, p->reserved); return n; }
 
 // The last freed blocks keep their poison for a while: who writes to them is found out.
+#if !defined(__SANITIZE_ADDRESS__)
 static std::deque<std::pair<unsigned char*, size_t>> dead;
 static size_t dead_bytes;
+#endif
 static void bury(P p, size_t n) {
   unsigned char* m = (unsigned char*)p;
 #if defined(__SANITIZE_ADDRESS__)
