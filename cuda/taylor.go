@@ -14,7 +14,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Taylor carries the states of the WKB expansion's way back through tables on a device, for networks in one or two
+// Taylor carries paths, and the WKB expansion along them, through tables on a device, for networks in one or two
 // dimensions: kernels/cuda/taylor.cu. Its Run computes what infer.Engine's Taylor does.
 type Taylor struct {
 	d       *Device
@@ -30,7 +30,7 @@ func NewTaylor(d *Device, p *kernels.Program) (*Taylor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.D > 2 {
+	if n.D > maxTaylorDim {
 		return nil, fmt.Errorf("cuda: Taylor expansion in %d dimensions; the fused kernels take 1 and 2", n.D)
 	}
 	t := &Taylor{d: d, net: n, kernels: make(map[string]*Kernel)}
@@ -52,6 +52,9 @@ func (t *Taylor) Close() error {
 	}
 	return err
 }
+
+// maxTaylorDim is the number of dimensions that the kernels are written for.
+const maxTaylorDim = 2
 
 // taylorBlob is the network as kernels/cuda/taylor.cu has it, a one-dimensional one with a second coordinate that does
 // nothing.
@@ -107,6 +110,8 @@ var taylorKernels = []struct {
 	float32        bool
 	samples, tiles int
 }{
+	{"taylor_f64_path_s64", 0, false, 64, 8},
+	{"taylor_f64_path_s16", 0, false, 16, 2},
 	{"taylor_f64_order1_s8", 1, false, 8, 10},
 	{"taylor_f64_order1_s4", 1, false, 4, 5},
 	{"taylor_f64_order2_s4", 2, false, 4, 11},
@@ -117,17 +122,18 @@ var taylorKernels = []struct {
 
 // kernel chooses the first kernel that the device has shared memory for.
 func (t *Taylor) kernel(table *kernels.TaylorTable) (k *Kernel, samples int, err error) {
-	numbers := kernels.NewTaylorState(2, table.Order).Width
+	state := kernels.NewTaylorState(2, table.Order)
+	numbers, degree := state.Width, state.DegL
 	least := 0
 	for _, c := range taylorKernels {
-		if c.order != table.Order || c.float32 != table.Float32 {
+		if c.order != table.Order || c.float32 != (table.Float32 && c.order > 0) {
 			continue
 		}
 		element := 8
 		if c.float32 {
 			element = 4
 		}
-		doubles := (len(table.A)+5)*c.samples*numbers + 2*c.samples*simd.NJet(2, 2*c.order+1) + c.samples + 12
+		doubles := (len(table.A)+5)*c.samples*numbers + 2*c.samples*simd.NJet(2, degree+1) + c.samples + 12
 		shared := 8*(doubles+doubles%2) + element*(1+int(t.net.Residual))*int(t.net.Width)*(8*c.tiles+4)
 		if least = shared; shared > t.d.SharedPerBlock {
 			continue
@@ -143,8 +149,8 @@ func (t *Taylor) kernel(table *kernels.TaylorTable) (k *Kernel, samples int, err
 		}
 		return k, c.samples, err
 	}
-	return nil, 0, fmt.Errorf("cuda: Taylor expansion to order %d of %d residual or plain layers of %d units needs %s of shared memory a block; %s has %s",
-		table.Order, t.net.Hidden, t.net.Width, size(int64(least)), t.d.Name, size(int64(t.d.SharedPerBlock)))
+	return nil, 0, fmt.Errorf("cuda: %w: order %d and width %d need %s of shared memory a block; %s has %s",
+		kernels.ErrNoTaylor, table.Order, t.net.Width, size(int64(least)), t.d.Name, size(int64(t.d.SharedPerBlock)))
 }
 
 // taylorStageWire mirrors struct TaylorStage of kernels/cuda/taylor.cu, taylorMethodWire TaylorMethod.
@@ -186,6 +192,9 @@ func plane(d, order int) []int {
 		at[i] = i
 	}
 	poly := func(from, to, degree int) {
+		if degree < 0 {
+			return
+		}
 		for k, alpha := range simd.JetIndex(d, degree) {
 			at[from+k] = to + simd.JetPos(append(alpha, make([]int, 2-d)...)...)
 		}
@@ -209,7 +218,8 @@ const (
 
 // Run carries the n states y (n×TaylorState.Width, in place) through a table and writes the largest error norms to est (n,
 // may be nil). When the device has no room for all samples they go in batches; the numbers do not depend on it. progress,
-// unless nil, is told how much of the work is done, in samples. On an error the batches that were finished are in y and
+// unless nil, is told how much of the work is done, in samples. A network that the device has too little shared memory for
+// is a kernels.ErrNoTaylor. On an error the batches that were finished are in y and
 // est, the others as they were.
 func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
 	state := kernels.NewTaylorState(int(t.net.D), table.Order)
@@ -221,7 +231,7 @@ func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.Taylo
 		return fmt.Errorf("cuda: Taylor: y has %d elements and est %d; want a multiple of the state's %d, and one a sample", len(y), len(est), state.Width)
 	}
 	k, samples, err := t.kernel(table)
-	if err != nil {
+	if err != nil || n == 0 || len(table.Steps) == 0 {
 		return err
 	}
 	r := taylorRun{Taylor: t, ctx: ctx, table: table, state: state, plane: plane(state.D, table.Order), kernel: k, samples: samples}

@@ -20,7 +20,7 @@ func taylorTable(state kernels.TaylorState, steps int) *kernels.TaylorTable {
 	stages := len(m.B)
 	t := &kernels.TaylorTable{Order: state.Order, A: m.A[:stages], B: m.B, E: m.E[:stages], E3: m.E3[:stages], Tol: 1e-5, Weights: make([]float64, state.Width)}
 	for i := range t.Weights {
-		t.Weights[i] = float64(i % 3)
+		t.Weights[i] = float64((i + 1) % 3)
 	}
 	for i := range steps {
 		s := kernels.TaylorStep{H: -0.2}
@@ -68,6 +68,9 @@ func TestTaylor(t *testing.T) {
 	}{
 		{name: "paper", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5},
 		{name: "paper, second order", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 2, n: 5},
+		{name: "path", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 0, n: 70},
+		{name: "path, residual, little shared memory", d: 2, width: 150, hidden: 3, act: simd.GELU, residual: true, order: 0, n: 5, small: true},
+		{name: "path in one dimension, Fourier", d: 1, width: 64, hidden: 2, act: simd.Tanh, freqs: 2, order: 0, n: 3},
 		{name: "one layer, many samples", d: 2, width: 64, hidden: 1, act: simd.Tanh, order: 1, n: 37},
 		{name: "gelu, residual, Fourier", d: 2, width: 64, hidden: 3, act: simd.GELU, residual: true, freqs: 3, order: 2, n: 1},
 		{name: "tanh, odd width, residual", d: 2, width: 100, hidden: 2, act: simd.Tanh, residual: true, order: 1, n: 9},
@@ -112,16 +115,16 @@ func TestTaylor(t *testing.T) {
 			if c.float32 {
 				tol = 1e-6
 			}
-			worst, worstEst := difference(y, want), 0.0
-			for i := range est {
-				worstEst = max(worstEst, math.Abs(est[i]-wantEst[i])/wantEst[i])
-			}
-			t.Logf("largest error %.2g, of the error norm %.2g", worst, worstEst)
+			worst := difference(y, want)
+			t.Logf("largest error %.2g", worst)
 			if !(worst <= tol) {
 				t.Errorf("largest error %g above %g", worst, tol)
 			}
-			if !(worstEst <= 1e-6) && !c.float32 { // the norm is a difference of nearly equal sums; of float32 only rounding is left
-				t.Errorf("error norms %v, want %v", est, wantEst)
+			for i, e := range est {
+				// differences of nearly equal sums, in units of 1e-5; in float32 the rounding of jets is all that is left of them
+				if tol := 1e-6*wantEst[i] + 1e-12; !(wantEst[i] > 0) || !c.float32 && !(math.Abs(e-wantEst[i]) <= tol) || !(e < 1) {
+					t.Errorf("error norm %d: %g, want %g", i, e, wantEst[i])
+				}
 			}
 			k := c.n / 2
 			part, partEst := append([]float64(nil), start[k*state.Width:]...), make([]float64, c.n-k)

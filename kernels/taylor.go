@@ -1,11 +1,15 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"hbar/kernels/simd"
 )
+
+// ErrNoTaylor is the error of an engine that does not integrate expansions of its network; jets one by one still work.
+var ErrNoTaylor = errors.New("kernels: no fused Taylor expansion for this network")
 
 // TaylorState is where things are in the state of the way back from Tmax to Tmin of the WKB expansion log q^h = log q⁰ +
 // h ℓ₁ + h² ℓ₂ (package solver/likelihood), one sample's Width numbers:
@@ -17,7 +21,7 @@ import (
 //	mismatch ½∫g²|s − u|² dt
 //	ℓ₂       at Order 2
 //
-// Its derivative takes the Taylor expansion of the score to degree DegL + 1.
+// Its derivative takes the Taylor expansion of the score to degree DegL + 1. At Order 0 the state is x alone.
 type TaylorState struct {
 	D, Order         int
 	DegL, Deg1       int
@@ -26,8 +30,11 @@ type TaylorState struct {
 	L2, Width        int
 }
 
-// NewTaylorState is the state of the expansion to the given order, 1 or 2, in d dimensions.
+// NewTaylorState is the state of the expansion to the given order, 0 to 2, in d dimensions.
 func NewTaylorState(d, order int) TaylorState {
+	if order == 0 {
+		return TaylorState{D: d, DegL: -1, Deg1: -1, L: d, L1: d, Spread: d, Mismatch: d, L2: d, Width: d}
+	}
 	s := TaylorState{D: d, Order: order, DegL: 2 * order, Deg1: 2 * (order - 1), L: d}
 	s.L1 = s.L + simd.NJet(d, s.DegL)
 	s.Spread = s.L1 + simd.NJet(d, s.Deg1)
@@ -42,6 +49,8 @@ func NewTaylorState(d, order int) TaylorState {
 //
 //	k_i = f(τ_i, y + h Σ_j A_ij k_j)        y' = y + h Σ B_i k_i        for each h of Steps
 //
+// either way: back with the expansion, or with Order 0 the path from a point to Tmax.
+//
 // The score in f is s(x) = P x + Q n(Cin x, T), dx/dτ = Drift x − Half s.
 type TaylorTable struct {
 	Order int         // of the expansion: 1 or 2
@@ -52,7 +61,7 @@ type TaylorTable struct {
 	// Tol and Weights (one a number of the state) are the units of the estimate.
 	Tol     float64
 	Weights []float64
-	// Float32 expands the network in float32, where that is quicker; the state stays float64.
+	// Float32 expands the network in float32, where that is quicker; the state, and all of an Order of 0, stays float64.
 	Float32 bool
 }
 
@@ -73,8 +82,8 @@ type TaylorStage struct {
 func (t *TaylorTable) Validate(width int) error {
 	s := len(t.A)
 	switch {
-	case t.Order < 1 || t.Order > 2:
-		return fmt.Errorf("kernels: Taylor table of order %d; want 1 or 2", t.Order)
+	case t.Order < 0 || t.Order > 2:
+		return fmt.Errorf("kernels: Taylor table of order %d; want 0, 1 or 2", t.Order)
 	case s == 0 || len(t.B) != s || len(t.E) > s || len(t.E3) > s:
 		return fmt.Errorf("kernels: Taylor table of %d stages with %d, %d and %d weights; want as many weights, at least one, and no more for the estimates", s, len(t.B), len(t.E), len(t.E3))
 	case t.E == nil && t.E3 != nil:

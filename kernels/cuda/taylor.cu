@@ -1,7 +1,8 @@
-// The way back of the WKB expansion in two dimensions (kernels/taylor.go): one launch carries states through some steps of
-// a Runge-Kutta table. A state and its derivatives are float64; the network's Taylor jets are of type T.
+// The WKB expansion along paths in two dimensions (kernels/taylor.go): one launch carries states through some steps of a
+// Runge-Kutta table. A state and its derivatives are float64; the network's Taylor jets are of type T.
 //
-// A block has S samples and one warp for every 16 hidden units. A jet has C coefficients (10 to degree 3, 21 to degree 5),
+// A block has S samples and one warp for every 16 hidden units. A jet has C coefficients (10 to degree 3 for an expansion
+// of order 1, 21 to degree 5 for order 2; for a path alone, order 0, it is the value),
 // and a dense layer acts on each alike, so a layer is one product of the weights and a slab [unit][C S columns] of shared
 // memory, column c S + s for coefficient c of sample s. The warp's part of the sums stays in registers until all
 // warps have read the slab, then replaces it; the activation composes in place with the polynomials of each unit and
@@ -42,7 +43,7 @@ inline int thread_index() { return threadIdx.x; }
 #endif
 
 // ---- polynomials in two variables: coefficient (a, b) of x^a y^b, by degree ---------------------------------------------
-__host__ __device__ constexpr int jet_size(int degree) { return (degree + 1) * (degree + 2) / 2; }
+__device__ __forceinline__ constexpr int jet_size(int degree) { return (degree + 1) * (degree + 2) / 2; }
 __device__ __forceinline__ constexpr int jet_at(int a, int b) { return (a + b) * (a + b + 1) / 2 + b; }
 
 __device__ __forceinline__ float exponential(float x) { return expf(x); }
@@ -59,8 +60,9 @@ __device__ __forceinline__ void activation_series(T c[N + 1], int act, T x) {
   T g[N + 1];
   if (act == ACT_TANH) {
     c[0] = hyperbolic_tangent(bound);
+    if (N == 0) return;
     const T e = exponential(T(-2) * fabs(bound)), r = T(1) / (T(1) + e);
-    c[1] = fabs(c[0]) < T(0.5) ? T(1) - c[0] * c[0] : T(4) * e * r * r;
+    c[N > 0] = fabs(c[0]) < T(0.5) ? T(1) - c[0] * c[0] : T(4) * e * r * r;
 #pragma unroll
     for (int k = 1; k < N; k++) {
       T s = T(0);
@@ -74,7 +76,7 @@ __device__ __forceinline__ void activation_series(T c[N + 1], int act, T x) {
     const T e = exponential(-fabs(bound)), r = T(1) / (T(1) + e);
     const T s = bound < T(0) ? e * r : r, q = bound < T(0) ? r : e * r;  // the sigmoid and its complement
     g[0] = s;
-    g[1] = s * q;
+    if (N > 0) g[N > 0] = s * q;
 #pragma unroll
     for (int k = 1; k < N; k++) {
       T t = g[k] * (q - s);
@@ -183,9 +185,9 @@ struct Poly {
 template <int ORDER>
 __device__ __forceinline__ double taylor_field(int c, const double* y, const Poly s[2], int d, double drift, double half) {
   enum { L = 2, L1 = L + jet_size(2 * ORDER), SPREAD = L1 + jet_size(2 * ORDER - 2) };
+  if (ORDER == 0 || c < L) return drift * y[c] - half * (c == 0 ? s[0] : s[1])(0, 0);
   const Poly l{y + L, 1}, l1{y + L1, 1};
   const double u0 = l.dx(0, 0), u1 = l.dy(0, 0), s0 = s[0](0, 0), s1 = s[1](0, 0);
-  if (c < L) return drift * y[c] - half * (c == 0 ? s0 : s1);
   if (c == SPREAD) return half * (s[0].dx(0, 0) + s[1].dy(0, 0) - l.laplacian(0, 0));
   if (c == SPREAD + 1) return -half * ((s0 - u0) * (s0 - u0) + (s1 - u1) * (s1 - u1));
   if (c == SPREAD + 2)
@@ -214,14 +216,13 @@ __device__ __forceinline__ double taylor_field(int c, const double* y, const Pol
   return v;
 }
 
-// The units and the sample of a lane in what goes unit by unit: half a warp meets each bank once where S is 4 or 8.
+// What goes unit by unit: the warp's 16 S pairs of a unit and a sample, pair by pair of its lanes. With eight samples, units
+// are taken in an order that lets half a warp meet each bank once; with others the natural one does (but with one).
 template <int S>
-struct UnitLanes {
-  enum { STEP = 32 / S < 16 ? 32 / S : 16 };  // units at a time; with S = 1 half the lanes rest
-  int sample, first, end;
-  __device__ __forceinline__ UnitLanes(int tid) : sample(tid % S), first((tid & 31) / S), end((tid >> 5) * 16 + 16) {
-    if (S == 8) first = (first & 1) * 2 + (first >> 1);
-    first = first < STEP ? end - 16 + first : end;
+struct Pair {
+  int unit, sample;
+  __device__ __forceinline__ Pair(int i) : unit(i / S), sample(i % S) {
+    if (S == 8) unit = (unit & 12) + (unit & 1) * 2 + (unit >> 1 & 1);
   }
 };
 
@@ -230,8 +231,8 @@ template <class T, int ORDER, int S, int NT>
 __device__ __forceinline__ void taylor_body(const Net& net, const float* __restrict__ blob, const double* __restrict__ bias0, const TaylorStage* __restrict__ stages,
                                             int steps, const TaylorMethod& method, double* __restrict__ gy, double* __restrict__ gest, int n) {
   enum {
-    N = 2 * ORDER + 1, C = jet_size(N), LD = 8 * NT + 4,
-    WIDTH = 2 + jet_size(2 * ORDER) + jet_size(2 * ORDER - 2) + 1 + ORDER,  // of a state
+    N = ORDER ? 2 * ORDER + 1 : 0, C = jet_size(N), LD = 8 * NT + 4,
+    WIDTH = ORDER ? 2 + jet_size(2 * ORDER) + jet_size(2 * ORDER - 2) + 1 + ORDER : 2,  // of a state
     STATE = S * WIDTH,
   };
   static_assert(C * S <= 8 * NT && LD % 8 == 4, "the columns fit, and rows of four lanes meet different banks");
@@ -274,10 +275,12 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
       // the first layer: a linear function of the coordinates under the activation
       const double* b0 = bias0 + (size_t)evaluation * width;
       {
-        const UnitLanes<S> mine(thread_index());
-        const T x0 = (T)(now.cin * ye[mine.sample * WIDTH]), x1 = (T)(now.cin * ye[mine.sample * WIDTH + 1]);
+        const int t = thread_index();
 #pragma unroll 1
-        for (int u = mine.first; u < mine.end; u += UnitLanes<S>::STEP) {
+        for (int i = t & 31; i < 16 * S; i += 32) {
+          const Pair<S> mine(i);
+          const int u = (t >> 5) * 16 + mine.unit;
+          const T x0 = (T)(now.cin * ye[mine.sample * WIDTH]), x1 = (T)(now.cin * ye[mine.sample * WIDTH + 1]);
           const T w0 = blob[u], w1 = blob[width + u];
           T c[N + 1];
           activation_series<T, N>(c, net.act, fma(w0, x0, fma(w1, x1, (T)b0[u])));
@@ -318,21 +321,23 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
         }
         __syncwarp();
         {
-          const UnitLanes<S> mine(thread_index());
+          const int t = thread_index();
 #pragma unroll 1
-          for (int u = mine.first; u < mine.end; u += UnitLanes<S>::STEP) {
+          for (int i = t & 31; i < 16 * S; i += 32) {
+            const Pair<S> mine(i);
+            const int u = (t >> 5) * 16 + mine.unit;
             T *p = out + u * LD + mine.sample, x[C], r[C], c[N + 1];
 #pragma unroll
-            for (int i = 0; i < C; i++) x[i] = p[i * S];
+            for (int k = 0; k < C; k++) x[k] = p[k * S];
             activation_series<T, N>(c, net.act, x[0] + (T)blob[bias_at(net) + (layer - 1) * width + u]);
             compose<T, N>(r, c, x);
             if (net.residual) {
               const T* old = in + u * LD + mine.sample;
 #pragma unroll
-              for (int i = 0; i < C; i++) r[i] += old[i * S];
+              for (int k = 0; k < C; k++) r[k] += old[k * S];
             }
 #pragma unroll
-            for (int i = 0; i < C; i++) p[i * S] = r[i];
+            for (int k = 0; k < C; k++) p[k * S] = r[k];
           }
         }
         __syncthreads();
@@ -404,6 +409,8 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
     taylor_body<T, ORDER, S, NT>(net, blob, bias0, stages, steps, method, y, est, n);                                         \
   }                                                                                                                         \
   KERNEL(name)
+TAYLOR(taylor_f64_path_s64, double, 0, 64, 8)
+TAYLOR(taylor_f64_path_s16, double, 0, 16, 2)
 TAYLOR(taylor_f64_order1_s8, double, 1, 8, 10)
 TAYLOR(taylor_f64_order1_s4, double, 1, 4, 5)
 TAYLOR(taylor_f64_order2_s4, double, 2, 4, 11)

@@ -14,7 +14,7 @@ import (
 // that leaves the finite numbers is carried on: the caller checks. ctx and progress are as in Trajectory; when an error
 // is returned, y and est are partly updated.
 func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
-	if e.d > MaxJetDim {
+	if e.d > MaxJetDim && table.Order > 0 {
 		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", e.d, MaxJetDim)
 	}
 	state := kernels.NewTaylorState(e.d, table.Order)
@@ -29,7 +29,7 @@ func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.Ta
 			return err
 		}
 	}
-	if table.Float32 {
+	if table.Float32 && table.Order > 0 {
 		return taylor(ctx, e, e.net32, y, est, table, state, progress)
 	}
 	return taylor(ctx, e, e.net64(), y, est, table, state, progress)
@@ -133,7 +133,11 @@ func (t *taylorTile[F]) eval(i int, q *kernels.TaylorStage) {
 		}
 	}
 	at := times[F]{bias: t.bias[i*n.timeLD : (i+1)*n.timeLD], feat: t.feat[i*n.tf : (i+1)*n.tf]}
-	n.evalJets(t.w, t.x, m, nj, t.field.DegL+1, at)
+	if nj == 1 {
+		n.eval(t.w, t.x, n.d, m, at, false)
+	} else {
+		n.evalJets(t.w, t.x, m, nj, t.field.DegL+1, at)
+	}
 	n.outputs(t.w, t.out, m*nj, false)
 	for r := range m {
 		y := t.next[r*width : (r+1)*width]
@@ -159,7 +163,9 @@ func (t *taylorTile[F]) score(q *kernels.TaylorStage, out []F, x []float64) {
 			c *= q.Cin
 		}
 		s[0] += q.P * x[d]
-		s[1+d] += q.P
+		if nj > 1 {
+			s[1+d] += q.P
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ type TaylorField struct {
 // NewTaylorField makes the field of a state.
 func NewTaylorField(s kernels.TaylorState) *TaylorField {
 	f := &TaylorField{TaylorState: s, alg: jet.For(s.D, s.DegL+1)}
+	if s.Order == 0 {
+		return f
+	}
 	size := f.alg.Size(s.DegL)
 	f.flow, f.div, f.diff = make([]float64, size), make([]float64, size), make([]float64, size)
 	for range s.D {
@@ -29,6 +32,12 @@ func NewTaylorField(s kernels.TaylorState) *TaylorField {
 
 // Eval writes dy/dτ for the state y and the jets s of the score (D of degree DegL+1), where dx/dτ = drift x − half s.
 func (f *TaylorField) Eval(dst, y, s []float64, drift, half float64) {
+	if f.Order == 0 {
+		for i := range f.D {
+			dst[i] = drift*y[i] - half*s[i]
+		}
+		return
+	}
 	alg := f.alg
 	nS := alg.Size(f.DegL + 1)
 	sizeL := alg.Size(f.DegL)

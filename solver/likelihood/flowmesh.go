@@ -93,7 +93,7 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 		if err := r.adaptive(ctx, lead, trace.Accept); err != nil {
 			return nil, err
 		}
-		leaders := r.usual(lead, trace)
+		leaders := usual(trace, func(i int) bool { return r.points[lead[i]].Status == OK })
 		if len(leaders) == 0 {
 			todo = rest
 			break
@@ -131,11 +131,11 @@ func split(points []int) (lead, rest []int) {
 
 // usual keeps the traces of those pilots that arrived in at most twice as many steps as half of them did: one path that
 // runs away takes thousands.
-func (r *flowRun) usual(lead []int, trace ode.Trace) ode.Trace {
+func usual(trace ode.Trace, arrived func(pilot int) bool) ode.Trace {
 	var kept ode.Trace
-	for i, p := range lead {
-		if r.points[p].Status == OK {
-			kept = append(kept, trace[i])
+	for i, t := range trace {
+		if arrived(i) {
+			kept = append(kept, t)
 		}
 	}
 	slices.SortFunc(kept, func(a, b []float64) int { return len(a) - len(b) })
@@ -221,19 +221,11 @@ func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed
 
 // table is the integration on a mesh, without error estimates where the steps are given.
 func (r *flowRun) table(mesh []float64) *kernels.FlowTable {
-	m := r.o.Method
-	if m == nil {
-		m = ode.DOP853
-	}
+	m := fixed(r.o.Method)
 	s := len(m.B)
-	for j, e := range m.E { // a stage at the end of the step counts only if the estimate needs it
-		if e != 0 {
-			s = max(s, j+1)
-		}
-	}
-	t := &kernels.FlowTable{A: m.A[:s], B: append(append([]float64(nil), m.B...), make([]float64, s-len(m.B))...)}
+	t := &kernels.FlowTable{A: m.A, B: m.B}
 	if r.o.Steps == 0 {
-		t.E, t.E3, t.Tol = m.E[:min(s, len(m.E))], m.E3[:min(s, len(m.E3))], meshTol*forward(r.o.settings()).Tol
+		t.E, t.E3, t.Tol = m.E, m.E3, meshTol*forward(r.o.settings()).Tol
 	}
 	for i := 1; i < len(mesh); i++ {
 		step := kernels.FlowStep{H: mesh[i] - mesh[i-1]}
@@ -245,4 +237,22 @@ func (r *flowRun) table(mesh []float64) *kernels.FlowTable {
 		t.Steps = append(t.Steps, step)
 	}
 	return t
+}
+
+// fixed is a method (nil: DOP853) with as many rows and weights as it has stages that count on a mesh: one at the end of
+// the step does only if the estimate needs it.
+func fixed(m *ode.Tableau) *ode.Tableau {
+	if m == nil {
+		m = ode.DOP853
+	}
+	s := len(m.B)
+	for j, e := range m.E {
+		if e != 0 {
+			s = max(s, j+1)
+		}
+	}
+	q := *m
+	q.A, q.C, q.B = m.A[:s], m.C[:s], append(slices.Clone(m.B), make([]float64, s-len(m.B))...)
+	q.E, q.E3 = m.E[:min(s, len(m.E))], m.E3[:min(s, len(m.E3))]
+	return &q
 }

@@ -171,22 +171,18 @@ func TestFlowMeshNetwork(t *testing.T) {
 
 // A pilot whose path runs away does not make the mesh of all others: it would be twenty times as fine.
 func TestFlowMeshPilots(t *testing.T) {
-	r := &flowRun{problem: &problem{}, points: make([]FlowPoint, 6)}
 	trace := make(ode.Trace, 6)
 	for i, steps := range []int{20, 25, 700, 30, 70, 22} {
-		r.points[i].Status = OK
 		trace[i] = make([]float64, steps)
 	}
-	r.points[1].Status = Diverged
 	var kept []int
-	for _, t := range r.usual([]int{0, 1, 2, 3, 4, 5}, trace) {
+	for _, t := range usual(trace, func(i int) bool { return i != 1 }) {
 		kept = append(kept, len(t))
 	}
 	if !slices.Equal(kept, []int{20, 22, 30}) {
 		t.Errorf("pilots of %v steps", kept)
 	}
-	r.points = make([]FlowPoint, 6)
-	if got := r.usual([]int{0, 1}, trace[:2]); got != nil {
+	if got := usual(trace, func(int) bool { return false }); got != nil {
 		t.Errorf("of failures: %v", got)
 	}
 }

@@ -219,9 +219,16 @@ func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]f
 
 // pathsTo integrates the points x (n×D) from Tmin to the n times to, on the clock.
 func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings) ([]float64, []ode.Result, error) {
-	var c coefficients
 	y := append([]float64(nil), x...)
-	sys := ode.System{Width: p.d, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
+	res, err := ode.Solve(ctx, p.pathSystem(), y, fill(p.start(), len(to)), to, set)
+	p.flagEscaped(res, y, p.d)
+	return y, res, err
+}
+
+// pathSystem is the probability flow itself, per unit of the clock.
+func (p *problem) pathSystem() ode.System {
+	var c coefficients
+	return ode.System{Width: p.d, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
 		p.coefficients(&c, tau)
 		if err := p.model.Score(ctx, dst, y, c.t); err != nil {
 			return err
@@ -233,9 +240,6 @@ func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings
 		}
 		return nil
 	}}
-	res, err := ode.Solve(ctx, sys, y, fill(p.start(), len(to)), to, set)
-	p.flagEscaped(res, y, p.d)
-	return y, res, err
 }
 
 // badPoints is the Skip of an integration that starts at the points themselves.

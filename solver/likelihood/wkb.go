@@ -81,14 +81,77 @@ func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64,
 	if err != nil {
 		return nil, err
 	}
-	t := newTaylor(p, jets, o.Order)
-	var out []Expansion
-	for at := 0; at < n; at += block {
-		got, err := t.expand(ctx, x[at*p.d:min(n, at+block)*p.d], o, progressFrom(o.Progress, at, n))
-		if err != nil {
-			return nil, err
+	e := expansion{taylor: newTaylor(p, jets, o.Order), o: o}
+	if !o.Record {
+		e.fuse(ctx)
+	}
+	return e.run(ctx, x, n)
+}
+
+// expansion is a call of Expand.
+type expansion struct {
+	*taylor
+	o      ExpandOptions
+	engine taylorEngine // nil: all paths in steps of their own
+	pred   solver.Prediction
+}
+
+func (e *expansion) run(ctx context.Context, x []float64, n int) ([]Expansion, error) {
+	d, w := e.d, e.Width
+	there := &leg{expansion: e, order: 0, width: d, from: e.start(), to: e.end(), set: forward(e.o.settings()),
+		system: e.pathSystem(), y: append([]float64(nil), x...), res: make([]ode.Result, n)}
+	var todo []int
+	for i := range n {
+		if !finitePoint(x[i*d : (i+1)*d]) {
+			there.res[i].Status = BadPoint
+			continue
 		}
-		out = append(out, got...)
+		todo = append(todo, i)
+	}
+	if err := there.run(ctx, todo); err != nil {
+		return nil, err
+	}
+	e.flagEscaped(there.res, there.y, d)
+
+	back := &leg{expansion: e, order: e.Order, width: w, from: e.end(), to: e.start(), set: e.o.settings(),
+		system: e.system(), y: make([]float64, n*w), res: make([]ode.Result, n), progress: e.o.Progress}
+	back.set.Weights = e.weights()
+	out := make([]Expansion, n)
+	if e.o.Record {
+		back.accept = func(i int, tau float64, y, f []float64) { out[i].Path = append(out[i].Path, e.mismatch(tau, y, f)) }
+	}
+	todo = todo[:0]
+	for i := range n {
+		e.prior(back.y[i*w:(i+1)*w], there.y[i*d:(i+1)*d])
+		if there.res[i].Status == OK {
+			todo = append(todo, i)
+		}
+	}
+	if err := back.run(ctx, todo); err != nil {
+		return nil, err
+	}
+
+	s, ends := make([]float64, n*d), make([]float64, n*d)
+	gather(ends, back.y, d, w)
+	if err := e.model.Score(ctx, s, ends, []float64{e.s.Tmin()}); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		q := &out[i]
+		q.Status = there.res[i].Status
+		if q.Status == OK {
+			q.Status = back.res[i].Status
+		}
+		q.Steps, q.Evals, q.Jets = there.res[i].Steps+back.res[i].Steps, there.res[i].Evals, back.res[i].Evals
+		if q.Status == OK {
+			e.read(q, back.y[i*w:(i+1)*w], x[i*d:(i+1)*d], s[i*d:(i+1)*d], e.o.Theta)
+			if !finitePoint([]float64{q.LogQ, q.Laplacian, q.L1, q.Return}) {
+				q.Status = NotFinite
+			}
+		}
+		if q.Status != OK {
+			q.invalid(d)
+		}
 	}
 	return out, nil
 }
@@ -97,59 +160,14 @@ func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64,
 // moves the point whose derivatives are taken.
 const pathWeight = 10
 
-func (t *taylor) expand(ctx context.Context, x []float64, o ExpandOptions, progress func(int, int)) ([]Expansion, error) {
-	d, w, n := t.d, t.Width, len(x)/t.d
-	set := o.settings()
-	set.Skip = badPoints(x, d)
-	end, there, err := t.paths(ctx, x, forward(set))
-	if err != nil {
-		return nil, err
+// weights are those of the numbers of a state in the control of the error.
+func (t *taylor) weights() []float64 {
+	w := fill(1, t.Width)
+	w[t.Mismatch] = 0
+	for i := range t.d {
+		w[i] = pathWeight
 	}
-	y := make([]float64, n*w)
-	for i := range n {
-		t.prior(y[i*w:(i+1)*w], end[i*d:(i+1)*d])
-	}
-	out := make([]Expansion, n)
-	set.Skip = func(i int) bool { return there[i].Status != OK }
-	set.Progress = progress
-	set.Weights = fill(1, w)
-	set.Weights[t.Mismatch] = 0
-	for i := range d {
-		set.Weights[i] = pathWeight
-	}
-	if o.Record {
-		set.Accept = func(row int, tau float64, y, f []float64) {
-			out[row].Path = append(out[row].Path, t.mismatch(tau, y, f))
-		}
-	}
-	back, err := ode.Solve(ctx, t.system(), y, fill(t.end(), n), fill(t.start(), n), set)
-	if err != nil {
-		return nil, err
-	}
-	s := make([]float64, n*d)
-	ends := make([]float64, n*d)
-	gather(ends, y, d, w)
-	if err := t.model.Score(ctx, s, ends, []float64{t.s.Tmin()}); err != nil {
-		return nil, err
-	}
-	for i := range out {
-		e := &out[i]
-		e.Status = pointStatus(there[i].Status)
-		if e.Status == OK {
-			e.Status = back[i].Status
-		}
-		e.Steps, e.Evals, e.Jets = there[i].Steps+back[i].Steps, there[i].Evals, back[i].Evals
-		if e.Status == OK {
-			t.read(e, y[i*w:(i+1)*w], x[i*d:(i+1)*d], s[i*d:(i+1)*d], o.Theta)
-			if !finitePoint([]float64{e.LogQ, e.Laplacian, e.L1, e.Return}) {
-				e.Status = NotFinite
-			}
-		}
-		if e.Status != OK {
-			e.invalid(d)
-		}
-	}
-	return out, nil
+	return w
 }
 
 // mismatch is s − u at a state y with derivative f: dx/dτ = drift x − half s.

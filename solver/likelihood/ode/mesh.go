@@ -16,7 +16,7 @@ func NewTrace(n int) Trace { return make(Trace, n) }
 func (t Trace) Accept(row int, tau float64, _, _ []float64) { t[row] = append(t[row], tau) }
 
 // Mesh returns points from = τ_0, τ_1, …, τ_m = to, either way, that are everywhere as fine as the finest path of a trace
-// times safety (0 < safety ≤ 1 makes steps shorter): with h(τ) the shortest of the steps that the paths took across τ,
+// times safety (below 1 makes steps shorter, above longer): with h(τ) the shortest of the steps that the paths took across τ,
 //
 //	∫ dτ / (safety h(τ))  from τ_j to τ_{j+1}
 //
