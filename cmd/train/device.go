@@ -63,6 +63,14 @@ func (d *device) close() error {
 	return gpu.Close()
 }
 
+// after is where to run the network that was trained: on the same GPU, if it can.
+func (d *device) after() flags.Device {
+	if d.gpu == nil {
+		return flags.Device{Kind: "cpu"}
+	}
+	return flags.Device{Kind: "auto", Index: d.wish.Index}
+}
+
 // String is the device for people.
 func (d *device) String() string {
 	switch {

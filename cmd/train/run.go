@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	} else if res.LossSteps > 0 {
 		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
 	}
-	if err := o.drawSamples(ctx, set, res.Model, io); errors.Is(err, context.Canceled) {
+	if err := o.drawSamples(ctx, set, res.Model, device.after(), io); errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w while drawing samples; the trained network is in %s", ui.ErrInterrupted, o.Dir)
 	} else if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/plots"
 	"hbar/cmd/internal/ui"
@@ -21,11 +22,7 @@ var picture = solver.TableOptions{Sampler: solver.Exponential2, Grid: solver.Gri
 const pictureSamples = 2000
 
 // drawSamples draws samples, in data units, and plots them beside the data.
-func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, io ui.Streams) (err error) {
-	where := o.Device
-	if where.Kind == "cuda" { // the network is trained: what its GPU does not take is for the CPU
-		where.Kind = "auto"
-	}
+func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, where flags.Device, io ui.Streams) (err error) {
 	m, err := model.New(c, model.Options{Workers: o.Workers, Device: where})
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/gputest"
 	"hbar/cmd/internal/ui"
 	"hbar/train"
 )
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("HBAR_TEST_MAIN") == "train" {
 		main()
 	}
-	os.Exit(m.Run())
+	gputest.Main(m, main)
 }
 
 // command is the command as a process in dir.
@@ -137,7 +138,7 @@ func sameWeights(a, b *checkpoint.Model) bool {
 // and the log of a run that was left alone.
 func TestInterruptAndResume(t *testing.T) {
 	dir := t.TempDir()
-	args := strings.Fields("--width 32 --depth 2 --steps 3000 --batch 64 --n-data 200 --log-every 10")
+	args := strings.Fields("--width 32 --depth 2 --steps 3000 --batch 64 --n-data 200 --log-every 10 --device cpu")
 	c, out := command(dir, append(args, "--out", "whole")...)
 	if err := c.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
