@@ -131,7 +131,6 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
         if (worst == worst && !(err <= worst)) worst = err;  // NaN stays
       }
     }
-    __syncwarp();
     for (int c = lane; c < comps; c += 32) {
       const int row = row0 + c / C, j = c % C;
       if (row >= f.n) continue;

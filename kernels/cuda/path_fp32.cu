@@ -36,8 +36,7 @@ __device__ __forceinline__ void path_body(const Net& net, const float* __restric
     Normals normals(seed, stream, first + (uint64_t)row);
     for (int r = 0; r < nrows; r++) {
       const PathRow rw = rows[r];
-      __syncwarp();
-      if (lane < ROWS)
+      if (lane < ROWS)  // a lane's column of the slab, of which no other lane reads the outputs
         for (int d = 0; d < D; d++) slab[d * ROWS + lane] = live ? rw.cin * xs[d] : 0.0f;
       __syncwarp();
       const float* out = chain<false>(net, w, bias0 + (size_t)r * net.width, slab, 1, tn, tm) + lane;
