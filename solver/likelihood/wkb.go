@@ -55,6 +55,11 @@ type Mismatch struct {
 
 // Expand computes the WKB expansion at the points x (n×D): the path forward to Tmax, then the path with the Taylor
 // polynomials of log q⁰ and ℓ₁ back to Tmin (package doc). The model must be a solver.Jetter.
+//
+// Each path has its own steps, but for a solver.Network whose engine integrates expansions itself (infer.Engine,
+// cuda.Engine): there, in float64 at any Precision, all points share a mesh nearly as fine as that of the finest of a few
+// pilots, and a point whose error that leaves too large is integrated by itself. Values then depend on the other points of
+// the call, by less than the tolerance; with Options.Steps they do not. Record takes steps of each path's own.
 func Expand(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o ExpandOptions) ([]Expansion, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
