@@ -35,7 +35,7 @@ type Trainer struct {
 	report                      *Buffer // trainControl, then losses and norms of maxBurst steps
 	rates                       *Buffer // adamRow of maxBurst steps
 	tiles, squares, folded      *Buffer
-	ntiles, nfolded             int
+	ntiles, foldAbove           int     // beyond so many tiles their sums of squares are added in two stages
 	rowLoss, target, weight     *Buffer // by row; target and weight of batches that the host draws
 	host                        hostBatch
 
@@ -68,8 +68,8 @@ const (
 	maxBurst = 1024
 	// graphSteps is the number of steps of the larger captured graph.
 	graphSteps = 16
-	// foldAbove is the number of tiles beyond which their sums of squares are added in two stages, to at most so many first.
-	foldAbove = 1024
+	// mostSquares is the most sums of squares that every block of the update adds up for itself.
+	mostSquares = 1024
 )
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
@@ -82,7 +82,7 @@ func NewTrainer(d *Device, p *kernels.Training, opt learn.Options, b *kernels.Ba
 	if err := learn.Check(p); err != nil {
 		return nil, err
 	}
-	t := &Trainer{d: d, prog: p, opt: opt, graphs: map[int]*Graph{}}
+	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*Graph{}}
 	if err := t.open(b); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -249,7 +249,7 @@ func (t *Trainer) grow(n int) error {
 		if t.squares, err = t.d.Alloc(8 * len(tiles)); err != nil {
 			return err
 		}
-		if t.folded, err = t.d.Alloc(8 * foldAbove); err != nil {
+		if t.folded, err = t.d.Alloc(8 * mostSquares); err != nil {
 			return err
 		}
 	}
@@ -389,8 +389,8 @@ func (t *Trainer) enqueueUpdate(update bool) error {
 		return err
 	}
 	squares, n := t.squares, t.ntiles
-	if n > foldAbove {
-		count := (n + foldAbove - 1) / foldAbove
+	if n > t.foldAbove {
+		count := (n + t.foldAbove - 1) / t.foldAbove
 		folded := (n + count - 1) / count
 		if err := t.kernels.fold.Launch(folded, new(Args).Buf(squares).I32(n).I32(count).Buf(t.folded)); err != nil {
 			return err

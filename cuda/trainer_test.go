@@ -261,6 +261,16 @@ func TestTrainerGradient(t *testing.T) {
 				if !(math.Abs(res.Loss-loss) <= tol*loss) {
 					t.Errorf("loss %v, want %v", res.Loss, loss)
 				}
+				square := 0.0
+				for _, g := range g {
+					for _, v := range g {
+						square += v * v
+					}
+				}
+				if norm := math.Sqrt(square); !(math.Abs(res.GradNorm-norm) <= tol*norm) {
+					t.Errorf("norm %v, want %v", res.GradNorm, norm)
+				}
+				tr.foldAbove = 3 // the second time, as for large networks
 				got := must(tr.Gradients(nil))(t)
 				if e := relative(got, g); !(e <= tol) {
 					t.Errorf("gradient: relative error %.2g", e)
