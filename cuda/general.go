@@ -19,6 +19,9 @@ import (
 // General runs any program on a device, layer by layer: what infer.Engine computes, by products over all rows of a batch
 // at a time. Arguments are slices of the host. Samples go in batches that the device has room for; no number depends on
 // how they are cut, because every sum runs in the same order. The methods may be called concurrently and take turns.
+//
+// In precision F16 the layers behind the first multiply on tensor cores in Forward, Trajectory and PathWeights; derivatives
+// are float32 all the same, and methods in float64 are float64.
 type General struct {
 	d         *Device
 	p         *kernels.Program // its parameters are copies
@@ -30,6 +33,7 @@ type General struct {
 	kernels   map[string]*Kernel
 	net32     *layers[float32]
 	net64     *layers[float64] // made at the first use
+	net16     *halves          // nil: precision FP32
 	freqs     *Buffer          // of the time feature; nil for the time itself
 	slots     []int            // which scratch array holds each buffer of the program, where none is needed twice
 	slotWidth []int
@@ -57,6 +61,11 @@ func newGeneral(d *Device, p *kernels.Program, precision Precision) (*General, e
 	if err := infer.Validate(p); err != nil {
 		return nil, err
 	}
+	if precision == F16 {
+		if err := takesF16(p); err != nil {
+			return nil, err
+		}
+	}
 	q := *p
 	q.Params = slices.Clone(p.Params)
 	for i := range q.Params {
@@ -77,7 +86,7 @@ func (g *General) open() (err error) {
 			return err
 		}
 	}
-	for _, image := range [][]byte{cuda.Dense, cuda.Rows, cuda.Steps}[len(g.modules):] {
+	for _, image := range [][]byte{cuda.Dense, cuda.Rows, cuda.Steps, cuda.DenseF16}[len(g.modules):] {
 		m, err := g.d.Load(image)
 		if err != nil {
 			return err
@@ -89,6 +98,11 @@ func (g *General) open() (err error) {
 	}
 	if g.net32, err = newLayers[float32](g); err != nil {
 		return err
+	}
+	if g.precision == F16 {
+		if g.net16, err = newHalves(g); err != nil {
+			return err
+		}
 	}
 	for _, ins := range g.p.Forward {
 		if g.blas == nil && ins.Src != 0 && min(g.p.Widths[ins.Src], g.p.Widths[ins.Dst]) >= g.blasWidth {
@@ -143,7 +157,7 @@ func (g *General) Close() error {
 func (g *General) close() error {
 	g.closed = true
 	err := g.space.release()
-	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free(), g.blas.Close())
+	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free(), g.net16.free(), g.blas.Close())
 	g.blas = nil
 	for _, m := range g.modules {
 		err = errors.Join(err, m.Unload())

@@ -57,7 +57,7 @@ func (g *General) chooseTile(bytes, m, n int) tile {
 		return tileF64Small
 	case narrow:
 		return tileF32Narrow
-	case n > tileF32Small.n && blocks(tileF32Large) >= g.d.Multiprocessors:
+	case min(m, n) > tileF32Small.n && blocks(tileF32Large) >= g.d.Multiprocessors:
 		return tileF32Large
 	}
 	return tileF32Small
@@ -120,6 +120,7 @@ const (
 	moduleDense = iota
 	moduleRows
 	moduleSteps
+	moduleF16
 )
 
 // lookUp finds the kernels whose shape does not depend on the call.
@@ -128,6 +129,14 @@ func (g *General) lookUp() error {
 		if err := g.find(moduleDense, t.name, denseThreads, t.shared()); err != nil {
 			return err
 		}
+	}
+	for _, t := range []tile{tileF16Large, tileF16Narrow} {
+		if err := g.find(moduleF16, t.name, f16Threads, t.sharedF16()); err != nil {
+			return err
+		}
+	}
+	if err := g.find(moduleF16, "dense_f16_first", denseThreads, tileF32Small.shared()); err != nil {
+		return err
 	}
 	for _, k := range []struct {
 		module, threads int
@@ -138,6 +147,7 @@ func (g *General) lookUp() error {
 			"adjoint_reverse_f32", "adjoint_reverse_f64", "add_rows_f32", "add_rows_f64", "trace_f32", "trace_f64"}},
 		{moduleSteps, 256, []string{"scale_state", "step_state"}},
 		{moduleSteps, 128, []string{"step_path"}},
+		{moduleF16, 256, []string{"dense_f16_finish", "halve_rows"}},
 	} {
 		for _, name := range k.names {
 			if err := g.find(k.module, name, k.threads, 0); err != nil {

@@ -124,11 +124,7 @@ func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int),
 			}
 		}
 		row := s.n.timesOf(t, k%tableRows)
-		in, err := s.n.input(s.m, 1, rowsGiven, s.in, row.phi)
-		if err != nil {
-			return err
-		}
-		y, err := s.n.pass("value", s.m, 1, in, &row, nil)
+		y, err := s.evaluate(&row)
 		if err != nil {
 			return err
 		}
@@ -149,6 +145,18 @@ func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int),
 		}
 	}
 	return nil
+}
+
+// evaluate is the network at the inputs s.in.
+func (s *steps) evaluate(t *times) (place, error) {
+	if h := s.g.net16; h != nil {
+		return h.pass(s.m, s.in, t)
+	}
+	in, err := s.n.input(s.m, 1, rowsGiven, s.in, t.phi)
+	if err != nil {
+		return in, err
+	}
+	return s.n.pass("value", s.m, 1, in, t, nil)
 }
 
 // pathWire mirrors struct PathStep of kernels/cuda/steps.cu.

@@ -606,3 +606,67 @@ func TestLibraryErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Half-precision operands round to 2^-12 each; 20 steps add up what is not alike in them.
+func TestGeneralF16(t *testing.T) {
+	dev := open(t)
+	if emulator := os.Getenv("HBAR_LIBCUDA"); emulator != "" {
+		t.Setenv("HBAR_LIBCUBLAS", emulator)
+	}
+	ctx := context.Background()
+	for _, c := range generalCases() {
+		cpu, err := infer.New(c.p, infer.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := newGeneral(dev, c.p, F16)
+		if c.name == "adds its input, active output" {
+			if err == nil || !strings.Contains(err.Error(), "instruction 0 adds the network's input") {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		d, n := c.p.D, c.n
+		x64, m64 := normals64(n*d, 1), make([]float64, n*d)
+		x0 := to32(x64)
+		tau, want := normals64(n, 2), make([]float64, n*d)
+		if err := cpu.Forward64(ctx, want, x64, tau); err != nil {
+			t.Fatal(err)
+		}
+		y := make([]float32, n*d)
+		if err := g.Forward(ctx, y, x0, tau); err != nil {
+			t.Fatal(err)
+		}
+		near(t, c.name+": Forward", y, want, 2e-3)
+		rows, no := testRows(), kernels.Noise{Seed: 5}
+		trajectoryOf(t, cpu, x64, m64, rows, no)
+		x := slices.Clone(x0)
+		if err := g.Trajectory(ctx, x, nil, rows, no, nil); err != nil {
+			t.Fatal(err)
+		}
+		near(t, c.name+": Trajectory", x, x64, 5e-4)
+		one := make([]float32, d)
+		if err := g.Forward(ctx, one, x0[(n-1)*d:], tau[n-1:]); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(one, y[(n-1)*d:]) {
+			t.Errorf("%s: the last sample alone gives %v, in the batch %v", c.name, one, y[(n-1)*d:])
+		}
+		library, err := newGeneral(dev, c.p, F16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer library.Close()
+		library.blasRows, library.blasWidth = 2, 1
+		if err := library.Forward(ctx, y, x0, tau); err != nil {
+			t.Fatal(err)
+		}
+		if library.blas != nil {
+			near(t, c.name+": Forward by cuBLAS", y, want, 2e-3)
+		}
+	}
+}

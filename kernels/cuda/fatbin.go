@@ -53,3 +53,8 @@ var FlowFP32 []byte
 //
 //go:embed path_fp32.fatbin
 var PathFP32 []byte
+
+// DenseF16 is Dense with half-precision operands, on tensor cores.
+//
+//go:embed dense_f16.fatbin
+var DenseF16 []byte

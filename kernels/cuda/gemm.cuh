@@ -8,7 +8,7 @@
 // Finished sums go through shared memory, so that the epilogue meets them row by row, 32 neighbours to a warp, and is
 // compiled once and not once for each register.
 #pragma once
-#include "device.cuh"
+#include "async.cuh"
 
 // Element (i, j) lies at p[i row + j col]; the loads are coalesced where row or col is 1.
 template <class T>
@@ -19,16 +19,6 @@ struct Matrix {
 
 __device__ __forceinline__ float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ double multiply_add(double a, double b, double c) { return fma(a, b, c); }
-
-// Starts a copy of one number from device to shared memory that needs no register, or a zero where there is nothing to copy.
-// copies_wait waits for this thread's copies.
-#ifdef __CUDACC__
-template <class T>
-__device__ __forceinline__ void copy_async(T* shared, const T* global, bool there) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(global), "n"(sizeof(T)), "r"(there ? (int)sizeof(T) : 0) : "memory");
-}
-__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-#endif
 
 template <class T> struct Vector16;  // 16 bytes of T
 template <> struct Vector16<float> { typedef float4 type; };
@@ -114,7 +104,8 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
   lb.copy(shared + BK * AX, K);
   int at = 0;
   for (int left = K; left > 0; left -= BK) {
-    copies_wait();
+    copies_commit();
+    copies_wait<0>();
     __syncthreads();  // the slice is there, and all are done with the one before
     const T* sa = shared + at * Tile::BUFFER + ty * V;
     const T* sb = shared + at * Tile::BUFFER + BK * AX + tx * V;
@@ -136,7 +127,8 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
         for (int j = 0; j < TN; j++) acc[i][j] = multiply_add(fa[i], fb[j], acc[i][j]);
     }
   }
-  copies_wait();
+  copies_commit();
+  copies_wait<0>();
   __syncthreads();
 
   // One row of every thread at a time: BM/TM rows of BN.

@@ -30,8 +30,8 @@ struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(16) double2 { double x, y; };
 
 namespace emu {
-struct Copy { void* to; const void* from; size_t size; };  // from null: zeros
-struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen; std::vector<Copy> copies; };
+struct Copy { void* to; const void* from; size_t size; unsigned group; };  // from null: zeros
+struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen, groups; std::vector<Copy> copies; };
 struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][20], out[32][8]; };
 extern thread_local dim3 gDim, bDim, bIdx;
 extern thread_local Fiber* cur;
@@ -64,14 +64,33 @@ template <class T> T __shfl_sync(unsigned, T v, int src, int width = 32) {
   return emu::shfl(v, (emu::cur->lane & ~(width - 1)) | (src & (width - 1)));
 }
 template <class T> T __shfl_xor_sync(unsigned, T v, int m, int = 32) { return emu::shfl(v, emu::cur->lane ^ m); }
-// cp.async: until the thread waits for its copies, NaN is where they go.
+// cp.async: until the thread waits for its copies, NaN is where they go. Groups end with copies_commit; copies_wait<N> leaves
+// the last N of them.
 template <class T> void copy_async(T* shared, const T* global, bool there) {
   memset((void*)shared, 0xff, sizeof(T));
-  emu::cur->copies.push_back({shared, there ? global : nullptr, sizeof(T)});
+  emu::cur->copies.push_back({shared, there ? global : nullptr, sizeof(T), emu::cur->groups});
 }
-inline void copies_wait() {
-  for (const emu::Copy& c : emu::cur->copies) c.from ? (void)memcpy(c.to, c.from, c.size) : (void)memset(c.to, 0, c.size);
-  emu::cur->copies.clear();
+inline void copies_commit() { emu::cur->groups++; }
+template <int LEAVE> void copies_wait() {
+  std::vector<emu::Copy>& all = emu::cur->copies;
+  size_t n = 0;
+  for (const emu::Copy& c : all)
+    if (c.group + LEAVE >= emu::cur->groups) all[n++] = c;
+    else c.from ? (void)memcpy(c.to, c.from, c.size) : (void)memset(c.to, 0, c.size);
+  all.resize(n);
+}
+// ldmatrix.x4: lane l gives the address of row l % 8 of matrix l / 8, and gets of each matrix the word l % 4 of row l / 4.
+inline void load_matrices(uint32_t r[4], const void* row) {
+  emu::Warp& w = emu::warps[emu::cur->warp];
+  const int l = emu::cur->lane;
+  memcpy(w.in[l], &row, sizeof row);
+  emu::warp_sync();
+  for (int i = 0; i < 4; i++) {
+    const char* from;
+    memcpy(&from, w.in[8 * i + l / 4], sizeof from);
+    memcpy(&r[i], from + 4 * (l % 4), 4);
+  }
+  emu::warp_sync();
 }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
 inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a * b) >> 64); }

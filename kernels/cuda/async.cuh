@@ -1,0 +1,15 @@
+// Copies from device to shared memory that need no register and no waiting: cp.async of compute capability 8.
+#pragma once
+#include "device.cuh"
+
+#ifdef __CUDACC__
+// Starts the copy of one T, of 4, 8 or 16 bytes, or of zeros where there is nothing to copy.
+template <class T>
+__device__ __forceinline__ void copy_async(T* shared, const T* global, bool there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(global), "n"(sizeof(T)), "r"(there ? (int)sizeof(T) : 0) : "memory");
+}
+// Ends a group of this thread's copies; copies_wait waits for all groups but the last LEAVE.
+__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int LEAVE>
+__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(LEAVE) : "memory"); }
+#endif
