@@ -31,6 +31,9 @@ const (
 	// on trained networks), and errors of log q⁰ of 2·10⁻⁶, 2·10⁻⁵ at one point in a hundred, whatever the mesh. Below, all
 	// points are integrated in steps of their own and in float64.
 	minTol = 1e-5
+	// leastTol is the least tolerance of a step on a mesh: those estimates several times over, as a device's approximate
+	// functions make larger ones.
+	leastTol = 3e-6
 )
 
 // flowRun is a call of Flow on common meshes.
@@ -186,7 +189,7 @@ func (r *flowRun) tell(done int) {
 // fused integrates points on a mesh and returns those that it was too coarse for.
 func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
 	table := r.table(mesh)
-	size := max(block, min(1<<18, 1<<24/(r.k*r.d)))
+	size := max(block, min(1<<20, 1<<24/(r.k*r.d)))
 	for ; len(rows) > 0; rows = rows[min(size, len(rows)):] {
 		part := rows[:min(size, len(rows))]
 		n := len(part)
@@ -225,7 +228,7 @@ func (r *flowRun) table(mesh []float64) *kernels.FlowTable {
 	s := len(m.B)
 	t := &kernels.FlowTable{A: m.A, B: m.B}
 	if r.o.Steps == 0 {
-		t.E, t.E3, t.Tol = m.E, m.E3, meshTol*forward(r.o.settings()).Tol
+		t.E, t.E3, t.Tol = m.E, m.E3, max(leastTol, meshTol*forward(r.o.settings()).Tol)
 	}
 	for i := 1; i < len(mesh); i++ {
 		step := kernels.FlowStep{H: mesh[i] - mesh[i-1]}
