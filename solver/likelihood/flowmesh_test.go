@@ -128,8 +128,8 @@ func TestFlowMeshNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if most := onMesh(got); most < far-pilots-8 || most > far-pilots {
-			t.Errorf("%s: %d of %d points on the mesh", name, most, far)
+		if most := onMesh(got); most < far-pilots-8 || most > len(x)/2-pilots {
+			t.Errorf("%s: %d of %d points on the mesh", name, most, len(x)/2)
 		}
 		w, golden := worst(0), worst(0)
 		for i, q := range got {
