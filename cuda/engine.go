@@ -5,7 +5,6 @@ package cuda
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"hbar/kernels"
 	"hbar/kernels/infer"
@@ -16,12 +15,13 @@ import (
 type Engine struct {
 	*General
 	sampler *Sampler // nil: the network is none for the fused kernels
-	flow    *Flow    // as sampler
-	path    *Path    // as sampler
+	flow    *Flow    // this and what follows: made at the first use
+	path    *Path
+	taylor  *Taylor
 }
 
 // NewEngine opens device index for a program. It fails, saying why, where there is no such device.
-func NewEngine(_ *infer.Engine, p *kernels.Program, index int, precision Precision) (*Engine, error) {
+func NewEngine(p *kernels.Program, index int, precision Precision) (*Engine, error) {
 	d, err := Open(index)
 	if err != nil {
 		return nil, err
@@ -33,9 +33,7 @@ func NewEngine(_ *infer.Engine, p *kernels.Program, index int, precision Precisi
 	_, refused := newNet(p)
 	switch {
 	case refused == nil:
-		err = e.fuse(d, p, precision)
-	case precision == F16:
-		err = fmt.Errorf("%w; networks that run layer by layer take fp32", refused)
+		e.sampler, err = NewSampler(d, e.p, precision)
 	default:
 		err = e.do(func() error { return nil }) // is there room for it?
 	}
@@ -43,18 +41,6 @@ func NewEngine(_ *infer.Engine, p *kernels.Program, index int, precision Precisi
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
-}
-
-// fuse makes the fused executors. Likelihoods are float32 at any precision of the sampler.
-func (e *Engine) fuse(d *Device, p *kernels.Program, precision Precision) (err error) {
-	if e.sampler, err = NewSampler(d, p, precision); err != nil {
-		return err
-	}
-	if e.flow, err = NewFlow(d, p); err != nil {
-		return err
-	}
-	e.path, err = NewPath(d, p)
-	return err
 }
 
 // Device describes the device: "cuda:0 NVIDIA H200 (sm_90, …)".
@@ -68,29 +54,69 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	if e.sampler == nil {
 		return e.General.Trajectory(ctx, x, m, rows, no, progress)
 	}
-	e.turn.Lock() // not e.do: it would bring the network to the device a second time
+	return e.fused(func() error { return e.sampler.Trajectory(ctx, x, m, rows, no, progress) })
+}
+
+// fused is do for the fused executors, which have the network on the device for themselves.
+func (e *Engine) fused(fn func() error) error {
+	e.turn.Lock()
 	defer e.turn.Unlock()
 	if e.closed {
 		return e.errClosed()
 	}
-	return e.sampler.Trajectory(ctx, x, m, rows, no, progress)
+	return fn()
+}
+
+// made is the executor at e, made if it is not there yet.
+func made[T any](e **T, create func(*Device, *kernels.Program) (*T, error), d *Device, p *kernels.Program) (_ *T, err error) {
+	if *e == nil {
+		*e, err = create(d, p)
+	}
+	return *e, err
 }
 
 // Flow integrates a probability flow and its divergence, as infer.Engine.Flow does; kernels.ErrNoFlow is its error for a
-// network that the fused kernels do not take.
+// network that the fused kernels do not take. Likelihoods are float32 at any precision of the sampler.
 func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float32, table *kernels.FlowTable, progress func(done int)) error {
-	if e.flow == nil {
+	if e.sampler == nil {
 		return kernels.ErrNoFlow
 	}
-	return e.do(func() error { return e.flow.Run(ctx, x, div, est, probes, table, progress) })
+	return e.fused(func() error {
+		flow, err := made(&e.flow, NewFlow, e.d, e.p)
+		if err != nil {
+			return err
+		}
+		return flow.Run(ctx, x, div, est, probes, table, progress)
+	})
 }
 
 // PathWeights proposes paths and sums their log weights, as infer.Engine.PathWeights does.
 func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
-	if e.path == nil {
+	if e.sampler == nil {
 		return e.General.PathWeights(ctx, x, logw, rows, no, progress)
 	}
-	return e.do(func() error { return e.path.Weights(ctx, x, logw, rows, no, progress) })
+	return e.fused(func() error {
+		path, err := made(&e.path, NewPath, e.d, e.p)
+		if err != nil {
+			return err
+		}
+		return path.Weights(ctx, x, logw, rows, no, progress)
+	})
+}
+
+// Taylor integrates paths and the WKB expansion along them, as infer.Engine.Taylor does; kernels.ErrNoTaylor is its error
+// for a network that the fused kernels do not take.
+func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
+	if e.sampler == nil || e.p.D > maxTaylorDim {
+		return kernels.ErrNoTaylor
+	}
+	return e.fused(func() error {
+		taylor, err := made(&e.taylor, NewTaylor, e.d, e.p)
+		if err != nil {
+			return err
+		}
+		return taylor.Run(ctx, y, est, table, progress)
+	})
 }
 
 // Close frees the network's memory on the device and releases the device. The methods are errors from then on.
@@ -108,6 +134,9 @@ func (e *Engine) Close() (err error) {
 	}
 	if e.path != nil {
 		err = errors.Join(err, e.path.Close())
+	}
+	if e.taylor != nil {
+		err = errors.Join(err, e.taylor.Close())
 	}
 	return errors.Join(err, e.close(), e.d.Close())
 }

@@ -43,7 +43,7 @@ func TestLikelihoods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEngine(cpu, p, 0, FP32)
+	e, err := NewEngine(p, 0, FP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestLikelihoods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := NewEngine(cpu, mixed, 0, FP32)
+	other, err := NewEngine(mixed, 0, FP32)
 	if err != nil {
 		t.Fatal(err)
 	}

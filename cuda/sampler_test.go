@@ -354,7 +354,7 @@ func TestEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEngine(cpu, p, 0, FP32)
+	e, err := NewEngine(p, 0, FP32)
 	if err != nil {
 		t.Fatal(err)
 	}

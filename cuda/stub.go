@@ -48,7 +48,7 @@ func (s *Sampler) Close() error { return nil }
 type Engine struct{ *infer.Engine }
 
 // NewEngine opens a device for a network.
-func NewEngine(cpu *infer.Engine, p *kernels.Program, index int, precision Precision) (*Engine, error) {
+func NewEngine(p *kernels.Program, index int, precision Precision) (*Engine, error) {
 	return nil, unavailable()
 }
 

@@ -99,7 +99,7 @@ func evaluate(t *testing.T, args string) (r parsed, dir, stdout string) {
 	dir = t.TempDir()
 	var out, diag bytes.Buffer
 	file := filepath.Join(dir, "r.json")
-	full := append([]string{"--out", file}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
+	full := append([]string{"--device", "cpu", "--out", file}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
 	err := run(context.Background(), full, ui.Streams{Out: &out, Err: &diag})
 	if err != nil && !strings.Contains(err.Error(), "no method has a value for any point") {
 		t.Fatalf("%s: %v", args, err)
@@ -345,7 +345,8 @@ func TestErrors(t *testing.T) {
 		base + " --image q.png":                           "it needs --method fokkerplanck",
 		base + " --out none/r.json":                       "there is no folder none",
 		base + " --csv " + dir:                            "is a directory",
-		base + " --device cuda":                           "runs on the CPU only so far",
+		base + " --device cuda:9":                         "--device cuda:9: cuda: ",
+		base + " --precision f16":                         "half precision has too few digits for a density; have fp32, fp64",
 		base + " --data " + nan:                           "coordinate 0 is NaN",
 		base + " --data digits":                           "the points of digits have 64 coordinates; the network of this checkpoint has D = 2",
 		base + " --data swisroll":                         `set "swisroll" unknown`,

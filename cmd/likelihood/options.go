@@ -45,7 +45,7 @@ type options struct {
 }
 
 func defaults() options {
-	return options{N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Order: 2, Divergence: "auto", Probes: 16,
+	return options{Flags: model.Flags{Precision: loglik.DefaultPrecision}, N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Order: 2, Divergence: "auto", Probes: 16,
 		Accuracy: loglik.DefaultAccuracy(1000), Steps: solver.DefaultSteps, Sampler: "em", Grid: "lambda", Out: "likelihood.json"}
 }
 
@@ -92,9 +92,7 @@ func define(o *options) *flags.Set {
 	g.String(&o.Plot, "plot", "FILE.png", "mean NLL against h, bands ± 1.96 standard errors")
 	g.String(&o.Image, "image", "FILE.png", "the densities of fokkerplanck")
 
-	g = s.Group("Run")
-	g.Device(&o.Device)
-	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+	loglik.DefineRun(&o.Flags, s.Group("Run"))
 
 	s.Note("Log densities are in nats, of the coordinates that the network sees; log_det in the result is what to add for data units. " +
 		"Each point has: x (data units); log_q0, score_q0 = ∇log q⁰ and laplacian_q0 = Δlog q⁰; wkb1 = ℓ₁ and wkb2 = ℓ₂; then, as lists over h, log_q with its stderr and ess; status, \"ok\" or what failed. " +
@@ -194,7 +192,7 @@ func (o options) record() map[string]any {
 		"h": o.H, "method": o.Method, "tol": o.Tol, "order": o.Order, "divergence": o.Divergence, "probes": o.Probes,
 		"paths": o.Paths, "steps": o.Steps, "sampler": o.Sampler, "grid": o.Grid, "richardson": o.Richardson, "bootstrap": o.Bootstrap,
 		"min_ess": o.MinESS, "cells": o.Cells, "grid_tol": o.GridTol, "out": o.Out, "csv": o.CSV, "plot": o.Plot, "image": o.Image,
-		"device": o.Device.String(), "workers": o.Workers}
+		"device": o.Device.String(), "precision": o.Precision, "workers": o.Workers}
 }
 
 // finite reports whether v is a number.

@@ -16,15 +16,16 @@ import (
 	"hbar/train"
 )
 
-func run(ctx context.Context, args []string, io ui.Streams) error {
+func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	o, err := parse(args, io.Out)
 	if err != nil {
 		return err
 	}
-	net, err := loglik.LoadNetwork(o.Checkpoint, o.Schedule, o.Device, o.Workers)
+	net, err := loglik.LoadNetwork(o.Flags)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, net.Close()) }()
 	settings, err := o.settings(net.Net.Dim())
 	if err != nil {
 		return err
@@ -75,6 +76,7 @@ func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s
 		names[i] = string(m)
 	}
 	fmt.Fprintf(w, "methods   %s; h = %s\n", strings.Join(names, ", "), strings.Trim(fmt.Sprint(o.H), "[]"))
+	fmt.Fprintf(w, "device    %s, %s\n", net.Where(o.Workers), o.Precision)
 	if slices.Contains(s.Methods, loglik.PathIntegral) {
 		fmt.Fprintf(w, "paths     %s for each point and h, %s steps of %s, grid %s\n", ui.Count(int64(o.Paths)), ui.Count(int64(o.Steps)), o.Sampler, o.Grid)
 	}

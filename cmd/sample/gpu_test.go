@@ -5,75 +5,18 @@ import (
 	"context"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/gputest"
 	"hbar/cmd/internal/ui"
-	"hbar/cuda"
 	"hbar/graph"
 )
 
-// The tests of --device cuda need a GPU or the emulated driver: see docs/cuda.md.
-//
-// What depends on the environment at the start of a process runs the command in a process of its own: this binary, with
-// asCommand set.
-const asCommand = "HBAR_TEST_AS_COMMAND"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// command runs the command in another process with changes of the environment.
-func command(t *testing.T, args string, env ...string) (output string, err error) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(self, strings.Fields(args)...)
-	c.Env = append(append(os.Environ(), asCommand+"=1"), env...)
-	b, err := c.CombinedOutput()
-	return string(b), err
-}
-
-func needGPU(t *testing.T) {
-	t.Helper()
-	if err := cuda.Available(); err != nil {
-		t.Skip(err)
-	}
-}
-
-func needEmulator(t *testing.T) {
-	t.Helper()
-	needGPU(t)
-	if os.Getenv("HBAR_LIBCUDA") == "" {
-		t.Skip("the emulated driver is not in use: no HBAR_LIBCUDA")
-	}
-}
-
-// needDriverBuild skips builds that cannot use any GPU.
-func needDriverBuild(t *testing.T) {
-	t.Helper()
-	if err := cuda.Available(); err != nil && strings.Contains(err.Error(), "no CUDA in this build") {
-		t.Skip(err)
-	}
-}
-
-// autoDevice is what the report says of --device auto in this build, on this machine.
-func autoDevice() string {
-	if err := cuda.Available(); err != nil {
-		return "device    cpu (" + strings.TrimPrefix(err.Error(), "cuda: ") + ")"
-	}
-	return "device    cuda:0 "
-}
+func TestMain(m *testing.M) { gputest.Main(m, main) }
 
 func farthest(t *testing.T, x, y []float64) float64 {
 	t.Helper()
@@ -91,7 +34,7 @@ func farthest(t *testing.T, x, y []float64) float64 {
 
 // The same seed gives the CPU's samples, with noise (the same normals) and without.
 func TestDeviceParity(t *testing.T) {
-	needGPU(t)
+	gputest.NeedGPU(t)
 	for _, method := range []string{
 		"--h 0 --steps 200", "--h 1 --steps 200", "--h 0.5 --sampler exp2 --grid lambda --steps 50 --trajectory 0.5,0.1",
 		"--h 1 --sampler heun --grid karras --steps 40", "--h 1 --steps 600 --n 5 --first 4294967290",
@@ -115,12 +58,12 @@ func TestDeviceParity(t *testing.T) {
 
 // Whatever order the emulator runs warps and lanes in, the samples are the same: no barrier is missing.
 func TestDeviceOrder(t *testing.T) {
-	needEmulator(t)
+	gputest.NeedEmulator(t)
 	for _, precision := range []string{"fp32", "f16"} {
 		var first []byte
 		for _, seed := range []string{"", "1", "2", "77"} {
 			path := filepath.Join(t.TempDir(), "x.npy")
-			out, err := command(t, "--checkpoint "+swissRoll+" --n 300 --steps 6 --device cuda --precision "+precision+" --out "+path, "HBAR_EMU_ORDER="+seed)
+			out, err := gputest.Command(t, "--checkpoint "+swissRoll+" --n 300 --steps 6 --device cuda --precision "+precision+" --out "+path, "HBAR_EMU_ORDER="+seed)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
@@ -139,7 +82,7 @@ func TestDeviceOrder(t *testing.T) {
 
 // A device with room for some of the samples takes them in batches; one with room for none says how much it lacks.
 func TestDeviceMemory(t *testing.T) {
-	needEmulator(t)
+	gputest.NeedEmulator(t)
 	args := "--checkpoint " + swissRoll + " --n 5000 --steps 2 --device cuda"
 	want, _, _ := sample(t, args)
 	t.Setenv("HBAR_EMU_MEMORY", "160000") // 133 KB are the network's
@@ -158,43 +101,24 @@ func TestDeviceMemory(t *testing.T) {
 		}
 	}
 	// auto: the network does not fit, the CPU takes over
-	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 2"); !strings.Contains(out, "device    cpu (cuMemAllocFromPoolAsync: CUDA_ERROR_OUT_OF_MEMORY") {
+	if _, _, out := sample(t, "--checkpoint "+swissRoll+" --n 5 --steps 2 --device auto"); !strings.Contains(out, "device    cpu (cuMemAllocFromPoolAsync: CUDA_ERROR_OUT_OF_MEMORY") {
 		t.Errorf("auto with a full device:\n%s", out)
 	}
 }
 
-// No driver, no visible device, no such device: cuda fails and says why, auto computes on the CPU and says why.
+// No driver, no visible device, no such device; f16 is for a GPU, and the CPU that takes its place says so.
 func TestDeviceMissing(t *testing.T) {
-	needDriverBuild(t)
-	base := "--checkpoint " + swissRoll + " --n 5 --steps 2 --out " + filepath.Join(t.TempDir(), "x.npy")
-	for _, c := range []struct{ env, why string }{
-		{"HBAR_LIBCUDA=/nowhere/libcuda.so", "no GPU: no driver: /nowhere/libcuda.so: cannot open"},
-		{"CUDA_VISIBLE_DEVICES=", "no GPU: cuInit: CUDA_ERROR_NO_DEVICE"},
-	} {
-		if err := cuda.Available(); err != nil && strings.Contains(err.Error(), "no driver:") && !strings.Contains(c.why, "no driver:") {
-			continue // there is none that could see or hide devices
-		}
-		out, err := command(t, base+" --device cuda", c.env)
-		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != ui.ExitFailure || !strings.Contains(out, "--device cuda: cuda: "+c.why) {
-			t.Errorf("%s, cuda: %v\n%s", c.env, err, out)
-		}
-		out, err = command(t, base+" --precision f16", c.env)
-		if err != nil || !strings.Contains(out, "device    cpu ("+c.why) || !strings.Contains(out, "fp32 instead of f16") {
-			t.Errorf("%s, auto: %v\n%s", c.env, err, out)
-		}
-	}
-	if cuda.Available() != nil {
-		return
-	}
-	out, err := command(t, base+" --device cuda:7")
-	if err == nil || !strings.Contains(out, "--device cuda:7: cuda: device 7 does not exist; have 0 to ") {
-		t.Errorf("cuda:7: %v\n%s", err, out)
+	args := "--checkpoint " + swissRoll + " --n 5 --steps 2 --out " + filepath.Join(t.TempDir(), "x.npy")
+	gputest.Missing(t, args)
+	out, err := gputest.Command(t, args+" --precision f16", "HBAR_LIBCUDA=/nowhere/libcuda.so")
+	if err != nil || !strings.Contains(out, "kernels, fp32 instead of f16\n") {
+		t.Errorf("f16 without a GPU: %v\n%s", err, out)
 	}
 }
 
 // Networks that the fused kernels do not take run layer by layer, and say so.
 func TestDeviceGeneral(t *testing.T) {
-	needGPU(t)
+	gputest.NeedGPU(t)
 	for _, spec := range []graph.Spec{
 		{D: 2, Width: 300, Depth: 2, Act: "silu"},
 		{D: 40, Width: 64, Depth: 2, Act: "silu"},

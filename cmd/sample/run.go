@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
 	"hbar/data"
-	"hbar/kernels/simd"
 	"hbar/solver"
 )
 
@@ -84,30 +82,21 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, m *model.Model) {
 	spec := m.Spec
-	workers := o.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
 	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
 	fmt.Fprint(w, m.ScheduleNote())
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
-	device := m.Device
-	if m.NoGPU != "" {
-		device += " (" + m.NoGPU + ")"
-		if o.Precision != cuda.FP32.String() {
-			device += ", fp32 instead of " + o.Precision
-		}
-	}
 	switch {
 	case m.OnGPU() && !m.Fused():
-		fmt.Fprintf(w, "device    %s, %s kernels layer by layer\n", device, o.Precision)
+		fmt.Fprintf(w, "device    %s, %s kernels layer by layer\n", m.Where(0), o.Precision)
 	case m.OnGPU():
-		fmt.Fprintf(w, "device    %s, fused %s kernels\n", device, o.Precision)
+		fmt.Fprintf(w, "device    %s, fused %s kernels\n", m.Where(0), o.Precision)
 	case o.reference:
-		fmt.Fprintf(w, "device    %s, float64 reference loop\n", device)
+		fmt.Fprintf(w, "device    %s, float64 reference loop\n", m.Where(o.Workers))
+	case o.Precision != cuda.FP32.String():
+		fmt.Fprintf(w, "device    %s, fp32 instead of %s\n", m.Where(o.Workers), o.Precision)
 	default:
-		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, workers, simd.Best().Name)
+		fmt.Fprintf(w, "device    %s\n", m.Where(o.Workers))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/gputest"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 )
@@ -24,7 +25,7 @@ func sample(t *testing.T, args string) (x []float64, dir, stdout string) {
 	t.Helper()
 	dir = t.TempDir()
 	var out, diag bytes.Buffer
-	full := append([]string{"--out", filepath.Join(dir, "x.npy")}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
+	full := append([]string{"--device", "cpu", "--out", filepath.Join(dir, "x.npy")}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
 	if err := run(context.Background(), full, ui.Streams{Out: &out, Err: &diag}); err != nil {
 		t.Fatalf("%s: %v", args, err)
 	}
@@ -81,7 +82,7 @@ func TestReference(t *testing.T) {
 
 // The swiss roll that comes out has the moments of the data: standard deviation about 1 (it was divided by 6.865).
 func TestSwissRoll(t *testing.T) {
-	x, _, out := sample(t, "--checkpoint "+swissRoll+" --n 500 --steps 100 --sampler exp2 --grid lambda --plot DIR/x.png")
+	x, _, out := sample(t, "--checkpoint "+swissRoll+" --device auto --n 500 --steps 100 --sampler exp2 --grid lambda --plot DIR/x.png")
 	set, err := data.ByName("swissroll", 0, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +97,7 @@ func TestSwissRoll(t *testing.T) {
 			t.Errorf("coordinate %d: mean %.3f, std %.3f; data %.3f, %.3f", j, m, s, wantM, wantS)
 		}
 	}
-	for _, want := range []string{"D = 2, 3 layers of 128, score prediction, schedule simple", autoDevice(), "sample-steps/s", "500 × 2", "picture"} {
+	for _, want := range []string{"D = 2, 3 layers of 128, score prediction, schedule simple", gputest.AutoDevice(), "sample-steps/s", "500 × 2", "picture"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("report lacks %q:\n%s", want, out)
 		}

@@ -83,7 +83,7 @@ func (m *distances) run(ctx context.Context) error {
 			}
 			begin := time.Now()
 			var x []float64
-			res, err := solver.Sample(ctx, m.net.Single.Net, m.net.Schedule, solver.Options{TableOptions: t, N: n * len(m.data), Seed: m.o.seed,
+			res, err := solver.Sample(ctx, m.net.Single, m.net.Schedule, solver.Options{TableOptions: t, N: n * len(m.data), Seed: m.o.seed,
 				Progress: func(k int) { m.report("sampling", done+k, total) }}, func(c solver.Chunk) error {
 				m.net.Norm.Invert(c.X, c.X, c.D)
 				x = append(x, c.X...)

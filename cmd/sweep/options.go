@@ -74,9 +74,7 @@ func define(o *options) *flags.Set {
 	g.String(&o.plot, "plot", "FILE.png", "W2² against h, bands ± 1.96 standard errors")
 	g.String(&o.plotNLL, "plot-nll", "FILE.png", "NLL against h, less that at h = 0 if that is among them")
 
-	g = s.Group("Run")
-	g.Device(&o.Device)
-	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores")
+	loglik.DefineRun(&o.Flags, s.Group("Run"))
 
 	s.Note("How the recommendation is made, for each number of steps and each measure: all pairs of h are compared by paired t tests on the same data and noise (over repeats for W2², over points for the NLL), " +
 		"with P values adjusted for their number by Holm's method; for the NLL, of a difference beyond --margin, because with thousands of points the tests see differences that nobody would choose by. An h is worse if it loses significantly to any other. The best h is the one with the smallest mean; " +
@@ -91,7 +89,7 @@ func define(o *options) *flags.Set {
 
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{h: []float64{0, 0.05, 0.1, 0.2, 0.5, 1}, steps: []float64{solver.DefaultSteps}, sampler: "em", grid: "lambda", lastNoise: "full",
+	o := options{Flags: model.Flags{Precision: loglik.DefaultPrecision}, h: []float64{0, 0.05, 0.1, 0.2, 0.5, 1}, steps: []float64{solver.DefaultSteps}, sampler: "em", grid: "lambda", lastNoise: "full",
 		n: 2000, repeats: 10, method: "auto", nllN: 2000, Accuracy: loglik.DefaultAccuracy(100), confidence: 0.95, margin: 0.005, out: "sweep.json"}
 	if err := define(&o).Parse(args, help); err != nil {
 		return o, err
@@ -182,5 +180,5 @@ func (o options) record() map[string]any {
 	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.data, "seed": o.seed, "h": o.h, "steps": o.steps,
 		"sampler": o.sampler, "grid": o.grid, "last_noise": o.lastNoise, "n": o.n, "repeats": o.repeats, "method": o.method, "nll_n": o.nllN,
 		"paths": o.Paths, "tol": o.Tol, "cells": o.Cells, "grid_tol": o.GridTol, "confidence": o.confidence, "margin": o.margin, "out": o.out, "csv": o.csv,
-		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.Device.String(), "workers": o.Workers}
+		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.Device.String(), "precision": o.Precision, "workers": o.Workers}
 }

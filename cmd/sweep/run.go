@@ -56,15 +56,16 @@ type dataInfo struct {
 	LogDet float64 `json:"log_det"`
 }
 
-func run(ctx context.Context, args []string, io ui.Streams) error {
+func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	o, err := parse(args, io.Out)
 	if err != nil {
 		return err
 	}
-	net, err := loglik.LoadNetwork(o.Checkpoint, o.Schedule, o.Device, o.Workers)
+	net, err := loglik.LoadNetwork(o.Flags)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, net.Close()) }()
 	d := net.Net.Dim()
 	methods, err := o.methods(d)
 	if err != nil {
@@ -74,6 +75,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 		return ui.Usagef("--method pathintegral knows the chains of --sampler em and exp, not %s", o.sampler)
 	}
 	fmt.Fprint(io.Out, net.ScheduleNote())
+	fmt.Fprintf(io.Out, "device    %s, %s\n", net.Where(o.Workers), o.Precision)
 	begin := time.Now()
 	version, versions := train.Versions()
 	versions["hbar"] = version

@@ -145,7 +145,7 @@ func sweep(t *testing.T, args string) (f file, dir, stdout string) {
 	dir = t.TempDir()
 	var out, diag bytes.Buffer
 	path := filepath.Join(dir, "r.json")
-	full := append([]string{"--out", path}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
+	full := append([]string{"--device", "cpu", "--out", path}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
 	if err := run(context.Background(), full, ui.Streams{Out: &out, Err: &diag}); err != nil {
 		t.Fatalf("%s: %v", args, err)
 	}
@@ -305,7 +305,8 @@ func TestErrors(t *testing.T) {
 		base + " --method pathintegral --sampler exp2": "not exp2",
 		base + " --plot none/x.png":                    "there is no folder none",
 		base + " --data digits":                        "have 64 coordinates; the network of this checkpoint has D = 2",
-		base + " --device cuda":                        "runs on the CPU only so far",
+		base + " --device cuda:9":                      "--device cuda:9: cuda: ",
+		base + " --precision f16":                      "half precision has too few digits for a density; have fp32, fp64",
 		base + " --confidence 1":                       "--confidence: 1 is out of range",
 		base + " --plot-nll x.png --method none":       "--plot-nll shows likelihoods",
 	} {

@@ -246,7 +246,12 @@ func (g *Group) OnOff(p *bool, name, usage string) {
 
 // Choice defines an option with a list of valid names; *p is its default.
 func (g *Group) Choice(p *string, name string, valid []string, usage string) {
-	g.define(&choice{p, valid}, name, strings.Join(valid, "|"), usage, "", *p)
+	g.define(&choice{p: p, valid: valid}, name, strings.Join(valid, "|"), usage, "", *p)
+}
+
+// Refuse says why a Choice does not have a name that a user may expect.
+func (g *Group) Refuse(name, value, why string) {
+	g.set.Lookup(name).Value.(*choice).refused = map[string]string{value: why}
 }
 
 // List defines an option that takes several numbers, comma-separated; *p is its default.
@@ -327,8 +332,9 @@ func outside(s string, r Range) error {
 }
 
 type choice struct {
-	p     *string
-	valid []string
+	p       *string
+	valid   []string
+	refused map[string]string // why not
 }
 
 func (c *choice) String() string { return *c.p }
@@ -339,6 +345,9 @@ func (c *choice) Set(s string) error {
 			*c.p = s
 			return nil
 		}
+	}
+	if why := c.refused[s]; why != "" {
+		return fmt.Errorf("%q: %s; have %s", s, why, strings.Join(c.valid, ", "))
 	}
 	return fmt.Errorf("%q unknown; have %s", s, strings.Join(c.valid, ", "))
 }

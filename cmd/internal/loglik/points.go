@@ -1,40 +1,42 @@
 package loglik
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
-	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
 	"hbar/data"
 	"hbar/solver"
 )
 
-// Network is a checkpoint in the precisions that the methods want, with the scaling of its data.
+// Network is a checkpoint in the precisions that the methods want, with the scaling of its data. Close frees what it holds on
+// a GPU.
 type Network struct {
-	*model.Model // float64
-	Single       *model.Model
+	*model.Model                 // in the precision of --precision
+	Single       *solver.Network // in float32
 }
 
-// LoadNetwork reads a checkpoint.
-func LoadNetwork(path, schedule string, device flags.Device, workers int) (*Network, error) {
-	if _, err := model.CPUOnly(device); err != nil {
-		return nil, err
-	}
-	double, err := model.Load(path, model.Options{Schedule: schedule, Workers: workers, Precision: solver.Float64})
+// LoadNetwork reads a checkpoint and makes it run as the options say.
+func LoadNetwork(f model.Flags) (*Network, error) {
+	precision, err := ParsePrecision(f.Precision)
 	if err != nil {
 		return nil, err
 	}
-	single, err := model.New(double.Model, model.Options{Schedule: schedule, Workers: workers})
+	m, err := model.Load(f.Checkpoint, model.Options{Schedule: f.Schedule, Device: f.Device, Workers: f.Workers, Precision: precision})
 	if err != nil {
 		return nil, err
 	}
-	return &Network{Model: double, Single: single}, nil
+	single, err := solver.NewNetwork(m.Net.Engine(), m.Schedule, m.Prediction, solver.Float32)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return &Network{Model: m, Single: single}, nil
 }
 
 // Models are what Run takes.
 func (n *Network) Models() Models {
-	return Models{Schedule: n.Schedule, Double: n.Net, Single: n.Single.Net}
+	return Models{Schedule: n.Schedule, Paths: n.Net, Single: n.Single}
 }
 
 // fresh numbers the samples of a built-in set behind any that a network may have been trained on.

@@ -37,7 +37,7 @@ type Expansion struct {
 // Models are one network in the precisions that the methods want.
 type Models struct {
 	Schedule solver.Schedule
-	Double   solver.Model // float64 inside: paths of the probability flow and their derivatives
+	Paths    solver.Model // of flow and wkb, and their derivatives: float32 or float64 inside
 	Single   solver.Model // float32 inside: the many evaluations of path integral and grid
 }
 
@@ -76,7 +76,7 @@ type Results struct {
 
 // Run computes log q^h at the points x (n×D, in the network's coordinates).
 func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error) {
-	d := m.Double.Dim()
+	d := m.Paths.Dim()
 	if len(x)%d != 0 {
 		return nil, fmt.Errorf("%d coordinates are no points of the network's %d dimensions", len(x), d)
 	}
@@ -116,7 +116,7 @@ func none(status string) Value {
 }
 
 func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error) {
-	points, err := likelihood.Flow(ctx, m.Double, m.Schedule, x, likelihood.FlowOptions{
+	points, err := likelihood.Flow(ctx, m.Paths, m.Schedule, x, likelihood.FlowOptions{
 		Options:    likelihood.Options{Tol: o.Tol, Progress: o.stage("flow")},
 		Divergence: o.Divergence, Probes: o.Probes, Seed: o.Seed,
 	})
@@ -138,11 +138,11 @@ func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error
 const taylorDims = 3
 
 func expand(ctx context.Context, m Models, x []float64, o Options) ([]Expansion, error) {
-	d := m.Double.Dim()
+	d := m.Paths.Dim()
 	if d > taylorDims {
 		return estimate(ctx, m, x, o)
 	}
-	points, err := likelihood.Expand(ctx, m.Double, m.Schedule, x, likelihood.ExpandOptions{
+	points, err := likelihood.Expand(ctx, m.Paths, m.Schedule, x, likelihood.ExpandOptions{
 		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb")}, Order: o.Order,
 	})
 	if err != nil {
@@ -173,13 +173,13 @@ func estimate(ctx context.Context, m Models, x []float64, o Options) ([]Expansio
 	if err != nil {
 		return nil, err
 	}
-	first, err := likelihood.EstimateTimes(ctx, m.Double, m.Schedule, x, likelihood.EstimateOptions{
+	first, err := likelihood.EstimateTimes(ctx, m.Paths, m.Schedule, x, likelihood.EstimateOptions{
 		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb")}, Probes: max(2, o.Probes), Seed: o.Seed,
 	})
 	if err != nil {
 		return nil, err
 	}
-	d := m.Double.Dim()
+	d := m.Paths.Dim()
 	out := make([]Expansion, len(zeroth))
 	for i := range out {
 		status := zeroth[i].Status

@@ -5,22 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/flags"
 	"hbar/cuda"
 	"hbar/graph"
+	"hbar/kernels"
 	"hbar/kernels/infer"
+	"hbar/kernels/simd"
 	"hbar/solver"
 )
 
 // Options say how to run a model. The zero value is the CPU, all cores, float32 and the checkpoint's own schedule.
 type Options struct {
-	Schedule  string // instead of the checkpoint's, or where it names none
-	Workers   int
-	Precision solver.Precision // of scores and their derivatives, which are the CPU's work
-	// Device runs the fused trajectories, in GPU's precision if it is a GPU. A GPU that was asked for and cannot do it is
+	Schedule  string           // instead of the checkpoint's, or where it names none
+	Workers   int              // of the CPU
+	Precision solver.Precision // of scores and their derivatives
+	// Device runs the network, its trajectories in GPU's precision if it is a GPU. A GPU that was asked for and cannot do it is
 	// an error; under auto the CPU does it then, and Model.NoGPU says why.
 	Device flags.Device
 	GPU    cuda.Precision
@@ -48,7 +51,22 @@ func (m *Model) ScheduleNote() string {
 	return fmt.Sprintf("schedule  %s, as --schedule says; the network was trained for %s\n", m.Schedule.Name(), m.Model.Schedule)
 }
 
-// OnGPU reports whether trajectories run on a GPU.
+// Where describes the device for a command's report; workers is the --workers option.
+func (m *Model) Where(workers int) string {
+	if m.OnGPU() {
+		return m.Device
+	}
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	why := ""
+	if m.NoGPU != "" {
+		why = " (" + m.NoGPU + ")"
+	}
+	return fmt.Sprintf("%s%s, %d workers, %s kernels", m.Device, why, workers, simd.Best().Name)
+}
+
+// OnGPU reports whether the model runs on a GPU.
 func (m *Model) OnGPU() bool { return m.gpu != nil }
 
 // Fused reports whether trajectories on a GPU run fused, and not layer by layer.
@@ -97,33 +115,29 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := infer.New(network.Program(), infer.Options{Workers: o.Workers})
+	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
+	engine, err := m.engine(network.Program(), o)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
-	var runner solver.Engine = engine
-	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
-		m.gpu, err = cuda.NewEngine(engine, network.Program(), o.Device.Index, o.GPU)
-		switch {
-		case err == nil:
-			runner, m.Device = m.gpu, m.gpu.Device()
-		case o.Device.Kind == "cuda":
-			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
-		default:
-			m.gpu, m.NoGPU = nil, strings.TrimPrefix(err.Error(), "cuda: ")
-		}
-	}
-	if m.Net, err = solver.NewNetwork(runner, schedule, prediction, o.Precision); err != nil {
+	if m.Net, err = solver.NewNetwork(engine, schedule, prediction, o.Precision); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
 
-// CPUOnly is the device of a command that does not use GPUs yet: the CPU, and an error if a GPU was asked for.
-func CPUOnly(d flags.Device) (string, error) {
-	if d.Kind == "cuda" {
-		return "", fmt.Errorf("--device %s: this command runs on the CPU only so far, sample alone takes a GPU; have auto, cpu", d)
+// engine is the GPU's if it is wished for and can be had, else the CPU's.
+func (m *Model) engine(p *kernels.Program, o Options) (solver.Engine, error) {
+	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
+		gpu, err := cuda.NewEngine(p, o.Device.Index, o.GPU)
+		if err == nil {
+			m.gpu, m.Device = gpu, gpu.Device()
+			return gpu, nil
+		}
+		if o.Device.Kind == "cuda" {
+			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
+		}
+		m.NoGPU = strings.TrimPrefix(err.Error(), "cuda: ")
 	}
-	return "cpu", nil
+	return infer.New(p, infer.Options{Workers: o.Workers})
 }

@@ -65,7 +65,7 @@ func TestScheduleOverride(t *testing.T) {
 	}
 }
 
-// Only who asks for a GPU gets one, and only those that can use it accept the wish.
+// Only who asks for a GPU gets one; the report says which, or why not.
 func TestDevice(t *testing.T) {
 	path := saved(t, nil)
 	for _, kind := range []string{"", "cpu", "auto"} {
@@ -77,15 +77,19 @@ func TestDevice(t *testing.T) {
 		if m.OnGPU() != gpu || strings.HasPrefix(m.Device, "cuda:0 ") != gpu || (m.NoGPU != "") != (kind == "auto" && !gpu) {
 			t.Errorf("%q: device %s, on a GPU %t, because %q", kind, m.Device, m.OnGPU(), m.NoGPU)
 		}
+		want := m.Device
+		switch {
+		case kind == "auto" && !gpu:
+			want = "cpu (" + m.NoGPU + "), 3 workers, "
+		case !gpu:
+			want = "cpu, 3 workers, "
+		}
+		if !strings.HasPrefix(m.Where(3), want) {
+			t.Errorf("%q: %s, want %s…", kind, m.Where(3), want)
+		}
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-	if d, err := CPUOnly(flags.Device{Kind: "auto"}); d != "cpu" || err != nil {
-		t.Errorf("auto: %s, %v", d, err)
-	}
-	if _, err := CPUOnly(flags.Device{Kind: "cuda"}); err == nil || !strings.Contains(err.Error(), "--device cuda: this command runs on the CPU only so far") {
-		t.Errorf("cuda: %v", err)
 	}
 }
 

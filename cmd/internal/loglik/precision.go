@@ -1,0 +1,35 @@
+package loglik
+
+import (
+	"fmt"
+
+	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/model"
+	"hbar/solver"
+)
+
+// The names of --precision.
+const (
+	fp32 = "fp32"
+	fp64 = "fp64"
+)
+
+// DefaultPrecision is float32: its rounding is below the default tolerance of the paths.
+const DefaultPrecision = fp32
+
+// DefineRun makes the options of the group Run.
+func DefineRun(f *model.Flags, g *flags.Group) {
+	f.DefineRun(g, []string{fp32, fp64}, "arithmetic inside the network on the paths of flow and wkb, on a GPU and on the CPU: fp32, whose errors of log q are some 10⁻⁵, or fp64, for --tol below 1e-5; all else is fp32, and all sums fp64")
+	g.Refuse("precision", "f16", "half precision has too few digits for a density")
+}
+
+// ParsePrecision reads --precision.
+func ParsePrecision(name string) (solver.Precision, error) {
+	switch name {
+	case fp32:
+		return solver.Float32, nil
+	case fp64:
+		return solver.Float64, nil
+	}
+	return 0, fmt.Errorf("precision %q unknown; have %s, %s", name, fp32, fp64)
+}
