@@ -27,8 +27,10 @@ var kinds = []struct {
 	opcodes []string
 }{
 	{"FP32", []string{"FFMA", "FMUL", "FADD"}},
+	{"FP64", []string{"DFMA", "DMUL", "DADD"}},
 	{"MUFU", []string{"MUFU"}},
 	{"HMMA", []string{"HMMA"}},
+	{"DMMA", []string{"DMMA"}},
 	{"LDS", []string{"LDS"}},
 	{"STS", []string{"STS"}},
 	{"LDG", []string{"LDG"}},
