@@ -4,8 +4,9 @@
 // It needs the build tag gpu, cgo and cuda.h; without the tag every entry point reports ErrUnavailable and the build is
 // pure Go. With it, one binary serves machines with and without a driver: libcuda is opened at run time.
 //
-// A Device is used by one goroutine at a time; an Engine may be shared. Work is enqueued on the device's one stream;
-// Upload, Download and Synchronize wait for it.
+// A Device is used by one goroutine at a time; an Engine may be shared. Work is enqueued on the device's one stream, in order;
+// Download, Event.Wait and Synchronize wait for it. Memory is allocated and freed in that order too: what work still uses may
+// be freed behind it.
 package cuda
 
 import "errors"
