@@ -29,36 +29,68 @@ struct FusedNet {
 // Floats from a column of a slab to the next: R and some skew.
 template <int R> struct Slab { enum { LD = R == 4 ? 4 : R + 4 }; };
 
-// acc[j][r] = sum over inputs k0 <= k < k1 of w[k][4 lane + j] x[k][r]; w points at the lane's units.
+// A chunk's product: units c0 .. c0 + 127 of a layer with weights w [k][ld].
+struct Job {
+  const float* w;
+  int ld, k, c0;
+};
+
+// The first weights of this warp's run of a job, for the lane's units: read ahead, while something else is computed.
+template <int R> struct Ahead { enum { GROUP = R == 16 ? 2 : 8 }; float4 b[GROUP]; };
+
+__device__ __forceinline__ int run_of(const Job& q) { return (q.k + WARPS - 1) / WARPS; }
+
+// Reads a group of weights from input k on, all at once.
 template <int R>
-__device__ __forceinline__ void product(float (&acc)[4][R], const float* __restrict__ w, int ld, int k0, int k1, const float* x) {
-  enum { LD = Slab<R>::LD };
-#pragma unroll(R == 16 ? 1 : 8)
-  for (int k = k0; k < k1; k++) {
-    float b[4], a[R];
-    *(float4*)&b[0] = *(const float4*)&w[(size_t)k * ld];
+__device__ __forceinline__ void read_group(Ahead<R>& next, const Job& q, int k, int k1) {
+  const int u = q.c0 + 4 * (threadIdx.x & 31);
 #pragma unroll
-    for (int i = 0; i < R; i += 4) *(float4*)&a[i] = *(const float4*)&x[k * LD + i];
-#pragma unroll
-    for (int j = 0; j < 4; j++)
-#pragma unroll
-      for (int i = 0; i < R; i++) acc[j][i] = fmaf(a[i], b[j], acc[j][i]);
-  }
+  for (int g = 0; g < Ahead<R>::GROUP; g++)
+    if (k + g < k1 && u < q.ld) next.b[g] = __ldg((const float4*)&q.w[(k + g) * q.ld + u]);
 }
 
-// Products of a chunk: this warp's run of the k inputs, to part[warp][row][CHUNK]. Ends with a barrier.
 template <int R>
-__device__ __forceinline__ void chunk_product(float* part, const float* __restrict__ w, int ld, int k, const float* x, int c0) {
-  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, run = (k + WARPS - 1) / WARPS;
+__device__ __forceinline__ void read_ahead(Ahead<R>& next, const Job& q) {
+  const int k0 = min(q.k, (int)(threadIdx.x >> 5) * run_of(q));
+  read_group<R>(next, q, k0, min(q.k, k0 + run_of(q)));
+}
+
+// The job's products over this warp's run of the k inputs, to part[warp][row][CHUNK]; ahead holds its first weights, and
+// then those of the job that follows. Ends with a barrier.
+template <int R>
+__device__ __forceinline__ void chunk_product(float* part, const Job& q, const float* x, Ahead<R>& ahead, const Job& following) {
+  enum { LD = Slab<R>::LD, GROUP = Ahead<R>::GROUP };
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  const int k0 = min(q.k, warp * run_of(q)), k1 = min(q.k, k0 + run_of(q));
   float acc[4][R];
 #pragma unroll
   for (int j = 0; j < 4; j++)
 #pragma unroll
     for (int i = 0; i < R; i++) acc[j][i] = 0.0f;
-  const int u = c0 + 4 * lane, k0 = min(k, warp * run);
-  if (u < ld) product<R>(acc, w + u, ld, k0, min(k, k0 + run), x);
+  if (q.c0 + 4 * lane < q.ld) {
+#pragma unroll 1
+    for (int k = k0; k < k1; k += GROUP) {
+      if (k > k0) read_group<R>(ahead, q, k, k1);
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+        if (k + g >= k1) break;
+        const float4 b = ahead.b[g];
+        float a[R];
+#pragma unroll
+        for (int i = 0; i < R; i += 4) *(float4*)&a[i] = *(const float4*)&x[(k + g) * LD + i];
+#pragma unroll
+        for (int i = 0; i < R; i++) {
+          acc[0][i] = fmaf(a[i], b.x, acc[0][i]);
+          acc[1][i] = fmaf(a[i], b.y, acc[1][i]);
+          acc[2][i] = fmaf(a[i], b.z, acc[2][i]);
+          acc[3][i] = fmaf(a[i], b.w, acc[3][i]);
+        }
+      }
+    }
+  }
 #pragma unroll
   for (int i = 0; i < R; i++) *(float4*)&part[(warp * R + i) * CHUNK + 4 * lane] = make_float4(acc[0][i], acc[1][i], acc[2][i], acc[3][i]);
+  read_ahead<R>(ahead, following);
   __syncthreads();
 }
 
@@ -125,13 +157,17 @@ __device__ __forceinline__ void train_rows_body(const FusedNet& net, const Draw&
   float* keep = (float*)(pick + R);               // [R][slab], with residual connections: the gradient that skips a layer
   const long long row0 = (long long)blockIdx.x * R;
 
+  const auto forward = [&](int l, int c0) { return Job{net.layer[l].forward, net.layer[l].ldn, net.layer[l].k, c0}; };
+  const auto back = [&](int l, int c0) { return Job{net.layer[l].weights, net.layer[l].ldk, net.layer[l].n, c0}; };
+  Ahead<R> ahead;
+  read_ahead<R>(ahead, forward(0, 0));
   draw_block<R>(draw, (unsigned long long)control->step, row0, n, net.layer[0], x, target, weight, coef, pick);
 
   for (int l = 0; l < net.layers; l++) {
     const FusedLayer& L = net.layer[l];
     const bool last = l + 1 == net.layers;
     for (int c0 = 0; c0 < L.ldn; c0 += CHUNK) {
-      chunk_product<R>(part, L.forward, L.ldn, L.k, x, c0);
+      chunk_product<R>(part, forward(l, c0), x, ahead, c0 + CHUNK < L.ldn ? forward(l, c0 + CHUNK) : last ? back(l, 0) : forward(l + 1, 0));
 #pragma unroll
       for (int i = 0; i < PER; i++) {
         const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
@@ -184,7 +220,7 @@ __device__ __forceinline__ void train_rows_body(const FusedNet& net, const Draw&
         const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
         slope[i] = u < L.ldk && row0 + r < n ? below.slope[(size_t)(row0 + r) * L.ldk + u] : 0.0f;
       }
-      chunk_product<R>(part, L.weights, L.ldk, L.n, x, c0);
+      chunk_product<R>(part, back(l, c0), x, ahead, c0 + CHUNK < L.ldk ? back(l, c0 + CHUNK) : back(max(l - 1, 1), 0));
 #pragma unroll
       for (int i = 0; i < PER; i++) {
         const int e = t + i * THREADS, r = e / CHUNK, u = c0 + e % CHUNK;
