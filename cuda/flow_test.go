@@ -128,6 +128,9 @@ func TestFlow(t *testing.T) {
 				tangents = c.probes
 			}
 			table := flowTable(c.estimates)
+			if c.width > 100 && c.hidden != 3 { // the emulator needs a second for 20 steps of these
+				table.Steps = table.Steps[:4]
+			}
 			start := newFlowState(c.n, c.d, c.probes)
 			start.est[1] = 1e9
 			want, single, got := start.part(0, c.n), start.part(0, c.n), start.part(0, c.n)

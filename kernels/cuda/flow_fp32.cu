@@ -45,8 +45,9 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
   double *first = ks + stages * comps, *second = first + comps;  // squared errors
   double* trace = second + comps;                            // [S][T]
   const double *B = tableau + stages * stages, *E = B + stages, *E3 = E + stages;
+  const int my_sample = lane / G, my_row = lane % G;
   const int tiles = (f.n + S - 1) / S;
-  for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
+  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // few tiles: all blocks first
     const int row0 = tile * S;
     for (int c = lane; c < comps; c += 32) {
       const int row = row0 + c / C, j = c % C;
@@ -65,13 +66,11 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
         }
         for (int t0 = 0; t0 < T; t0 += G - 1) {
           __syncwarp();
-          for (int q = lane; q < ROWS * D; q += 32) {
-            const int r = q % ROWS, d = q / ROWS, s = r / G, t = t0 + r % G - 1;
-            float v = 0.0f;
-            if (r % G == 0) v = (float)(g.cin * k[s * C + d]);
-            else if (t < T && !probes) v = t == d ? 1.0f : 0.0f;
-            else if (t < T && row0 + s < f.n) v = probes[((size_t)(row0 + s) * T + t) * D + d];
-            slab[d * ROWS + r] = v;
+          if (lane < ROWS) {  // this lane's row: a value, a unit vector, a probe, or nothing
+            const int t = t0 + my_row - 1;
+            const float* probe = probes && my_row && t < T && row0 + my_sample < f.n ? probes + ((size_t)(row0 + my_sample) * T + t) * D : nullptr;
+            for (int d = 0; d < D; d++)
+              slab[d * ROWS + lane] = !my_row ? (float)(g.cin * k[my_sample * C + d]) : probe ? probe[d] : !probes && t == d ? 1.0f : 0.0f;
           }
           __syncwarp();
           const float* out = chain<true>(net, w, bias0 + (size_t)(step * stages + i) * net.width, slab, G, tn, tm);

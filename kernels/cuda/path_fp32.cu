@@ -28,7 +28,7 @@ __device__ __forceinline__ void path_body(const Net& net, const float* __restric
   const float* head = blob + net.head;
   const float* head_bias = head + net.width * D;
   const int tiles = (n + ROWS - 1) / ROWS;
-  for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
+  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // few tiles: all blocks first
     const int row = tile * ROWS + lane;
     const bool live = lane < ROWS && row < n;
     float *xs = x + (size_t)row * D, *ps = prev + (size_t)row * D;
