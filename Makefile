@@ -1,7 +1,7 @@
 # Everything here is a plain Go command; make only names it. `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help build cuda test bench bench-kernels demo paper paper-quick ci clean
+.PHONY: help build cuda gpu-check test bench bench-kernels demo paper paper-quick ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ build: ## the commands, in bin/; with CUDA where cuda.h is installed (make build
 cuda: ## the CUDA kernels anew, kernels/cuda/*.fatbin; needs nvcc, scripts/setup_cuda.sh
 	scripts/build_cuda.sh
 	scripts/cuda_gates.sh --update
+
+gpu-check: ## what checks and measures on a machine with a GPU, in one archive: bin/gpu-check.tar.xz
+	scripts/gpu_check/build.sh
 
 test: ## all tests
 	go test ./...
