@@ -118,7 +118,7 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 }
 
 // rowsAtOnce is the number of paths whose states take a few MB.
-func rowsAtOnce(d int) int { return min(max(1<<20/d, 256), 1<<16) }
+func rowsAtOnce(d int) int { return min(max(1<<20/d, 256), 1<<18) }
 
 // weighFunc proposes a path from each row of x and writes the log-weights Π R/Q π(x_N) to logw; done is told of progress.
 type weighFunc func(ctx context.Context, logw, x []float64, rows []infer.PathRow, no kernels.Noise, done func(int)) error
