@@ -574,6 +574,12 @@ func BenchmarkTrainStep(b *testing.B) {
 		{trainNet{2, []int{256, 256, 256, 256}, simd.SiLU, true, 16}, 512},
 		{trainNet{64, []int{1024, 1024, 1024, 1024}, simd.SiLU, true, 16}, 2048},
 	} {
+		if testing.Short() && c.batch > 512 {
+			continue
+		}
+		if testing.Short() { // the emulator
+			c.batch = 16
+		}
 		b.Run(fmt.Sprintf("%v/batch=%d", c.net, c.batch), func(b *testing.B) {
 			tr := newTrainer(b, c.net.training(), learn.Options{Batch: c.batch, EMA: 0.999}, testBatches(c.net.d))
 			lrs, losses := make([]float64, maxBurst), make([]float64, maxBurst)
