@@ -19,7 +19,7 @@ say() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - began)); }
 tested() {
   local name=$1 log=$2 from=$SECONDS status
   shift 2
-  timeout 300 "$@" >"$log" 2>&1
+  timeout 300 "$@" >"$log" 2>&1 </dev/null
   status=$?
   printf '%s\t%d\t%d\t%s\n' "$name" $status $((SECONDS - from)) "$log" >>"$results/tests.tsv"
   [ $status -eq 0 ] || tail -n 30 "$log"
