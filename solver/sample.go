@@ -29,6 +29,9 @@ type Options struct {
 	Chunk int
 	// Record lists times at which to keep the states; each is moved to the nearest time of the grid.
 	Record []float64
+	// Overlap delivers a chunk, in another goroutine, while the next one is computed: for models that compute elsewhere than
+	// on this machine's CPU. It takes memory for two chunks.
+	Overlap bool
 	// Reference runs the plain loop in float64 on Model.Score even if the model is an Integrator.
 	Reference bool
 	// Progress, unless nil, is told now and then how much of the work is done, in samples (N at the end). It is called
@@ -91,25 +94,68 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 	}
 	size = min(size, max(o.N, 1))
 	run.allocate(size)
+	hand := handing{overlap: o.Overlap, deliver: func(c Chunk) error { return r.deliver(c, deliver) }}
 	for start := 0; start < o.N; start += size {
 		c, err := run.chunk(start, min(size, o.N-start))
+		if delivered := hand.wait(); delivered != nil { // the chunk before
+			err = delivered
+		}
 		if err != nil {
 			return r, err
 		}
-		for i := range c.N {
-			if !finiteRowOf(c.X[i*c.D : (i+1)*c.D]) {
-				if r.NonFinite == 0 {
-					r.FirstNonFinite = start + i
-				}
-				r.NonFinite++
-			}
-		}
-		if err := deliver(c); err != nil {
+		if err := hand.over(c); err != nil {
 			return r, err
 		}
-		r.Samples += c.N
+		if o.Overlap {
+			run.turn()
+		}
 	}
-	return r, nil
+	err = hand.wait()
+	return r, err
+}
+
+// deliver counts a chunk and hands it on.
+func (r *Result) deliver(c Chunk, deliver func(Chunk) error) error {
+	for i := range c.N {
+		if !finiteRowOf(c.X[i*c.D : (i+1)*c.D]) {
+			if r.NonFinite == 0 {
+				r.FirstNonFinite = c.Start + i
+			}
+			r.NonFinite++
+		}
+	}
+	if err := deliver(c); err != nil {
+		return err
+	}
+	r.Samples += c.N
+	return nil
+}
+
+// handing delivers chunks, one at a time.
+type handing struct {
+	overlap bool
+	deliver func(Chunk) error
+	flying  chan error // the delivery under way; nil: none
+}
+
+// over delivers a chunk, or with overlap begins to.
+func (h *handing) over(c Chunk) error {
+	if !h.overlap {
+		return h.deliver(c)
+	}
+	h.flying = make(chan error, 1)
+	go func(done chan<- error) { done <- h.deliver(c) }(h.flying)
+	return nil
+}
+
+// wait returns the error of the delivery under way, when it has ended.
+func (h *handing) wait() error {
+	if h.flying == nil {
+		return nil
+	}
+	err := <-h.flying
+	h.flying = nil
+	return err
 }
 
 // defaultChunk is the number of samples whose states take a few MB.
@@ -141,6 +187,21 @@ type run struct {
 	z, x32, m32 []float32
 	x, m, n     []float64
 	states      [][]float64
+	// with Options.Overlap, the memory of the chunk that is being delivered
+	otherX      []float64
+	otherStates [][]float64
+}
+
+// turn exchanges the memory of chunks.
+func (r *run) turn() {
+	if r.otherX == nil {
+		r.otherX = make([]float64, len(r.x))
+		for _, s := range r.states {
+			r.otherStates = append(r.otherStates, make([]float64, len(s)))
+		}
+	}
+	r.x, r.otherX = r.otherX, r.x
+	r.states, r.otherStates = r.otherStates, r.states
 }
 
 // plan cuts the table where states are recorded.

@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"hbar/kernels"
 )
@@ -162,7 +164,7 @@ func TestSplits(t *testing.T) {
 		want, _, _ := collect(t, model, s, o)
 		for _, size := range []int{1, 5, 36, 37, 100} {
 			c := o
-			c.Chunk = size
+			c.Chunk, c.Overlap = size, size%2 == 1
 			c.Record = []float64{0.2, s.Tmin(), 0.7, s.Tmax()}
 			got, states, r := collect(t, model, s, c)
 			if !slices.Equal(got, want) {
@@ -190,6 +192,37 @@ func TestSplits(t *testing.T) {
 		if got, _, _ := collect(t, model, s, other); got[0] == want[0] {
 			t.Errorf("%v: another seed, the same sample", Sampler(i))
 		}
+	}
+}
+
+// counting is a model that counts how often it is asked.
+type counting struct {
+	gaussModel
+	asked *atomic.Int64
+}
+
+func (m counting) Score(ctx context.Context, dst, x, t []float64) error {
+	m.asked.Add(1)
+	return m.gaussModel.Score(ctx, dst, x, t)
+}
+
+// With Overlap the next chunk is computed during a delivery: this one waits for it.
+func TestOverlap(t *testing.T) {
+	s := all(t)[0]
+	model := counting{gaussModel{gauss{0, 1}, s, 2}, new(atomic.Int64)}
+	const steps, chunk, n = 2, 2, 6
+	_, err := Sample(context.Background(), model, s, Options{TableOptions: TableOptions{Steps: steps}, N: n, Chunk: chunk, Overlap: true}, func(c Chunk) error {
+		done := c.Start + c.N
+		for end := time.Now().Add(10 * time.Second); done < n && model.asked.Load() <= int64(done/chunk*steps); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Error("the model is not asked while a chunk is delivered")
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -253,18 +286,23 @@ func TestSampleErrors(t *testing.T) {
 	s := all(t)[0]
 	model := gaussModel{gauss{0, 1}, s, 2}
 	full := errors.New("disk full")
-	count := 0
-	r, err := Sample(context.Background(), model, s, Options{TableOptions: TableOptions{Steps: 2}, N: 100, Chunk: 10}, func(c Chunk) error {
-		if count++; count == 3 {
-			return full
+	for _, overlap := range []bool{false, true} {
+		for _, last := range []int{3, 10} {
+			count := 0
+			o := Options{TableOptions: TableOptions{Steps: 2}, N: 100, Chunk: 10, Overlap: overlap}
+			r, err := Sample(context.Background(), model, s, o, func(c Chunk) error {
+				if count++; count == last {
+					return full
+				}
+				return nil
+			})
+			if !errors.Is(err, full) || r.Samples != 10*(last-1) {
+				t.Errorf("overlap %t: error %v after %d samples; want the deliverer's after %d", overlap, err, r.Samples, 10*(last-1))
+			}
 		}
-		return nil
-	})
-	if !errors.Is(err, full) || r.Samples != 20 {
-		t.Errorf("error %v after %d samples; want the deliverer's after 20", err, r.Samples)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err = Sample(ctx, model, s, Options{N: 100, Chunk: 10}, func(c Chunk) error { cancel(); return nil })
+	r, err := Sample(ctx, model, s, Options{N: 100, Chunk: 10}, func(c Chunk) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) || r.Samples != 10 {
 		t.Errorf("error %v after %d samples; want context.Canceled after 10", err, r.Samples)
 	}

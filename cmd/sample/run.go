@@ -16,8 +16,9 @@ import (
 	"hbar/solver"
 )
 
-// gpuBatch is how many numbers, D to a sample, a GPU is given at a time: enough to keep all of it busy, some 100 MB here.
-const gpuBatch = 4 << 20
+// gpuBatch is how many numbers, D to a sample, a GPU is given at a time: many times what it can hold in its multiprocessors,
+// and few enough for the samples of one batch to be written while the next is computed.
+const gpuBatch = 1 << 20
 
 func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	o, err := parse(args, io.Out)
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	bar := ui.NewProgress(io.Err, "samples", 0, int64(o.n), nil)
 	begin := time.Now()
 	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{
-		TableOptions: table, N: o.n, Seed: o.seed, First: o.first, Chunk: o.batch, Record: o.trajectory, Reference: o.reference,
+		TableOptions: table, N: o.n, Seed: o.seed, First: o.first, Chunk: o.batch, Record: o.trajectory, Reference: o.reference, Overlap: m.OnGPU(),
 		Progress: func(done int) { bar.Report(int64(done)) },
 	}, out.take)
 	seconds := time.Since(begin).Seconds()
