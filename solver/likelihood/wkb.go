@@ -17,6 +17,10 @@ type ExpandOptions struct {
 	Theta float64
 	// Record keeps the mismatch s − u at every step of the way back.
 	Record bool
+	// Float32 expands the network in float32 where all points share a mesh: quicker on GPUs with few units for float64, which
+	// server GPUs are not. Measured at 400 points of each of two trained networks: errors of log q⁰ up to 10⁻⁴; of ℓ₁, absolute
+	// below one and relative above, 4·10⁻⁵ in the mean (float64 10⁻⁵) and 10⁻³ for one point in a hundred.
+	Float32 bool
 }
 
 // Expansion is log q^h = LogQ + h L1 + h² L2 + O(h³) at one point, with what was found on the way. All numbers are NaN

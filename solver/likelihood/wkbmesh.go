@@ -168,7 +168,7 @@ func (l *leg) states(rows []int) []float64 {
 // table is the integration on a mesh, without error estimates where the steps are given.
 func (l *leg) table(mesh []float64) *kernels.TaylorTable {
 	m := fixed(l.set.Method)
-	t := &kernels.TaylorTable{Order: l.order, A: m.A, B: m.B}
+	t := &kernels.TaylorTable{Order: l.order, A: m.A, B: m.B, Float32: l.o.Float32}
 	if l.set.Steps == 0 {
 		t.E, t.E3, t.Tol, t.Weights = m.E, m.E3, meshTol*l.set.Tol, l.set.Weights
 		if t.Weights == nil {

@@ -17,6 +17,7 @@ import (
 type meshed struct {
 	*infer.Engine
 	states [3]int
+	low    int   // of states with jets in float32
 	err    error // of every call, unless nil
 }
 
@@ -25,6 +26,9 @@ func (m *meshed) Taylor(ctx context.Context, y, est []float64, table *kernels.Ta
 		return m.err
 	}
 	m.states[table.Order] += len(est)
+	if table.Float32 {
+		m.low += len(est)
+	}
 	return m.Engine.Taylor(ctx, y, est, table, progress)
 }
 
@@ -78,29 +82,42 @@ func TestExpandMesh(t *testing.T) {
 	if e.states[0] != n-1-pilots || e.states[1] != n-1-pilots {
 		t.Errorf("%v states on meshes; want all but one and the pilots once each way", e.states)
 	}
-	var logQ, grad, lap, l1, mismatch worst
-	for i, q := range got {
-		w := want[i]
-		if i == 70 {
-			if q.Status != BadPoint || !math.IsNaN(q.LogQ) {
-				t.Errorf("a point that is no number: %+v", q)
+	compare := func(got []Expansion, tolQ, tolGrad, tolLap, tolL1, tolMismatch worst) {
+		t.Helper()
+		var logQ, grad, lap, l1, mismatch worst
+		for i, q := range got {
+			w := want[i]
+			if i == 70 {
+				if q.Status != BadPoint || !math.IsNaN(q.LogQ) {
+					t.Errorf("a point that is no number: %+v", q)
+				}
+				continue
 			}
-			continue
+			if q.Status != OK || w.Status != OK {
+				t.Fatalf("point %d: %s, one by one %s", i, q.Status, w.Status)
+			}
+			logQ.see(q.LogQ - w.LogQ)
+			grad.see(math.Hypot(q.Grad[0]-w.Grad[0], q.Grad[1]-w.Grad[1]) / max(1, math.Hypot(w.Grad[0], w.Grad[1])))
+			lap.see((q.Laplacian - w.Laplacian) / max(1, math.Abs(w.Laplacian)))
+			l1.see((q.L1 - w.L1) / max(1, math.Abs(w.L1)))
+			mismatch.see((q.Mismatch - w.Mismatch) / max(1, math.Abs(w.Mismatch)))
 		}
-		if q.Status != OK || w.Status != OK {
-			t.Fatalf("point %d: %s, one by one %s", i, q.Status, w.Status)
+		t.Logf("errors: log q %.1e, u %.1e, Δ %.1e, ℓ₁ %.1e, mismatch %.1e", logQ, grad, lap, l1, mismatch)
+		if logQ > tolQ || grad > tolGrad || lap > tolLap || l1 > tolL1 || mismatch > tolMismatch {
+			t.Errorf("errors: log q %.1e, u %.1e, Δ %.1e, ℓ₁ %.1e, mismatch %.1e", logQ, grad, lap, l1, mismatch)
 		}
-		logQ.see(q.LogQ - w.LogQ)
-		grad.see(math.Hypot(q.Grad[0]-w.Grad[0], q.Grad[1]-w.Grad[1]) / max(1, math.Hypot(w.Grad[0], w.Grad[1])))
-		lap.see((q.Laplacian - w.Laplacian) / max(1, math.Abs(w.Laplacian)))
-		l1.see((q.L1 - w.L1) / max(1, math.Abs(w.L1)))
-		mismatch.see((q.Mismatch - w.Mismatch) / max(1, math.Abs(w.Mismatch)))
 	}
-	t.Logf("errors: log q %.1e, u %.1e, Δ %.1e, ℓ₁ %.1e, mismatch %.1e", logQ, grad, lap, l1, mismatch)
-	// as one by one at the default tolerance, TestExpandNetworks
-	if logQ > 2e-5 || grad > 3e-4 || lap > 2e-3 || l1 > 5e-4 || mismatch > 1e-4 {
-		t.Errorf("errors: log q %.1e, u %.1e, Δ %.1e, ℓ₁ %.1e, mismatch %.1e", logQ, grad, lap, l1, mismatch)
+	compare(got, 2e-5, 3e-4, 2e-3, 5e-4, 1e-4) // as one by one at the default tolerance, TestExpandNetworks
+	if e.low != 0 {
+		t.Errorf("%d states in float32", e.low)
 	}
+	if got, err = Expand(ctx, withEngine(t, m, e, solver.Float32), m.Schedule(), x, ExpandOptions{Float32: true}); err != nil {
+		t.Fatal(err)
+	}
+	if e.low < n/2 {
+		t.Errorf("%d states in float32", e.low)
+	}
+	compare(got, 2e-4, 3e-3, 5e-2, 4e-3, 1e-3) // as ExpandOptions says of Float32
 }
 
 // Given steps are a mesh: the values of one point do not depend on the others, and are those of the plain loop.
