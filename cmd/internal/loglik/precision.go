@@ -14,12 +14,12 @@ const (
 	fp64 = "fp64"
 )
 
-// DefaultPrecision is float32: its rounding is below the default tolerance of the paths.
+// DefaultPrecision is float32: its rounding is about the default tolerance of the paths.
 const DefaultPrecision = fp32
 
 // DefineRun makes the options of the group Run.
 func DefineRun(f *model.Flags, g *flags.Group) {
-	f.DefineRun(g, []string{fp32, fp64}, "arithmetic inside the network on the paths of flow and wkb, on a GPU and on the CPU: fp32, whose errors of log q are some 10⁻⁵, or fp64, for --tol below 1e-5; all else is fp32, and all sums fp64")
+	f.DefineRun(g, []string{fp32, fp64}, "arithmetic inside the network along the paths of flow, on a GPU as on the CPU: fp32, which is good for errors of log q of 10⁻⁵, or fp64. Whatever it is, wkb is fp64 up to D = 3, the other methods are fp32, and states and sums are fp64")
 	g.Refuse("precision", "f16", "half precision has too few digits for a density")
 }
 
