@@ -13,8 +13,8 @@ import (
 // Network is a checkpoint in the precisions that the methods want, with the scaling of its data. Close frees what it holds on
 // a GPU.
 type Network struct {
-	*model.Model                 // in the precision of --precision
-	Single       *solver.Network // in float32
+	*model.Model                   // in the precision of --precision
+	Single, Double *solver.Network // in float32 and float64
 }
 
 // LoadNetwork reads a checkpoint and makes it run as the options say.
@@ -27,16 +27,21 @@ func LoadNetwork(f model.Flags) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	single, err := solver.NewNetwork(m.Net.Engine(), m.Schedule, m.Prediction, solver.Float32)
-	if err != nil {
-		return nil, errors.Join(err, m.Close())
+	n := &Network{Model: m}
+	for _, p := range []struct {
+		at        **solver.Network
+		precision solver.Precision
+	}{{&n.Single, solver.Float32}, {&n.Double, solver.Float64}} {
+		if *p.at, err = solver.NewNetwork(m.Net.Engine(), m.Schedule, m.Prediction, p.precision); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
 	}
-	return &Network{Model: m, Single: single}, nil
+	return n, nil
 }
 
 // Models are what Run takes.
 func (n *Network) Models() Models {
-	return Models{Schedule: n.Schedule, Paths: n.Net, Single: n.Single}
+	return Models{Schedule: n.Schedule, Paths: n.Net, Single: n.Single, Double: n.Double}
 }
 
 // fresh numbers the samples of a built-in set behind any that a network may have been trained on.

@@ -37,7 +37,8 @@ type Expansion struct {
 // Models are one network in the precisions that the methods want.
 type Models struct {
 	Schedule solver.Schedule
-	Paths    solver.Model // of flow and wkb, and their derivatives: float32 or float64 inside
+	Paths    solver.Model // of flow, and its derivatives: float32 or float64 inside
+	Double   solver.Model // float64 inside: Taylor expansions
 	Single   solver.Model // float32 inside: the many evaluations of path integral and grid
 }
 
@@ -142,7 +143,7 @@ func expand(ctx context.Context, m Models, x []float64, o Options) ([]Expansion,
 	if d > taylorDims {
 		return estimate(ctx, m, x, o)
 	}
-	points, err := likelihood.Expand(ctx, m.Paths, m.Schedule, x, likelihood.ExpandOptions{
+	points, err := likelihood.Expand(ctx, m.Double, m.Schedule, x, likelihood.ExpandOptions{
 		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb")}, Order: o.Order,
 	})
 	if err != nil {
