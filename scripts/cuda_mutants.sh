@@ -58,4 +58,3 @@ mutant 'dense: no barrier before a slice is read' gemm.cuh 's/__syncthreads();  
 mutant 'dense, f16: no barrier before a slice is read' gemm_f16.cuh 's/__syncthreads();  .. the slice is there.*//' 'dense rows steps' 'TestGeneralF16' '--- FAIL'
 mutant 'rows: second derivative counted once' rows.cu 's/v\[3\] = 2 \* c\[2\]/v[3] = c[2]/' 'dense rows steps' 'TestGeneral' '--- FAIL'
 mutant 'steps: half of the residual' steps.cu 's/logw\[i\] += 0\.5/logw[i] += 0.25/' 'dense rows steps' 'TestGeneralSteps' '--- FAIL'
-run='Taylor$/paper' mutant 'no barrier before the slab is replaced' taylor.cu 's/if (!net.residual) __syncthreads();//' ' above '
