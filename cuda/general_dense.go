@@ -26,38 +26,38 @@ type denseArgs struct {
 	M, N, K, Group, Act, Accumulate int32
 }
 
-// tile is a shape of a product's blocks, as kernels/cuda/gemm.cuh has it.
+// tile is a kernel of a product by the shape of its blocks' results.
 type tile struct {
-	name  string
-	m, n  int
-	k     int // steps of k that a block has in shared memory at a time
-	bytes int // of an element
+	name    string
+	m, n    int
+	threads int
+	shared  int // bytes of shared memory
 }
 
-// shared is the shared memory of a block: two buffers of both operands, with 16 bytes of skew a row.
-func (t tile) shared() int { return 2 * t.k * (t.bytes*(t.m+t.n) + 32) }
-
+// The tiles of kernels/cuda/gemm.cuh and gemm_f64.cuh. Shared memory is two buffers of so many steps of k of both operands,
+// their rows with some skew.
 var (
-	tileF32Large  = tile{"dense_f32_large", 128, 128, 8, 4}
-	tileF32Small  = tile{"dense_f32_small", 64, 64, 16, 4}
-	tileF32Narrow = tile{"dense_f32_narrow", 256, 16, 16, 4}
-	tileF64Small  = tile{"dense_f64_small", 64, 64, 16, 8}
-	tileF64Narrow = tile{"dense_f64_narrow", 128, 16, 16, 8}
+	tileF32Large  = tile{"dense_f32_large", 128, 128, 256, 2 * 8 * (4*(128+128) + 32)}
+	tileF32Small  = tile{"dense_f32_small", 64, 64, 256, 2 * 16 * (4*(64+64) + 32)}
+	tileF32Narrow = tile{"dense_f32_narrow", 256, 16, 256, 2 * 16 * (4*(256+16) + 32)}
+	tileF64Tensor = tile{"dense_f64_tensor", 64, 64, 128, 2 * 16 * (8*(64+64) + 64)}
+	tileF64Narrow = tile{"dense_f64_narrow", 128, 16, 256, 2 * 16 * (8*(128+16) + 32)}
 )
 
-const denseThreads = 256
+// grid is the number of blocks of m×n results.
+func (t tile) grid(m, n int) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }
 
-// chooseTile looks at the size of a product only: all tiles give the same numbers.
+// chooseTile chooses by the number of columns, which a layer always has, and among tiles that give the same numbers also by
+// that of rows.
 func (g *General) chooseTile(bytes, m, n int) tile {
-	blocks := func(t tile) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }
 	switch narrow := n <= tileF32Narrow.n; {
 	case bytes == 8 && narrow:
 		return tileF64Narrow
 	case bytes == 8:
-		return tileF64Small
+		return tileF64Tensor
 	case narrow:
 		return tileF32Narrow
-	case min(m, n) > tileF32Small.n && blocks(tileF32Large) >= g.d.Multiprocessors:
+	case min(m, n) > tileF32Small.n && tileF32Large.grid(m, n) >= g.d.Multiprocessors:
 		return tileF32Large
 	}
 	return tileF32Small
@@ -111,8 +111,7 @@ func (n *layers[F]) dense(q *denseArgs) error {
 }
 
 func (n *layers[F]) denseBy(t tile, q *denseArgs) error {
-	grid := (int(q.M) + t.m - 1) / t.m * ((int(q.N) + t.n - 1) / t.n)
-	return n.g.kernels[t.name].Launch(grid, pack(new(Args), *q))
+	return n.g.kernels[t.name].Launch(t.grid(int(q.M), int(q.N)), pack(new(Args), *q))
 }
 
 // The images that General loads.
@@ -125,18 +124,15 @@ const (
 
 // lookUp finds the kernels whose shape does not depend on the call.
 func (g *General) lookUp() error {
-	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow, tileF64Small, tileF64Narrow} {
-		if err := g.find(moduleDense, t.name, denseThreads, t.shared()); err != nil {
+	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow, tileF64Tensor, tileF64Narrow} {
+		if err := g.find(moduleDense, t.name, t.threads, t.shared); err != nil {
 			return err
 		}
 	}
-	for _, t := range []tile{tileF16Large, tileF16Narrow} {
-		if err := g.find(moduleF16, t.name, f16Threads, t.sharedF16()); err != nil {
+	for _, t := range []tile{tileF16Large, tileF16Narrow, tileF16First} {
+		if err := g.find(moduleF16, t.name, t.threads, t.shared); err != nil {
 			return err
 		}
-	}
-	if err := g.find(moduleF16, "dense_f16_first", denseThreads, tileF32Small.shared()); err != nil {
-		return err
 	}
 	for _, k := range []struct {
 		module, threads int

@@ -32,16 +32,15 @@ type denseF16Args struct {
 	Act        int32
 }
 
-// The tiles of kernels/cuda/gemm_f16.cuh: three buffers of 32 steps of k, rows 16 bytes longer.
+// The tiles of kernels/cuda/gemm_f16.cuh, three buffers of 32 steps of k with rows 16 bytes longer, and that of layers on the
+// input.
 var (
-	tileF16Large  = tile{"dense_f16_large", 128, 128, 32, 2}
-	tileF16Narrow = tile{"dense_f16_narrow", 128, 16, 32, 2}
+	tileF16Large  = tile{"dense_f16_large", 128, 128, 128, 3 * (128 + 128) * (2*32 + 16)}
+	tileF16Narrow = tile{"dense_f16_narrow", 128, 16, 128, 3 * (128 + 16) * (2*32 + 16)}
+	tileF16First  = tile{"dense_f16_first", tileF32Small.m, tileF32Small.n, tileF32Small.threads, tileF32Small.shared}
 )
 
-const f16Threads = 128
-
-func (t tile) sharedF16() int { return 3 * (t.m + t.n) * (t.k*t.bytes + 16) }
-
+// eights rounds up to a multiple of 8.
 func eights(n int) int { return (n + 7) &^ 7 }
 
 // takesF16 says what in a program f16 cannot do.
@@ -136,13 +135,13 @@ func (h *halves) pass(rows int, in place, t *times) (place, error) {
 func (h *halves) layer(src int, q *denseF16Args) error {
 	g := h.g
 	if src == 0 {
-		return h.launch("dense_f16_first", tileF32Small, q)
+		return h.launch(tileF16First, q)
 	}
 	if g.blas == nil || min(int(q.N), int(q.K)) < g.blasWidth {
 		if int(q.N) <= tileF16Narrow.n {
-			return h.launch(tileF16Narrow.name, tileF16Narrow, q)
+			return h.launch(tileF16Narrow, q)
 		}
-		return h.launch(tileF16Large.name, tileF16Large, q)
+		return h.launch(tileF16Large, q)
 	}
 	sums, err := g.net32.rows(slot{"sums", 0}, g.blasRows, int(q.N))
 	if err != nil {
@@ -171,11 +170,10 @@ func (h *halves) layer(src int, q *denseF16Args) error {
 	return nil
 }
 
-func (h *halves) launch(name string, t tile, q *denseF16Args) error {
+func (h *halves) launch(t tile, q *denseF16Args) error {
 	columns := int(q.N)
-	if q.Out != 0 && t.bytes == 2 {
-		columns = eights(columns) // zeros are written too
+	if q.Out != 0 && q.A != 0 {
+		columns = eights(columns) // a tile writes the zeros too
 	}
-	grid := (int(q.M) + t.m - 1) / t.m * ((columns + t.n - 1) / t.n)
-	return h.g.kernels[name].Launch(grid, pack(new(Args), *q))
+	return h.g.kernels[t.name].Launch(t.grid(int(q.M), columns), pack(new(Args), *q))
 }

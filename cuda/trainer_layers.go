@@ -48,7 +48,7 @@ func (q *layersPass) open() (err error) {
 		return err
 	}
 	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow} {
-		if q.kernels[t.name], err = q.dense.Kernel(t.name, denseThreads, t.shared()); err != nil {
+		if q.kernels[t.name], err = q.dense.Kernel(t.name, t.threads, t.shared); err != nil {
 			return err
 		}
 	}

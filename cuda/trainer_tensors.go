@@ -159,7 +159,7 @@ func (t *Trainer) prepare() (err error) {
 		if e.module, err = t.d.Load(cuda.Dense); err != nil {
 			return err
 		}
-		if e.dense, err = e.module.Kernel(tileF32Narrow.name, denseThreads, tileF32Narrow.shared()); err != nil {
+		if e.dense, err = e.module.Kernel(tileF32Narrow.name, tileF32Narrow.threads, tileF32Narrow.shared); err != nil {
 			return err
 		}
 	}

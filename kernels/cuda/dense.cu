@@ -1,6 +1,6 @@
 // One layer of a network for any number of rows: a product with its epilogue, in float32 and float64.
 #include "activations.cuh"
-#include "gemm.cuh"
+#include "gemm_f64.cuh"
 
 // What a launch computes, for m < M and n < N, mirrored by cuda/general_dense.go. With G = m / group:
 //
@@ -52,8 +52,14 @@ __device__ __forceinline__ void dense(const Dense<T>& q) {
 DENSE(dense_f32_large, TileF32Large, 2)
 DENSE(dense_f32_small, TileF32Small, 3)
 DENSE(dense_f32_narrow, TileF32Narrow, 3)
-DENSE(dense_f64_small, TileF64, 2)
 DENSE(dense_f64_narrow, TileF64Narrow, 2)
+
+extern "C" __global__ void __launch_bounds__(128, 3) dense_f64_tensor(Dense<double> q) {
+  EXTERN_SHARED(uint4, operands);
+  const int columns = (q.N + TileF64Tensor::BN - 1) / TileF64Tensor::BN;
+  gemm_tensor_tile<TileF64Tensor>(blockIdx.x / columns, blockIdx.x % columns, q.M, q.N, q.K, q.a, q.b, (double*)operands, q);
+}
+KERNEL(dense_f64_tensor)
 
 // The epilogue alone, where a library made the sums: c holds them.
 template <class T>

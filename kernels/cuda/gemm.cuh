@@ -39,11 +39,11 @@ struct Tile {
   static_assert(BM / TM * BN <= 2 * BUFFER, "a slice of sums fits where the operands were");
 };
 
-// The tiles: large products, small ones, and those with few columns (a network's last layer). 256 threads each.
+// The tiles: large products, small ones, and those with few columns (a network's last layer). 256 threads each. Float64
+// products with more columns are tensor cores' (gemm_f64.cuh).
 typedef Tile<float, 128, 128, 8, 8, 8> TileF32Large;
 typedef Tile<float, 64, 64, 16, 4, 4> TileF32Small;
 typedef Tile<float, 256, 16, 16, 4, 4> TileF32Narrow;
-typedef Tile<double, 64, 64, 16, 4, 4> TileF64;
 typedef Tile<double, 128, 16, 16, 4, 2> TileF64Narrow;
 
 // A thread's share of an operand's slice: COUNT elements, step apart along the index that is not contiguous. x runs over
