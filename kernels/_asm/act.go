@@ -398,37 +398,3 @@ func (t isa) actRows(e elem, f act, grad bool) {
 	VZEROUPPER()
 	RET()
 }
-
-// tangentRows: groups of a value row and nt tangent rows of 64 bytes, in place: the tangents times f'(value), the
-// value f(value).
-func (t isa) tangentRows(e elem, f act) {
-	text(fmt.Sprintf("%s%s%dTangent", t.name, f.name, e.bits()), fmt.Sprintf("func(c %s, cm int, groups, nt int)", e.ptr()))
-	c, cm := Load(Param("c"), GP64()), Load(Param("cm"), GP64())
-	groups, nt := Load(Param("groups"), GP64()), Load(Param("nt"), GP64())
-	n := GP64()
-	vecs := 64 / t.vec
-	used := 2*vecs + f.temps
-	k := t.newBank(e, f, used)
-	Label("group")
-	for v := range vecs {
-		f.code(k, mem(c, t.vec*v), t.v[2*v], t.v[2*v+1], t.v[2*vecs:used], true).emit()
-		e.mov(t.v[2*v], mem(c, t.vec*v))
-	}
-	ADDQ(cm, c)
-	MOVQ(nt, n)
-	TESTQ(n, n)
-	JEQ(label("next"))
-	Label("tangent")
-	for v := range vecs {
-		e.mul(mem(c, t.vec*v), t.v[2*v+1], t.v[2*v])
-		e.mov(t.v[2*v], mem(c, t.vec*v))
-	}
-	ADDQ(cm, c)
-	DECQ(n)
-	JNZ(label("tangent"))
-	Label("next")
-	DECQ(groups)
-	JNZ(label("group"))
-	VZEROUPPER()
-	RET()
-}

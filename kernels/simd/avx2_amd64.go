@@ -65,16 +65,10 @@ func avx2Silu32(y *float32, ym int, x *float32, xm int, rows int)
 func avx2Silu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
 
 //go:noescape
-func avx2Silu32Tangent(c *float32, cm int, groups int, nt int)
-
-//go:noescape
 func avx2Tanh32(y *float32, ym int, x *float32, xm int, rows int)
 
 //go:noescape
 func avx2Tanh32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
-
-//go:noescape
-func avx2Tanh32Tangent(c *float32, cm int, groups int, nt int)
 
 //go:noescape
 func avx2Gelu32(y *float32, ym int, x *float32, xm int, rows int)
@@ -83,16 +77,10 @@ func avx2Gelu32(y *float32, ym int, x *float32, xm int, rows int)
 func avx2Gelu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
 
 //go:noescape
-func avx2Gelu32Tangent(c *float32, cm int, groups int, nt int)
-
-//go:noescape
 func avx2Silu64(y *float64, ym int, x *float64, xm int, rows int)
 
 //go:noescape
 func avx2Silu64Grad(y *float64, ym int, d *float64, dm int, x *float64, xm int, rows int)
-
-//go:noescape
-func avx2Silu64Tangent(c *float64, cm int, groups int, nt int)
 
 //go:noescape
 func avx2Jet32_1_1(x *float32, ld int, n int, act int)

@@ -155,16 +155,10 @@ func avx512Silu32(y *float32, ym int, x *float32, xm int, rows int)
 func avx512Silu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
 
 //go:noescape
-func avx512Silu32Tangent(c *float32, cm int, groups int, nt int)
-
-//go:noescape
 func avx512Tanh32(y *float32, ym int, x *float32, xm int, rows int)
 
 //go:noescape
 func avx512Tanh32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
-
-//go:noescape
-func avx512Tanh32Tangent(c *float32, cm int, groups int, nt int)
 
 //go:noescape
 func avx512Gelu32(y *float32, ym int, x *float32, xm int, rows int)
@@ -173,16 +167,10 @@ func avx512Gelu32(y *float32, ym int, x *float32, xm int, rows int)
 func avx512Gelu32Grad(y *float32, ym int, d *float32, dm int, x *float32, xm int, rows int)
 
 //go:noescape
-func avx512Gelu32Tangent(c *float32, cm int, groups int, nt int)
-
-//go:noescape
 func avx512Silu64(y *float64, ym int, x *float64, xm int, rows int)
 
 //go:noescape
 func avx512Silu64Grad(y *float64, ym int, d *float64, dm int, x *float64, xm int, rows int)
-
-//go:noescape
-func avx512Silu64Tangent(c *float64, cm int, groups int, nt int)
 
 //go:noescape
 func avx512Jet32_1_1(x *float32, ld int, n int, act int)

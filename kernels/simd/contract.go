@@ -24,7 +24,6 @@ const (
 	Activate                     // C = f(acc)
 	ActivateGrad                 // C = f(acc), D = f'(acc)
 	MulD                         // C = acc·D
-	Tangent                      // rows in groups of 1+T: the value row C = f(acc), the T tangent rows C = f'(value's acc)·acc
 )
 
 // Float is the element type of a product.
@@ -36,8 +35,7 @@ type Float interface{ float32 | float64 }
 //	acc = init + Σ_{k<K} A[m·AM + k·AK] · B[p·BP + k·BK + j]       (in this order, each step one fused multiply-add)
 //	C[m·CM + p·CP + j] = epilogue(acc)
 //
-// init is C's old value if Accumulate, else Bias[p·P + j] if Bias != nil (in a Tangent product on value rows only),
-// else 0. Strides count elements. D is laid out as C. X Wᵀ, dY W and dYᵀ X differ in strides only.
+// init is C's old value if Accumulate, else Bias[p·P + j] if Bias != nil, else 0. Strides count elements. D is laid out as C. X Wᵀ, dY W and dYᵀ X differ in strides only.
 // M, K and NP may be any number ≥ 0; C must not overlap A or B.
 type Product[F Float] struct {
 	C          []F
@@ -52,7 +50,6 @@ type Product[F Float] struct {
 	Accumulate bool
 	Ep         Epilogue
 	Act        Act
-	T          int // tangents per value row in a Tangent product; M is then a multiple of 1+T
 }
 
 // AdamStep holds one step's constants of Adam with decoupled weight decay (Kingma 2015, Loshchilov 2019):

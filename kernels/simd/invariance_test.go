@@ -11,13 +11,9 @@ func TestTiling(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
 		r := rand.New(rand.NewPCG(15, 16))
 		for range 60 {
-			for ep := Plain; ep <= Tangent; ep++ {
+			for ep := Plain; ep <= MulD; ep++ {
 				s := shape{m: 1 + r.IntN(90), k: 1 + r.IntN(160), np: 1 + r.IntN(5), ep: ep, act: []Act{Identity, SiLU, SiLU, GELU, Tanh}[r.IntN(5)],
 					bias: r.IntN(3) > 0, acc: r.IntN(4) == 0, transposed: r.IntN(2) == 0, pad: 5 * r.IntN(2)}
-				if ep == Tangent {
-					s.t = r.IntN(4)
-					s.m = (1 + s.m/(1+s.t)) * (1 + s.t)
-				}
 				tiling(t, im.Product32, build[float32](s, r), s, r)
 				tiling(t, im.Product64, build[float64](s, r), s, r)
 			}
@@ -32,15 +28,11 @@ func tiling[F Float](t *testing.T, run func(*Product[F]), o operands[F], s shape
 	wantC, wantD := append([]F(nil), o.c.s...), append([]F(nil), o.d.s...)
 	copy(o.c.s, o.c.want)
 	copy(o.d.s, o.d.want)
-	group := 1
-	if s.ep == Tangent {
-		group += s.t
-	}
 	P := panel[F]()
 	for p := 0; p < s.np; {
 		np := 1 + r.IntN(s.np-p)
 		for m := 0; m < s.m; {
-			rows := (1 + r.IntN((s.m-m)/group)) * group
+			rows := 1 + r.IntN(s.m-m)
 			q := o.q
 			at := m*q.CM + p*q.CP
 			q.M, q.NP = rows, np
@@ -105,8 +97,7 @@ func TestPanics(t *testing.T) {
 			"D":        func() { im.Product32(&Product[float32]{C: x, CM: 16, D: x[:15], M: 1, NP: 1, Ep: MulD}) },
 			"stride":   func() { im.Product32(&Product[float32]{C: x, CM: -16, M: 1, NP: 1}) },
 			"size":     func() { im.Product32(&Product[float32]{C: x, CM: 16, M: -1, NP: 1}) },
-			"group":    func() { im.Product32(&Product[float32]{C: x, CM: 16, M: 4, NP: 1, Ep: Tangent, T: 2}) },
-			"epilogue": func() { im.Product32(&Product[float32]{Ep: Tangent + 1}) },
+			"epilogue": func() { im.Product32(&Product[float32]{Ep: MulD + 1}) },
 			"act":      func() { im.Act32(Tanh+1, x, nil, x) },
 			"y":        func() { im.Act32(SiLU, x[:3], nil, x) },
 			"slope":    func() { im.Act32(SiLU, x, x[:3], x) },

@@ -24,14 +24,11 @@ func (q *Product[F]) check() bool {
 	if q.M < 0 || q.K < 0 || q.NP < 0 {
 		panic(fmt.Sprintf("simd: Product: negative size M=%d K=%d NP=%d", q.M, q.K, q.NP))
 	}
-	if q.Ep > Tangent {
+	if q.Ep > MulD {
 		panic(fmt.Sprintf("simd: Product: unknown epilogue %d", q.Ep))
 	}
 	if q.Act > Tanh {
 		panic("simd: Product: unknown activation " + q.Act.String())
-	}
-	if q.Ep == Tangent && (q.T < 0 || q.M%(1+q.T) != 0) {
-		panic(fmt.Sprintf("simd: Product: %d rows are not groups of a value and %d tangents", q.M, q.T))
 	}
 	if q.M == 0 || q.NP == 0 {
 		return false
@@ -63,7 +60,7 @@ func productGeneric[F Float](q *Product[F]) {
 		return
 	}
 	P := panel[F]()
-	var acc, slope [Panel32]F
+	var acc [Panel32]F
 	for p := range q.NP {
 		for m := range q.M {
 			c := q.C[m*q.CM+p*q.CP:][:P]
@@ -71,7 +68,7 @@ func productGeneric[F Float](q *Product[F]) {
 			switch {
 			case q.Accumulate:
 				copy(acc, c)
-			case q.Bias != nil && (q.Ep != Tangent || m%(1+q.T) == 0):
+			case q.Bias != nil:
 				copy(acc, q.Bias[p*P:])
 			default:
 				clear(acc)
@@ -93,14 +90,6 @@ func productGeneric[F Float](q *Product[F]) {
 			case MulD:
 				for j, v := range q.D[m*q.CM+p*q.CP:][:P] {
 					acc[j] *= v
-				}
-			case Tangent:
-				for j, v := range acc {
-					if m%(1+q.T) == 0 {
-						acc[j], slope[j] = eval(q.Act, v)
-					} else {
-						acc[j] *= slope[j]
-					}
 				}
 			}
 			copy(c, acc)

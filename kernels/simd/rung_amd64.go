@@ -13,11 +13,9 @@ type (
 	// with the derivative writes that dd bytes further (kernels/_asm, carry).
 	carryFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, prev *F, pr, dd int)
 
-	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative, tangentFn to groups of a value row
-	// and nt tangent rows.
-	actFn[F Float]     func(y *F, ym int, x *F, xm int, rows int)
-	gradFn[F Float]    func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
-	tangentFn[F Float] func(c *F, cm int, groups, nt int)
+	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative.
+	actFn[F Float]  func(y *F, ym int, x *F, xm int, rows int)
+	gradFn[F Float] func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
 
 	// jetFn composes SiLU (act 0) or tanh (act 1) with n vectors of jets, whose coefficients are ld bytes apart.
 	jetFn[F Float] func(x *F, ld, n, act int)
@@ -29,7 +27,6 @@ type rung[F Float] struct {
 	carry    carrier[F]
 	act      [4]actFn[F] // by Act; nil: the definition in Go
 	grad     [4]gradFn[F]
-	tangent  [4]tangentFn[F]
 	lanes    int            // of a vector
 	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
 }
@@ -62,20 +59,15 @@ func (t *rung[F]) product(q *Product[F]) {
 	if !q.check() {
 		return
 	}
-	group := 1
-	if q.Ep == Tangent {
-		group += q.T
-	}
-	tile := max(1, tileRows/group) * group
-	for m := 0; m < q.M; m += tile {
-		rows := min(tile, q.M-m)
+	for m := 0; m < q.M; m += tileRows {
+		rows := min(tileRows, q.M-m)
 		p := t.carried(q, m, rows)
 		for p < q.NP {
 			np := 1
 			if t.two != nil && p+1 < q.NP {
 				np = 2
 			}
-			t.groups(q, p, np, m, rows, group)
+			t.sums(q, p, np, m, rows)
 			for i := range np {
 				t.finish(q, p+i, m, rows)
 			}
@@ -91,43 +83,19 @@ const (
 	fromC
 )
 
-// few is a number of rows that leaves a block's multiply-adds waiting for each other.
-const few = 4
-
-// groups computes all sums of the rows of np panels from p on, up to the activation. In a Tangent product only the value
-// rows start at the bias: the rows of all groups with the same place in them make a product of their own. If that has
-// few rows, the initial values are written to C first and all rows go together. The bits are the same.
-func (t *rung[F]) groups(q *Product[F], p, np, m, rows, group int) {
+func (q *Product[F]) start() int {
 	switch {
 	case q.Accumulate:
-		t.sums(q, p, np, m, 1, rows, fromC)
-	case q.Bias == nil:
-		t.sums(q, p, np, m, 1, rows, fromZero)
-	case group == 1:
-		t.sums(q, p, np, m, 1, rows, fromBias)
-	case rows/group >= few:
-		t.sums(q, p, np, m, group, rows/group, fromBias)
-		for r := 1; r < group; r++ {
-			t.sums(q, p, np, m+r, group, rows/group, fromZero)
-		}
-	default:
-		P := panel[F]()
-		for i := range np {
-			for r := range rows {
-				c := q.C[(m+r)*q.CM+(p+i)*q.CP:][:P]
-				if r%group == 0 {
-					copy(c, q.Bias[(p+i)*P:])
-				} else {
-					clear(c)
-				}
-			}
-		}
-		t.sums(q, p, np, m, 1, rows, fromC)
+		return fromC
+	case q.Bias != nil:
+		return fromBias
 	}
+	return fromZero
 }
 
-// sums computes rows first, first+every, …, n of them. The rows are cut into blocks as equal as can be.
-func (t *rung[F]) sums(q *Product[F], p, np, first, every, n, from int) {
+// sums computes all sums of n rows, first and on, of np panels from p on, up to the activation. The rows are cut into
+// blocks as equal as can be.
+func (t *rung[F]) sums(q *Product[F], p, np, first, n int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
 	if np == 2 {
@@ -136,7 +104,7 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, every, n, from int) {
 	most := len(fns) - 1
 	blocks := (n + most - 1) / most
 	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
-	cm, am := every*q.CM, every*q.AM
+	from := q.start()
 	for k := 0; k == 0 || k < q.K; k += maxK {
 		var bi, d *F
 		if k > 0 {
@@ -158,9 +126,9 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, every, n, from int) {
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*cm, sz*q.CP, a, sz*am, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d)
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d)
 				left -= mb
-				row += mb * g.rows * every
+				row += mb * g.rows
 			}
 		}
 	}
@@ -190,12 +158,7 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 	if y.panels == 2 {
 		first = t.two
 	}
-	from := fromZero
-	if q.Accumulate {
-		from = fromC
-	} else if q.Bias != nil {
-		from = fromBias
-	}
+	from := q.start()
 	dd := 0
 	if q.Ep == ActivateGrad {
 		dd = int(uintptr(unsafe.Pointer(unsafe.SliceData(q.D))) - uintptr(unsafe.Pointer(unsafe.SliceData(q.C))))
@@ -242,9 +205,6 @@ func (t *rung[F]) finish(q *Product[F], p, m, rows int) {
 	switch q.Ep {
 	case Plain, MulD:
 		return
-	case Tangent:
-		t.finishTangent(q, p, m, rows)
-		return
 	}
 	sz, P := size[F](), panel[F]()
 	for i := m; i < m+rows; i += maxRows {
@@ -266,33 +226,6 @@ func (t *rung[F]) finish(q *Product[F], p, m, rows int) {
 						q.D[o+r*q.CM+j] = d
 					}
 				}
-			}
-		}
-	}
-}
-
-func (t *rung[F]) finishTangent(q *Product[F], p, m, rows int) {
-	if q.Act == Identity {
-		return
-	}
-	group := 1 + q.T
-	P := panel[F]()
-	if f := t.tangent[q.Act]; f != nil {
-		step := max(1, maxRows/group) * group
-		for i := 0; i < rows; i += step {
-			n := min(step, rows-i)
-			f(at(q.C, (m+i)*q.CM+p*q.CP), size[F]()*q.CM, n/group, q.T)
-		}
-		return
-	}
-	var slope [Panel32]F
-	for r := range rows {
-		c := q.C[(m+r)*q.CM+p*q.CP:][:P]
-		for j, v := range c {
-			if r%group == 0 {
-				c[j], slope[j] = eval(q.Act, v)
-			} else {
-				c[j] = v * slope[j]
 			}
 		}
 	}
