@@ -26,15 +26,17 @@ func NewEngine(p *kernels.Program, index int, precision Precision) (*Engine, err
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{}
-	if e.General, err = newGeneral(d, p, precision); err != nil {
+	e, general := &Engine{}, precision
+	_, refused := newNet(p)
+	if refused == nil {
+		general = FP32 // trajectories are the sampler's
+	}
+	if e.General, err = newGeneral(d, p, general); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	_, refused := newNet(p)
-	switch {
-	case refused == nil:
+	if refused == nil {
 		e.sampler, err = NewSampler(d, e.p, precision)
-	default:
+	} else {
 		err = e.do(func() error { return nil }) // is there room for it?
 	}
 	if err != nil {

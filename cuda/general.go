@@ -20,8 +20,8 @@ import (
 // at a time. Arguments are slices of the host. Samples go in batches that the device has room for; no number depends on
 // how they are cut, because every sum runs in the same order. The methods may be called concurrently and take turns.
 //
-// In precision F16 the layers behind the first multiply on tensor cores in Forward, Trajectory and PathWeights; derivatives
-// are float32 all the same, and methods in float64 are float64.
+// In precision F16 the layers behind the first multiply on tensor cores in Trajectory; all else is as in FP32, because
+// half precision has too few digits for a density.
 type General struct {
 	d         *Device
 	p         *kernels.Program // its parameters are copies
@@ -39,8 +39,9 @@ type General struct {
 	slotWidth []int
 	sumsInput bool // a layer adds buffer 0: its rows are made, not only the coordinates
 	space     workspace
-	blas      *blas // nil: there is none, or no layer for it
-	blasRows  int   // see libraryRows
+	batch     map[string]int // rows of a batch for calls that had to halve it
+	blas      *blas          // nil: there is none, or no layer for it
+	blasRows  int            // see libraryRows
 	blasWidth int
 }
 
@@ -71,7 +72,7 @@ func newGeneral(d *Device, p *kernels.Program, precision Precision) (*General, e
 	for i := range q.Params {
 		q.Params[i].Data = slices.Clone(p.Params[i].Data)
 	}
-	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*Kernel{}, space: workspace{d: d, buffers: map[slot]*Buffer{}},
+	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*Kernel{}, batch: map[string]int{}, space: workspace{d: d, buffers: map[slot]*Buffer{}},
 		blasRows: libraryRows, blasWidth: libraryWidth}
 	g.plan()
 	for _, ins := range p.Forward {
@@ -197,15 +198,19 @@ const (
 )
 
 // batches calls run for consecutive parts of n samples that have so many rows each. Where the device is out of memory all
-// scratch memory is freed and the part halved; run must change nothing of the caller's before it has all its memory.
-func (g *General) batches(ctx context.Context, n, rows int, run func(lo, hi int) error) error {
-	size := max(1, maxRows/rows)
+// scratch memory is freed and the part halved, for later calls too; run must change nothing of the caller's before it has
+// all its memory.
+func (g *General) batches(ctx context.Context, call string, n, rows int, run func(lo, hi int) error) error {
 	least := max(1, minRows/rows)
 	for lo := 0; lo < n; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		part := min(size, n-lo)
+		size, halved := g.batch[call]
+		if !halved {
+			size = maxRows
+		}
+		part := min(max(least, size/rows), n-lo)
 		err := run(lo, lo+part)
 		var full *Error
 		if errors.As(err, &full) && full.OutOfMemory() {
@@ -213,10 +218,11 @@ func (g *General) batches(ctx context.Context, n, rows int, run func(lo, hi int)
 				return err
 			}
 			if part > least {
-				size = max(least, part/2)
+				g.batch[call] = max(least, part/2) * rows
 				continue
 			}
-			return fmt.Errorf("cuda: no room for a batch of %d samples, %d rows each, of a network of %d buffers with %d columns in all: %w", part, rows, len(g.p.Widths), sum(g.p.Widths), err)
+			return fmt.Errorf("cuda: %s: no room for a batch of %d samples, %d rows each, of a network of %d buffers with %d columns in all: %w",
+				call, part, rows, len(g.p.Widths), sum(g.p.Widths), err)
 		}
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *in
 	if err := q.Validate(); err != nil {
 		return err
 	}
-	return n.g.batches(ctx, count, q.Rows(), func(lo, hi int) error {
+	return n.g.batches(ctx, call, count, q.Rows(), func(lo, hi int) error {
 		t := tape[F]{layers: n, q: q, g: q.Rows(), lo: lo, m: hi - lo}
 		if err := t.forward(tau); err != nil {
 			return err

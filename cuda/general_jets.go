@@ -38,7 +38,7 @@ func (g *General) Jets64(ctx context.Context, dst, x, tau []float64, order int) 
 			return err
 		}
 		rows := make([]float64, min(count, maxRows/nj)*nj*d)
-		return g.batches(ctx, count, nj, func(lo, hi int) error {
+		return g.batches(ctx, call, count, nj, func(lo, hi int) error {
 			m := hi - lo
 			if err := n.jets(compose, x[lo*d:hi*d], tau, lo, hi, nj, order); err != nil {
 				return err

@@ -40,7 +40,7 @@ func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 	}
 	memory := kernels.UsesMemory(rows)
 	return g.do(func() error {
-		return g.batches(ctx, len(x)/d, 1, func(lo, hi int) error {
+		return g.batches(ctx, call, len(x)/d, 1, func(lo, hi int) error {
 			return g.trajectory(ctx, x[lo*d:hi*d], part(m, lo*d, hi*d), tau, wire, memory, no, lo, progress)
 		})
 	})
@@ -53,6 +53,7 @@ func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64,
 	if err != nil {
 		return err
 	}
+	s.h = g.net16
 	var mem place
 	if memory {
 		start := m
@@ -86,8 +87,9 @@ func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64,
 type steps struct {
 	g     *General
 	n     *layers[float32]
-	m     int   // samples
-	x, in place // states, and times cin of the row at hand
+	h     *halves // evaluate in half precision; nil: in float32
+	m     int     // samples
+	x, in place   // states, and times cin of the row at hand
 	tau   []float64
 	no    kernels.Noise
 }
@@ -149,8 +151,8 @@ func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int),
 
 // evaluate is the network at the inputs s.in.
 func (s *steps) evaluate(t *times) (place, error) {
-	if h := s.g.net16; h != nil {
-		return h.pass(s.m, s.in, t)
+	if s.h != nil {
+		return s.h.pass(s.m, s.in, t)
 	}
 	in, err := s.n.input(s.m, 1, rowsGiven, s.in, t.phi)
 	if err != nil {
@@ -219,7 +221,7 @@ func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, 
 		tau[k] = r.T
 	}
 	return g.do(func() error {
-		return g.batches(ctx, len(logw), 1, func(lo, hi int) error {
+		return g.batches(ctx, call, len(logw), 1, func(lo, hi int) error {
 			return g.path(ctx, x[lo*d:hi*d], logw[lo:hi], tau, wire, float32(rows[0].Cin), no, lo, progress)
 		})
 	})

@@ -446,11 +446,16 @@ func TestGeneralMemory(t *testing.T) {
 	g, _ := withGeneral(t, dev, program(2, 4, 1, simd.Tanh, false, 0))
 	const n = 3*minRows + 5
 	x := to32(normals64(2*n, 1))
-	run := func() ([]float32, error) {
-		div := make([]float64, n)
-		s := make([]float32, 2*n, 3*n)
+	no := kernels.Noise{Seed: 5, Sample0: 1<<32 - 300}
+	path := []infer.PathRow{{Cin: 1, A: 1, B: 0.1, C: 0.2}, {T: 0.5, Cin: 1, E: 1, InvC2: 25}}
+	run := func() ([]float32, error) { // everything that goes in batches and depends on where a sample stands in them
+		div, logw := make([]float64, n), make([]float64, n)
+		s, y := make([]float32, 2*n, 8*n), slices.Clone(x)
 		err := g.Divergence(ctx, s, div, x, nil, 2, []float64{0.5})
-		return append(s, to32(div)...), err
+		if err == nil {
+			err = errors.Join(g.Trajectory(ctx, y, nil, testRows()[:3], no, nil), g.PathWeights(ctx, y, logw, path, no, nil))
+		}
+		return append(append(append(s, to32(div)...), to32(logw)...), y...), err
 	}
 	want, err := run()
 	if err != nil {
@@ -473,12 +478,15 @@ func TestGeneralMemory(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("half the room: %v, or other numbers", err)
 	}
+	if g.batch["Divergence"] >= 2*n {
+		t.Error("half the room was enough for all")
+	}
 	if err := g.space.release(); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("HBAR_EMU_MEMORY", strconv.Itoa(int(v.InUse)+scratch/32))
 	var full *Error
-	if _, err := run(); !errors.As(err, &full) || !full.OutOfMemory() || !strings.Contains(err.Error(), "no room for a batch of 128 samples, 2 rows each") {
+	if _, err := run(); !errors.As(err, &full) || !full.OutOfMemory() || !strings.Contains(err.Error(), "Divergence: no room for a batch of 128 samples, 2 rows each") {
 		t.Errorf("no room: %v", err)
 	}
 }
@@ -616,6 +624,7 @@ func TestGeneralF16(t *testing.T) {
 		t.Setenv("HBAR_LIBCUBLAS", emulator)
 	}
 	ctx := context.Background()
+	value := []kernels.Row{{T: 0.4, Cin: 1, B: 1}}
 	for _, c := range generalCases() {
 		cpu, err := infer.New(c.p, infer.Options{Workers: 1})
 		if err != nil {
@@ -634,28 +643,20 @@ func TestGeneralF16(t *testing.T) {
 		defer g.Close()
 		d, n := c.p.D, c.n
 		x64, m64 := normals64(n*d, 1), make([]float64, n*d)
-		x0 := to32(x64)
-		tau, want := normals64(n, 2), make([]float64, n*d)
-		if err := cpu.Forward64(ctx, want, x64, tau); err != nil {
+		x0, want := to32(x64), make([]float64, n*d)
+		if err := cpu.Forward64(ctx, want, x64, []float64{value[0].T}); err != nil {
 			t.Fatal(err)
 		}
-		y := make([]float32, n*d)
-		if err := g.Forward(ctx, y, x0, tau); err != nil {
-			t.Fatal(err)
+		run := func(g *General, x []float32, rows []kernels.Row) []float32 {
+			y := slices.Clone(x)
+			if err := g.Trajectory(ctx, y, nil, rows, kernels.Noise{Seed: 5}, nil); err != nil {
+				t.Fatal(err)
+			}
+			return y
 		}
-		near(t, c.name+": Forward", y, want, 2e-3)
-		rows, no := testRows(), kernels.Noise{Seed: 5}
-		trajectoryOf(t, cpu, x64, m64, rows, no)
-		x := slices.Clone(x0)
-		if err := g.Trajectory(ctx, x, nil, rows, no, nil); err != nil {
-			t.Fatal(err)
-		}
-		near(t, c.name+": Trajectory", x, x64, 5e-4)
-		one := make([]float32, d)
-		if err := g.Forward(ctx, one, x0[(n-1)*d:], tau[n-1:]); err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(one, y[(n-1)*d:]) {
+		y := run(g, x0, value)
+		near(t, c.name+": value", y, want, 2e-3)
+		if one := run(g, x0[(n-1)*d:], value); !slices.Equal(one, y[(n-1)*d:]) {
 			t.Errorf("%s: the last sample alone gives %v, in the batch %v", c.name, one, y[(n-1)*d:])
 		}
 		library, err := newGeneral(dev, c.p, F16)
@@ -664,11 +665,14 @@ func TestGeneralF16(t *testing.T) {
 		}
 		defer library.Close()
 		library.blasRows, library.blasWidth = 2, 1
-		if err := library.Forward(ctx, y, x0, tau); err != nil {
-			t.Fatal(err)
+		if y := run(library, x0, value); library.blas != nil {
+			near(t, c.name+": value by cuBLAS", y, want, 2e-3)
 		}
-		if library.blas != nil {
-			near(t, c.name+": Forward by cuBLAS", y, want, 2e-3)
+		if c.p.Widths[1] > 200 {
+			continue // slow here
 		}
+		rows := testRows()
+		trajectoryOf(t, cpu, x64, m64, rows, kernels.Noise{Seed: 5})
+		near(t, c.name+": trajectory", run(g, x0, rows), x64, 5e-4)
 	}
 }

@@ -12,16 +12,15 @@ import (
 
 // Forward writes n(x, τ) of n samples (n×D) to dst (n×D). tau holds n times, or one for all samples.
 func (g *General) Forward(ctx context.Context, dst, x []float32, tau []float64) error {
-	return g.do(func() error { return forward(ctx, "Forward", g.net32, g.net16, dst, x, tau) })
+	return g.do(func() error { return forward(ctx, "Forward", g.net32, dst, x, tau) })
 }
 
 // Forward64 is Forward in float64.
 func (g *General) Forward64(ctx context.Context, dst, x, tau []float64) error {
-	return g.do64(func(n *layers[float64]) error { return forward(ctx, "Forward64", n, nil, dst, x, tau) })
+	return g.do64(func(n *layers[float64]) error { return forward(ctx, "Forward64", n, dst, x, tau) })
 }
 
-// forward evaluates in halves unless h is nil.
-func forward[F simd.Float](ctx context.Context, call string, n *layers[F], h *halves, dst, x []F, tau []float64) error {
+func forward[F simd.Float](ctx context.Context, call string, n *layers[F], dst, x []F, tau []float64) error {
 	d := n.g.p.D
 	count, err := samples(call, d, len(x), tau)
 	if err != nil {
@@ -30,26 +29,22 @@ func forward[F simd.Float](ctx context.Context, call string, n *layers[F], h *ha
 	if len(dst) != len(x) {
 		return fmt.Errorf("cuda: %s: dst has %d elements, want %d", call, len(dst), len(x))
 	}
-	return n.g.batches(ctx, count, 1, func(lo, hi int) error {
-		if err := n.values(x[lo*d:hi*d], tau, lo, hi, h, nil); err != nil {
+	return n.g.batches(ctx, call, count, 1, func(lo, hi int) error {
+		if err := n.values(x[lo*d:hi*d], tau, lo, hi, nil); err != nil {
 			return err
 		}
 		return n.download(dst[lo*d:hi*d], n.outputSlot("value"))
 	})
 }
 
-// values takes samples lo to hi, x, through the network, in halves unless h is nil, and leaves the output in scratch memory.
-func (n *layers[F]) values(x []F, tau []float64, lo, hi int, h *halves, slopes []place) error {
+// values takes samples lo to hi, x, through the network and leaves the output in scratch memory.
+func (n *layers[F]) values(x []F, tau []float64, lo, hi int, slopes []place) error {
 	t, err := n.batchTimes(tau, lo, hi)
 	if err != nil {
 		return err
 	}
 	in, err := n.upload(slot{"x", 0}, x, n.g.p.D)
 	if err != nil {
-		return err
-	}
-	if h != nil {
-		_, err = h.pass(hi-lo, in, &t)
 		return err
 	}
 	if in, err = n.input(hi-lo, 1, rowsGiven, in, t.phi); err != nil {
@@ -104,13 +99,13 @@ func tangent[F simd.Float](ctx context.Context, call string, n *layers[F], dst, 
 	if err != nil {
 		return err
 	}
-	return n.g.batches(ctx, count, k, func(lo, hi int) error {
+	return n.g.batches(ctx, call, count, k, func(lo, hi int) error {
 		m := hi - lo
 		slopes, err := n.slopes(m)
 		if err != nil {
 			return err
 		}
-		if err := n.values(x[lo*d:hi*d], tau, lo, hi, nil, slopes); err != nil {
+		if err := n.values(x[lo*d:hi*d], tau, lo, hi, slopes); err != nil {
 			return err
 		}
 		kind, rows := rowsUnit, place{}
