@@ -118,9 +118,10 @@ func (s *staging) turn() (*stage, error) {
 
 func (r *stage) bytes() []byte { return unsafe.Slice((*byte)(r.p), stageBytes) }
 
+// noCapture is an error while the device's work is captured.
 func noCapture(d *Device, call string, bytes int) error {
 	if d.capturing {
-		return fmt.Errorf("cuda: %s of %s during a capture: only work that does not wait can be captured, copies by EnqueueUpload and EnqueueDownload", call, size(int64(bytes)))
+		return fmt.Errorf("cuda: %s of %s during a capture, which takes launches, Copy, Zero, EnqueueUpload and EnqueueDownload", call, size(int64(bytes)))
 	}
 	return nil
 }

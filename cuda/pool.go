@@ -56,15 +56,19 @@ func newPool(d *Device) (*pool, error) {
 	return p, nil
 }
 
-// alloc runs with the device's context, as the methods below.
+// alloc runs with the device's context, as the methods below. In a capture the driver would give the graph memory of its own,
+// whose address is good for nothing else.
 func (p *pool) alloc(bytes int) (C.CUdeviceptr, error) {
+	if err := noCapture(p.d, "Alloc", bytes); err != nil {
+		return 0, err
+	}
 	if p.handle == nil {
 		return p.allocBlock(blockSize(bytes))
 	}
 	const call = "cuMemAllocFromPoolAsync"
 	var ptr C.CUdeviceptr
 	r := C.cuMemAllocFromPoolAsync(&ptr, C.size_t(bytes), p.handle, p.d.cstream())
-	if r == C.CUDA_ERROR_OUT_OF_MEMORY && !p.d.capturing { // pieces that are too small do not help: give them back
+	if r == C.CUDA_ERROR_OUT_OF_MEMORY { // pieces that are too small do not help: give them back
 		err := errors.Join(checkCU("cuStreamSynchronize", p.d.Name, p.d.stream.Synchronize()), check("cuMemPoolTrimTo", "", C.cuMemPoolTrimTo(p.handle, 0)))
 		if err != nil {
 			return 0, err
@@ -118,8 +122,8 @@ func (p *pool) release(ptr C.CUdeviceptr) error {
 	if !ok {
 		return fmt.Errorf("cuda: Free: no memory of %s begins at %#x", p.d.Name, uint64(ptr))
 	}
-	if p.d.capturing {
-		return fmt.Errorf("cuda: Free of %s during a capture: free before or after it", size(int64(bytes)))
+	if err := noCapture(p.d, "Free", bytes); err != nil {
+		return err
 	}
 	delete(p.live, ptr)
 	p.inUse -= bytes

@@ -276,7 +276,8 @@ func TestCaptureRefuses(t *testing.T) {
 		want string
 	}{
 		"waiting":     {d.Synchronize, "cuStreamSynchronize: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: operation not permitted when stream is capturing"},
-		"allocating":  {func() error { _, err := d.Alloc(77); return err }, "cuMemAllocFromPoolAsync: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+		"allocating":  {func() error { _, err := d.Alloc(77); return err }, "Alloc of 77 B during a capture"},
+		"pinning":     {func() error { _, err := d.AllocHost(77); return err }, "cuMemHostAlloc: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: operation not permitted when stream is capturing (77 B)"},
 		"downloading": {func() error { return Download(make([]float32, 4), b) }, "Download of 16 B during a capture"},
 		"uploading":   {func() error { return Upload(b, ramp(4)) }, "Upload of 16 B during a capture"},
 		"freeing":     {func() error { c := *b; return c.Free() }, "Free of 16 B during a capture"},
@@ -301,6 +302,35 @@ func TestCaptureRefuses(t *testing.T) {
 			t.Fatalf("after %s: %v, %v", what, err, got)
 		}
 	}
+}
+
+// Captured work on a buffer that was freed since: an error when something waits for it.
+func TestReplayAfterFree(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	emulated(t) // a real device is of no use to the process afterwards, or keeps the memory for itself
+	d, err := Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := upload(d, ramp(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := upload(d, ramp(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := d.Capture(func() error { return Copy(a, b) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Free(), d.Synchronize()); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "replay", errors.Join(g.Replay(), d.Synchronize()), "CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered (CPU emulation)")
+	wants(t, "what follows", d.Close(), "CUDA_ERROR_ILLEGAL_ADDRESS")
 }
 
 // The driver's errors name the call, what it was about, and the driver's own words.
