@@ -68,3 +68,100 @@ func BenchmarkSampler(b *testing.B) {
 		}
 	}
 }
+
+// Evaluations of a network and its exact divergence, in a Runge–Kutta method on a mesh.
+func BenchmarkFlow(b *testing.B) {
+	dev := open(b)
+	n, steps := 1<<18, 20
+	if testing.Short() {
+		n, steps = 24, 1
+	}
+	for _, c := range []struct{ d, width, n int }{{2, 128, n}, {2, 256, n / 4}, {8, 128, n / 4}, {32, 128, n / 16}} {
+		c.n = max(1, c.n)
+		b.Run(fmt.Sprintf("D=%d/width=%d/n=%d", c.d, c.width, c.n), func(b *testing.B) {
+			f, err := NewFlow(dev, program(c.d, c.width, 3, simd.SiLU, false, 0))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			table := flowTable(2)
+			table.Steps = table.Steps[:steps]
+			start := newFlowState(c.n, c.d, 0)
+			for range b.N {
+				b.StopTimer()
+				s := start.part(0, c.n)
+				b.StartTimer()
+				if err := f.Run(context.Background(), s.x, s.div, s.est, s.probes, table, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(c.n*steps*len(table.B))*float64(b.N)/b.Elapsed().Seconds(), "evaluations/s")
+		})
+	}
+}
+
+// Steps of paths of the path integral, with their weights.
+func BenchmarkPath(b *testing.B) {
+	dev := open(b)
+	n, steps := 1<<18, 100
+	if testing.Short() {
+		n, steps = 24, 2
+	}
+	for _, d := range []int{2, 32} {
+		b.Run(fmt.Sprintf("D=%d/width=128/n=%d", d, n), func(b *testing.B) {
+			p, err := NewPath(dev, program(d, 128, 3, simd.SiLU, false, 0))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			rows := pathTable(steps, d)
+			for range b.N {
+				b.StopTimer()
+				x, logw := paths(n, d)
+				b.StartTimer()
+				if err := p.Weights(context.Background(), x, logw, rows, kernels.Noise{Stream: kernels.StreamPath}, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n*steps)*float64(b.N)/b.Elapsed().Seconds(), "path-steps/s")
+		})
+	}
+}
+
+// Evaluations of the expansion: the network's Taylor coefficients and the right-hand side that they make.
+func BenchmarkTaylor(b *testing.B) {
+	dev := open(b)
+	n := 1 << 14
+	if testing.Short() {
+		n = 2
+	}
+	for _, c := range []struct {
+		order   int
+		float32 bool
+	}{{1, false}, {2, false}, {1, true}, {2, true}} {
+		precision := "float64"
+		if c.float32 {
+			precision = "float32"
+		}
+		b.Run(fmt.Sprintf("D=2/width=128/order=%d/%s/n=%d", c.order, precision, n), func(b *testing.B) {
+			e, err := NewTaylor(dev, program(2, 128, 3, simd.SiLU, false, 0))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			state := kernels.NewTaylorState(2, c.order)
+			table := taylorTable(state, 1)
+			table.Float32 = c.float32
+			start := taylorStates(state, n)
+			for range b.N {
+				b.StopTimer()
+				y, est := append([]float64(nil), start...), make([]float64, n)
+				b.StartTimer()
+				if err := e.Run(context.Background(), y, est, table, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n*len(table.B))*float64(b.N)/b.Elapsed().Seconds(), "evaluations/s")
+		})
+	}
+}

@@ -574,7 +574,7 @@ func BenchmarkTrainStep(b *testing.B) {
 		{trainNet{2, []int{256, 256, 256, 256}, simd.SiLU, true, 16}, 512},
 		{trainNet{64, []int{1024, 1024, 1024, 1024}, simd.SiLU, true, 16}, 2048},
 	} {
-		if testing.Short() && c.batch > 512 {
+		if testing.Short() && (c.batch > 512 || c.net.residual) {
 			continue
 		}
 		if testing.Short() { // the emulator

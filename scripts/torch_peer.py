@@ -21,7 +21,11 @@ import struct
 import sys
 import time
 
-import torch
+try:
+    import torch
+except ImportError as e:
+    print(f"torch_peer.py: {e}")
+    sys.exit(3)
 
 WIDTH, T_MIN, T_MAX = 128, 0.01, 1.0
 

@@ -63,11 +63,16 @@ timeout 200 env -C "$here/tree/cuda" ./cuda.test -test.run '^$' -test.bench . "$
 
 say 'PyTorch and JAX'
 # Both ask the same network for the same work; a peer that is not there says so in one line.
-python=$(command -v python3 || true)
+python=''
+for candidate in python3 python /usr/bin/python3; do
+  command -v "$candidate" >/dev/null || continue
+  python=${python:-$candidate}
+  if "$candidate" -c 'import torch' 2>/dev/null; then python=$candidate; break; fi
+done
 peer() {
   local line
-  line=$(timeout 75 "$python" "$here/$@" 2>/dev/null | tail -n 1)
-  echo "${line:-$1 $2: no answer within 75 s, or it failed}" | tee -a "$results/peers.jsonl"
+  line=$(timeout 75 "$python" "$here/$@" 2>&1 </dev/null | tail -n 1)
+  echo "${line:-$1 $2: no answer within 75 s}" | tee -a "$results/peers.jsonl"
 }
 if [ -z "$python" ]; then
   echo 'no python3: no peers' | tee -a "$results/peers.jsonl"

@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 func main() {
@@ -160,7 +159,7 @@ func rates(w io.Writer, bench []benchmark) {
 			continue
 		}
 		ns := b.median("ns/op")
-		fmt.Fprintf(w, "%-66s %12s %7.1f%% ", b.name, time.Duration(ns).Round(time.Duration(max(1, ns/1e4))), 100*(slices.Max(v)-slices.Min(v))/ns)
+		fmt.Fprintf(w, "%-66s %12s %7.1f%% ", b.name, duration(ns), 100*(slices.Max(v)-slices.Min(v))/ns)
 		for _, unit := range slices.Sorted(maps.Keys(b.values)) {
 			if unit != "ns/op" && unit != "B/op" && unit != "allocs/op" {
 				fmt.Fprintf(w, " %s", number(b.median(unit), unit))
@@ -169,6 +168,19 @@ func rates(w io.Writer, bench []benchmark) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w)
+}
+
+// duration writes nanoseconds with four digits.
+func duration(ns float64) string {
+	for _, u := range []struct {
+		ns   float64
+		name string
+	}{{1e9, "s"}, {1e6, "ms"}, {1e3, "µs"}} {
+		if ns >= u.ns {
+			return fmt.Sprintf("%.4g %s", ns/u.ns, u.name)
+		}
+	}
+	return fmt.Sprintf("%.4g ns", ns)
 }
 
 func number(v float64, unit string) string {

@@ -38,7 +38,7 @@ func TestReport(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatalf("%t, %v\n%s", ok, err, out.String())
 	}
-	for _, want := range []string{"a card", "PASS          2        1        12", "1.2s    83.3%", "62.0% of bound 5e+08 sample-steps/s", "PyTorch 2.11, eager", "50.00", "No module named 'jax'"} {
+	for _, want := range []string{"a card", "PASS          2        1        12", "1.2 s    83.3%", "62.0% of bound 5e+08 sample-steps/s", "PyTorch 2.11, eager", "50.00", "No module named 'jax'"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
