@@ -212,11 +212,6 @@ func (p *problem) flagEscaped(res []ode.Result, y []float64, width int) {
 	}
 }
 
-// paths integrates the points x (n×D) from Tmin to Tmax: the states there.
-func (p *problem) paths(ctx context.Context, x []float64, set ode.Settings) ([]float64, []ode.Result, error) {
-	return p.pathsTo(ctx, x, fill(p.end(), len(x)/p.d), set)
-}
-
 // pathsTo integrates the points x (n×D) from Tmin to the n times to, on the clock.
 func (p *problem) pathsTo(ctx context.Context, x, to []float64, set ode.Settings) ([]float64, []ode.Result, error) {
 	y := append([]float64(nil), x...)
