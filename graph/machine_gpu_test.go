@@ -24,11 +24,16 @@ func init() {
 	}{"cuda", onDevice})
 }
 
-func onDevice(t *testing.T, n *Network) *Machine {
+func needGPU(t *testing.T) {
 	t.Helper()
 	if err := cuda.Available(); err != nil {
 		t.Skip(err)
 	}
+}
+
+func onDevice(t *testing.T, n *Network) *Machine {
+	t.Helper()
+	needGPU(t)
 	d, err := cuda.Open(0)
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +158,7 @@ func TestDeviceSteps(t *testing.T) {
 
 // A closed machine leaves nodes that can be read.
 func TestDeviceClose(t *testing.T) {
+	needGPU(t)
 	n := mustNew(t, specs[0], 4)
 	t.Run("open", func(t *testing.T) { onDevice(t, n) })
 	for _, p := range append(slices.Clone(n.Params), n.X, n.Grads[0], n.Output) {
