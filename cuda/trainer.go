@@ -123,7 +123,7 @@ func (t *Trainer) open(b *kernels.Batches) (err error) {
 	if fused {
 		t.pass, err = newFusedPass(t.d, t.prog, t.layout, t.param, t.copied)
 	} else {
-		t.pass, err = newLayersPass(t.d, t.prog, t.layout, t.param)
+		t.pass, err = newLayersPass(t.d, t.prog, t.layout, t.param, t.g)
 	}
 	if err != nil {
 		return err

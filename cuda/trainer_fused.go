@@ -15,7 +15,8 @@ import (
 type rowsPass interface {
 	// resize makes room for batches of n rows.
 	resize(n int) error
-	// x and dz are the addresses of a layer's input and of the gradient of its sums, until the next resize.
+	// x and dz are the addresses of a layer's input and of the gradient of its sums, until the next resize. x is 0 if
+	// launch makes the gradient of the layer's weights itself.
 	x(layer int) uint64
 	dz(layer int) uint64
 	// activation is a layer's input, [n][its ldk], and input that of the first.

@@ -17,7 +17,7 @@ type layersPass struct {
 	d             *Device
 	p             *kernels.Training
 	l             *paramLayout
-	param         *Buffer
+	param, g      *Buffer
 	byWeight      map[int]*trainLayer
 	dense, module *Module
 	kernels       map[string]*Kernel
@@ -28,8 +28,8 @@ type layersPass struct {
 	coef, pick       *Buffer
 }
 
-func newLayersPass(d *Device, p *kernels.Training, l *paramLayout, param *Buffer) (*layersPass, error) {
-	q := &layersPass{d: d, p: p, l: l, param: param, byWeight: map[int]*trainLayer{}, kernels: map[string]*Kernel{},
+func newLayersPass(d *Device, p *kernels.Training, l *paramLayout, param, g *Buffer) (*layersPass, error) {
+	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]*trainLayer{}, kernels: map[string]*Kernel{},
 		fwd: make([]*Buffer, len(p.Widths)), slope: make([]*Buffer, len(p.Widths)), grad: make([]*Buffer, len(p.GradWidths))}
 	for i := range l.layers {
 		q.byWeight[l.layers[i].weight] = &l.layers[i]
@@ -93,7 +93,14 @@ func (q *layersPass) resize(n int) error {
 	return errors.Join(again(&q.target, 4*n*q.p.D), again(&q.weight, 4*n), again(&q.coef, 8*kernels.Coefs*n), again(&q.pick, 8*n))
 }
 
-func (q *layersPass) x(layer int) uint64  { return address(q.fwd[q.l.layers[layer].x]) }
+func (q *layersPass) x(layer int) uint64 {
+	l := &q.l.layers[layer]
+	if l.large() {
+		return 0
+	}
+	return address(q.fwd[l.x])
+}
+
 func (q *layersPass) dz(layer int) uint64 { return address(q.grad[q.l.layers[layer].dz]) }
 func (q *layersPass) input() *Buffer      { return q.activation(0) }
 
@@ -136,6 +143,10 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 			err = q.backInput(in, n)
 		case kernels.BackAct:
 			err = q.backAct(in, n)
+		case kernels.BackParams:
+			if l := q.byWeight[in.W]; l.large() {
+				err = q.backWeights(l, n)
+			}
 		}
 		if err != nil {
 			return err
@@ -184,6 +195,18 @@ func (q *layersPass) backAct(in kernels.BackInstr, n int) error {
 	w := q.p.GradWidths[in.Dst]
 	ld := round4(w)
 	return q.each("train_slope", n*w, new(Args).Buf(q.grad[in.Dst]).I32(ld).Buf(q.grad[in.Src]).I32(ld).Buf(q.slope[in.Act]).I32(ld).I32(n).I32(w))
+}
+
+// large says that a product makes the gradient of the layer's weights in less time than train_grad, which reads input and
+// gradient again for every 16 × 16 weights.
+func (l *trainLayer) large() bool { return l.n >= 128 && l.k >= 128 }
+
+// backWeights is the gradient of a layer's weights, dzᵀ x over the rows in order.
+func (q *layersPass) backWeights(l *trainLayer, n int) error {
+	return q.product(&denseArgs{
+		A: matrixArg{address(q.grad[l.dz]), 1, int64(l.ldn)}, B: matrixArg{address(q.fwd[l.x]), int64(l.ldk), 1},
+		C: q.g.at(l.w), CRow: int64(l.ldk), M: int32(l.n), N: int32(l.k), K: int32(n), Group: 1,
+	})
 }
 
 // copy copies rows of a gradient buffer.

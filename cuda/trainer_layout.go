@@ -69,7 +69,8 @@ func newParamLayout(p *kernels.Training, copies bool) (*paramLayout, error) {
 	return l, nil
 }
 
-// tiles cuts the parameters; x and dz are the addresses of the layers' inputs and of the gradients of their sums.
+// tiles cuts the parameters; x and dz are the addresses of the layers' inputs, 0 where the weights' gradients are made
+// elsewhere, and of the gradients of their sums.
 func (l *paramLayout) tiles(x, dz func(layer int) uint64) []paramTile {
 	var out []paramTile
 	for i, q := range l.layers {
@@ -78,6 +79,9 @@ func (l *paramLayout) tiles(x, dz func(layer int) uint64) []paramTile {
 			for k := 0; k < q.k; k += tileSize {
 				t := paramTile{X: px + 4*uint64(k), Dz: pdz + 4*uint64(o), Ldk: int32(q.ldk), Ldn: int32(q.ldn),
 					K: int32(min(tileSize, q.k-k)), N: int32(min(tileSize, q.n-o)), W: int32(q.w + o*q.ldk + k), B: -1, Copy: -1}
+				if px == 0 {
+					t.X = 0
+				}
 				if k == 0 {
 					t.B = int32(q.b + o)
 				}

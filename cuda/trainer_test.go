@@ -101,7 +101,7 @@ var trainNets = []trainNet{
 	{3, []int{17, 17, 17}, simd.GELU, true, 5},
 	{1, []int{130}, simd.Tanh, false, 0},
 	{9, []int{20, 33, 7}, simd.SiLU, false, 3},
-	{2, []int{516, 24}, simd.SiLU, false, 0},    // by layers
+	{2, []int{516, 130}, simd.Tanh, false, 0},   // by layers
 	{33, []int{19, 19, 19}, simd.SiLU, true, 2}, // by layers
 	{5, nil, simd.SiLU, false, 0},               // linear, by layers
 }

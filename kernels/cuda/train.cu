@@ -10,7 +10,7 @@ enum { TILE = 16, GRAD_WARPS = 16, GRAD_THREADS = 32 * GRAD_WARPS, ADAM_THREADS 
 // 16 x 16 weights of a layer, mirrored by cuda/trainer.go. Parameters, gradients, moments and averages are vectors of one
 // layout: weights [n][ldk] of each layer, then its biases.
 struct ParamTile {
-  const float* x;   // the layer's input, [rows][ldk], at the tile's first input
+  const float* x;   // the layer's input, [rows][ldk], at the tile's first input; null where the weights' gradient is there already
   const float* dz;  // gradient of the layer's sums, [rows][ldn], at the tile's first unit
   int ldk, ldn;
   int k, n;        // inputs and units of the tile that exist
@@ -62,7 +62,17 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   float acc[4][2], bias[4];
 #pragma unroll
   for (int a = 0; a < 4; a++) acc[a][0] = acc[a][1] = bias[a] = 0.0f;
-  if (4 * i < tile.n && 2 * j < tile.k) {  // what is read beyond n and k is within the row, and dropped below
+  if (!tile.x) {
+    if (4 * i < tile.n && j == 0 && tile.b >= 0) {
+#pragma unroll 8
+      for (int row = first; row < last; row++) {
+        float d[4];
+        *(float4*)d = *(const float4*)&tile.dz[(size_t)row * tile.ldn + 4 * i];
+#pragma unroll
+        for (int a = 0; a < 4; a++) bias[a] += d[a];
+      }
+    }
+  } else if (4 * i < tile.n && 2 * j < tile.k) {  // what is read beyond n and k is within the row, and dropped below
     const float* dz = tile.dz + (size_t)first * tile.ldn + 4 * i;
     const float* x = tile.x + (size_t)first * tile.ldk + 2 * j;
 #pragma unroll 8
@@ -91,10 +101,15 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   for (int e = t; e < PART; e += GRAD_THREADS) {
     const int o = e / COLS, k = e % COLS;
     if (o >= tile.n || (k < TILE ? k >= tile.k : tile.b < 0)) continue;
+    float* to = g + (k < TILE ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o);
     float s = 0.0f;
+    if (!tile.x && k < TILE) {
+      s = *to;
+    } else {
 #pragma unroll
-    for (int w = 0; w < GRAD_WARPS; w++) s += part[w * PART + e];
-    g[k < TILE ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o] = s;
+      for (int w = 0; w < GRAD_WARPS; w++) s += part[w * PART + e];
+      *to = s;
+    }
     square += (double)s * (double)s;
   }
   square = block_sum(square, scratch);
