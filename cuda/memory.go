@@ -63,6 +63,11 @@ func (b *Buffer) View(offset, bytes int) *Buffer {
 	return &Buffer{d: b.d, ptr: b.ptr + C.CUdeviceptr(offset), size: bytes, view: true}
 }
 
+// view is memory of the device at an address.
+func (d *Device) view(at uintptr, bytes int) *Buffer {
+	return &Buffer{d: d, ptr: C.CUdeviceptr(at), size: bytes, view: true}
+}
+
 // upload allocates a buffer for src and fills it.
 func upload[T any](d *Device, src []T) (*Buffer, error) {
 	b, err := d.Alloc(len(src) * int(unsafe.Sizeof(*new(T))))

@@ -215,9 +215,9 @@ type trajectory struct {
 
 // batch carries samples that are on the device all at once. x and m change only when all went well.
 func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done int)) (err error) {
-	s, n, w := t.s, len(x)/int(t.s.net.D), int(t.s.net.Width)
-	var dx, dm, db, dr *Buffer
-	defer func() { err = errors.Join(err, dx.Free(), dm.Free(), db.Free(), dr.Free()) }()
+	s, n := t.s, len(x)/int(t.s.net.D)
+	var dx, dm *Buffer
+	defer func() { err = errors.Join(err, dx.Free(), dm.Free()) }()
 	if dx, err = upload(s.d, x); err != nil {
 		return err
 	}
@@ -230,6 +230,26 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 			return err
 		}
 	}
+	if err := t.run(dx, dm, n, no, progress); err != nil {
+		return err
+	}
+	if m != nil && dm != nil {
+		if err := Download(m, dm); err != nil {
+			return err
+		}
+	}
+	if err := Download(x, dx); err != nil {
+		return err
+	}
+	progress(n)
+	return nil
+}
+
+// run enqueues the rows for n samples x with memory m on the device, a launch ahead of what it has heard to be done.
+func (t *trajectory) run(x, m *Buffer, n int, no kernels.Noise, progress func(done int)) (err error) {
+	s, w := t.s, int(t.s.net.Width)
+	var db, dr *Buffer
+	defer func() { err = errors.Join(err, db.Free(), dr.Free()) }()
 	chunk := min(launchRows, len(t.rows))
 	if db, err = s.d.Alloc(4 * chunk * w); err != nil {
 		return err
@@ -266,22 +286,13 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 		if err := Upload(dr, t.wire[lo:hi]); err != nil {
 			return err
 		}
-		if err := s.launch(db, dr, hi-lo, dx, dm, n, no); err != nil {
+		if err := s.launch(db, dr, hi-lo, x, m, n, no); err != nil {
 			return err
 		}
 		if err := flying[k%2].Record(); err != nil {
 			return err
 		}
 	}
-	if m != nil && dm != nil {
-		if err := Download(m, dm); err != nil {
-			return err
-		}
-	}
-	if err := Download(x, dx); err != nil {
-		return err
-	}
-	progress(n)
 	return nil
 }
 

@@ -264,8 +264,7 @@ func (e *TensorEngine) zero(mem tensor.Memory) error {
 	if !e.d.pool.holds(p, n) {
 		return fmt.Errorf("cuda: Memclr: %d bytes that are not in the memory of %s", n, e.d.Name)
 	}
-	b := Buffer{d: e.d, ptr: p, size: n}
-	return b.Zero()
+	return e.d.view(uintptr(p), n).Zero()
 }
 
 // Memclr enqueues that all bytes become 0. tensor.Engine leaves it no error to return: it panics where there is one.
