@@ -9,7 +9,8 @@
 //
 // Row i of step k is training sample k·batch + i of the run. Its numbers come from that counter of the stream
 // kernels.StreamBatch under the run's seed: which data row it takes, its time, its D normals. They depend on nothing
-// else, so a run is the same bit for bit with any number of workers, and a resumed run equals one that never stopped.
+// else, so a run is the same bit for bit with any number of workers, and a run resumed on the same kind of device equals one
+// that never stopped.
 //
 // # Times
 //
@@ -17,6 +18,12 @@
 // log-normal in σ/α. For the first two, importance sampling of t is a choice: times are drawn in proportion to the loss
 // that the best linear score would have, and the loss is reweighted. That changes the variance of the gradient and
 // not its mean: see [proposal].
+//
+// # Devices
+//
+// A [Trainer] takes the steps: learn.Trainer on the CPU, or what Options.NewTrainer makes, cuda.Trainer on a GPU. That draws
+// the same samples from the same counters, from kernels.Batches instead of [times]; sums run in another order, so losses and
+// weights agree to rounding and what becomes of it. Checkpoints are the same, and a run may go on on another device.
 //
 // Legend: n data rows, D dimensions of a sample; matrices row-major n×D.
 package train

@@ -101,12 +101,13 @@ func define(o *options) *flags.Set {
 	g.Int(&o.SaveEvery, "save-every", "STEPS", flags.NonNegative, "steps between checkpoints; 0 means a tenth of all, at least 1000")
 	g.Int(&o.LogEvery, "log-every", "STEPS", flags.NonNegative, "steps between lines of the log; 0 means a hundredth of all, at most 100")
 
-	s.Note("Ctrl-C saves a checkpoint; the same command with --resume goes on from it, and ends with the same bits as if it had never been stopped.")
+	s.Note("Ctrl-C saves a checkpoint; the same command with --resume goes on from it, and ends with the same bits as if it had never been stopped; on another device, to rounding.")
 	s.Example("go run ./cmd/train", "a swiss roll")
 	s.Example("go run ./cmd/train --data gaussians25 --schedule cosine --steps 20000 --out runs/mine", "25 Gaussians, longer, in a directory of your choice")
 	s.Example("go run ./cmd/train --preset paper", "80 000 steps as in the paper")
 	s.Example("go run ./cmd/train --data points.npy --n-data 5000 --steps 20000", "your own data, the first 5000 rows of n × D")
 	s.Example("go run ./cmd/train --data digits --weight sigma2 --width 256 --depth 4 --residual --time fourier", "8×8 images")
+	s.Example("go run -tags gpu ./cmd/train --device cuda", "on the first GPU, or not at all")
 	s.Example("go run ./cmd/train --resume", "after Ctrl-C")
 	return s
 }
