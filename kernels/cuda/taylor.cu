@@ -266,7 +266,7 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
       if (tid < STATE) {
         const double h = stages[evaluation].h;
         double v = y[tid];
-#pragma unroll 1
+#pragma unroll 4
         for (int j = 0; j < stage; j++) v = fma(h * method.table[stage * method.stages + j], ks[j * STATE + tid], v);
         ye[tid] = v;
       }
@@ -350,7 +350,7 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
         const float* w = blob + head_at(net) + output * width;
         T sum[4] = {T(0), T(0), T(0), T(0)};
         const T* p = slab0 + (net.hidden & 1 ? 0 : other) + column;
-#pragma unroll 1
+#pragma unroll 4
         for (int u = 0; u < width; u += 4, p += 4 * LD)
 #pragma unroll
           for (int j = 0; j < 4; j++) sum[j] = fma((T)w[u + j], p[j * LD], sum[j]);
@@ -377,7 +377,7 @@ __device__ __forceinline__ void taylor_body(const Net& net, const float* __restr
     const int tid = thread_index();
     if (tid < STATE) {
       double next = y[tid], e5 = 0, e3 = 0;
-#pragma unroll 1
+#pragma unroll 4
       for (int j = 0; j < method.stages; j++) {
         const double k = ks[j * STATE + tid];
         next = fma(h * mb[j], k, next);
