@@ -66,7 +66,7 @@ type adamConstants struct {
 const (
 	// maxBurst is the most steps that Run enqueues before it waits.
 	maxBurst = 1024
-	// graphSteps is the number of steps of the larger captured graph.
+	// graphSteps is the number of steps of the largest captured graph; there is one for each power of 4 below, too.
 	graphSteps = 16
 	// mostSquares is the most sums of squares that every block of the update adds up for itself.
 	mostSquares = 1024
@@ -211,13 +211,13 @@ func (t *Trainer) SetBatch(n int) error {
 	if err := t.dropGraphs(); err != nil {
 		return err
 	}
-	if n > t.room {
+	if t.batch = n; n > t.room {
+		t.room = 0 // in case of an error
 		if err := t.grow(n); err != nil {
 			return err
 		}
 		t.room = n
 	}
-	t.batch = n
 	return nil
 }
 
@@ -293,9 +293,9 @@ func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, la
 			return taken, last, err
 		}
 		for left := len(burst); left > 0; {
-			n := 1
-			if left >= graphSteps {
-				n = graphSteps
+			n := graphSteps
+			for n > left {
+				n /= 4
 			}
 			if err := t.replay(n); err != nil {
 				return taken, last, err
@@ -321,6 +321,9 @@ func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, la
 func (t *Trainer) begin(lrs []float64) error {
 	if t.module == nil {
 		return errors.New("cuda: the trainer is closed")
+	}
+	if t.batch > t.room {
+		return fmt.Errorf("cuda: there is no memory for batches of %d rows; SetBatch has said so", t.batch)
 	}
 	if err := Upload(t.report, []trainControl{{Step: t.step, Base: t.step}}); err != nil {
 		return err

@@ -423,7 +423,7 @@ func equalStates(t *testing.T, what string, a, b *learn.State) {
 
 // Replayed graphs, launches one by one, blocks of any size and grids of any device give the same bits.
 func TestTrainerSameBits(t *testing.T) {
-	const steps = graphSteps + 3
+	const steps = graphSteps + 5                                                                                // a graph of 16 steps, one of 4, one of 1
 	for _, c := range []trainNet{{3, []int{9, 9}, simd.GELU, true, 3}, {33, []int{5, 5}, simd.SiLU, true, 0}} { // fused, and not
 		p, b := c.training(), testBatches(c.d)
 		o := optimisers[1]
@@ -548,13 +548,22 @@ func TestTrainerErrors(t *testing.T) {
 	if err := tr.SetBatch(0); err == nil {
 		t.Error("a batch of no rows")
 	}
+	src := hostSource{b, 2, 4}
+	if err := tr.SetBatch(1 << 24); err == nil {
+		t.Error("a batch of 16777216 rows fits")
+	} else if _, err := tr.Step(src, 1e-3); err == nil || !strings.Contains(err.Error(), "no memory for batches of 16777216 rows") {
+		t.Errorf("a step after SetBatch has failed: %v", err)
+	}
+	if err := tr.SetBatch(4); err != nil {
+		t.Error(err)
+	}
 	if err := tr.SetState(&learn.State{Step: -1}); err == nil {
 		t.Error("step -1")
 	}
 	if err := tr.SetParams(make([][]float32, 1)); err == nil || !strings.Contains(err.Error(), "for 1 tensors; the network has 8") {
 		t.Errorf("one tensor: %v", err)
 	}
-	must(tr.Step(hostSource{b, 2, 4}, 1e-3))(t)
+	must(tr.Step(src, 1e-3))(t)
 	ended, stop := context.WithCancel(t.Context())
 	stop()
 	if n, _, err := newTrainer(t, p, learn.Options{Batch: 4}, b).Run(ended, rates(0, 3), make([]float64, 3)); n != 0 || err != nil {

@@ -126,6 +126,12 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.model, err = describe(set, o, schedule, prediction)
+	if err != nil {
+		return nil, err
+	}
+	t.model.Params = initial
+	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
 	source := newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
 	lo := learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
 	if o.NewTrainer != nil {
@@ -140,12 +146,6 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 		}
 		t.trainer = cpu{on, source}
 	}
-	t.model, err = describe(set, o, schedule, prediction)
-	if err != nil {
-		return nil, err
-	}
-	t.model.Params = initial
-	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
 	return t, nil
 }
 
