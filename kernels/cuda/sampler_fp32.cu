@@ -8,9 +8,27 @@
 
 enum { SLAB = 20 };  // floats of a slab row
 
-// One pass of a dense layer: units u0 .. u0 + 16 J of the layer, acc[j][i] = bias + sum_k w[k][u] in[k][sample i].
+// acc[j][i] += sum over STEP inputs of w[k][unit j] in[k][sample i].
+template <int J, int STEP>
+__device__ __forceinline__ void multiply(float acc[J][8], const float* __restrict__ w, int width, const float* in) {
+#pragma unroll
+  for (int q = 0; q < STEP; q++) {
+    float a[8], bb[J];
+    *(float4*)&a[0] = *(const float4*)&in[q * SLAB];
+    *(float4*)&a[4] = *(const float4*)&in[q * SLAB + 4];
+#pragma unroll
+    for (int v = 0; v < J / 4; v++) *(float4*)&bb[4 * v] = *(const float4*)&w[q * width + 64 * v];
+#pragma unroll
+    for (int j = 0; j < J; j++)
+#pragma unroll
+      for (int i = 0; i < 8; i++) acc[j][i] = fmaf(a[i], bb[j], acc[j][i]);
+  }
+}
+
+// One pass of a dense layer: units u0 .. u0 + 16 J of the layer, acc[j][i] = bias + sum over k inputs; all but the first
+// layer's are a multiple of 4.
 template <int J>
-__device__ __forceinline__ void dense_pass(float acc[J][8], const float* __restrict__ w, int width, const float* in, int k, const float* __restrict__ bias, int u0, int tn, int tm) {
+__device__ __forceinline__ void dense_pass(float acc[J][8], const float* __restrict__ w, int width, const float* in, int k, bool first, const float* __restrict__ bias, int u0, int tn, int tm) {
 #pragma unroll
   for (int j = 0; j < J; j++) {
     const float b = bias[u0 + tn + 16 * j];
@@ -19,19 +37,14 @@ __device__ __forceinline__ void dense_pass(float acc[J][8], const float* __restr
   }
   const float* wp = w + u0 + tn * 4;
   const float* ip = in + tm * 8;
-#pragma unroll 4
-  for (int kk = 0; kk < k; kk++) {
-    float a[8], bb[J];
-    *(float4*)&a[0] = *(const float4*)&ip[0];
-    *(float4*)&a[4] = *(const float4*)&ip[4];
-#pragma unroll
-    for (int v = 0; v < J / 4; v++) *(float4*)&bb[4 * v] = *(const float4*)&wp[64 * v];
-#pragma unroll
-    for (int j = 0; j < J; j++)
-#pragma unroll
-      for (int i = 0; i < 8; i++) acc[j][i] = fmaf(a[i], bb[j], acc[j][i]);
-    ip += SLAB;
-    wp += width;
+  if (first) {
+#pragma unroll 1
+    do multiply<J, 1>(acc, wp, width, ip), ip += SLAB, wp += width;
+    while (--k > 0);
+  } else {
+#pragma unroll 1
+    do multiply<J, 4>(acc, wp, width, ip), ip += 4 * SLAB, wp += 4 * width;
+    while ((k -= 4) > 0);
   }
 }
 
@@ -101,13 +114,13 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
         int u0 = 0;
         for (; u0 + 128 <= width; u0 += 128) {
           float acc[8][8];
-          dense_pass<8>(acc, w + net.w[layer], width, in, k, b, u0, tn, tm);
+          dense_pass<8>(acc, w + net.w[layer], width, in, k, layer == 0, b, u0, tn, tm);
           __syncwarp();  // with one slab, out is in
           store_pass<8>(acc, net.act, out, in, net.residual && layer, u0, tn, tm);
         }
         if (u0 < width) {
           float acc[4][8];
-          dense_pass<4>(acc, w + net.w[layer], width, in, k, b, u0, tn, tm);
+          dense_pass<4>(acc, w + net.w[layer], width, in, k, layer == 0, b, u0, tn, tm);
           __syncwarp();
           store_pass<4>(acc, net.act, out, in, net.residual && layer, u0, tn, tm);
         }
