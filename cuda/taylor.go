@@ -138,8 +138,7 @@ func (t *Taylor) kernel(table *kernels.TaylorTable) (k *Kernel, samples int, err
 		if least = shared; shared > t.d.SharedPerBlock {
 			continue
 		}
-		// The tables of one engine have one method, so that its size need not be part of the key.
-		key := fmt.Sprint(c.name, " ", shared)
+		key := fmt.Sprint(c.name, " ", shared) // what depends on the number of stages
 		if k, ok := t.kernels[key]; ok {
 			return k, c.samples, nil
 		}
@@ -221,7 +220,7 @@ const (
 // unless nil, is told how much of the work is done, in samples. A network that the device has too little shared memory for
 // is a kernels.ErrNoTaylor. On an error the batches that were finished are in y and
 // est, the others as they were.
-func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
+func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) (err error) {
 	state := kernels.NewTaylorState(int(t.net.D), table.Order)
 	if err := table.Validate(state.Width); err != nil {
 		return err
@@ -231,8 +230,12 @@ func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.Taylo
 		return fmt.Errorf("cuda: Taylor: y has %d elements and est %d; want a multiple of the state's %d, and one a sample", len(y), len(est), state.Width)
 	}
 	k, samples, err := t.kernel(table)
-	if err != nil || n == 0 || len(table.Steps) == 0 {
+	if err != nil {
 		return err
+	}
+	if n == 0 || len(table.Steps) == 0 {
+		clear(est)
+		return nil
 	}
 	r := taylorRun{Taylor: t, ctx: ctx, table: table, state: state, plane: plane(state.D, table.Order), kernel: k, samples: samples}
 	method, counted := t.method(table, r.plane)
