@@ -2,6 +2,16 @@
 #include "activations.cuh"
 #include "gemm_f64.cuh"
 
+// act_value; SiLU in float32 by the special-function unit, good to a few units in the last place.
+template <class T>
+__device__ __forceinline__ T layer_value(int act, T x, bool slope, T* d) { return act_value(act, x, slope, d); }
+__device__ __forceinline__ float layer_value(int act, float x, bool slope, float* d) {
+  if (act != ACT_SILU) return act_value(act, x, slope, d);
+  const float v = clamp(x, 750.0f), s = sigmoid_fast(v);
+  if (slope) *d = s + v * s * sigmoid_fast(-v);
+  return x > v ? x : v * s;
+}
+
 // What a launch computes, for m < M and n < N, mirrored by cuda/general_dense.go. With G = m / group:
 //
 //   s = sum_k a(m, k) b(k, n)   + c(m, n) if accumulate   + bias(G, n) if m is the first row of its group
@@ -25,17 +35,27 @@ struct Dense {
   int64_t slope_row;
   int M, N, K, group, act, accumulate;
 
-  __device__ __forceinline__ void operator()(int m, int n, T s) const {
-    T* out = c + m * c_row + n;
+  // The epilogue of row m: what depends on m alone is done once.
+  struct Row {
+    T *out, *slope;
+    const T *bias, *mul, *add;
+    int act;
+    bool accumulate;
+    __device__ __forceinline__ void operator()(int n, T s) const {
+      if (accumulate) s += out[n];
+      if (bias) s += bias[n];
+      T d = 1;
+      s = layer_value(act, s, slope != nullptr, &d);
+      if (slope) slope[n] = d;
+      if (mul) s *= mul[n];
+      if (add) s += add[n];
+      out[n] = s;
+    }
+  };
+  __device__ __forceinline__ Row row(int m) const {
     const int g = group == 1 ? m : m / group;
-    if (accumulate) s += *out;
-    if (bias && g * group == m) s += bias[g * bias_row + n];
-    T d = 1;
-    s = act_value(act, s, slope != nullptr, &d);
-    if (slope) slope[m * slope_row + n] = d;
-    if (mul) s *= mul[g * mul_row + n];
-    if (add) s += add[m * add_row + n];
-    *out = s;
+    return Row{c + m * c_row, slope ? slope + m * slope_row : nullptr, bias && g * group == m ? bias + g * bias_row : nullptr,
+               mul ? mul + g * mul_row : nullptr, add ? add + m * add_row : nullptr, act, accumulate != 0};
   }
 };
 
@@ -67,7 +87,7 @@ __device__ __forceinline__ void finish(const Dense<T>& q) {
   const int64_t all = (int64_t)q.M * q.N, step = (int64_t)gridDim.x * blockDim.x;
   for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
     const int m = (int)(i / q.N), n = (int)(i % q.N);
-    q(m, n, q.c[m * q.c_row + n]);
+    q.row(m)(n, q.c[m * q.c_row + n]);
   }
 }
 extern "C" __global__ void __launch_bounds__(256) dense_finish_f32(Dense<float> q) { finish(q); }

@@ -61,10 +61,12 @@ KERNEL(dense_f16_large)
 extern "C" __global__ void __launch_bounds__(128, 4) dense_f16_narrow(DenseF16 q) { dense_f16<TileF16Narrow>(q); }
 KERNEL(dense_f16_narrow)
 
-// The epilogue's element by element interface: halves go one by one, the last column writes the zeros behind it.
+// The epilogue of a product in float32: halves go one by one, the last column writes the zeros behind it.
 struct EachF16 {
   const DenseF16& q;
-  __device__ __forceinline__ void operator()(int m, int n, float s) const {
+  int m;
+  __device__ __forceinline__ EachF16 row(int of) const { return EachF16{q, of}; }
+  __device__ __forceinline__ void operator()(int n, float s) const {
     float v = q.value(s + q.bias[m * q.bias_row + n]);
     if (q.add) v += q.half_at(&q.add[m * q.add_row + n]);
     if (q.out32) q.out32[m * q.out_row + n] = v;
@@ -80,14 +82,14 @@ struct EachF16 {
 extern "C" __global__ void __launch_bounds__(256, 3) dense_f16_first(DenseF16 q) {
   EXTERN_SHARED(uint4, operands);
   const int tiles = (q.N + TileF32Small::BN - 1) / TileF32Small::BN;
-  gemm_tile<TileF32Small>(blockIdx.x / tiles, blockIdx.x % tiles, q.M, q.N, q.K, q.a32, q.b32, (float*)operands, EachF16{q});
+  gemm_tile<TileF32Small>(blockIdx.x / tiles, blockIdx.x % tiles, q.M, q.N, q.K, q.a32, q.b32, (float*)operands, EachF16{q, 0});
 }
 KERNEL(dense_f16_first)
 
 // The epilogue alone, of sums (M x N) that a library made.
 extern "C" __global__ void __launch_bounds__(256) dense_f16_finish(DenseF16 q) {
   const int64_t all = (int64_t)q.M * q.N, step = (int64_t)gridDim.x * blockDim.x;
-  for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) EachF16{q}((int)(i / q.N), (int)(i % q.N), q.sums[i]);
+  for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) EachF16{q, (int)(i / q.N)}((int)(i % q.N), q.sums[i]);
 }
 KERNEL(dense_f16_finish)
 

@@ -1,4 +1,4 @@
-// A tiled matrix product: for m < M, n < N   epilogue(m, n, sum over k < K of A(m, k) B(k, n)).
+// A tiled matrix product: for m < M, n < N   epilogue.row(m)(n, sum over k < K of A(m, k) B(k, n)).
 //
 // A block of Tile::THREADS threads makes one tile of BM x BN sums; a thread has TM x TN of them in registers. Slices of
 // BK steps of k pass through two buffers in shared memory: while one is multiplied the next is on its way from device
@@ -78,6 +78,20 @@ struct SliceLoader {
   }
 };
 
+// Hands rows of BN sums, LD apart in shared memory, to the epilogue; row_of(r) is the row of the product that r is.
+template <int BN, int LD, int THREADS, class T, class RowOf, class Epilogue>
+__device__ __forceinline__ void finish_rows(const T* sums, int rows, const RowOf& row_of, int M, int n0, int N, const Epilogue& epilogue) {
+  enum { LANES = BN < 32 ? BN : 32 };
+#pragma unroll 1
+  for (int r = threadIdx.x / LANES; r < rows; r += THREADS / LANES) {
+    const int m = row_of(r);
+    if (m >= M) break;
+    const auto row = epilogue.row(m);
+#pragma unroll 1
+    for (int c = threadIdx.x % LANES; c < BN && n0 + c < N; c += LANES) row(n0 + c, sums[r * LD + c]);
+  }
+}
+
 // Tile (tile_m, tile_n) of the product; shared has Tile::SHARED bytes, 16-byte aligned. All threads of the block call it.
 template <class Tile, class Epilogue>
 __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, int K, Matrix<typename Tile::Element> a, Matrix<typename Tile::Element> b,
@@ -142,11 +156,7 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
     }
     __syncthreads();
     const int first = m0 + i / V * (BM / (TM / V)) + i % V;
-#pragma unroll 1
-    for (int e = t; e < BM / TM * BN; e += THREADS) {
-      const int m = first + e / BN * V, n = n0 + e % BN;
-      if (m < M && n < N) epilogue(m, n, shared[e]);
-    }
+    finish_rows<BN, BN, THREADS>(shared, BM / TM, [=](int r) { return first + r * V; }, M, n0, N, epilogue);
     __syncthreads();
   }
 }

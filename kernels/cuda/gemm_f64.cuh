@@ -82,12 +82,8 @@ __device__ __forceinline__ void gemm_tensor_tile(int tile_m, int tile_n, int M, 
       }
     }
     __syncthreads();
-#pragma unroll 1
-    for (int e = t; e < BM / Tile::WM * 16 * BN; e += Tile::THREADS) {
-      const int r = e / BN, c = e % BN;
-      const int m = m0 + r / 16 * Tile::WM + i * 16 + r % 16, n = n0 + c;
-      if (m < M && n < N) epilogue(m, n, shared[r * LD + c]);
-    }
+    const int first = m0 + i * 16;
+    finish_rows<BN, LD, Tile::THREADS>(shared, BM / Tile::WM * 16, [=](int r) { return first + r / 16 * Tile::WM + r % 16; }, M, n0, N, epilogue);
     __syncthreads();
   }
 }
