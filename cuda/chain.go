@@ -19,6 +19,7 @@ type chain struct {
 	module *Module
 	kernel *Kernel
 	blob   *Buffer
+	held   int // words of the network in shared memory
 }
 
 // newChain packs a program, uploads it and chooses the kernel name_shared or name_stream of an image: weights in shared
@@ -51,6 +52,7 @@ func (c *chain) open(image []byte, name string) (err error) {
 		weights, place = 0, "stream"
 	}
 	warps := min(8, (c.d.SharedPerBlock-weights)/warp)
+	c.held = weights / 4
 	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_%s", name, place), 32*warps, weights+warps*warp)
 	return err
 }

@@ -10,29 +10,51 @@ import (
 	"hbar/kernels/cuda"
 )
 
-// Flow integrates the probability flow and its divergence on a device: kernels/cuda/flow_fp32.cu. Its Run computes what
-// infer.Engine's Flow does.
-type Flow struct{ *chain }
+// Flow integrates the probability flow and its divergence on a device: kernels/cuda/flow_split.cu on tensor cores for
+// hidden layers of up to 128 units, kernels/cuda/flow_fp32.cu for others. Its Run computes what infer.Engine's Flow does,
+// as accurately.
+type Flow struct {
+	*chain
+	split *split // nil: flow_fp32
+}
 
 // NewFlow packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take: more
 // than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
 func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
-	c, err := newChain(d, p, cuda.FlowFP32, "flow_fp32")
+	n, err := newNet(p)
 	if err != nil {
 		return nil, err
 	}
-	return &Flow{c}, nil
+	return newFlow(d, p, takesSplit(d, n) == nil)
+}
+
+func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
+	f = &Flow{}
+	if halves {
+		f.chain, f.split, err = newSplit(d, p)
+	} else {
+		f.chain, err = newChain(d, p, cuda.FlowFP32, "flow_fp32")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Close frees the network's memory.
-func (f *Flow) Close() error { return f.close() }
+func (f *Flow) Close() error {
+	if f.split == nil {
+		return f.close()
+	}
+	return errors.Join(f.split.words.Free(), f.close())
+}
 
-// flowStageWire mirrors struct FlowStage of kernels/cuda/flow_fp32.cu, flowWire Flow.
+// flowStageWire mirrors struct FlowStage of kernels/cuda/flow.cuh, flowWire Flow.
 type flowStageWire struct{ Cin, U, V, W float64 }
 
 type flowWire struct {
-	N, K, Stages, Steps, Group, Estimate int32
-	Tol                                  float64
+	N, K, Stages, Steps, Estimate, Tangents, Group, Components, Numbers, Held int32
+	Tol                                                                       float64
 }
 
 // The samples on the device at a time: as many as it has room for between these.
@@ -52,7 +74,7 @@ func (f *Flow) Run(ctx context.Context, x, div, est []float64, probes []float32,
 	if probes != nil {
 		r.tangents = k
 	}
-	r.group = flowGroup(r.tangents)
+	r.tile()
 	return inBatches(n, minFlowBatch, maxFlowBatch, func(lo, hi int) error {
 		part := probes
 		if probes != nil {
@@ -82,9 +104,26 @@ func flowGroup(tangents int) int {
 // flowRun is one call of Run.
 type flowRun struct {
 	*Flow
-	ctx                context.Context
-	table              *kernels.FlowTable
-	k, tangents, group int
+	ctx         context.Context
+	table       *kernels.FlowTable
+	k, tangents int
+	group       int // rows of a sample in one pass through the network
+	samples     int // of a tile
+	tiles       int // of a block at a time
+	scratch     int // numbers of a tile
+}
+
+// tile decides how samples are laid out.
+func (r *flowRun) tile() {
+	s, c := r.table.Stages(), int(r.net.D)+r.k
+	if r.split != nil {
+		r.group, r.samples, r.tiles = splitTiles, splitSamples, r.kernel.block/splitTeam
+		r.scratch = (s + 4) * r.samples * c
+		return
+	}
+	r.group = flowGroup(r.tangents)
+	r.samples, r.tiles = chainRows/r.group, r.warps()
+	r.scratch = (s+3)*r.samples*c + r.samples*r.tangents
 }
 
 // tableau is A, B, E and E3 with zeros for what is missing.
@@ -103,8 +142,7 @@ func (r *flowRun) tableau() []float64 {
 // batch carries samples that are on the device all at once. x, div and est change only when all went well.
 func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(done int)) (err error) {
 	n, d, w, stages := len(est), int(r.net.D), int(r.net.Width), r.table.Stages()
-	samples := chainRows / r.group // of a warp
-	grid := r.grid((n + samples - 1) / samples)
+	grid := min((n+r.samples-1)/r.samples, r.d.Multiprocessors)
 	passes := (r.tangents + r.group - 2) / (r.group - 1)
 	macs := float64(n) * float64(stages*passes*r.group) * r.macs()
 	chunk := max(1, min(len(r.table.Steps), int(launchMACs/macs)))
@@ -128,7 +166,7 @@ func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(d
 	if dt, err = upload(r.d, r.tableau()); err != nil {
 		return err
 	}
-	if ds, err = r.d.Alloc(8 * grid * r.warps() * ((stages+3)*samples*(d+r.k) + samples*r.tangents)); err != nil {
+	if ds, err = r.d.Alloc(8 * grid * r.tiles * r.scratch); err != nil {
 		return err
 	}
 	if dh, err = r.d.Alloc(8 * chunk); err != nil {
@@ -140,7 +178,8 @@ func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(d
 	if db, err = r.d.Alloc(4 * chunk * stages * w); err != nil {
 		return err
 	}
-	wire := flowWire{N: int32(n), K: int32(r.k), Stages: int32(stages), Group: int32(r.group), Tol: 1}
+	wire := flowWire{N: int32(n), K: int32(r.k), Stages: int32(stages), Tangents: int32(r.tangents), Group: int32(r.group),
+		Components: int32(d + r.k), Numbers: int32(r.samples * (d + r.k)), Held: int32(r.held), Tol: 1}
 	switch {
 	case r.table.E3 != nil:
 		wire.Estimate, wire.Tol = 2, r.table.Tol
@@ -166,8 +205,13 @@ func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(d
 			return err
 		}
 		wire.Steps = int32(len(steps))
-		a := pack(pack(new(Args), r.net.netHeader), wire)
-		a.Buf(r.blob).Buf(db).Buf(dh).Buf(dg).Buf(dt).Buf(dx).Buf(dd).Buf(de).Buf(dp).Buf(ds)
+		var a *Args
+		if r.split != nil {
+			a = pack(pack(new(Args), r.split.header), wire).Buf(r.blob).Buf(r.split.words)
+		} else {
+			a = pack(pack(new(Args), r.net.netHeader), wire).Buf(r.blob)
+		}
+		a.Buf(db).Buf(dh).Buf(dg).Buf(dt).Buf(dx).Buf(dd).Buf(de).Buf(dp).Buf(ds)
 		if err := r.kernel.Launch(grid, a); err != nil {
 			return err
 		}

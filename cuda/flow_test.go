@@ -99,77 +99,78 @@ func TestFlow(t *testing.T) {
 		residual         bool
 		freqs, n         int
 		probes           int
-		estimates        int
+		estimates, steps int
 	}{
-		{"paper", 2, 128, 3, simd.SiLU, false, 0, 9, 0, 2},
-		{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 14, 0, 1},
-		{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 7, 0, 2},
-		{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 5, 0, 2},
-		{"deep residual", 2, 64, 5, simd.Tanh, true, 0, 9, 0, 0},
-		{"eleven tangents", 11, 64, 2, simd.SiLU, false, 0, 3, 0, 2},
-		{"passes", 32, 64, 2, simd.SiLU, false, 0, 3, 0, 2},
-		{"one probe", 4, 64, 2, simd.SiLU, false, 0, 13, 1, 2},
-		{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3, 0, 2},
-		{"seven probes", 2, 128, 2, simd.GELU, true, 0, 3, 7, 1},
+		{"paper", 2, 128, 3, simd.SiLU, false, 0, 5, 0, 2, 20},
+		{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 17, 0, 1, 20},
+		{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 7, 0, 2, 2},
+		{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 5, 0, 2, 2},
+		{"deep residual", 2, 64, 5, simd.Tanh, true, 0, 9, 0, 0, 4},
+		{"eleven tangents", 11, 64, 2, simd.SiLU, false, 0, 3, 0, 2, 2},
+		{"passes", 32, 64, 2, simd.SiLU, false, 0, 3, 0, 2, 1},
+		{"one probe", 4, 64, 2, simd.SiLU, false, 0, 13, 1, 2, 4},
+		{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3, 0, 2, 2},
+		{"seven probes", 2, 128, 2, simd.GELU, true, 0, 3, 7, 1, 2},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
-			f, err := NewFlow(dev, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			cpu, err := infer.New(p, infer.Options{Workers: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tangents := c.d
-			if c.probes > 0 {
-				tangents = c.probes
-			}
-			table := flowTable(c.estimates)
-			if c.width > 100 && c.hidden != 3 { // the emulator needs a second for 20 steps of these
-				table.Steps = table.Steps[:4]
-			}
-			start := newFlowState(c.n, c.d, c.probes)
-			start.est[1] = 1e9
-			want, single, got := start.part(0, c.n), start.part(0, c.n), start.part(0, c.n)
-			if err := cpu.Flow64(ctx, want.x, want.div, want.est, want.probes, table, nil); err != nil {
-				t.Fatal(err)
-			}
-			if err := cpu.Flow(ctx, single.x, single.div, single.est, single.probes, table, nil); err != nil {
-				t.Fatal(err)
-			}
-			done := 0
-			if err := f.Run(ctx, got.x, got.div, got.est, got.probes, table, func(n int) { done = n }); err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range [][]float64{got.est, want.est, single.est} {
-				if e[1] != 1e9 {
-					t.Fatalf("estimates %v forget what was there", e)
+		p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
+		cpu, err := infer.New(p, infer.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := flowTable(c.estimates)
+		table.Steps = table.Steps[:c.steps] // a few: the emulator takes its time
+		start := newFlowState(c.n, c.d, c.probes)
+		start.est[1] = 1e9
+		want, single := start.part(0, c.n), start.part(0, c.n)
+		if err := cpu.Flow64(ctx, want.x, want.div, want.est, want.probes, table, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := cpu.Flow(ctx, single.x, single.div, single.est, single.probes, table, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, halves := range []bool{true, false} {
+			if halves && c.width > maxSplitWidth {
+				if _, err := newFlow(dev, p, true); err == nil || !strings.Contains(err.Error(), "up to 128") {
+					t.Errorf("width %d in halves: %v", c.width, err)
 				}
-				e[1] = 0
+				continue
 			}
-			ex, ed, ee := farthest(got.x, want.x), farthest(got.div, want.div), farthest(got.est, want.est)
-			t.Logf("errors: states %.1e, divergences %.1e, estimates %.1e; on the CPU %.1e, %.1e, %.1e; %d rows a sample", ex, ed, ee,
-				farthest(single.x, want.x), farthest(single.div, want.div), farthest(single.est, want.est), flowGroup(tangents))
-			if !(ex <= 1e-6 && ed <= 1e-6) || done != c.n {
-				t.Errorf("errors: states %.1e, divergences %.1e; %d of %d done", ex, ed, done, c.n)
-			}
-			// estimates are differences of nearly equal numbers, in units of 10⁻⁵
-			if !(ee <= 1e-3) || (c.estimates > 0) != (got.est[0] > 0) {
-				t.Errorf("estimates %v, want %v", got.est, want.est)
-			}
-			// the same samples from the middle on
-			lo := c.n / 2
-			part := start.part(lo, c.n)
-			if err := f.Run(ctx, part.x, part.div, part.est, part.probes, table, nil); err != nil {
-				t.Fatal(err)
-			}
-			if k := len(got.div) / c.n; !slices.Equal(part.x, got.x[lo*c.d:]) || !slices.Equal(part.div, got.div[lo*k:]) {
-				t.Error("samples depend on the batch")
-			}
-		})
+			t.Run(fmt.Sprintf("%s/halves %t", c.name, halves), func(t *testing.T) {
+				f, err := newFlow(dev, p, halves)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				done, got := 0, start.part(0, c.n)
+				if err := f.Run(ctx, got.x, got.div, got.est, got.probes, table, func(n int) { done = n }); err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range [][]float64{got.est, want.est, single.est} {
+					if e[1] != 1e9 {
+						t.Fatalf("estimates %v forget what was there", e)
+					}
+				}
+				ex, ed, ee := farthest(got.x, want.x), farthest(got.div, want.div), farthest(got.est[2:], want.est[2:])
+				t.Logf("errors: states %.1e, divergences %.1e, estimates %.1e; on the CPU %.1e, %.1e, %.1e", ex, ed, ee,
+					farthest(single.x, want.x), farthest(single.div, want.div), farthest(single.est[2:], want.est[2:]))
+				if !(ex <= 1e-6 && ed <= 1e-6) || done != c.n {
+					t.Errorf("errors: states %.1e, divergences %.1e; %d of %d done", ex, ed, done, c.n)
+				}
+				// estimates are differences of nearly equal numbers, in units of 10⁻⁵
+				if !(ee <= 1e-3) || (c.estimates > 0) != (got.est[0] > 0) {
+					t.Errorf("estimates %v, want %v", got.est, want.est)
+				}
+				// the same samples from the middle on
+				lo := c.n / 2
+				part := start.part(lo, c.n)
+				if err := f.Run(ctx, part.x, part.div, part.est, part.probes, table, nil); err != nil {
+					t.Fatal(err)
+				}
+				if k := len(got.div) / c.n; !slices.Equal(part.x, got.x[lo*c.d:]) || !slices.Equal(part.div, got.div[lo*k:]) {
+					t.Error("samples depend on the batch")
+				}
+			})
+		}
 	}
 }
 
@@ -218,7 +219,7 @@ func TestFlowCalls(t *testing.T) {
 	table := flowTable(2)
 	table.Steps = table.Steps[:1]
 	if os.Getenv("HBAR_LIBCUDA") != "" {
-		const n = 4 * minFlowBatch
+		const n = 2 * minFlowBatch
 		start := newFlowState(n, 2, 0)
 		want := start.part(0, n)
 		if err := f.Run(ctx, want.x, want.div, want.est, nil, table, nil); err != nil {

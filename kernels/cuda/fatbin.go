@@ -44,7 +44,12 @@ var TrainFused []byte
 //go:embed taylor.fatbin
 var Taylor []byte
 
-// FlowFP32 is the fused probability flow with its divergence, in float32.
+// FlowSplit is the fused probability flow with its divergence, on tensor cores at float32's accuracy.
+//
+//go:embed flow_split.fatbin
+var FlowSplit []byte
+
+// FlowFP32 is the fused probability flow with its divergence, in float32, for networks that FlowSplit does not take.
 //
 //go:embed flow_fp32.fatbin
 var FlowFP32 []byte

@@ -5,25 +5,7 @@
 // A warp owns 24/group samples for all its steps. What it keeps of them lies in memory of its own (scratch): their state y,
 // the stages k and some sums, D+K numbers a sample. More tangents than a group holds take several passes through the network.
 #include "chain.cuh"
-
-// One evaluation: k_x = u x + v n(cin x), k_j = D w + (u - w) |e_j|^2 + v cin e_j'(dn/dy)e_j.
-struct FlowStage { double cin, u, v, w; };
-
-struct Flow {
-  int n;         // samples
-  int k;         // integrals of a sample
-  int stages;    // of a step
-  int steps;     // of this launch
-  int group;     // rows of a sample: its value and group - 1 tangents; 2, 3, 4, 6 or 12
-  int estimate;  // of the error: 0 none, 1 from E, 2 from E and E3
-  double tol;
-};
-
-// Numbers of scratch that a warp needs.
-__device__ __forceinline__ size_t flow_scratch(const Flow& f, int dims, int tangents) {
-  const int samples = ROWS / f.group;
-  return (size_t)(f.stages + 3) * samples * (dims + f.k) + samples * tangents;
-}
+#include "flow.cuh"
 
 template <bool WS>
 __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const float* __restrict__ blob, const float* __restrict__ bias0, const double* __restrict__ hs,
@@ -31,16 +13,16 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
                                           double* __restrict__ est, const float* __restrict__ probes, double* scratch) {
   EXTERN_SHARED(float, sm);
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5, tn = lane & 15, tm = lane >> 4;
-  const int D = net.d, K = f.k, C = D + K, G = f.group, S = ROWS / G, T = probes ? K : D, comps = S * C, stages = f.stages;
+  const int D = net.d, K = f.k, C = f.components, G = f.group, S = ROWS / G, T = f.tangents, comps = f.numbers, stages = f.stages;
   if (WS) {
-    for (int i = threadIdx.x; i < net.head; i += blockDim.x) sm[i] = blob[i];
+    for (int i = threadIdx.x; i < f.held; i += blockDim.x) sm[i] = blob[i];
     __syncthreads();
   }
   const float* w = WS ? sm : blob;
-  float* slab = sm + (WS ? net.head : 0) + warp * chain_slabs(net) * net.width * ROWS;
+  float* slab = sm + f.held + warp * chain_slabs(net) * net.width * ROWS;
   const float* head = blob + net.head;
   const float* head_bias = head + net.width * D;
-  double* y = scratch + (size_t)(blockIdx.x * warps + warp) * flow_scratch(f, D, T);
+  double* y = scratch + (size_t)(blockIdx.x * warps + warp) * ((stages + 3) * comps + S * T);
   double* ks = y + comps;                                    // [stages][comps]
   double *first = ks + stages * comps, *second = first + comps;  // squared errors
   double* trace = second + comps;                            // [S][T]

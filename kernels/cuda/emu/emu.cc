@@ -12,6 +12,8 @@ static thread_local Kernel kern;
 static thread_local void** kargs;
 static thread_local int block_alive, block_arrived;
 static thread_local unsigned block_gen;
+static thread_local int part_arrived[16];
+static thread_local unsigned part_gen[16];
 
 #if defined(__x86_64__)
 // callee-saved registers on the old stack, swap stack pointers
@@ -40,6 +42,13 @@ void block_sync() {
   while (block_gen == cur->gen) yield();
   cur->st = Fiber::RUN;
 }
+void part_sync(int id, int threads) {
+  if (id < 1 || id > 15 || threads % 32) { fprintf(stderr, "emu: barrier %d of %d threads; barriers are 1 to 15, of whole warps\n", id, threads); abort(); }
+  if (++part_arrived[id] == threads) { part_arrived[id] = 0; part_gen[id]++; return; }
+  cur->gen = part_gen[id]; cur->part = id; cur->st = Fiber::PART;
+  while (part_gen[id] == cur->gen) yield();
+  cur->st = Fiber::RUN;
+}
 static void entry() {
   kern(kargs);
   cur->st = Fiber::DONE;
@@ -64,6 +73,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
         warps.assign(nw, Warp());
         fibers.assign(n, Fiber());
         block_alive = n, block_arrived = 0;
+        std::fill(part_arrived, part_arrived + 16, 0);
         for (int i = 0; i < n; i++) {
           Fiber& f = fibers[i];
           f.tid = dim3(i % block.x, i / block.x % block.y, i / (block.x * block.y));
@@ -94,6 +104,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
                 if (f.st == Fiber::DONE) continue;
                 if (f.st == Fiber::WARP && warps[w].gen == f.gen) continue;
                 if (f.st == Fiber::BLOCK && block_gen == f.gen) continue;
+                if (f.st == Fiber::PART && part_gen[f.part] == f.gen) continue;
                 cur = &f;
                 emu_swap(&sched_sp, f.sp);
                 go = true, moved++;

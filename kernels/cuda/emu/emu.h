@@ -31,7 +31,7 @@ struct alignas(16) double2 { double x, y; };
 
 namespace emu {
 struct Copy { void* to; const void* from; size_t size; unsigned group; };  // from null: zeros
-struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, DONE } st; unsigned gen, groups; std::vector<Copy> copies; };
+struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, PART, DONE } st; unsigned gen, groups; int part; std::vector<Copy> copies; };
 struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][20], out[32][8]; };
 extern thread_local dim3 gDim, bDim, bIdx;
 extern thread_local Fiber* cur;
@@ -39,6 +39,7 @@ extern thread_local std::vector<Warp> warps;
 extern thread_local unsigned char* smem;
 void warp_sync();   // all live lanes of the warp
 void block_sync();  // all live threads of the block
+void part_sync(int id, int threads);  // that many threads of the block
 typedef void (*Kernel)(void** args);
 void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t smem);
 template <class T> inline T shfl(T v, int src) {
@@ -59,6 +60,7 @@ uint16_t f2h(float);
 #define gridDim emu::gDim
 #define EXTERN_SHARED(T, name) T* name = (T*)emu::smem
 inline void __syncthreads() { emu::block_sync(); }
+inline void part_sync(int id, int threads) { emu::part_sync(id, threads); }
 inline void __syncwarp(unsigned = ~0u) { emu::warp_sync(); }
 template <class T> T __shfl_sync(unsigned, T v, int src, int width = 32) {
   return emu::shfl(v, (emu::cur->lane & ~(width - 1)) | (src & (width - 1)));

@@ -1,0 +1,138 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"hbar/kernels"
+	"hbar/kernels/cuda"
+)
+
+const (
+	// Of kernels/cuda/flow_split.cu: threads that share a tile of samples, samples of a tile, rows of a sample.
+	splitTeam, splitSamples, splitTiles = 128, 16, 3
+	splitTeams                          = 4 // of a block, at most
+	maxSplitWidth                       = 128
+)
+
+// splitWire mirrors struct SplitNet of kernels/cuda/flow_split.cu.
+type splitWire struct {
+	D, Hidden, Act, Residual int32
+	Scale                    [maxLayers]float32
+}
+
+// split is a network's hidden layers in halves: words[i] of a layer is two weights, times a power of two, rounded to f16, and
+// the same of what rounding left.
+type split struct {
+	header splitWire
+	words  *Buffer
+}
+
+// newSplit packs a program for the kernels on tensor cores; the chain's blob has what stays in float32.
+func newSplit(d *Device, p *kernels.Program) (*chain, *split, error) {
+	n, err := newNet(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := takesSplit(d, n); err != nil {
+		return nil, nil, err
+	}
+	c, s := &chain{d: d, net: n}, &split{header: splitWire{D: n.D, Hidden: n.Hidden, Act: n.Act, Residual: n.Residual}}
+	if err := s.open(c); err != nil {
+		return nil, nil, errors.Join(err, s.words.Free(), c.close())
+	}
+	return c, s, nil
+}
+
+// splitMemory is the words of all hidden layers, and the bytes of shared memory that a team needs.
+func splitMemory(n *net) (words, team int) {
+	w := int(n.Width)
+	return (int(n.Hidden) - 1) * w * w, 4 * w * splitSamples * splitTiles
+}
+
+// takesSplit says why there is no kernel for a network.
+func takesSplit(d *Device, n *net) error {
+	words, team := splitMemory(n)
+	switch {
+	case n.Width > maxSplitWidth:
+		return fmt.Errorf("cuda: products in halves of layers of %d units; there are kernels for up to %d", n.Width, maxSplitWidth)
+	case n.Width < maxSplitWidth && 4*words+splitTeams*team > d.SharedPerBlock:
+		return fmt.Errorf("cuda: products in halves of %d layers of %d units; %s has no room for them in shared memory", n.Hidden, n.Width, d.Name)
+	}
+	return nil
+}
+
+func (s *split) open(c *chain) (err error) {
+	n, w := c.net, int(c.net.Width)
+	if c.blob, err = upload(c.d, n.plain()); err != nil {
+		return err
+	}
+	if c.module, err = c.d.Load(cuda.FlowSplit); err != nil {
+		return err
+	}
+	for l := 1; l < int(n.Hidden); l++ {
+		s.header.Scale[l] = powerOfTwo(n.blob[n.W[l] : int(n.W[l])+w*w])
+	}
+	words, team := splitMemory(n)
+	if s.words, err = c.d.Alloc(max(16, 4*words)); err != nil {
+		return err
+	}
+	if words > 0 {
+		if err := s.pack(c, words); err != nil {
+			return err
+		}
+	}
+	place := "shared"
+	c.held = words
+	if 4*words+splitTeams*team > c.d.SharedPerBlock {
+		place, c.held = "stream", 0
+	}
+	teams := min(splitTeams, (c.d.SharedPerBlock-4*c.held)/team)
+	c.kernel, err = c.module.Kernel(fmt.Sprintf("flow_split_w%d_%s", w, place), splitTeam*teams, 4*c.held+teams*team)
+	return err
+}
+
+// pack fills words.
+func (s *split) pack(c *chain, words int) (err error) {
+	k, err := c.module.Kernel(fmt.Sprintf("flow_split_pack_w%d", c.net.Width), 256, 0)
+	if err != nil {
+		return err
+	}
+	blob, err := upload(c.d, c.net.blob)
+	if err != nil {
+		return err
+	}
+	err = k.Launch((words/2+255)/256, pack(pack(new(Args), c.net.netHeader), s.header).Buf(blob).Buf(s.words))
+	return errors.Join(err, blob.Free())
+}
+
+// plain is what stays in float32, units in natural order: the first layer's weights, the others' biases, the head.
+func (n *net) plain() []float32 {
+	w, d := int(n.Width), int(n.D)
+	var blob []float32
+	for i := range d {
+		for u := range w {
+			blob = append(blob, n.blob[int(n.W[0])+i*w+unitSlot(u)])
+		}
+	}
+	for l := 1; l < int(n.Hidden); l++ {
+		blob = append(blob, n.blob[n.B[l]:int(n.B[l])+w]...)
+	}
+	return append(blob, n.blob[n.Head:int(n.Head)+w*d+d]...)
+}
+
+// powerOfTwo takes the largest of some weights to between 2¹³ and 2¹⁴: f16 ends at 2¹⁶, and loses digits below 2⁻¹⁴.
+func powerOfTwo(w []float32) float32 {
+	largest := 0.0
+	for _, v := range w {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	if largest == 0 {
+		return 1
+	}
+	_, e := math.Frexp(largest)
+	return float32(math.Ldexp(1, min(max(14-e, -100), 100)))
+}
