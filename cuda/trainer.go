@@ -153,16 +153,16 @@ func (t *Trainer) load() (err error) {
 	if t.module, err = t.d.Load(cuda.Train); err != nil {
 		return err
 	}
-	const gradWarps, adamThreads = 16, tileSize * tileSize
+	const gradWarps, adamThreads = 16, tileUnits * tileInputs
 	for _, k := range []struct {
 		kernel  **Kernel
 		name    string
 		threads int
 		shared  int
 	}{
-		{&t.kernels.grad, "train_grad", 32 * gradWarps, 8*gradWarps + 4*gradWarps*tileSize*(tileSize+1)},
+		{&t.kernels.grad, "train_grad", 32 * gradWarps, 8*gradWarps + 4*gradWarps*tileUnits*(tileInputs+1)},
 		{&t.kernels.fold, "train_fold", adamThreads, 8 * adamThreads / 32},
-		{&t.kernels.adam, "train_adam", adamThreads, 8*adamThreads/32 + 4*tileSize*(tileSize+1)},
+		{&t.kernels.adam, "train_adam", adamThreads, 8*adamThreads/32 + 4*tileInputs*(tileUnits+1)},
 		{&t.kernels.copy, "train_copy", adamThreads, 0},
 	} {
 		if *k.kernel, err = t.module.Kernel(k.name, k.threads, k.shared); err != nil {

@@ -198,7 +198,7 @@ func (q *layersPass) backAct(in kernels.BackInstr, n int) error {
 }
 
 // large says that a product makes the gradient of the layer's weights in less time than train_grad, which reads input and
-// gradient again for every 16 × 16 weights.
+// gradient again for every few weights.
 func (l *trainLayer) large() bool { return l.n >= 128 && l.k >= 128 }
 
 // backWeights is the gradient of a layer's weights, dzᵀ x over the rows in order.

@@ -8,7 +8,7 @@ import (
 	"hbar/kernels"
 )
 
-// paramTile mirrors struct ParamTile of kernels/cuda/train.cu: 16×16 weights of a layer.
+// paramTile mirrors struct ParamTile of kernels/cuda/train.cu: tileUnits × tileInputs weights of a layer.
 type paramTile struct {
 	X, Dz    uint64
 	Ldk, Ldn int32
@@ -17,7 +17,10 @@ type paramTile struct {
 	Copy     int64
 }
 
-const tileSize = 16
+const (
+	tileUnits  = 16
+	tileInputs = 32
+)
 
 // trainLayer is a dense layer of n units with k inputs and where it lies in the flat vectors of parameters, gradients, moments
 // and averages: its weights [n][ldk], then its biases. Row strides are multiples of 4, so that rows are read 16 bytes at a
@@ -75,10 +78,10 @@ func (l *paramLayout) tiles(x, dz func(layer int) uint64) []paramTile {
 	var out []paramTile
 	for i, q := range l.layers {
 		px, pdz := x(i), dz(i)
-		for o := 0; o < q.n; o += tileSize {
-			for k := 0; k < q.k; k += tileSize {
+		for o := 0; o < q.n; o += tileUnits {
+			for k := 0; k < q.k; k += tileInputs {
 				t := paramTile{X: px + 4*uint64(k), Dz: pdz + 4*uint64(o), Ldk: int32(q.ldk), Ldn: int32(q.ldn),
-					K: int32(min(tileSize, q.k-k)), N: int32(min(tileSize, q.n-o)), W: int32(q.w + o*q.ldk + k), B: -1, Copy: -1}
+					K: int32(min(tileInputs, q.k-k)), N: int32(min(tileUnits, q.n-o)), W: int32(q.w + o*q.ldk + k), B: -1, Copy: -1}
 				if px == 0 {
 					t.X = 0
 				}

@@ -249,7 +249,7 @@ func TestTrainerGradient(t *testing.T) {
 			if fused := fusable(p) == nil; fused != (i < 4) {
 				t.Errorf("fused %t", fused)
 			}
-			n := []int{33, 5, 1, 40}[i%4]
+			n := []int{33, 5, 1, 512}[i%4]
 			b := testBatches(c.d)
 			src := hostSource{b, c.d, n}
 			loss, g := gradient64(p, src, 0, n)

@@ -5,9 +5,9 @@
 #include "train.cuh"
 
 // ---- gradients of parameters -----------------------------------------------------------------------------------------------
-enum { TILE = 16, GRAD_WARPS = 16, GRAD_THREADS = 32 * GRAD_WARPS, ADAM_THREADS = TILE * TILE };
+enum { UNITS = 16, INPUTS = 32, GRAD_WARPS = 16, GRAD_THREADS = 32 * GRAD_WARPS, ADAM_THREADS = UNITS * INPUTS };
 
-// 16 x 16 weights of a layer, mirrored by cuda/trainer.go. Parameters, gradients, moments and averages are vectors of one
+// UNITS x INPUTS weights of a layer, mirrored by cuda/trainer.go. Parameters, gradients, moments and averages are vectors of one
 // layout: weights [n][ldk] of each layer, then its biases.
 struct ParamTile {
   const float* x;   // the layer's input, [rows][ldk], at the tile's first input; null where the weights' gradient is there already
@@ -39,14 +39,14 @@ __device__ __forceinline__ double strided_sum(const double* __restrict__ v, int 
 }
 
 // Block b < tiles: the gradient of tile b, dzT x and the column sums of dz over the n rows, and the sum of its squares. A
-// warp takes a 16th of the rows, in order; lane (i, j) of it units 4 i .. 4 i + 3 and inputs 2 j, 2 j + 1. The warps' sums
-// are added in order. The last block sums the loss.
+// warp takes a 16th of the rows, in order; lane (i, j) of it units 4 i .. 4 i + 3 and inputs 4 j .. 4 j + 3. The warps'
+// sums are added in order. The last block sums the loss.
 extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const ParamTile* __restrict__ tiles, int ntiles, int n, double outputs, float* __restrict__ g,
     double* __restrict__ squares, const double* __restrict__ row_loss, TrainControl* control) {
   EXTERN_SHARED(float, sm);
-  enum { COLS = TILE + 1, PART = TILE * COLS };  // the last column is the bias
-  double* scratch = (double*)sm;                 // [GRAD_WARPS]
-  float* part = sm + 2 * GRAD_WARPS;             // [GRAD_WARPS][TILE][COLS]
+  enum { COLS = INPUTS + 1, PART = UNITS * COLS };  // the last column is the bias
+  double* scratch = (double*)sm;                    // [GRAD_WARPS]
+  float* part = sm + 2 * GRAD_WARPS;                // [GRAD_WARPS][UNITS][COLS]
   const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
   if ((int)blockIdx.x == ntiles) {
     const double s = block_sum(strided_sum(row_loss, n), scratch);
@@ -59,51 +59,65 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   const ParamTile tile = tiles[blockIdx.x];
   const int i = lane >> 3, j = lane & 7, run = (n + GRAD_WARPS - 1) / GRAD_WARPS;
   const int first = min(n, warp * run), last = min(n, first + run);
-  float acc[4][2], bias[4];
+  float acc[4][4], bias[4];
 #pragma unroll
-  for (int a = 0; a < 4; a++) acc[a][0] = acc[a][1] = bias[a] = 0.0f;
+  for (int a = 0; a < 4; a++) {
+    bias[a] = 0.0f;
+#pragma unroll
+    for (int c = 0; c < 4; c++) acc[a][c] = 0.0f;
+  }
   if (!tile.x) {
     if (4 * i < tile.n && j == 0 && tile.b >= 0) {
 #pragma unroll 8
       for (int row = first; row < last; row++) {
         float d[4];
-        *(float4*)d = *(const float4*)&tile.dz[(size_t)row * tile.ldn + 4 * i];
+        *(float4*)d = __ldg((const float4*)&tile.dz[(size_t)row * tile.ldn + 4 * i]);
 #pragma unroll
         for (int a = 0; a < 4; a++) bias[a] += d[a];
       }
     }
-  } else if (4 * i < tile.n && 2 * j < tile.k) {  // what is read beyond n and k is within the row, and dropped below
+  } else if (4 * i < tile.n && 4 * j < tile.k) {  // what is read beyond n and k is within the row, and dropped below
     const float* dz = tile.dz + (size_t)first * tile.ldn + 4 * i;
-    const float* x = tile.x + (size_t)first * tile.ldk + 2 * j;
-#pragma unroll 8
-    for (int row = first; row < last; row++) {
-      float d[4], v[2];
-      *(float4*)d = *(const float4*)dz;
-      *(float2*)v = *(const float2*)x;
+    const float* x = tile.x + (size_t)first * tile.ldk + 4 * j;
+    enum { GROUP = 8 };  // rows on their way at once
+#pragma unroll 1
+    for (int row = first; row < last; row += GROUP) {
+      float4 d[GROUP], v[GROUP];
 #pragma unroll
-      for (int a = 0; a < 4; a++) {
-        acc[a][0] = fmaf(d[a], v[0], acc[a][0]);
-        acc[a][1] = fmaf(d[a], v[1], acc[a][1]);
-        bias[a] += d[a];
+      for (int q = 0; q < GROUP; q++) {
+        if (row + q < last) d[q] = __ldg((const float4*)dz), v[q] = __ldg((const float4*)x);
+        dz += tile.ldn, x += tile.ldk;
       }
-      dz += tile.ldn, x += tile.ldk;
+#pragma unroll
+      for (int q = 0; q < GROUP; q++) {
+        if (row + q >= last) break;  // a branch, so that the loads above are not put off to here
+        const float u[4] = {d[q].x, d[q].y, d[q].z, d[q].w};
+#pragma unroll
+        for (int a = 0; a < 4; a++) {
+          acc[a][0] = fmaf(u[a], v[q].x, acc[a][0]);
+          acc[a][1] = fmaf(u[a], v[q].y, acc[a][1]);
+          acc[a][2] = fmaf(u[a], v[q].z, acc[a][2]);
+          acc[a][3] = fmaf(u[a], v[q].w, acc[a][3]);
+          bias[a] += u[a];
+        }
+      }
     }
   }
   float* mine = part + warp * PART + 4 * i * COLS;
 #pragma unroll
   for (int a = 0; a < 4; a++) {
-    mine[a * COLS + 2 * j] = acc[a][0];
-    mine[a * COLS + 2 * j + 1] = acc[a][1];
-    if (j == 0) mine[a * COLS + TILE] = bias[a];
+#pragma unroll
+    for (int c = 0; c < 4; c++) mine[a * COLS + 4 * j + c] = acc[a][c];
+    if (j == 0) mine[a * COLS + INPUTS] = bias[a];
   }
   __syncthreads();
   double square = 0.0;
   for (int e = t; e < PART; e += GRAD_THREADS) {
     const int o = e / COLS, k = e % COLS;
-    if (o >= tile.n || (k < TILE ? k >= tile.k : tile.b < 0)) continue;
-    float* to = g + (k < TILE ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o);
+    if (o >= tile.n || (k < INPUTS ? k >= tile.k : tile.b < 0)) continue;
+    float* to = g + (k < INPUTS ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o);
     float s = 0.0f;
-    if (!tile.x && k < TILE) {
+    if (!tile.x && k < INPUTS) {
       s = *to;
     } else {
 #pragma unroll
@@ -136,7 +150,7 @@ struct AdamConstants { float beta1, beta2, eps, decay; double clip; };
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS) train_adam(const ParamTile* __restrict__ tiles, const double* __restrict__ squares, int n,
     const AdamRow* __restrict__ rows, AdamConstants c, float* __restrict__ param, float* __restrict__ m, float* __restrict__ v, const float* __restrict__ g,
     float* __restrict__ ema, float* __restrict__ copy, TrainControl* control, double* __restrict__ losses, double* __restrict__ norms, int update) {
-  EXTERN_SHARED(double, scratch);  // [ADAM_THREADS / 32], then turned [TILE][TILE + 1]
+  EXTERN_SHARED(double, scratch);  // [ADAM_THREADS / 32], then turned [INPUTS][UNITS + 1]
   float* turned = (float*)(scratch + ADAM_THREADS / 32);
   const int t = threadIdx.x;
   const ParamTile tile = tiles[blockIdx.x];
@@ -166,21 +180,22 @@ extern "C" __global__ void __launch_bounds__(ADAM_THREADS) train_adam(const Para
     if (ema) ema[at] = fmaf(1.0f - row.ema, next - ema[at], ema[at]);
     return next;
   };
-  const int o = t / TILE, k = t % TILE;
+  const int o = t / INPUTS, k = t % INPUTS;
   float w = 0.0f;
   if (o < tile.n && k < tile.k) w = step(tile.w + (size_t)o * tile.ldk + k);
   if (tile.b >= 0 && t < tile.n) step((size_t)tile.b + t);
   if (tile.copy < 0) return;
-  turned[k * (TILE + 1) + o] = w;
+  turned[k * (UNITS + 1) + o] = w;
   __syncthreads();
-  if (o < tile.k && k < tile.n) copy[tile.copy + (size_t)o * tile.ldn + k] = turned[o * (TILE + 1) + k];
+  const int ki = t / UNITS, oi = t % UNITS;
+  if (ki < tile.k && oi < tile.n) copy[tile.copy + (size_t)ki * tile.ldn + oi] = turned[ki * (UNITS + 1) + oi];
 }
 KERNEL(train_adam)
 
 // The transposed copy anew, after the host has written the parameters.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS) train_copy(const ParamTile* __restrict__ tiles, const float* __restrict__ param, float* __restrict__ copy) {
   const ParamTile tile = tiles[blockIdx.x];
-  const int o = threadIdx.x / TILE, k = threadIdx.x % TILE;
+  const int o = threadIdx.x / INPUTS, k = threadIdx.x % INPUTS;
   if (tile.copy >= 0 && o < tile.n && k < tile.k) copy[tile.copy + (size_t)k * tile.ldn + o] = param[tile.w + (size_t)o * tile.ldk + k];
 }
 KERNEL(train_copy)
