@@ -99,7 +99,7 @@ func (c trainNet) training() *kernels.Training {
 var trainNets = []trainNet{
 	{2, []int{32, 32, 32}, simd.SiLU, false, 0},
 	{3, []int{17, 17, 17}, simd.GELU, true, 5},
-	{1, []int{130}, simd.Tanh, false, 0},
+	{1, []int{130, 130, 130}, simd.Tanh, true, 0},
 	{9, []int{20, 33, 7}, simd.SiLU, false, 3},
 	{2, []int{516, 130}, simd.Tanh, false, 0},   // by layers
 	{33, []int{19, 19, 19}, simd.SiLU, true, 2}, // by layers

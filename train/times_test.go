@@ -258,6 +258,34 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// What is told to other executors is what is drawn here, to the last bit where times are on a grid.
+func TestDescribe(t *testing.T) {
+	const n, d = 50, 3
+	o, s, p, w := parts(t, Options{Batch: n, Seed: 1<<33 + 1, Importance: true, Prediction: "v"})
+	x := make([]float32, 7*d)
+	for i := range x {
+		x[i] = float32(i) / 10
+	}
+	src := newBatches(x, d, o, newTimes(o, s, p, w, 1))
+	tile, b := fill(src, 4, 0, n, 0), src.describe()
+	z := make([]float32, n*d)
+	kernels.Normals(z, kernels.Noise{Seed: b.Seed, Stream: kernels.StreamBatch, Sample0: 4 * n}, 0, n, d)
+	for i := range n {
+		row, u := kernels.Choose(b.Seed, uint64(4*n+i), uint64(len(b.X)/d))
+		c := b.Times.At(u)
+		for j := range d {
+			in := float32(c[kernels.CoefX0])*b.X[row*d+uint64(j)] + float32(c[kernels.CoefZ])*z[i*d+j]
+			target := float32(c[kernels.CoefTargetX0])*b.X[row*d+uint64(j)] + float32(c[kernels.CoefTargetZ])*z[i*d+j]
+			if in != tile.X[i*d+j] || target != tile.Target[i*d+j] {
+				t.Errorf("row %d: input %v and target %v, want %v and %v", i, in, target, tile.X[i*d+j], tile.Target[i*d+j])
+			}
+		}
+		if float32(c[kernels.CoefWeight]) != tile.Weight[i] || c[kernels.CoefTau] != tile.Tau[i] {
+			t.Errorf("row %d: weight %v, time %v, want %v, %v", i, c[kernels.CoefWeight], c[kernels.CoefTau], tile.Weight[i], tile.Tau[i])
+		}
+	}
+}
+
 func BenchmarkFill(b *testing.B) {
 	set, err := data.ByName("swissroll", 3000, 0)
 	if err != nil {
