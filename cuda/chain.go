@@ -69,9 +69,6 @@ func (c *chain) close() error {
 // warps is the number of warps of a block.
 func (c *chain) warps() int { return c.kernel.block / 32 }
 
-// grid is the number of blocks for so many tiles, one to a warp at a time; the blocks share them evenly.
-func (c *chain) grid(tiles int) int { return min(tiles, c.d.Multiprocessors) }
-
 // macs is about the number of multiply-adds of a row.
 func (c *chain) macs() float64 {
 	w := float64(c.net.Width)

@@ -21,17 +21,17 @@ type Flow struct {
 // NewFlow packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take: more
 // than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
 func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
-	n, err := newNet(p)
+	halves, err := inHalves(d, p)
 	if err != nil {
 		return nil, err
 	}
-	return newFlow(d, p, takesSplit(d, n) == nil)
+	return newFlow(d, p, halves)
 }
 
 func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
 	f = &Flow{}
 	if halves {
-		f.chain, f.split, err = newSplit(d, p)
+		f.chain, f.split, err = newSplit(d, p, cuda.FlowSplit, "flow_split")
 	} else {
 		f.chain, err = newChain(d, p, cuda.FlowFP32, "flow_fp32")
 	}
@@ -42,12 +42,7 @@ func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
 }
 
 // Close frees the network's memory.
-func (f *Flow) Close() error {
-	if f.split == nil {
-		return f.close()
-	}
-	return errors.Join(f.split.words.Free(), f.close())
-}
+func (f *Flow) Close() error { return errors.Join(f.split.close(), f.chain.close()) }
 
 // flowStageWire mirrors struct FlowStage of kernels/cuda/flow.cuh, flowWire Flow.
 type flowStageWire struct{ Cin, U, V, W float64 }
@@ -117,7 +112,7 @@ type flowRun struct {
 func (r *flowRun) tile() {
 	s, c := r.table.Stages(), int(r.net.D)+r.k
 	if r.split != nil {
-		r.group, r.samples, r.tiles = splitTiles, splitSamples, r.kernel.block/splitTeam
+		r.group, r.samples, r.tiles = splitTiles, splitTile, r.kernel.block/splitTeam
 		r.scratch = (s + 4) * r.samples * c
 		return
 	}

@@ -13,24 +13,41 @@ import (
 	"hbar/kernels/infer"
 )
 
-// Path weighs paths on a device: kernels/cuda/path_fp32.cu. Its Weights computes what infer.Engine's PathWeights does,
-// with the same random numbers.
-type Path struct{ *chain }
+// Path weighs paths on a device: kernels/cuda/path_split.cu on tensor cores for hidden layers of up to 128 units,
+// kernels/cuda/path_fp32.cu for others. Its Weights computes what infer.Engine's PathWeights does, with the same random
+// numbers and as accurately.
+type Path struct {
+	*chain
+	split *split // nil: path_fp32
+}
 
 // NewPath packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take; see
 // NewFlow.
 func NewPath(d *Device, p *kernels.Program) (*Path, error) {
-	c, err := newChain(d, p, cuda.PathFP32, "path_fp32")
+	halves, err := inHalves(d, p)
 	if err != nil {
 		return nil, err
 	}
-	return &Path{c}, nil
+	return newPath(d, p, halves)
+}
+
+func newPath(d *Device, p *kernels.Program, halves bool) (q *Path, err error) {
+	q = &Path{}
+	if halves {
+		q.chain, q.split, err = newSplit(d, p, cuda.PathSplit, "path_split")
+	} else {
+		q.chain, err = newChain(d, p, cuda.PathFP32, "path_fp32")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 // Close frees the network's memory.
-func (p *Path) Close() error { return p.close() }
+func (p *Path) Close() error { return errors.Join(p.split.close(), p.chain.close()) }
 
-// pathRowWire mirrors struct PathRow of kernels/cuda/path_fp32.cu.
+// pathRowWire mirrors struct PathRow of kernels/cuda/path.cuh.
 type pathRowWire struct {
 	Cin, A, B, C             float32
 	E, F, InvC, InvC2, LogC  float64
@@ -118,8 +135,15 @@ func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress 
 		if err := errors.Join(Upload(dr, r.wire[lo:hi]), Upload(db, bias[:(hi-lo)*w])); err != nil {
 			return err
 		}
-		a := pack(new(Args), r.net.netHeader).Buf(r.blob).Buf(db).Buf(dr).I32(hi - lo).Buf(dx).Buf(dp).Buf(dz).Buf(dw).I32(n)
-		if err := r.kernel.Launch(r.grid((n+chainRows-1)/chainRows), a.U64(no.Seed).U32(no.Stream).U64(no.Sample0)); err != nil {
+		var a *Args
+		tile := chainRows
+		if r.split != nil {
+			a, tile = pack(new(Args), r.split.header).I32(r.held).Buf(r.blob).Buf(r.split.words), splitTile*splitTiles
+		} else {
+			a = pack(new(Args), r.net.netHeader).Buf(r.blob)
+		}
+		a.Buf(db).Buf(dr).I32(hi - lo).Buf(dx).Buf(dp).Buf(dz).Buf(dw).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
+		if err := r.kernel.Launch(min((n+tile-1)/tile, r.d.Multiprocessors), a); err != nil {
 			return err
 		}
 		if err := r.d.Synchronize(); err != nil {

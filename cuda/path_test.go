@@ -5,6 +5,7 @@ package cuda
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -48,58 +49,63 @@ func TestPath(t *testing.T) {
 		d, width, hidden int
 		act              simd.Act
 		residual         bool
-		freqs, n         int
+		freqs, n, steps  int
 	}{
-		{"paper", 2, 128, 3, simd.SiLU, false, 0, 37},
-		{"one dimension", 1, 64, 2, simd.Tanh, false, 0, 24},
-		{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 25},
-		{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 3},
-		{"many dimensions", 32, 64, 2, simd.SiLU, true, 0, 5},
-		{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3},
+		{"paper", 2, 128, 3, simd.SiLU, false, 0, 53, 20},
+		{"one dimension", 1, 64, 2, simd.Tanh, false, 0, 48, 20},
+		{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 49, 5},
+		{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 3, 5},
+		{"many dimensions", 32, 64, 2, simd.SiLU, true, 0, 5, 20},
+		{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3, 3},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
-			path, err := NewPath(dev, p)
-			if err != nil {
-				t.Fatal(err)
+		p := program(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
+		cpu, err := infer.New(p, infer.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := pathTable(c.steps, c.d)
+		no := kernels.Noise{Seed: 0x123456789abcdef, Stream: kernels.StreamPath, Sample0: 1<<32 - 5}
+		want, weights := paths(c.n, c.d)
+		if err := cpu.PathWeights(ctx, want, weights, rows, no, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, halves := range []bool{true, false} {
+			if halves && c.width > maxSplitWidth {
+				continue
 			}
-			defer path.Close()
-			cpu, err := infer.New(p, infer.Options{Workers: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows := pathTable(20, c.d)
-			no := kernels.Noise{Seed: 0x123456789abcdef, Stream: kernels.StreamPath, Sample0: 1<<32 - 5}
-			want, weights := paths(c.n, c.d)
-			if err := cpu.PathWeights(ctx, want, weights, rows, no, nil); err != nil {
-				t.Fatal(err)
-			}
-			got, logw := paths(c.n, c.d)
-			done := 0
-			if err := path.Weights(ctx, got, logw, rows, no, func(n int) { done = n }); err != nil {
-				t.Fatal(err)
-			}
-			ex, ew := 0.0, farthest(logw, weights)
-			for i := range want {
-				ex = math.Max(ex, math.Abs(float64(got[i]-want[i])))
-			}
-			t.Logf("errors: states %.1e, log weights %.1e", ex, ew)
-			// States: 20 steps of float32 rounding on either side. Weights: terms of order one a step, whose derivatives by the
-			// state are of order 1/C.
-			if !(ex <= 4e-6 && ew <= 2e-6) || done != c.n {
-				t.Errorf("errors: states %.1e, log weights %.1e; %d of %d done", ex, ew, done, c.n)
-			}
-			// the same paths from the middle on
-			lo := c.n / 2
-			x, w := paths(c.n, c.d)
-			no.Sample0 += uint64(lo)
-			if err := path.Weights(ctx, x[lo*c.d:], w[lo:], rows, no, nil); err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(x[lo*c.d:], got[lo*c.d:]) || !slices.Equal(w[lo:], logw[lo:]) {
-				t.Error("paths depend on the batch")
-			}
-		})
+			t.Run(fmt.Sprintf("%s/halves %t", c.name, halves), func(t *testing.T) {
+				path, err := newPath(dev, p, halves)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer path.Close()
+				got, logw := paths(c.n, c.d)
+				done := 0
+				if err := path.Weights(ctx, got, logw, rows, no, func(n int) { done = n }); err != nil {
+					t.Fatal(err)
+				}
+				ex, ew := 0.0, farthest(logw, weights)
+				for i := range want {
+					ex = math.Max(ex, math.Abs(float64(got[i]-want[i])))
+				}
+				t.Logf("errors: states %.1e, log weights %.1e", ex, ew)
+				// States: 20 steps of float32 rounding on either side. Weights: terms of order one a step, whose derivatives by
+				// the state are of order 1/C.
+				if !(ex <= 4e-6 && ew <= 2e-6) || done != c.n {
+					t.Errorf("errors: states %.1e, log weights %.1e; %d of %d done", ex, ew, done, c.n)
+				}
+				// the same paths from the middle on
+				lo, part := c.n/2, no
+				x, w := paths(c.n, c.d)
+				part.Sample0 += uint64(lo)
+				if err := path.Weights(ctx, x[lo*c.d:], w[lo:], rows, part, nil); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(x[lo*c.d:], got[lo*c.d:]) || !slices.Equal(w[lo:], logw[lo:]) {
+					t.Error("paths depend on the batch")
+				}
+			})
+		}
 	}
 }
 

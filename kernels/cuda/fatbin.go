@@ -54,7 +54,17 @@ var FlowSplit []byte
 //go:embed flow_fp32.fatbin
 var FlowFP32 []byte
 
-// PathFP32 is the fused path integral in float32.
+// SplitPack packs networks for FlowSplit and PathSplit.
+//
+//go:embed split_pack.fatbin
+var SplitPack []byte
+
+// PathSplit is the fused path integral on tensor cores, at float32's accuracy.
+//
+//go:embed path_split.fatbin
+var PathSplit []byte
+
+// PathFP32 is the fused path integral in float32, for networks that PathSplit does not take.
 //
 //go:embed path_fp32.fatbin
 var PathFP32 []byte

@@ -3,15 +3,7 @@
 //
 // A warp owns 24 paths (chain.cuh); lane i < 24 has the state of path i, in device memory, and its sums.
 #include "chain.cuh"
-
-// One state of the path (infer.PathRow): its residuals against the row before, then the proposal of the next.
-struct PathRow {
-  float cin, a, b, c;
-  double e, f, invc, invc2, logc;  // invc = 1/c, invc2 = 1/variance of the reverse step
-  uint32_t step;
-  uint32_t weigh, propose;
-  uint32_t pad;
-};
+#include "path.cuh"
 
 // x is the state of n paths, prev the one before, squares |z|^2 of the proposal that led from it.
 template <bool WS>
@@ -41,27 +33,7 @@ __device__ __forceinline__ void path_body(const Net& net, const float* __restric
       __syncwarp();
       const float* out = chain<false>(net, w, bias0 + (size_t)r * net.width, slab, 1, tn, tm) + lane;
       if (!live) continue;
-      double residual[4] = {0.0, 0.0, 0.0, 0.0}, proposed[4] = {0.0, 0.0, 0.0, 0.0};
-      for (int d0 = 0; d0 < D; d0 += 4) {
-#pragma unroll
-        for (int q = 0; q < 4; q++) {
-          const int d = d0 + q;
-          if (d >= D) break;
-          const float y = head_dot(head_bias[d], out, head + d, D, net.width), x0 = xs[d];
-          if (rw.weigh) {
-            const double v = (double)ps[d] - (rw.e * (double)x0 + rw.f * (double)y);
-            residual[q] += v * v;
-          }
-          if (rw.propose) {
-            const float x1 = fmaf(rw.a, x0, fmaf(rw.b, y, rw.c * normals(rw.step, D, d)));
-            const double v = (double)x1 - ((double)rw.a * (double)x0 + (double)rw.b * (double)y);
-            proposed[q] += v * v;
-            ps[d] = x0, xs[d] = x1;
-          }
-        }
-      }
-      if (rw.weigh) weight += 0.5 * (zz - ((residual[0] + residual[1]) + (residual[2] + residual[3])) * rw.invc2) + rw.logc;
-      if (rw.propose) zz = ((proposed[0] + proposed[1]) + (proposed[2] + proposed[3])) * rw.invc * rw.invc;
+      path_step(rw, D, xs, ps, &zz, &weight, normals, [&](int d) { return head_dot(head_bias[d], out, head + d, D, net.width); });
     }
     if (live) logw[row] = weight, squares[row] = zz;
   }

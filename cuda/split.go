@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// Of kernels/cuda/flow_split.cu: threads that share a tile of samples, samples of a tile, rows of a sample.
-	splitTeam, splitSamples, splitTiles = 128, 16, 3
-	splitTeams                          = 4 // of a block, at most
-	maxSplitWidth                       = 128
+	// Of kernels/cuda/split.cuh: threads of a team, rows of a tile, tiles of a team.
+	splitTeam, splitTile, splitTiles = 128, 16, 3
+	splitTeams                       = 4 // of a block, at most
+	maxSplitWidth                    = 128
 )
 
-// splitWire mirrors struct SplitNet of kernels/cuda/flow_split.cu.
+// splitWire mirrors struct SplitNet of kernels/cuda/split.cuh.
 type splitWire struct {
 	D, Hidden, Act, Residual int32
 	Scale                    [maxLayers]float32
@@ -31,8 +31,9 @@ type split struct {
 	words  *Buffer
 }
 
-// newSplit packs a program for the kernels on tensor cores; the chain's blob has what stays in float32.
-func newSplit(d *Device, p *kernels.Program) (*chain, *split, error) {
+// newSplit packs a program for the kernels of an image that multiply in halves on tensor cores, name_w64_shared and so on;
+// the chain's blob has what stays in float32.
+func newSplit(d *Device, p *kernels.Program, image []byte, name string) (*chain, *split, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, nil, err
@@ -41,8 +42,8 @@ func newSplit(d *Device, p *kernels.Program) (*chain, *split, error) {
 		return nil, nil, err
 	}
 	c, s := &chain{d: d, net: n}, &split{header: splitWire{D: n.D, Hidden: n.Hidden, Act: n.Act, Residual: n.Residual}}
-	if err := s.open(c); err != nil {
-		return nil, nil, errors.Join(err, s.words.Free(), c.close())
+	if err := s.open(c, image, name); err != nil {
+		return nil, nil, errors.Join(err, s.close(), c.close())
 	}
 	return c, s, nil
 }
@@ -50,7 +51,13 @@ func newSplit(d *Device, p *kernels.Program) (*chain, *split, error) {
 // splitMemory is the words of all hidden layers, and the bytes of shared memory that a team needs.
 func splitMemory(n *net) (words, team int) {
 	w := int(n.Width)
-	return (int(n.Hidden) - 1) * w * w, 4 * w * splitSamples * splitTiles
+	return (int(n.Hidden) - 1) * w * w, 4 * w * splitTile * splitTiles
+}
+
+// inHalves reports whether there are kernels in halves for a program; its error is that there are no fused ones at all.
+func inHalves(d *Device, p *kernels.Program) (bool, error) {
+	n, err := newNet(p)
+	return err == nil && takesSplit(d, n) == nil, err
 }
 
 // takesSplit says why there is no kernel for a network.
@@ -65,12 +72,12 @@ func takesSplit(d *Device, n *net) error {
 	return nil
 }
 
-func (s *split) open(c *chain) (err error) {
+func (s *split) open(c *chain, image []byte, name string) (err error) {
 	n, w := c.net, int(c.net.Width)
 	if c.blob, err = upload(c.d, n.plain()); err != nil {
 		return err
 	}
-	if c.module, err = c.d.Load(cuda.FlowSplit); err != nil {
+	if c.module, err = c.d.Load(image); err != nil {
 		return err
 	}
 	for l := 1; l < int(n.Hidden); l++ {
@@ -91,13 +98,18 @@ func (s *split) open(c *chain) (err error) {
 		place, c.held = "stream", 0
 	}
 	teams := min(splitTeams, (c.d.SharedPerBlock-4*c.held)/team)
-	c.kernel, err = c.module.Kernel(fmt.Sprintf("flow_split_w%d_%s", w, place), splitTeam*teams, 4*c.held+teams*team)
+	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_w%d_%s", name, w, place), splitTeam*teams, 4*c.held+teams*team)
 	return err
 }
 
 // pack fills words.
 func (s *split) pack(c *chain, words int) (err error) {
-	k, err := c.module.Kernel(fmt.Sprintf("flow_split_pack_w%d", c.net.Width), 256, 0)
+	m, err := c.d.Load(cuda.SplitPack)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.d.Synchronize(), m.Unload()) }()
+	k, err := m.Kernel(fmt.Sprintf("split_pack_w%d", c.net.Width), 256, 0)
 	if err != nil {
 		return err
 	}
@@ -107,6 +119,14 @@ func (s *split) pack(c *chain, words int) (err error) {
 	}
 	err = k.Launch((words/2+255)/256, pack(pack(new(Args), c.net.netHeader), s.header).Buf(blob).Buf(s.words))
 	return errors.Join(err, blob.Free())
+}
+
+// close frees the network's memory; a nil split has none.
+func (s *split) close() error {
+	if s == nil {
+		return nil
+	}
+	return s.words.Free()
 }
 
 // plain is what stays in float32, units in natural order: the first layer's weights, the others' biases, the head.
