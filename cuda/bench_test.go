@@ -16,7 +16,15 @@ import (
 // ones. `make gpu-check` packs them for a machine with a GPU.
 
 // clocks are what a sample and step of the paper's network costs an SM at least, by the counts of docs/cuda.md.
-var clocks = map[Precision]float64{FP32: 322, F16: 24.3}
+func clocks(s *Sampler) float64 {
+	switch {
+	case s.precision == F16:
+		return 24.3
+	case s.split != nil:
+		return 81
+	}
+	return 322
+}
 
 func BenchmarkSampler(b *testing.B) {
 	dev := open(b)
@@ -41,9 +49,17 @@ func BenchmarkSampler(b *testing.B) {
 		for k := range rows { // Euler–Maruyama of a contracting process
 			rows[k] = kernels.Row{T: 1 - float64(k)/float64(c.steps), Cin: 1, A: 0.999, B: 0.001, C: math.Sqrt(0.002), Step: uint32(k)}
 		}
-		for _, precision := range []Precision{FP32, F16} {
-			b.Run(fmt.Sprintf("%s/D=%d/width=%d/%s/n=%d/steps=%d", precision, c.d, c.width, c.act, c.n, c.steps), func(b *testing.B) {
-				s, err := NewSampler(dev, p, precision)
+		packed, err := newNet(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, kind := range []struct {
+			name      string
+			precision Precision
+			split     bool
+		}{{"fp32", FP32, true}, {"plain", FP32, false}, {"f16", F16, false}} {
+			b.Run(fmt.Sprintf("%s/D=%d/width=%d/%s/n=%d/steps=%d", kind.name, c.d, c.width, c.act, c.n, c.steps), func(b *testing.B) {
+				s, err := newSampler(dev, packed, kind.precision, kind.split)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -62,7 +78,7 @@ func BenchmarkSampler(b *testing.B) {
 				rate := float64(c.n*c.steps) * float64(b.N) / b.Elapsed().Seconds()
 				b.ReportMetric(rate, "sample-steps/s")
 				if c.d == 2 && c.width == 128 && c.act == simd.SiLU {
-					b.ReportMetric(100*rate*clocks[precision]/(float64(dev.Multiprocessors)*float64(dev.ClockKHz)*1e3), "%of-bound")
+					b.ReportMetric(100*rate*clocks(s)/(float64(dev.Multiprocessors)*float64(dev.ClockKHz)*1e3), "%of-bound")
 				}
 			})
 		}

@@ -24,6 +24,8 @@ type Sampler struct {
 	kernel    *Kernel
 	warpTile  int     // samples of a warp
 	scale     float32 // of all weights and biases before an activation
+	split     *splitScale
+	plain     *Sampler // instead of a split one, for samples that pass its range; made when there is one
 	blob      *Buffer
 	frags     *Buffer
 }
@@ -35,21 +37,27 @@ func NewSampler(d *Device, p *kernels.Program, precision Precision) (*Sampler, e
 	if err != nil {
 		return nil, err
 	}
-	s := &Sampler{d: d, net: n, precision: precision}
-	if err := s.open(); err != nil {
+	return newSampler(d, n, precision, true)
+}
+
+// newSampler is NewSampler; split allows products on tensor cores in float32, where their range and shared memory do.
+func newSampler(d *Device, n *net, precision Precision, split bool) (*Sampler, error) {
+	s := &Sampler{d: d, net: n, precision: precision, scale: 1}
+	var err error
+	if s.blob, err = upload(d, n.blob); err == nil {
+		switch {
+		case precision == F16:
+			err = s.openF16()
+		case split && s.splits():
+			err = s.openSplit()
+		default:
+			err = s.openFP32()
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-func (s *Sampler) open() (err error) {
-	if s.blob, err = upload(s.d, s.net.blob); err != nil {
-		return err
-	}
-	if s.precision == F16 {
-		return s.openF16()
-	}
-	return s.openFP32()
 }
 
 // suffix names a kernel's limits: where the weights lie, and how many dimensions it takes.
@@ -76,7 +84,7 @@ func (s *Sampler) openFP32() (err error) {
 		weights = 0
 	}
 	warps := min(8, (s.d.SharedPerBlock-weights)/warp)
-	s.warpTile, s.scale = 16, 1
+	s.warpTile = 16
 	if s.module, err = s.d.Load(cuda.SamplerFP32); err != nil {
 		return err
 	}
@@ -87,7 +95,7 @@ func (s *Sampler) openFP32() (err error) {
 func (s *Sampler) openF16() (err error) {
 	const warps = 8
 	w, d, layers := int(s.net.Width), int(s.net.D), int(s.net.Hidden)
-	s.warpTile, s.scale = 32, 1
+	s.warpTile = 32
 	if w == 256 {
 		s.warpTile = 16
 	}
@@ -124,6 +132,10 @@ func (s *Sampler) openF16() (err error) {
 // Close frees the sampler's memory.
 func (s *Sampler) Close() error {
 	err := errors.Join(s.blob.Free(), s.frags.Free())
+	if s.plain != nil {
+		err = errors.Join(err, s.plain.Close())
+		s.plain = nil
+	}
 	if s.module != nil {
 		err = errors.Join(err, s.module.Unload())
 		s.module = nil
@@ -158,7 +170,7 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 		if m != nil {
 			mem = m[lo*d : hi*d]
 		}
-		err := t.batch(x[lo*d:hi*d], mem, part, func(done int) {
+		err := t.inRange(x[lo*d:hi*d], mem, part, func(done int) {
 			if progress != nil {
 				progress(lo + done)
 			}
@@ -299,9 +311,12 @@ func (t *trajectory) run(x, m *Buffer, n int, no kernels.Noise, progress func(do
 // launch enqueues rows of the table for n samples.
 func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no kernels.Noise) error {
 	a := pack(new(Args), s.net.netHeader)
-	if s.precision == F16 {
+	switch {
+	case s.precision == F16:
 		a.Buf(s.frags).Buf(s.blob)
-	} else {
+	case s.split != nil:
+		pack(a, *s.split).Buf(s.frags).Buf(s.blob)
+	default:
 		a.I32(len(s.net.blob)).Buf(s.blob)
 	}
 	a.Buf(bias)

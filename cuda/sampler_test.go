@@ -175,24 +175,35 @@ func TestTrajectory(t *testing.T) {
 		}
 		rows := testRows()[:c.steps]
 		trajectory64(p, x64, m64, rows, no)
-		for _, precision := range []Precision{FP32, F16} {
-			t.Run(c.name+"/"+precision.String(), func(t *testing.T) {
+		for _, kind := range []struct {
+			name      string
+			precision Precision
+			split     bool
+		}{{"fp32", FP32, true}, {"plain", FP32, false}, {"f16", F16, false}} {
+			t.Run(c.name+"/"+kind.name, func(t *testing.T) {
 				dev := *dev
 				if c.small {
 					dev.SharedPerBlock = min(dev.SharedPerBlock, 99<<10) // sm_86, sm_89
 				}
-				s, err := NewSampler(&dev, p, precision)
+				packed, err := newNet(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := newSampler(&dev, packed, kind.precision, kind.split)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer s.Close()
+				if s.split == nil && kind.split {
+					t.Skip("streamed, as plain")
+				}
 				x, m := append([]float32(nil), x0...), append([]float32(nil), m0...)
 				if err := s.Trajectory(context.Background(), x, m, rows, no, nil); err != nil {
 					t.Fatal(err)
 				}
 				// float32: rounding of sums of width terms in each step; f16: weights and activations rounded to 2^-12
 				tol := 1e-6
-				if precision == F16 {
+				if kind.precision == F16 {
 					tol = 5e-4
 				}
 				worst := 0.0
@@ -221,6 +232,65 @@ func TestTrajectory(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Samples whose activations pass the range of halves are those of the plain kernel, to the last bit, and the others are
+// what they are without them.
+func TestRange(t *testing.T) {
+	dev := open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	for i := range p.Params[0].Data {
+		p.Params[0].Data[i] *= 1e5
+	}
+	for i := range p.Params[2].Data {
+		p.Params[2].Data[i] *= 1e-5
+	}
+	packed, err := newNet(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(split bool, x []float32) (m []float32) {
+		s, err := newSampler(dev, packed, FP32, split)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		m = make([]float32, len(x))
+		if err := s.Trajectory(context.Background(), x, m, []kernels.Row{{T: 0, Cin: 1, A: 0.5, B: 1, G: 1, H: 0.5}}, kernels.Noise{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if used := s.plain != nil; used != (split && len(x) > 40) {
+			t.Errorf("%d numbers, split %t: the plain kernel was used: %t", len(x), split, used)
+		}
+		return m
+	}
+	const n = 30
+	inside, x, far := make([]float32, 0, 2*n), make([]float32, 2*n), make([]float32, 2*n)
+	for i := range n { // every third is far out
+		for d := range 2 {
+			v := float32(i+d+1) / 100
+			if i%3 == 0 {
+				v *= 30
+			} else {
+				inside = append(inside, v)
+			}
+			x[2*i+d], far[2*i+d] = v, v
+		}
+	}
+	m, plain, own := run(true, x), run(false, far), run(true, inside)
+	for i, k := 0, 0; i < n; i++ {
+		for d := range 2 {
+			j := 2*i + d
+			want, wantM := far[j], plain[j]
+			if i%3 != 0 {
+				want, wantM = inside[k], own[k]
+				k++
+			}
+			if x[j] != want || m[j] != wantM {
+				t.Errorf("sample %d: %g, memory %g; want %g, %g", i, x[j], m[j], want, wantM)
+			}
 		}
 	}
 }

@@ -43,10 +43,12 @@ mutant() {
 }
 
 readonly sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
-mutant 'sampler: no bounds guard' state.cuh 's/live = row < n &&/live =/' sampler 'TestTrajectory' 'state\.cuh:' "${sanitizers[@]}"
-mutant 'sampler: no barrier before the slab is read' sampler_fp32.cu '0,/        __syncwarp();$/s///' sampler 'TestTrajectory' ' above '
+mutant 'sampler: no bounds guard' state.cuh 's/live = row < n &&/live =/' sampler 'TestTrajectory$' 'state\.cuh:' "${sanitizers[@]}"
+mutant 'sampler: no barrier before the slab is read' sampler_fp32.cu '0,/        __syncwarp();$/s///' sampler 'TestTrajectory$' ' above '
 mutant 'sampler: one round of Philox too few' device.cuh 's/r < 10/r < 9/' sampler 'TestNormals' 'on the CPU'
-mutant 'sampler: wrong half of k' sampler_f16.cu 's/(r & 1) \* 8/(~r \& 1) * 8/' sampler 'TestTrajectory' ' above '
+mutant 'sampler: wrong half of k' sampler_f16.cu 's/(r & 1) \* 8/(~r \& 1) * 8/' sampler 'TestTrajectory$' ' above '
+mutant 'sampler, split: what rounding left of the weights is dropped' sampler_split.cu 's/mma_f16(t\[2 \* np\], hi, l\.x, l\.y);//' sampler 'TestTrajectory$' ' above '
+mutant 'sampler, split: no barrier before the outputs are read' sampler_split.cu '/^      }$/{n;s/^      __syncwarp();$//}' sampler 'TestTrajectory$' ' above '
 mutant 'flow: no bounds guard' flow_fp32.cu 's/if (row >= f\.n) continue;//' 'flow sampler' 'TestFlow' 'flow_fp32\.cu:' "${sanitizers[@]}"
 mutant 'flow: wrong coefficient of a stage' flow_fp32.cu 's/tableau\[i \* stages + j\] \* ks/tableau[i * stages] * ks/' 'flow sampler' 'TestFlow' '--- FAIL'
 mutant 'flow: no barrier before the traces are summed' flow_fp32.cu '/^        __syncwarp();$/{N;s/__syncwarp();\n  *for (int q = lane; q < S \* K/for (int q = lane; q < S * K/}' 'flow sampler' 'TestFlow' '--- FAIL'

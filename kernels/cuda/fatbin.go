@@ -9,6 +9,11 @@ import _ "embed"
 //go:embed sampler_fp32.fatbin
 var SamplerFP32 []byte
 
+// SamplerSplit is the fused sampler in float32's accuracy on tensor cores.
+//
+//go:embed sampler_split.fatbin
+var SamplerSplit []byte
+
 // SamplerF16 is the fused sampler on tensor cores.
 //
 //go:embed sampler_f16.fatbin
