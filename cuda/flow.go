@@ -5,6 +5,8 @@ package cuda
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 
 	"hbar/kernels"
 	"hbar/kernels/cuda"
@@ -15,7 +17,9 @@ import (
 // as accurately.
 type Flow struct {
 	*chain
+	p     *kernels.Program
 	split *split // nil: flow_fp32
+	plain *Flow  // instead of a split one, for samples that pass its range; made when there is one
 }
 
 // NewFlow packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take: more
@@ -29,7 +33,7 @@ func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
 }
 
 func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
-	f = &Flow{}
+	f = &Flow{p: p}
 	if halves {
 		f.chain, f.split, err = newSplit(d, p, cuda.FlowSplit, "flow_split")
 	} else {
@@ -42,7 +46,14 @@ func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
 }
 
 // Close frees the network's memory.
-func (f *Flow) Close() error { return errors.Join(f.split.close(), f.chain.close()) }
+func (f *Flow) Close() error {
+	err := errors.Join(f.split.close(), f.chain.close())
+	if f.plain != nil {
+		err = errors.Join(err, f.plain.Close())
+		f.plain = nil
+	}
+	return err
+}
 
 // flowStageWire mirrors struct FlowStage of kernels/cuda/flow.cuh, flowWire Flow.
 type flowStageWire struct{ Cin, U, V, W float64 }
@@ -75,7 +86,7 @@ func (f *Flow) Run(ctx context.Context, x, div, est []float64, probes []float32,
 		if probes != nil {
 			part = probes[lo*k*d : hi*k*d]
 		}
-		return r.batch(x[lo*d:hi*d], div[lo*k:hi*k], est[lo:hi], part, func(done int) {
+		return r.inRange(x[lo*d:hi*d], div[lo*k:hi*k], est[lo:hi], part, func(done int) {
 			if progress != nil {
 				progress(lo + done)
 			}
@@ -132,6 +143,71 @@ func (r *flowRun) tableau() []float64 {
 	copy(t[s*(s+1):], r.table.E)
 	copy(t[s*(s+2):], r.table.E3)
 	return t
+}
+
+// inRange is batch, but samples that products in halves do not bring back finite, because an activation passes their range,
+// are those of the plain kernel.
+func (r *flowRun) inRange(x, div, est []float64, probes []float32, progress func(done int)) error {
+	if r.split == nil {
+		return r.batch(x, div, est, probes, progress)
+	}
+	d, k := int(r.net.D), r.k
+	x0, div0, est0 := slices.Clone(x), slices.Clone(div), slices.Clone(est)
+	if err := r.batch(x, div, est, probes, progress); err != nil {
+		return err
+	}
+	var again []int
+	for i, e := range est {
+		if !finite64(e) || !finite64(x[i*d:(i+1)*d]...) || !finite64(div[i*k:(i+1)*k]...) {
+			again = append(again, i)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	err := r.repeat(again, x, div, est, x0, div0, est0, probes)
+	if err != nil {
+		copy(x, x0)
+		copy(div, div0)
+		copy(est, est0)
+	}
+	return err
+}
+
+// repeat computes some samples by the plain kernel.
+func (r *flowRun) repeat(again []int, x, div, est, x0, div0, est0 []float64, probes []float32) (err error) {
+	if r.plain == nil {
+		if r.plain, err = newFlow(r.d, r.p, false); err != nil {
+			return err
+		}
+	}
+	d, k := int(r.net.D), r.k
+	var px, pd, pe []float64
+	var pp []float32
+	for _, i := range again {
+		px, pd, pe = append(px, x0[i*d:(i+1)*d]...), append(pd, div0[i*k:(i+1)*k]...), append(pe, est0[i])
+		if probes != nil {
+			pp = append(pp, probes[i*k*d:(i+1)*k*d]...)
+		}
+	}
+	if err := r.plain.Run(r.ctx, px, pd, pe, pp, r.table, nil); err != nil {
+		return err
+	}
+	for j, i := range again {
+		copy(x[i*d:(i+1)*d], px[j*d:])
+		copy(div[i*k:(i+1)*k], pd[j*k:])
+		est[i] = pe[j]
+	}
+	return nil
+}
+
+func finite64(v ...float64) bool {
+	for _, x := range v {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // batch carries samples that are on the device all at once. x, div and est change only when all went well.

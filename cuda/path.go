@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"hbar/kernels"
@@ -18,7 +19,9 @@ import (
 // numbers and as accurately.
 type Path struct {
 	*chain
+	p     *kernels.Program
 	split *split // nil: path_fp32
+	plain *Path  // instead of a split one, for paths that pass its range; made when there is one
 }
 
 // NewPath packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take; see
@@ -32,7 +35,7 @@ func NewPath(d *Device, p *kernels.Program) (*Path, error) {
 }
 
 func newPath(d *Device, p *kernels.Program, halves bool) (q *Path, err error) {
-	q = &Path{}
+	q = &Path{p: p}
 	if halves {
 		q.chain, q.split, err = newSplit(d, p, cuda.PathSplit, "path_split")
 	} else {
@@ -45,7 +48,14 @@ func newPath(d *Device, p *kernels.Program, halves bool) (q *Path, err error) {
 }
 
 // Close frees the network's memory.
-func (p *Path) Close() error { return errors.Join(p.split.close(), p.chain.close()) }
+func (p *Path) Close() error {
+	err := errors.Join(p.split.close(), p.chain.close())
+	if p.plain != nil {
+		err = errors.Join(err, p.plain.Close())
+		p.plain = nil
+	}
+	return err
+}
 
 // pathRowWire mirrors struct PathRow of kernels/cuda/path.cuh.
 type pathRowWire struct {
@@ -83,7 +93,7 @@ func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []
 	return inBatches(n, minPathBatch, maxPathBatch, func(lo, hi int) error {
 		part := no
 		part.Sample0 += uint64(lo)
-		return r.batch(x[lo*d:hi*d], logw[lo:hi], part, func(done int) {
+		return r.inRange(x[lo*d:hi*d], logw[lo:hi], part, func(done int) {
 			if progress != nil {
 				progress(lo + done)
 			}
@@ -97,6 +107,51 @@ type pathRun struct {
 	ctx  context.Context
 	rows []infer.PathRow
 	wire []pathRowWire
+}
+
+// inRange is batch, but paths whose weights products in halves do not bring back finite, because an activation passes their
+// range, are those of the plain kernel.
+func (r *pathRun) inRange(x []float32, logw []float64, no kernels.Noise, progress func(done int)) error {
+	if r.split == nil {
+		return r.batch(x, logw, no, progress)
+	}
+	d, x0, logw0 := int(r.net.D), slices.Clone(x), slices.Clone(logw)
+	if err := r.batch(x, logw, no, progress); err != nil {
+		return err
+	}
+	for lo := 0; lo < len(logw); lo += minPathBatch { // random numbers are those of neighbours: all of a block
+		hi := min(len(logw), lo+minPathBatch)
+		if finite64(logw[lo:hi]...) {
+			continue
+		}
+		if err := r.repeat(x[lo*d:hi*d], x0[lo*d:hi*d], logw[lo:hi], logw0[lo:hi], no, lo); err != nil {
+			copy(x, x0)
+			copy(logw, logw0)
+			return err
+		}
+	}
+	return nil
+}
+
+// repeat computes the paths of a block that are not finite by the plain kernel.
+func (r *pathRun) repeat(x, x0 []float32, logw, logw0 []float64, no kernels.Noise, at int) (err error) {
+	if r.plain == nil {
+		if r.plain, err = newPath(r.d, r.p, false); err != nil {
+			return err
+		}
+	}
+	d, xs, ws := int(r.net.D), slices.Clone(x0), slices.Clone(logw0)
+	no.Sample0 += uint64(at)
+	if err := r.plain.Weights(r.ctx, xs, ws, r.rows, no, nil); err != nil {
+		return err
+	}
+	for i, w := range logw {
+		if !finite64(w) {
+			logw[i] = ws[i]
+			copy(x[i*d:(i+1)*d], xs[i*d:])
+		}
+	}
+	return nil
 }
 
 // batch carries paths that are on the device all at once. x and logw change only when all went well.
