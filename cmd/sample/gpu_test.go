@@ -85,11 +85,11 @@ func TestDeviceMemory(t *testing.T) {
 	gputest.NeedEmulator(t)
 	args := "--checkpoint " + swissRoll + " --n 5000 --steps 2 --device cuda"
 	want, _, _ := sample(t, args)
-	t.Setenv("HBAR_EMU_MEMORY", "160000") // 133 KB are the network's
+	t.Setenv("HBAR_EMU_MEMORY", "291000") // 265 KB are the network's
 	if got, _, _ := sample(t, args); !slices.Equal(got, want) {
 		t.Error("splitting changes the samples")
 	}
-	for _, memory := range []string{"138000", "100000"} {
+	for _, memory := range []string{"270000", "100000"} {
 		t.Setenv("HBAR_EMU_MEMORY", memory)
 		dir := t.TempDir()
 		err := run(context.Background(), strings.Fields(args+" --out "+filepath.Join(dir, "x.npy")), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
