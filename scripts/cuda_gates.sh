@@ -36,7 +36,7 @@ for f in "${fatbins[@]}"; do cuobjdump -sass "$f" | go run ./scripts/sass; done 
   $1 == "arch" { for (i = 1; i <= NF; i++) column[$i] = i; next }
   { kernels++ }
   $column["LOCAL"] != 0 { print "local memory in", $1, $2; bad = 1 }
-  $2 ~ /^sampler_f16|^sampler_split_w|^dense_f16_(large|narrow)/ && $column["HMMA"] == 0 { print "no tensor-core instruction in", $1, $2; bad = 1 }
+  $2 ~ /^sampler_f16|^(sampler|flow|path)_split_w|^dense_f16_(large|narrow)/ && $column["HMMA"] == 0 { print "no tensor-core instruction in", $1, $2; bad = 1 }
   $2 ~ /^taylor_f64|^dense_f64_tensor/ && $column["DMMA"] == 0 { print "no tensor-core instruction in", $1, $2; bad = 1 }
   END { if (!kernels) { print "no kernels"; bad = 1 } exit bad }' >&2
 
