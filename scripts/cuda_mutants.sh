@@ -49,11 +49,14 @@ mutant 'sampler: one round of Philox too few' device.cuh 's/r < 10/r < 9/' sampl
 mutant 'sampler: wrong half of k' sampler_f16.cu 's/(r & 1) \* 8/(~r \& 1) * 8/' sampler 'TestTrajectory$' ' above '
 mutant 'sampler, split: what rounding left of the weights is dropped' sampler_split.cu 's/mma_f16(t\[2 \* np\], hi, l\.x, l\.y);//' sampler 'TestTrajectory$' ' above '
 mutant 'sampler, split: no barrier before the outputs are read' sampler_split.cu '/^      }$/{n;s/^      __syncwarp();$//}' sampler 'TestTrajectory$' ' above '
-mutant 'flow: no bounds guard' flow_fp32.cu 's/if (row >= f\.n) continue;//' 'flow sampler' 'TestFlow' 'flow_fp32\.cu:' "${sanitizers[@]}"
-mutant 'flow: wrong coefficient of a stage' flow_fp32.cu 's/tableau\[i \* stages + j\] \* ks/tableau[i * stages] * ks/' 'flow sampler' 'TestFlow' '--- FAIL'
-mutant 'flow: no barrier before the traces are summed' flow_fp32.cu '/^        __syncwarp();$/{N;s/__syncwarp();\n  *for (int q = lane; q < S \* K/for (int q = lane; q < S * K/}' 'flow sampler' 'TestFlow' '--- FAIL'
-mutant 'path: half of the residual' path_fp32.cu 's/weight += 0\.5/weight += 0.25/' 'path sampler' 'TestPath' '--- FAIL'
-mutant 'path: no bounds guard' path_fp32.cu 's/lane < ROWS && row < n/lane < ROWS/' 'path sampler' 'TestPath' 'path_fp32\.cu:' "${sanitizers[@]}"
+mutant 'flow: no bounds guard' flow_fp32.cu 's/if (row >= f\.n) continue;//' 'flow split sampler' 'TestFlow' 'flow_fp32\.cu:' "${sanitizers[@]}"
+mutant 'flow: wrong coefficient of a stage' flow_fp32.cu 's/tableau\[i \* stages + j\] \* ks/tableau[i * stages] * ks/' 'flow split sampler' 'TestFlow' '--- FAIL'
+mutant 'flow: no barrier before the traces are summed' flow_fp32.cu '/^        __syncwarp();$/{N;s/__syncwarp();\n  *for (int q = lane; q < S \* K/for (int q = lane; q < S * K/}' 'flow split sampler' 'TestFlow' '--- FAIL'
+mutant 'flow, split: what rounding left of the inputs is dropped' split.cuh 's/mma_f16(t, al,.*//' 'flow split sampler' 'TestFlow' '--- FAIL'
+mutant 'flow, split: no barrier before the inputs are read' flow_split.cu '/team.tid < TILES \* TILE/,/team.sync/s/team\.sync();$//' 'flow split sampler' 'TestFlow' '--- FAIL'
+mutant 'path, split: no bounds guard' path_split.cu 's/path < n ? rows/path >= 0 ? rows/' 'path split sampler' 'TestPath' 'path_split\.cu:' "${sanitizers[@]}"
+mutant 'path: half of the residual' path.cuh 's/\*logw += 0\.5/*logw += 0.25/' 'path split sampler' 'TestPath' '--- FAIL'
+mutant 'path: no bounds guard' path_fp32.cu 's/lane < ROWS && row < n/lane < ROWS/' 'path split sampler' 'TestPath' 'path_fp32\.cu:' "${sanitizers[@]}"
 mutant 'taylor: no bounds guard' taylor.cu 's/if (tid < rows) gest\[tid\]/if (tid < S) gest[tid]/' taylor 'TestTaylor$' 'taylor\.cu:' "${sanitizers[@]}"
 mutant 'taylor: wrong sign of the spread' taylor.cu 's/return -half \* ((s0 - u0)/return half * ((s0 - u0)/' taylor 'TestTaylor$' '--- FAIL'
 mutant 'taylor: no barrier between layers' taylor.cu 's/if (!net.residual) __syncthreads();//' taylor 'TestTaylor$' '--- FAIL'
