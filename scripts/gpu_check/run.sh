@@ -15,11 +15,11 @@ began=$SECONDS
 
 say() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - began)); }
 
-# tested NAME LOG COMMAND...: runs a test, at most 5 minutes long, and notes how it ended.
+# tested NAME LOG COMMAND...: runs a test, at most two and a half minutes long, and notes how it ended.
 tested() {
   local name=$1 log=$2 from=$SECONDS status
   shift 2
-  timeout 300 "$@" >"$log" 2>&1 </dev/null
+  timeout 150 "$@" >"$log" 2>&1 </dev/null
   status=$?
   printf '%s\t%d\t%d\t%s\n' "$name" $status $((SECONDS - from)) "$log" >>"$results/tests.tsv"
   [ $status -eq 0 ] || tail -n 30 "$log"
@@ -44,7 +44,7 @@ say 'compute-sanitizer'
 if command -v compute-sanitizer >/dev/null && [ ${#quick[@]} -eq 0 ]; then
   for tool in memcheck racecheck; do
     log=$results/$tool.txt from=$SECONDS
-    timeout 100 env -C "$here/tree/cuda" compute-sanitizer --tool $tool --error-exitcode 9 ./cuda.test -test.v -test.short \
+    timeout 60 env -C "$here/tree/cuda" compute-sanitizer --tool $tool --error-exitcode 9 ./cuda.test -test.v -test.short \
       -test.run 'Trajectory/(paper|gelu|tanh|deep)|Normals|Train|Flow|Path|Taylor|General|Gemm|Dense' >"$log" 2>&1
     status=$?
     if [ $status -eq 124 ]; then # slow is no fault; what it found until then is
@@ -58,8 +58,8 @@ else
 fi
 
 say 'benchmarks'
-if [ ${#quick[@]} -gt 0 ]; then often=(-test.benchtime 1x -test.count 1); else often=(-test.benchtime 300ms -test.count 5); fi
-timeout 200 env -C "$here/tree/cuda" ./cuda.test -test.run '^$' -test.bench . "${often[@]}" "${quick[@]}" 2>&1 | tee "$results/bench.txt" | grep -E '^Benchmark'
+if [ ${#quick[@]} -gt 0 ]; then often=(-test.benchtime 1x -test.count 1); else often=(-test.benchtime 300ms -test.count 3); fi
+timeout 150 env -C "$here/tree/cuda" ./cuda.test -test.run '^$' -test.bench . "${often[@]}" "${quick[@]}" 2>&1 | tee "$results/bench.txt" | grep -E '^Benchmark'
 
 say 'PyTorch and JAX'
 # Both ask the same network for the same work; a peer that is not there says so in one line.
@@ -70,9 +70,11 @@ for candidate in python3 python /usr/bin/python3; do
   if "$candidate" -c 'import torch' 2>/dev/null; then python=$candidate; break; fi
 done
 peer() {
-  local line
-  line=$(timeout 75 "$python" "$here/$@" 2>&1 </dev/null | tail -n 1)
-  echo "${line:-$1 $2: no answer within 75 s}" | tee -a "$results/peers.jsonl"
+  local line left=$((560 - (SECONDS - began))) # all must end before ten minutes are over
+  [ $left -gt 10 ] || { echo "$1 $2: no time left" | tee -a "$results/peers.jsonl"; return; }
+  [ $left -lt 75 ] || left=75
+  line=$(timeout $left "$python" "$here/$@" 2>&1 </dev/null | tail -n 1)
+  echo "${line:-$1 $2: no answer within $left s}" | tee -a "$results/peers.jsonl"
 }
 if [ -z "$python" ]; then
   echo 'no python3: no peers' | tee -a "$results/peers.jsonl"
@@ -80,16 +82,13 @@ elif [ ${#quick[@]} -gt 0 ]; then
   peer torch_peer.py sample --checkpoint "$here/model.safetensors" --n 64 --steps 2
   peer jax_peer.py sample --checkpoint "$here/model.safetensors" --n 64 --steps 2
 else
-  for how in eager graphed compiled; do
-    peer torch_peer.py sample --checkpoint "$here/model.safetensors" --device cuda --how $how --n 1000000 --steps 100
-    peer torch_peer.py train --device cuda --how $how --batch 512 --steps 100
-    peer torch_peer.py scorediv --checkpoint "$here/model.safetensors" --device cuda --how $how --n 65536 --steps 20
-  done
-  for how in loop fused; do
-    peer jax_peer.py sample --checkpoint "$here/model.safetensors" --how $how --n 1000000 --steps 1000
-  done
-  peer jax_peer.py flow --checkpoint "$here/model.safetensors" --n 4096
-  peer jax_peer.py wkb --checkpoint "$here/model.safetensors" --n 32 --repeats 1
+  model=(--checkpoint "$here/model.safetensors")
+  for how in eager graphed compiled; do peer torch_peer.py sample "${model[@]}" --device cuda --how $how --n 1000000 --steps 100; done
+  for how in eager graphed; do peer torch_peer.py train --device cuda --how $how --batch 512 --steps 100; done
+  for how in eager compiled; do peer torch_peer.py scorediv "${model[@]}" --device cuda --how $how --n 65536 --steps 20; done
+  for how in loop fused; do peer jax_peer.py sample "${model[@]}" --how $how --n 1000000 --steps 1000; done
+  peer jax_peer.py wkb "${model[@]}" --n 32 --repeats 1
+  peer jax_peer.py flow "${model[@]}" --n 4096
 fi
 
 say 'results'

@@ -220,10 +220,10 @@ func parsePeers(r io.Reader) ([]peer, error) {
 var jobs = []struct{ job, unit, bench string }{
 	{"sample", "sample-steps/s", "Sampler/fp32/D=2/width=128/silu/"},
 	{"sample", "sample-steps/s", "Sampler/f16/D=2/width=128/silu/"},
-	{"train", "steps/s", "TrainStep"},
-	{"scorediv", "evaluations/s", "Flow"},
-	{"flow", "points/s", "Flow"},
-	{"wkb", "points/s", "Taylor"},
+	{"train", "steps/s", "TrainStep/2-[128_128_128]-silu/"},
+	{"scorediv", "evaluations/s", "Flow/D=2/width=128/"},
+	{"flow", "points/s", "Likelihood/flow"},
+	{"wkb", "points/s", "Likelihood/wkb"},
 }
 
 func beside(w io.Writer, bench []benchmark, peers []peer) {
