@@ -20,8 +20,8 @@ const (
 
 // splitWire mirrors struct SplitNet of kernels/cuda/split.cuh.
 type splitWire struct {
-	D, Hidden, Act, Residual int32
-	Scale                    [maxLayers]float32
+	D, Hidden, Act, Residual, Team int32
+	Scale                          [maxLayers]float32
 }
 
 // split is a network's hidden layers in halves: words[i] of a layer is two weights, times a power of two, rounded to f16, and
@@ -48,10 +48,11 @@ func newSplit(d *Device, p *kernels.Program, image []byte, name string) (*chain,
 	return c, s, nil
 }
 
-// splitMemory is the words of all hidden layers, and the bytes of shared memory that a team needs.
+// splitMemory is the words of all hidden layers, and the bytes of shared memory that a team needs: for its activations, or
+// later four parts of each output.
 func splitMemory(n *net) (words, team int) {
 	w := int(n.Width)
-	return (int(n.Hidden) - 1) * w * w, 4 * w * splitTile * splitTiles
+	return (int(n.Hidden) - 1) * w * w, 4 * splitTile * splitTiles * max(w, 4*int(n.D))
 }
 
 // inHalves reports whether there are kernels in halves for a program; its error is that there are no fused ones at all.
@@ -84,6 +85,7 @@ func (s *split) open(c *chain, image []byte, name string) (err error) {
 		s.header.Scale[l] = powerOfTwo(n.blob[n.W[l] : int(n.W[l])+w*w])
 	}
 	words, team := splitMemory(n)
+	s.header.Team = int32(team / 4)
 	if s.words, err = c.d.Alloc(max(16, 4*words)); err != nil {
 		return err
 	}

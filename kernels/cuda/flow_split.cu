@@ -20,7 +20,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
   const auto row = [&](int i) { return scratch + (home + (zero_now() + i) * comps); };
   const int tiles = (f.n + TILE - 1) / TILE;
   for (int tile = me * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * teams) {  // few tiles: all blocks first
-    for (int c = Team<W, true>(sm).tid; c < comps; c += TEAM) {
+    for (int c = Team<W, true>(sm, net).tid; c < comps; c += TEAM) {
       const int s = tile * TILE + c / C, j = c % C;
       row(0)[c] = s >= f.n ? 0.0 : j < D ? x[(size_t)s * D + j] : div[(size_t)s * K + j - D];
     }
@@ -29,7 +29,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
         const int i = (zero_now() + e) % stages;
         const double h = hs[(zero_now() + e) / stages];
 #pragma unroll 1
-        for (int c = Team<W, true>(sm).tid; c < comps; c += TEAM) {
+        for (int c = Team<W, true>(sm, net).tid; c < comps; c += TEAM) {
           double sum = 0.0;
           for (int j = 0; j < i; j++) sum += tableau[i * stages + j] * row(1 + j)[c];
           row(1 + i)[c] = row(0)[c] + h * sum;  // the stage's state, until its derivative replaces it
@@ -37,7 +37,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
       }
       for (int t0 = 0; t0 < T; t0 += TILES - 1) {
         {
-          const Team<W, true> team(sm + f.held);
+          const Team<W, true> team(sm + f.held, net);
           team.sync();  // states are there, the parts of the pass before are read
           if (team.tid < TILES * TILE) {  // a row: a value, a unit vector, a probe, or nothing
             const int mine = team.tid / TILE, s = team.tid % TILE, t = t0 + mine - 1;
@@ -50,7 +50,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
           team.sync();
         }
         Team<W, true>::pass(sm + f.held, net, blob, WS ? sm : words, bias0, e, t0, t0 + TILES - 1 >= T, probes);
-        const Team<W, true> team(sm + f.held);
+        const Team<W, true> team(sm + f.held, net);
         const FlowStage g = at[e];
         const float* head_bias = blob + (zero_now() + D + net.hidden - 1) * W + W * D;
         const bool last = t0 + TILES - 1 >= T;
@@ -79,7 +79,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
         }
       }
       if ((zero_now() + e) % stages != stages - 1) continue;
-      const Team<W, true> team(sm);
+      const Team<W, true> team(sm, net);
       const double h = hs[(zero_now() + e) / stages];
       const double *B = tableau + (zero_now() + stages) * stages, *E = B + stages, *E3 = E + stages;
       double *y = row(0), *first = row(stages + 1), *second = row(stages + 2);
@@ -104,7 +104,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
         if (worst == worst && !(err <= worst)) est[tile * TILE + team.tid] = err;  // NaN stays
       }
     }
-    for (int c = Team<W, true>(sm).tid; c < comps; c += TEAM) {
+    for (int c = Team<W, true>(sm, net).tid; c < comps; c += TEAM) {
       const int s = tile * TILE + c / C, j = c % C;
       if (s >= f.n) continue;
       if (j < D) x[(size_t)s * D + j] = row(0)[c];

@@ -18,7 +18,7 @@ __device__ __forceinline__ void path_split_body(const SplitNet& net, int held, c
     const int tile = (turn / nrows * teams + thread_now() / TEAM) * gridDim.x + blockIdx.x;  // few tiles: all blocks first
     if (tile * TILES * TILE >= n) break;
     {
-      const Team<W, false> team(sm + held);
+      const Team<W, false> team(sm + held, net);
       const int path = tile * TILES * TILE + team.tid;
       team.sync();  // the parts of the row before are read
       if (team.tid < TILES * TILE)
@@ -26,7 +26,7 @@ __device__ __forceinline__ void path_split_body(const SplitNet& net, int held, c
       team.sync();
     }
     Team<W, false>::pass(sm + held, net, blob, WS ? sm : words, bias0, turn % nrows, 0, true, false);
-    const Team<W, false> team(sm + held);
+    const Team<W, false> team(sm + held, net);
     const int path = ((zero_now() + turn) / nrows * teams + thread_now() / TEAM) * gridDim.x * TILES * TILE + blockIdx.x * TILES * TILE + team.tid;
     if (team.tid >= TILES * TILE || path >= n) continue;
     const float* head_bias = blob + (zero_now() + D + net.hidden - 1) * W + W * D;

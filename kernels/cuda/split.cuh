@@ -12,8 +12,8 @@
 #include "mma.cuh"
 
 #ifdef __CUDACC__
-// A barrier, 1 to 15, for so many threads of the block.
-__device__ __forceinline__ void part_sync(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+// A barrier, 1 to 15, for so many threads of the block; those of a warp may come one by one.
+__device__ __forceinline__ void part_sync(int id, int threads) { asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 // threadIdx.x and 0, made anew: what follows from them is not kept in registers from one part of the kernel to the next.
 __device__ __forceinline__ int thread_now() {
   int i;
@@ -36,6 +36,7 @@ enum { TILES = 3, TILE = 16, TEAM = 128 };  // tiles, rows of one, threads of fo
 // is what the weights of layer 1.. are multiplied by in halves.
 struct SplitNet {
   int d, hidden, act, residual;
+  int team;  // words of shared memory of a team: its activations, or the parts of its outputs
   float scale[MAX_LAYERS];
 };
 
@@ -57,14 +58,13 @@ __device__ __forceinline__ int layer_words() { return W * W; }
 template <int W, bool TANGENTS>
 struct Team {
   static const int NT = W / 32;  // tiles of 8 units that a warp has
-  static const int WORDS = TILES * 2 * (W / 16) * 128;  // of activations: [tile][hi, lo][W/16][lane][4]
   int lane, warp, id, tid;  // of this thread; the barrier of the team; the thread in the team
-  uint32_t* a;
+  uint32_t* a;              // activations: [tile][hi, lo][W/16][lane][4]
 
   // all are the arrays of the block's teams.
-  __device__ __forceinline__ explicit Team(uint32_t* all) {
+  __device__ __forceinline__ Team(uint32_t* all, const SplitNet& net) {
     const int i = thread_now();
-    lane = i & 31, tid = i % TEAM, warp = tid >> 5, id = 1 + i / TEAM, a = all + i / TEAM * WORDS;
+    lane = i & 31, tid = i % TEAM, warp = tid >> 5, id = 1 + i / TEAM, a = all + i / TEAM * net.team;
   }
 
   __device__ __forceinline__ void sync() const { part_sync(id, TEAM); }
@@ -209,14 +209,14 @@ struct Team {
       float unscale = 1.0f;
       const float* bias;
       if (layer == 0) {
-        Team(all).first(acc, blob, net.d);
+        Team(all, net).first(acc, blob, net.d);
         bias = bias0 + (size_t)(zero_now() + evaluation) * W;
       } else {
-        Team(all).product(acc, layers + (layer - 1) * layer_words<W>());
+        Team(all, net).product(acc, layers + (layer - 1) * layer_words<W>());
         unscale = 1.0f / (ACTIVATIONS * net.scale[layer]);
         bias = blob + (net.d + layer - 1) * W;
       }
-      const Team team(all);
+      const Team team(all, net);
       if (net.act == ACT_SILU) team.template activations<ACT_SILU>(acc, unscale, bias);
       else if (net.act == ACT_GELU) team.template activations<ACT_GELU>(acc, unscale, bias);
       else team.template activations<ACT_TANH>(acc, unscale, bias);
@@ -227,7 +227,7 @@ struct Team {
         team.sync();
       }
     }
-    const Team team(all);
+    const Team team(all, net);
     const float* w = blob + (zero_now() + net.d + net.hidden - 1) * W;
     for (int o = 0; o < net.d; o++) {
       if (!TANGENTS || last) team.head(acc[0], 0, w, o, net.d);
