@@ -92,10 +92,13 @@ func BenchmarkFlow(b *testing.B) {
 	if testing.Short() {
 		n, steps = 24, 1
 	}
-	for _, c := range []struct{ d, width, n int }{{2, 128, n}, {2, 256, n / 4}, {8, 128, n / 4}, {32, 128, n / 16}} {
+	for _, c := range []struct {
+		d, width, n int
+		halves      bool
+	}{{2, 128, n, true}, {2, 128, n, false}, {2, 256, n / 4, false}, {8, 128, n / 4, true}, {32, 128, n / 16, true}} {
 		c.n = max(1, c.n)
-		b.Run(fmt.Sprintf("D=%d/width=%d/n=%d", c.d, c.width, c.n), func(b *testing.B) {
-			f, err := NewFlow(dev, program(c.d, c.width, 3, simd.SiLU, false, 0))
+		b.Run(fmt.Sprintf("D=%d/width=%d/halves=%t/n=%d", c.d, c.width, c.halves, c.n), func(b *testing.B) {
+			f, err := newFlow(dev, program(c.d, c.width, 3, simd.SiLU, false, 0), c.halves)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -123,9 +126,13 @@ func BenchmarkPath(b *testing.B) {
 	if testing.Short() {
 		n, steps = 24, 2
 	}
-	for _, d := range []int{2, 32} {
-		b.Run(fmt.Sprintf("D=%d/width=128/n=%d", d, n), func(b *testing.B) {
-			p, err := NewPath(dev, program(d, 128, 3, simd.SiLU, false, 0))
+	for _, c := range []struct {
+		d      int
+		halves bool
+	}{{2, true}, {2, false}, {32, true}} {
+		d := c.d
+		b.Run(fmt.Sprintf("D=%d/width=128/halves=%t/n=%d", d, c.halves, n), func(b *testing.B) {
+			p, err := newPath(dev, program(d, 128, 3, simd.SiLU, false, 0), c.halves)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,8 +1,9 @@
 // Package infer runs a kernels.Program forward on the CPU: values, directional derivatives, divergences, Taylor jets,
-// first- and second-order adjoints, whole sampling trajectories and path-integral weights.
+// first- and second-order adjoints, whole sampling trajectories, path-integral weights, and probability flows and WKB
+// expansions on a mesh that all samples share.
 //
-// Samples are cut in tiles of some tens of rows. A tile passes through all layers (and, in Trajectory and PathWeights,
-// through all steps) while its activations and one panel of weights stay in cache; the workers take tiles from a
+// Samples are cut in tiles of some tens of rows. A tile passes through all layers (and, in Trajectory, PathWeights, Flow
+// and Taylor, through all steps) while its activations and one panel of weights stay in cache; the workers take tiles from a
 // common counter and never wait for each other. Every number is the same sequence of operations whatever the tile,
 // the worker or the position in the batch, so results are bit-identical for any Options.Workers, Options.Tile and any
 // split of a batch. They differ by rounding between the implementations of package simd.
