@@ -221,7 +221,7 @@ var jobs = []struct{ job, unit, bench string }{
 	{"sample", "sample-steps/s", "Sampler/fp32/D=2/width=128/silu/"},
 	{"sample", "sample-steps/s", "Sampler/f16/D=2/width=128/silu/"},
 	{"train", "steps/s", "TrainStep/2-[128_128_128]-silu/"},
-	{"scorediv", "evaluations/s", "Flow/D=2/width=128/"},
+	{"scorediv", "evaluations/s", "Flow/D=2/width=128/halves=true/"},
 	{"flow", "points/s", "Likelihood/flow"},
 	{"wkb", "points/s", "Likelihood/wkb"},
 }
