@@ -35,7 +35,7 @@ git ls-files | grep -E '(^|/)testdata/' | while read -r f; do mkdir -p "$out/tre
 cp scripts/torch_peer.py scripts/jax_peer.py scripts/gpu_check/run.sh "$out/"
 "$out/commands/train" --device cpu --prediction score --steps 2000 --out "$out/network" >"$out/network.log"
 mv "$out/network/model.safetensors" "$out/model.safetensors"
-rm -r "$out/network"
+rm -r "$out/network" "$out/network.log"
 { git describe --always --dirty 2>/dev/null || echo 'no version'; go version; } >"$out/version"
 
 if [ $archive = yes ]; then # the binaries share most of their bytes: a long window finds them
