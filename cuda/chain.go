@@ -79,25 +79,6 @@ func (c *chain) macs() float64 {
 // context is looked at.
 const launchMACs = 1e12
 
-// inBatches runs n samples in batches of as many as the device has room for, between the limits.
-func inBatches(n, least, most int, run func(lo, hi int) error) error {
-	size := min(n, most)
-	for lo := 0; lo < n; {
-		hi := min(n, lo+size)
-		err := run(lo, hi)
-		var full *Error
-		if errors.As(err, &full) && full.OutOfMemory() && size > least {
-			size = max(least, size/2)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		lo = hi
-	}
-	return nil
-}
-
 // free releases buffers.
 func free(bufs ...*Buffer) (err error) {
 	for _, b := range bufs {

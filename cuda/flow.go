@@ -81,16 +81,12 @@ func (f *Flow) Run(ctx context.Context, x, div, est []float64, probes []float32,
 		r.tangents = k
 	}
 	r.tile()
-	return inBatches(n, minFlowBatch, maxFlowBatch, func(lo, hi int) error {
+	return inBatches(n, minFlowBatch, maxFlowBatch, progress, func(lo, hi int, progress func(int)) error {
 		part := probes
 		if probes != nil {
 			part = probes[lo*k*d : hi*k*d]
 		}
-		return r.inRange(x[lo*d:hi*d], div[lo*k:hi*k], est[lo:hi], part, func(done int) {
-			if progress != nil {
-				progress(lo + done)
-			}
-		})
+		return r.inRange(x[lo*d:hi*d], div[lo*k:hi*k], est[lo:hi], part, progress)
 	})
 }
 

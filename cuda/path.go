@@ -90,14 +90,10 @@ func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []
 		r.wire = append(r.wire, pathRowWire{Cin: float32(rows[k].Cin), A: s.CA, B: s.CB, C: s.CC,
 			E: s.E, F: s.F, InvC: s.InvC, InvC2: s.InvC2, LogC: s.LogC, Step: s.Step, Weigh: s.Weigh, Propose: s.Propose})
 	}
-	return inBatches(n, minPathBatch, maxPathBatch, func(lo, hi int) error {
+	return inBatches(n, minPathBatch, maxPathBatch, progress, func(lo, hi int, progress func(int)) error {
 		part := no
 		part.Sample0 += uint64(lo)
-		return r.inRange(x[lo*d:hi*d], logw[lo:hi], part, func(done int) {
-			if progress != nil {
-				progress(lo + done)
-			}
-		})
+		return r.inRange(x[lo*d:hi*d], logw[lo:hi], part, progress)
 	})
 }
 

@@ -160,32 +160,15 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 		return err
 	}
 	t := trajectory{s: s, ctx: ctx, rows: rows, wire: wire, memory: kernels.UsesMemory(rows)}
-	n := len(x) / d
-	batch := min(n, maxBatch)
-	for lo := 0; lo < n; {
-		hi := min(n, lo+batch)
+	return inBatches(len(x)/d, minBatch, maxBatch, progress, func(lo, hi int, progress func(int)) error {
 		part := no
 		part.Sample0 += uint64(lo)
 		var mem []float32
 		if m != nil {
 			mem = m[lo*d : hi*d]
 		}
-		err := t.inRange(x[lo*d:hi*d], mem, part, func(done int) {
-			if progress != nil {
-				progress(lo + done)
-			}
-		})
-		var full *Error
-		if errors.As(err, &full) && full.OutOfMemory() && batch > minBatch {
-			batch = max(minBatch, batch/2)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		lo = hi
-	}
-	return nil
+		return t.inRange(x[lo*d:hi*d], mem, part, progress)
+	})
 }
 
 const (

@@ -248,29 +248,13 @@ func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.Taylo
 	if table.E3 != nil {
 		r.method.Second = 1
 	}
-	batch := min(n, maxTaylorBatch)
-	for lo := 0; lo < n; {
-		hi := min(n, lo+batch)
+	return inBatches(n, minTaylorBatch, maxTaylorBatch, progress, func(lo, hi int, progress func(int)) error {
 		var part []float64
 		if est != nil {
 			part = est[lo:hi]
 		}
-		err := r.batch(y[lo*state.Width:hi*state.Width], part, func(done int) {
-			if progress != nil {
-				progress(lo + done)
-			}
-		})
-		var full *Error
-		if errors.As(err, &full) && full.OutOfMemory() && batch > minTaylorBatch {
-			batch = max(minTaylorBatch, batch/2)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		lo = hi
-	}
-	return nil
+		return r.batch(y[lo*state.Width:hi*state.Width], part, progress)
+	})
 }
 
 // taylorRun is one call of Run.

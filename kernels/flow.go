@@ -3,7 +3,6 @@ package kernels
 import (
 	"errors"
 	"fmt"
-	"math"
 )
 
 // ErrNoFlow is the error of an engine that does not integrate flows of its network; evaluations one by one still work.
@@ -47,30 +46,19 @@ func (t *FlowTable) Stages() int { return len(t.A) }
 
 // Validate reports the first thing that makes t no table.
 func (t *FlowTable) Validate() error {
-	s := len(t.A)
-	switch {
-	case s == 0 || len(t.B) != s || len(t.E) > s || len(t.E3) > s:
-		return fmt.Errorf("kernels: flow table of %d stages with %d, %d and %d weights; want as many weights, at least one, and no more for the estimates", s, len(t.B), len(t.E), len(t.E3))
-	case t.E == nil && t.E3 != nil:
-		return fmt.Errorf("kernels: flow table with the second error estimate and not the first")
-	case t.E != nil && !(t.Tol > 0):
+	if err := checkTableau("flow", t.A, t.B, t.E, t.E3); err != nil {
+		return err
+	}
+	if t.E != nil && !(t.Tol > 0) {
 		return fmt.Errorf("kernels: flow table with the tolerance %g; want a positive number", t.Tol)
 	}
-	for i, a := range t.A {
-		if len(a) > i {
-			return fmt.Errorf("kernels: stage %d of a flow table takes %d others before it; want at most %d", i, len(a), i)
-		}
-	}
 	for i, step := range t.Steps {
-		if len(step.Stages) != s {
-			return fmt.Errorf("kernels: step %d of a flow table has %d stages; want %d", i, len(step.Stages), s)
-		}
 		sum := step.H
 		for _, g := range step.Stages {
 			sum += g.T + g.Cin + g.U + g.V + g.W
 		}
-		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return fmt.Errorf("kernels: step %d of a flow table holds %+v; want finite numbers", i, step)
+		if err := checkStep("flow", i, step, len(step.Stages), len(t.A), sum); err != nil {
+			return err
 		}
 	}
 	return nil

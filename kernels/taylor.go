@@ -80,32 +80,22 @@ type TaylorStage struct {
 
 // Validate reports the first thing that makes t no table for states of the given width.
 func (t *TaylorTable) Validate(width int) error {
-	s := len(t.A)
-	switch {
-	case t.Order < 0 || t.Order > 2:
+	if t.Order < 0 || t.Order > 2 {
 		return fmt.Errorf("kernels: Taylor table of order %d; want 0, 1 or 2", t.Order)
-	case s == 0 || len(t.B) != s || len(t.E) > s || len(t.E3) > s:
-		return fmt.Errorf("kernels: Taylor table of %d stages with %d, %d and %d weights; want as many weights, at least one, and no more for the estimates", s, len(t.B), len(t.E), len(t.E3))
-	case t.E == nil && t.E3 != nil:
-		return fmt.Errorf("kernels: Taylor table with the second error estimate and not the first")
-	case t.E != nil && (len(t.Weights) != width || !(t.Tol > 0)):
+	}
+	if err := checkTableau("Taylor", t.A, t.B, t.E, t.E3); err != nil {
+		return err
+	}
+	if t.E != nil && (len(t.Weights) != width || !(t.Tol > 0)) {
 		return fmt.Errorf("kernels: Taylor table with the tolerance %g and %d weights; want a positive one and %d", t.Tol, len(t.Weights), width)
 	}
-	for i, a := range t.A {
-		if len(a) > i {
-			return fmt.Errorf("kernels: stage %d of a Taylor table takes %d others before it; want at most %d", i, len(a), i)
-		}
-	}
 	for i, step := range t.Steps {
-		if len(step.Stages) != s {
-			return fmt.Errorf("kernels: step %d of a Taylor table has %d stages; want %d", i, len(step.Stages), s)
-		}
 		sum := step.H
 		for _, g := range step.Stages {
 			sum += g.T + g.Cin + g.P + g.Q + g.Drift + g.Half
 		}
-		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return fmt.Errorf("kernels: step %d of a Taylor table holds %+v; want finite numbers", i, step)
+		if err := checkStep("Taylor", i, step, len(step.Stages), len(t.A), sum); err != nil {
+			return err
 		}
 	}
 	return nil
