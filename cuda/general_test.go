@@ -589,6 +589,9 @@ func TestGeneralLibrary(t *testing.T) {
 		if err := errors.Join(g.VJP64(ctx, y, vj, x, a, tau), g.Forward(ctx, y32, to32(x), tau), g.Divergence64(ctx, nil, trace, x, nil, d, tau)); err != nil {
 			t.Fatal(err)
 		}
+		if g.blas == nil && os.Getenv("HBAR_LIBCUDA") != "" {
+			t.Fatal("the emulated driver has a cuBLAS, and it was not used")
+		}
 		if g.blas == nil {
 			t.Skip("no cuBLAS here")
 		}

@@ -306,9 +306,7 @@ func TestCaptureRefuses(t *testing.T) {
 
 // Captured work on a buffer that was freed since: an error when something waits for it.
 func TestReplayAfterFree(t *testing.T) {
-	if err := Available(); err != nil {
-		t.Skip(err)
-	}
+	needDevice(t)
 	emulated(t) // a real device is of no use to the process afterwards, or keeps the memory for itself
 	d, err := Open(0)
 	if err != nil {
