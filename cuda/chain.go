@@ -24,7 +24,7 @@ type chain struct {
 
 // newChain packs a program, uploads it and chooses the kernel name_shared or name_stream of an image: weights in shared
 // memory if four warps have room beside them, or else in the device's caches.
-func newChain(d *Device, p *kernels.Program, image []byte, name string) (*chain, error) {
+func newChain(d *Device, p *kernels.Chain, image []byte, name string) (*chain, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, err

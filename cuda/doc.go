@@ -1,5 +1,5 @@
 // Package cuda is the CUDA runtime of hbar: devices, memory, modules, launches, stream capture, and the executors that
-// run a kernels.Program on a GPU. It is the only package that imports gorgonia.org/cu.
+// run a kernels.Chain on a GPU. It is the only package that imports gorgonia.org/cu.
 //
 // It needs the build tag gpu, cgo and cuda.h; without the tag every entry point reports ErrUnavailable and the build is
 // pure Go. With it, one binary serves machines with and without a driver: libcuda is opened at run time.

@@ -21,7 +21,7 @@ type Engine struct {
 }
 
 // NewEngine opens device index for a program. It fails, saying why, where there is no such device.
-func NewEngine(p *kernels.Program, index int, precision Precision) (*Engine, error) {
+func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error) {
 	d, err := Open(index)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (e *Engine) fused(fn func() error) error {
 }
 
 // made is the executor at e, made if it is not there yet.
-func made[T any](e **T, create func(*Device, *kernels.Program) (*T, error), d *Device, p *kernels.Program) (_ *T, err error) {
+func made[T any](e **T, create func(*Device, *kernels.Chain) (*T, error), d *Device, p *kernels.Chain) (_ *T, err error) {
 	if *e == nil {
 		*e, err = create(d, p)
 	}

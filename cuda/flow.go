@@ -17,14 +17,14 @@ import (
 // as accurately.
 type Flow struct {
 	*chain
-	p     *kernels.Program
+	p     *kernels.Chain
 	split *split // nil: flow_fp32
 	plain *Flow  // instead of a split one, for samples that pass its range; made when there is one
 }
 
 // NewFlow packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take: more
 // than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
-func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
+func NewFlow(d *Device, p *kernels.Chain) (*Flow, error) {
 	halves, err := inHalves(d, p)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func NewFlow(d *Device, p *kernels.Program) (*Flow, error) {
 	return newFlow(d, p, halves)
 }
 
-func newFlow(d *Device, p *kernels.Program, halves bool) (f *Flow, err error) {
+func newFlow(d *Device, p *kernels.Chain, halves bool) (f *Flow, err error) {
 	f = &Flow{p: p}
 	if halves {
 		f.chain, f.split, err = newSplit(d, p, cuda.FlowSplit, "flow_split")

@@ -24,7 +24,7 @@ import (
 // half precision has too few digits for a density.
 type General struct {
 	d         *Device
-	p         *kernels.Program // its parameters are copies
+	p         *kernels.Chain // its parameters are copies
 	precision Precision
 	turn      sync.Mutex
 	closed    bool
@@ -46,7 +46,7 @@ type General struct {
 }
 
 // NewGeneral uploads a program. It takes every network that infer.New takes.
-func NewGeneral(d *Device, p *kernels.Program, precision Precision) (*General, error) {
+func NewGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
 	g, err := newGeneral(d, p, precision)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func NewGeneral(d *Device, p *kernels.Program, precision Precision) (*General, e
 }
 
 // newGeneral takes nothing of the device before the first call of a method.
-func newGeneral(d *Device, p *kernels.Program, precision Precision) (*General, error) {
+func newGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
 	if err := infer.Validate(p); err != nil {
 		return nil, err
 	}

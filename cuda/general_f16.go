@@ -44,7 +44,7 @@ var (
 func eights(n int) int { return (n + 7) &^ 7 }
 
 // takesF16 says what in a program f16 cannot do.
-func takesF16(p *kernels.Program) error {
+func takesF16(p *kernels.Chain) error {
 	for i, ins := range p.Forward {
 		if ins.Add == 0 {
 			return fmt.Errorf("cuda: instruction %d adds the network's input; f16 does not, use fp32", i)

@@ -27,7 +27,7 @@ type layerSpec struct {
 }
 
 // network is a random network of such layers.
-func network(d, freqs int, layers ...layerSpec) *kernels.Program {
+func network(d, freqs int, layers ...layerSpec) *kernels.Chain {
 	p := program(d, layers[0].width, 0, simd.Identity, false, freqs)
 	r := rand.New(rand.NewPCG(2, uint64(len(layers))))
 	p.Params, p.Forward, p.Widths = nil, nil, p.Widths[:1]
@@ -50,7 +50,7 @@ func network(d, freqs int, layers ...layerSpec) *kernels.Program {
 
 type generalCase struct {
 	name string
-	p    *kernels.Program
+	p    *kernels.Chain
 	n    int
 }
 
@@ -67,7 +67,7 @@ func generalCases() []generalCase {
 }
 
 // withGeneral opens a case's network on the device and on the CPU.
-func withGeneral(t *testing.T, d *Device, p *kernels.Program) (*General, *infer.Engine) {
+func withGeneral(t *testing.T, d *Device, p *kernels.Chain) (*General, *infer.Engine) {
 	t.Helper()
 	cpu, err := infer.New(p, infer.Options{Workers: 1})
 	if err != nil {

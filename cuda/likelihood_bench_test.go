@@ -27,7 +27,7 @@ func BenchmarkLikelihood(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	engine, err := cuda.NewEngine(network.Program(), 0, cuda.FP32)
+	engine, err := cuda.NewEngine(network.Chain(), 0, cuda.FP32)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type net struct {
 func unitSlot(n int) int { return n&^63 + n&15*4 + n>>4&3 }
 
 // newNet packs a program. An error says what the fused kernels cannot do; it is not a fault of the program.
-func newNet(p *kernels.Program) (*net, error) {
+func newNet(p *kernels.Chain) (*net, error) {
 	hidden := len(p.Forward) - 1
 	if hidden < 1 || hidden > maxLayers {
 		return nil, fmt.Errorf("cuda: %d hidden layers; the fused kernels take 1 to %d", hidden, maxLayers)

@@ -19,14 +19,14 @@ import (
 // numbers and as accurately.
 type Path struct {
 	*chain
-	p     *kernels.Program
+	p     *kernels.Chain
 	split *split // nil: path_fp32
 	plain *Path  // instead of a split one, for paths that pass its range; made when there is one
 }
 
 // NewPath packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take; see
 // NewFlow.
-func NewPath(d *Device, p *kernels.Program) (*Path, error) {
+func NewPath(d *Device, p *kernels.Chain) (*Path, error) {
 	halves, err := inHalves(d, p)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func NewPath(d *Device, p *kernels.Program) (*Path, error) {
 	return newPath(d, p, halves)
 }
 
-func newPath(d *Device, p *kernels.Program, halves bool) (q *Path, err error) {
+func newPath(d *Device, p *kernels.Chain, halves bool) (q *Path, err error) {
 	q = &Path{p: p}
 	if halves {
 		q.chain, q.split, err = newSplit(d, p, cuda.PathSplit, "path_split")

@@ -32,7 +32,7 @@ type Sampler struct {
 
 // NewSampler packs a program, uploads it and chooses the kernel. It fails, saying why, for a program that the fused
 // kernels do not take: more than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
-func NewSampler(d *Device, p *kernels.Program, precision Precision) (*Sampler, error) {
+func NewSampler(d *Device, p *kernels.Chain, precision Precision) (*Sampler, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, err

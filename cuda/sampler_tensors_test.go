@@ -18,7 +18,7 @@ import (
 // Samples that stay on the device are those that pass through the host, bit by bit: fused, layer by layer, and part of a tensor.
 func TestTrajectoryTensors(t *testing.T) {
 	open(t)
-	for name, p := range map[string]*kernels.Program{"fused": program(2, 64, 2, simd.SiLU, false, 0), "layers": program(2, 300, 1, simd.SiLU, false, 0)} {
+	for name, p := range map[string]*kernels.Chain{"fused": program(2, 64, 2, simd.SiLU, false, 0), "layers": program(2, 300, 1, simd.SiLU, false, 0)} {
 		t.Run(name, func(t *testing.T) {
 			e, err := NewEngine(p, 0, FP32)
 			if err != nil {

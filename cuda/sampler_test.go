@@ -50,9 +50,9 @@ func open(t testing.TB) *Device {
 
 // program is a random network of outputs of order one: unit variance through plain layers, and residual ones that add a
 // part as small as there are many of them.
-func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kernels.Program {
+func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kernels.Chain {
 	r := rand.New(rand.NewPCG(1, uint64(d*width)))
-	p := &kernels.Program{D: d}
+	p := &kernels.Chain{D: d}
 	for range freqs {
 		p.Time.Freqs = append(p.Time.Freqs, float32(r.NormFloat64()))
 	}
@@ -85,7 +85,7 @@ func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kern
 }
 
 // forward64 is the network in float64.
-func forward64(p *kernels.Program, x []float64, tau float64) []float64 {
+func forward64(p *kernels.Chain, x []float64, tau float64) []float64 {
 	f := make([]float32, p.Time.Width())
 	p.Time.Fill(f, tau)
 	in := append([]float64(nil), x...)
@@ -119,7 +119,7 @@ func forward64(p *kernels.Program, x []float64, tau float64) []float64 {
 }
 
 // trajectory64 is the loop the sampler replaces.
-func trajectory64(p *kernels.Program, x, m []float64, rows []kernels.Row, no kernels.Noise) {
+func trajectory64(p *kernels.Chain, x, m []float64, rows []kernels.Row, no kernels.Noise) {
 	d := p.D
 	z := make([]float32, d)
 	for i := range len(x) / d {
@@ -307,7 +307,7 @@ func TestRange(t *testing.T) {
 }
 
 // zero is a network of zeros: a row with A = 0, C = 1 is the noise itself.
-func zero(d int) *kernels.Program {
+func zero(d int) *kernels.Chain {
 	p := program(d, 64, 1, simd.SiLU, false, 0)
 	for _, q := range p.Params {
 		clear(q.Data)

@@ -33,7 +33,7 @@ type split struct {
 
 // newSplit packs a program for the kernels of an image that multiply in halves on tensor cores, name_w64_shared and so on;
 // the chain's blob has what stays in float32.
-func newSplit(d *Device, p *kernels.Program, image []byte, name string) (*chain, *split, error) {
+func newSplit(d *Device, p *kernels.Chain, image []byte, name string) (*chain, *split, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, nil, err
@@ -56,7 +56,7 @@ func splitMemory(n *net) (words, team int) {
 }
 
 // inHalves reports whether there are kernels in halves for a program; its error is that there are no fused ones at all.
-func inHalves(d *Device, p *kernels.Program) (bool, error) {
+func inHalves(d *Device, p *kernels.Chain) (bool, error) {
 	n, err := newNet(p)
 	return err == nil && takesSplit(d, n) == nil, err
 }

@@ -14,7 +14,7 @@ import (
 
 // loud is a network whose first activations are 2000 times the inputs: halves hold what comes of a unit vector, and not what
 // comes of large inputs. Its second layer takes that back.
-func loud() *kernels.Program {
+func loud() *kernels.Chain {
 	p := program(2, 64, 2, simd.SiLU, false, 0)
 	for i := range p.Params[0].Data {
 		if i%3 < 2 { // not the time's

@@ -32,7 +32,7 @@ func (d *Device) String() string { return "no GPU" }
 type Sampler struct{}
 
 // NewSampler compiles a program for the device.
-func NewSampler(d *Device, p *kernels.Program, precision Precision) (*Sampler, error) {
+func NewSampler(d *Device, p *kernels.Chain, precision Precision) (*Sampler, error) {
 	return nil, unavailable()
 }
 
@@ -48,7 +48,7 @@ func (s *Sampler) Close() error { return nil }
 type Engine struct{ *infer.Engine }
 
 // NewEngine opens a device for a network.
-func NewEngine(p *kernels.Program, index int, precision Precision) (*Engine, error) {
+func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error) {
 	return nil, unavailable()
 }
 

@@ -25,7 +25,7 @@ type Taylor struct {
 }
 
 // NewTaylor packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take.
-func NewTaylor(d *Device, p *kernels.Program) (*Taylor, error) {
+func NewTaylor(d *Device, p *kernels.Chain) (*Taylor, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, err

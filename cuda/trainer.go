@@ -14,12 +14,12 @@ import (
 	"hbar/kernels/learn"
 )
 
-// Trainer runs a kernels.Training on a device: what learn.Trainer computes, with sums in another order. Parameters and the
+// Trainer runs a kernels.ChainTraining on a device: what learn.Trainer computes, with sums in another order. Parameters and the
 // optimiser's state stay on the device; batches are drawn there too, from kernels.Batches. A step is the same few launches
 // every time, captured once and replayed. Results do not depend on the device. Use it from one goroutine.
 type Trainer struct {
 	d     *Device
-	prog  *kernels.Training
+	prog  *kernels.ChainTraining
 	opt   learn.Options
 	step  int64 // steps taken
 	batch int
@@ -74,7 +74,7 @@ const (
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
 // a learn.Source. Workers and Impl of the options have no meaning here. Close the trainer when done.
-func NewTrainer(d *Device, p *kernels.Training, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err

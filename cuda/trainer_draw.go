@@ -26,7 +26,7 @@ type drawer struct {
 	buffers []*Buffer
 }
 
-func newDrawer(d *Device, p *kernels.Training, b *kernels.Batches) (*drawer, error) {
+func newDrawer(d *Device, p *kernels.ChainTraining, b *kernels.Batches) (*drawer, error) {
 	w := &drawer{args: drawArgs{D: int32(p.D), NFreqs: int32(len(p.Time.Freqs))}}
 	if err := w.upload(d, p, b); err != nil {
 		return nil, errors.Join(err, w.free())
@@ -34,7 +34,7 @@ func newDrawer(d *Device, p *kernels.Training, b *kernels.Batches) (*drawer, err
 	return w, nil
 }
 
-func (w *drawer) upload(d *Device, p *kernels.Training, b *kernels.Batches) error {
+func (w *drawer) upload(d *Device, p *kernels.ChainTraining, b *kernels.Batches) error {
 	a := &w.args
 	if err := send(w, d, &a.Freqs, p.Time.Freqs); err != nil || b == nil {
 		return err
@@ -85,7 +85,7 @@ type hostBatch struct {
 }
 
 // fill draws the batch of a step.
-func (h *hostBatch) fill(p *kernels.Training, src learn.Source, step int64, n, ld int) {
+func (h *hostBatch) fill(p *kernels.ChainTraining, src learn.Source, step int64, n, ld int) {
 	d, f := p.D, p.Time.Width()
 	h.input = slices.Grow(h.input[:0], n*ld)[:n*ld]
 	h.target = slices.Grow(h.target[:0], n*d)[:n*d]

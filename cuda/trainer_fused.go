@@ -45,7 +45,7 @@ type fusedNet struct {
 const maxColumns = 512
 
 // fusable says why the fused pass does not take a program, nil if it does.
-func fusable(p *kernels.Training) error {
+func fusable(p *kernels.ChainTraining) error {
 	hidden := len(p.Forward) - 1
 	if hidden < 1 || hidden > maxLayers {
 		return fmt.Errorf("%d hidden layers; the fused pass takes 1 to %d", hidden, maxLayers)
@@ -81,7 +81,7 @@ type fusedPass struct {
 	rows   int     // of a block, for the tests; 0: as many as serve the batch
 }
 
-func newFusedPass(d *Device, p *kernels.Training, l *paramLayout, param, copied *Buffer) (*fusedPass, error) {
+func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, copied *Buffer) (*fusedPass, error) {
 	f := &fusedPass{d: d, l: l, byRows: map[int]*Kernel{}}
 	f.net.Layers, f.net.Act = int32(len(l.layers)), int32(p.Forward[0].Act)
 	if len(l.layers) > 2 && p.Forward[1].Add >= 0 {

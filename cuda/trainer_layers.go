@@ -15,7 +15,7 @@ import (
 // train.cu.
 type layersPass struct {
 	d             *Device
-	p             *kernels.Training
+	p             *kernels.ChainTraining
 	l             *paramLayout
 	param, g      *Buffer
 	byWeight      map[int]*trainLayer
@@ -28,7 +28,7 @@ type layersPass struct {
 	coef, pick       *Buffer
 }
 
-func newLayersPass(d *Device, p *kernels.Training, l *paramLayout, param, g *Buffer) (*layersPass, error) {
+func newLayersPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, g *Buffer) (*layersPass, error) {
 	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]*trainLayer{}, kernels: map[string]*Kernel{},
 		fwd: make([]*Buffer, len(p.Widths)), slope: make([]*Buffer, len(p.Widths)), grad: make([]*Buffer, len(p.GradWidths))}
 	for i := range l.layers {

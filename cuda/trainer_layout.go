@@ -45,7 +45,7 @@ type paramLayout struct {
 // round4 is the next multiple of 4.
 func round4(n int) int { return (n + 3) &^ 3 }
 
-func newParamLayout(p *kernels.Training, copies bool) (*paramLayout, error) {
+func newParamLayout(p *kernels.ChainTraining, copies bool) (*paramLayout, error) {
 	l := &paramLayout{params: p.Params}
 	grad := map[int]kernels.BackInstr{} // by weight
 	for _, in := range p.Backward {

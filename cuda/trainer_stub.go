@@ -13,7 +13,7 @@ import (
 type Trainer struct{}
 
 // NewTrainer uploads a program and what its batches are drawn from.
-func NewTrainer(d *Device, p *kernels.Training, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
 	return nil, unavailable()
 }
 

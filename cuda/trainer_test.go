@@ -38,8 +38,8 @@ func (c trainNet) String() string {
 }
 
 // training is a random network with its backward pass, in the form that package graph lowers to.
-func (c trainNet) training() *kernels.Training {
-	p := &kernels.Training{}
+func (c trainNet) training() *kernels.ChainTraining {
+	p := &kernels.ChainTraining{}
 	p.D = c.d
 	for i := range c.freqs {
 		p.Time.Freqs = append(p.Time.Freqs, float32(i)-0.7*float32(c.freqs))
@@ -152,7 +152,7 @@ func (s hostSource) Fill(t *learn.Tile) {
 }
 
 // gradient64 is loss and gradient of a batch in float64, by the chain rule on the forward instructions.
-func gradient64(p *kernels.Training, src learn.Source, step int64, n int) (float64, [][]float64) {
+func gradient64(p *kernels.ChainTraining, src learn.Source, step int64, n int) (float64, [][]float64) {
 	d := p.D
 	t := &learn.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: make([]float32, n*d), Weight: make([]float32, n)}
 	src.Fill(t)
@@ -218,7 +218,7 @@ func relative[F simd.Float](a [][]float32, b [][]F) float64 {
 	return math.Sqrt(num / den)
 }
 
-func newTrainer(t testing.TB, p *kernels.Training, o learn.Options, b *kernels.Batches) *Trainer {
+func newTrainer(t testing.TB, p *kernels.ChainTraining, o learn.Options, b *kernels.Batches) *Trainer {
 	t.Helper()
 	tr, err := NewTrainer(open(t), p, o, b)
 	if err != nil {
@@ -334,7 +334,7 @@ var optimisers = []learn.Options{
 }
 
 // onCPU is the same run on the CPU.
-func onCPU(t testing.TB, p *kernels.Training, o learn.Options) *learn.Trainer {
+func onCPU(t testing.TB, p *kernels.ChainTraining, o learn.Options) *learn.Trainer {
 	t.Helper()
 	o.Workers = 1
 	tr, err := learn.New(p, o)

@@ -2,7 +2,7 @@
 //
 // A Network is a graph over coarse operations of this package (concat, dense, activations, add, loss), which
 // gorgonia.Grad differentiates. Gorgonia does not run it: the graph is lowered once to straight-line programs, in which
-// a dense layer has absorbed its activation, its residual sum and their backward forms. Program is the forward part, for
+// a dense layer has absorbed its activation, its residual sum and their backward forms. Chain is the forward part, for
 // kernels/infer; Training has the gradient of the loss, for kernels/learn. Machine runs the latter as a gorgonia.VM.
 //
 // The operations compute too (Do), in plain Go and slowly, so that gorgonia.NewTapeMachine runs the same graph: the

@@ -20,7 +20,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	p := net.Program()
+	p := net.Chain()
 	for _, in := range p.Forward {
 		fmt.Printf("%-14s %3d → %3d, SiLU: %t\n", p.Params[in.W].Name, p.Widths[in.Src], p.Widths[in.Dst], in.Act == simd.SiLU)
 	}

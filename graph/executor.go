@@ -6,7 +6,7 @@ import (
 	"hbar/kernels/learn"
 )
 
-// Executor computes loss, gradient and steps of a Training, with a copy of the parameters of its own: learn.Trainer on the
+// Executor computes loss, gradient and steps of a ChainTraining, with a copy of the parameters of its own: learn.Trainer on the
 // CPU, cuda.Trainer on a device. The methods are those of learn.Trainer.
 type Executor interface {
 	// SetBatch changes the number of rows of the batches to come, at least 1.

@@ -14,7 +14,7 @@ import (
 // instruction that has absorbed it.
 type lowering struct {
 	n     *Nodes
-	p     *kernels.Training
+	p     *kernels.ChainTraining
 	param map[*gorgonia.Node]int
 	uses  map[*gorgonia.Node]int // consumers among the wanted nodes
 	fwd   map[*gorgonia.Node]int // forward buffer that holds the node's value
@@ -32,8 +32,8 @@ type paramGrad struct {
 
 // lower turns the graph of n into a program. Only what the output, the loss and the gradients need is looked at; any
 // operation that has no place in a program is an error with its name.
-func lower(n *Nodes) (*kernels.Training, error) {
-	l := &lowering{n: n, p: &kernels.Training{}, param: map[*gorgonia.Node]int{}, uses: map[*gorgonia.Node]int{},
+func lower(n *Nodes) (*kernels.ChainTraining, error) {
+	l := &lowering{n: n, p: &kernels.ChainTraining{}, param: map[*gorgonia.Node]int{}, uses: map[*gorgonia.Node]int{},
 		fwd: map[*gorgonia.Node]int{}, grad: map[*gorgonia.Node]int{}, sums: map[*gorgonia.Node]int{}, read: map[int]bool{},
 		maker: map[int]int{}, wgrad: map[*gorgonia.Node]paramGrad{}}
 	for i, q := range n.Params {

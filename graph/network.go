@@ -16,7 +16,7 @@ type Network struct {
 	Spec Spec
 	Nodes
 	freqs    []float32
-	training *kernels.Training
+	training *kernels.ChainTraining
 }
 
 // Nodes are the named nodes of a network's graph. Parameters are bound to tensors from the start; the four inputs are
@@ -132,11 +132,11 @@ func (n *Network) leaves(params []kernels.Param, batch int) {
 	}
 }
 
-// Program is the forward part of the network. Its parameters are the memory of the nodes' tensors.
-func (n *Network) Program() *kernels.Program { return &n.training.Program }
+// Chain is the forward part of the network. Its parameters are the memory of the nodes' tensors.
+func (n *Network) Chain() *kernels.Chain { return &n.training.Chain }
 
 // Training is the network with the gradient of its loss. Its parameters are the memory of the nodes' tensors.
-func (n *Network) Training() *kernels.Training { return n.training }
+func (n *Network) Training() *kernels.ChainTraining { return n.training }
 
 // Values are the parameters with the memory of the nodes' tensors, and the frequencies, as a checkpoint holds them.
 func (n *Network) Values() []kernels.Param {

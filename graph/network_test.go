@@ -434,7 +434,7 @@ func TestInitial(t *testing.T) {
 			t.Errorf("%s: not the network's copy", ps[i].Name)
 		}
 	}
-	if !slices.Equal(net.Program().Time.Freqs, ps[len(ps)-1].Data) {
+	if !slices.Equal(net.Chain().Time.Freqs, ps[len(ps)-1].Data) {
 		t.Error("the program lacks the frequencies")
 	}
 }

@@ -2,8 +2,8 @@
 // of a step table, and the counter-based random numbers. It computes nothing in bulk itself:
 //
 //	kernels/simd    the inner loops (generic Go, AVX2, AVX-512) behind one dispatch
-//	kernels/infer   runs a Program forward: values, tangents, Taylor jets, whole trajectories
-//	kernels/learn   runs a Program forward and backward with Adam: one training step
+//	kernels/infer   runs a Chain forward: values, tangents, Taylor jets, whole trajectories
+//	kernels/learn   runs a Chain forward and backward with Adam: one training step
 //
 // Legend: n samples, d (or D) dimensions of a sample, w units of a layer; all matrices row-major.
 package kernels

@@ -17,13 +17,13 @@ import (
 // mlp is a small random network and a plain float64 evaluation of it.
 type mlp struct {
 	d, w int
-	p    *kernels.Program
+	p    *kernels.Chain
 }
 
 func newMLP(d, w int) mlp {
 	rng := rand.New(kernels.NewSource(7, kernels.StreamInit, 0))
 	widths := []int{d + 1, w, w, d}
-	p := &kernels.Program{D: d, Widths: widths, Output: 3}
+	p := &kernels.Chain{D: d, Widths: widths, Output: 3}
 	for i := range 3 {
 		in, out := widths[i], widths[i+1]
 		wt, b := make([]float32, in*out), make([]float32, out)

@@ -24,7 +24,7 @@ type Trainer interface {
 }
 
 // NewTrainer makes the trainer of a program whose batches are b; nil means the CPU's.
-type NewTrainer func(p *kernels.Training, o learn.Options, b *kernels.Batches) (Trainer, error)
+type NewTrainer func(p *kernels.ChainTraining, o learn.Options, b *kernels.Batches) (Trainer, error)
 
 // cpu is the Trainer on the CPU.
 type cpu struct {

@@ -60,7 +60,7 @@ func meters(b *testing.B, peak func(n int) int, flops, units float64, unit strin
 	b.ReportMetric(0, "ns/op")
 }
 
-func paper(d, width int) *kernels.Program {
+func paper(d, width int) *kernels.Chain {
 	return shape{d: d, hidden: []int{width, width, width}, act: simd.SiLU}.program()
 }
 

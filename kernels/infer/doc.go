@@ -1,4 +1,4 @@
-// Package infer runs a kernels.Program forward on the CPU: values, directional derivatives, divergences, Taylor jets,
+// Package infer runs a kernels.Chain forward on the CPU: values, directional derivatives, divergences, Taylor jets,
 // first- and second-order adjoints, whole sampling trajectories, path-integral weights, and probability flows and WKB
 // expansions on a mesh that all samples share.
 //

@@ -29,7 +29,7 @@ type Engine struct {
 }
 
 // New checks the program and packs its weights in panels of float32 (those of float64 at the first use).
-func New(p *kernels.Program, o Options) (*Engine, error) {
+func New(p *kernels.Chain, o Options) (*Engine, error) {
 	if err := Validate(p); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (e *Engine) Dim() int { return e.d }
 func (e *Engine) MACs() int { return e.macs }
 
 // copyParams is a copy of p that does not share its parameters.
-func copyParams(p *kernels.Program) *kernels.Program {
+func copyParams(p *kernels.Chain) *kernels.Chain {
 	q := *p
 	q.Params = append([]kernels.Param(nil), p.Params...)
 	for i := range q.Params {

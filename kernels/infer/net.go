@@ -57,7 +57,7 @@ type layer[F simd.Float] struct {
 // headOutputs is the largest number of outputs that Head32 takes instead of a product, which works on whole panels.
 const headOutputs = 8
 
-func newNet32(p *kernels.Program, im *simd.Impl) *net[float32] {
+func newNet32(p *kernels.Chain, im *simd.Impl) *net[float32] {
 	n := newNet[float32](p, simd.Panel32)
 	n.prod, n.jet, n.headRun = im.Product32, im.Jet32, im.Head32
 	n.add = func(dst, src []float32) { im.Update(dst, src, nil, nil, &sum) }
@@ -78,7 +78,7 @@ func newNet32(p *kernels.Program, im *simd.Impl) *net[float32] {
 // sum are the coefficients that make Update add s to x.
 var sum = [8]float32{0: 1, 1: 1}
 
-func newNet64(p *kernels.Program, im *simd.Impl) *net[float64] {
+func newNet64(p *kernels.Chain, im *simd.Impl) *net[float64] {
 	n := newNet[float64](p, simd.Panel64)
 	n.prod, n.jet = im.Product64, im.Jet64
 	n.add = func(dst, src []float64) {
@@ -91,7 +91,7 @@ func newNet64(p *kernels.Program, im *simd.Impl) *net[float64] {
 	return n
 }
 
-func newNet[F simd.Float](p *kernels.Program, panel int) *net[F] {
+func newNet[F simd.Float](p *kernels.Chain, panel int) *net[F] {
 	n := &net[F]{d: p.D, tf: p.Time.Width(), freqs: p.Time.Freqs, panel: panel, output: p.Output, one: [1]F{1}}
 	for _, w := range p.Widths {
 		n.ld = append(n.ld, (w+panel-1)/panel*panel)
@@ -148,7 +148,7 @@ func pack[F simd.Float](units, k, panel int, at func(unit, k int) float32) []F {
 
 // packBack returns for each layer the panels of its transposed weights: units are the layer's inputs (the coordinates
 // if src = 0), the sum runs over its outputs.
-func packBack[F simd.Float](n *net[F], p *kernels.Program) [][]F {
+func packBack[F simd.Float](n *net[F], p *kernels.Chain) [][]F {
 	var backs [][]F
 	for _, ins := range p.Forward {
 		w := p.Params[ins.W]

@@ -38,9 +38,9 @@ var shapes = []shape{
 }
 
 // program builds the network with uniform random weights of variance 1/in.
-func (s shape) program() *kernels.Program {
+func (s shape) program() *kernels.Chain {
 	r := rand.New(rand.NewPCG(1, uint64(len(s.name))))
-	p := &kernels.Program{D: s.d}
+	p := &kernels.Chain{D: s.d}
 	if s.freqs > 0 {
 		for range s.freqs {
 			p.Time.Freqs = append(p.Time.Freqs, float32(2*r.NormFloat64()))
@@ -88,7 +88,7 @@ func (s shape) program() *kernels.Program {
 }
 
 // reference evaluates a program in float64 by loops, with its own activations.
-func reference(p *kernels.Program, x []float64, tau float64) []float64 {
+func reference(p *kernels.Chain, x []float64, tau float64) []float64 {
 	bufs := make([][]float64, len(p.Widths))
 	bufs[0] = slices.Clone(x)
 	if p.Time.Freqs == nil {
@@ -127,7 +127,7 @@ func reference(p *kernels.Program, x []float64, tau float64) []float64 {
 }
 
 // derivative is (d/dh) n(x + h v) at h = 0 by a central difference of sixth order: error about 10⁻¹¹ here.
-func derivative(p *kernels.Program, x, v []float64, tau float64) []float64 {
+func derivative(p *kernels.Chain, x, v []float64, tau float64) []float64 {
 	const h = 4e-3
 	out := make([]float64, p.D)
 	y := make([]float64, len(x))
@@ -144,7 +144,7 @@ func derivative(p *kernels.Program, x, v []float64, tau float64) []float64 {
 	return out
 }
 
-func newEngine(t testing.TB, p *kernels.Program, o Options) *Engine {
+func newEngine(t testing.TB, p *kernels.Chain, o Options) *Engine {
 	t.Helper()
 	e, err := New(p, o)
 	if err != nil {

@@ -32,7 +32,7 @@ func eulerRows(steps int, memory bool) []kernels.Row {
 }
 
 // run64 is Trajectory in float64 by loops.
-func run64(p *kernels.Program, x, m []float64, rows []kernels.Row, no kernels.Noise) {
+func run64(p *kernels.Chain, x, m []float64, rows []kernels.Row, no kernels.Noise) {
 	d := p.D
 	n := len(x) / d
 	z := make([]float32, n*d)

@@ -10,7 +10,7 @@ import (
 )
 
 // Validate reports the first thing that makes p no runnable network.
-func Validate(p *kernels.Program) error {
+func Validate(p *kernels.Chain) error {
 	if p == nil {
 		return errors.New("infer: nil program")
 	}
@@ -60,7 +60,7 @@ func Validate(p *kernels.Program) error {
 	return nil
 }
 
-func validateInstr(p *kernels.Program, ins kernels.Instr, written []bool) error {
+func validateInstr(p *kernels.Chain, ins kernels.Instr, written []bool) error {
 	if ins.Op != kernels.OpDense {
 		return fmt.Errorf("operation %d unknown; have dense (%d)", ins.Op, kernels.OpDense)
 	}

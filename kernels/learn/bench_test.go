@@ -49,7 +49,7 @@ func (s *matching) Fill(t *Tile) {
 }
 
 // flops is the network's multiply-adds in a step, two operations each: forward, ∂/∂input but of the first layer, ∂/∂W.
-func flops(p *kernels.Training, batch int) float64 {
+func flops(p *kernels.ChainTraining, batch int) float64 {
 	n := 0
 	for i, in := range p.Forward {
 		macs := p.Params[in.W].Rows * p.Params[in.W].Cols
@@ -80,7 +80,7 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-func benchmarkStep(b *testing.B, p *kernels.Training, o Options) {
+func benchmarkStep(b *testing.B, p *kernels.ChainTraining, o Options) {
 	t, err := New(p, o)
 	if err != nil {
 		b.Fatal(err)

@@ -1,4 +1,4 @@
-// Package learn runs a kernels.Training on the CPU: one step of Adam on one batch.
+// Package learn runs a kernels.ChainTraining on the CPU: one step of Adam on one batch.
 //
 // A step has three phases with a barrier after each:
 //

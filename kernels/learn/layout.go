@@ -67,7 +67,7 @@ func (l *layer) index(o, k int) int {
 func (l *layer) panels() int { return pad(l.out) / lanes }
 
 // plan lays out the buffers and parameters of p.
-func (t *Trainer) plan(p *kernels.Training) error {
+func (t *Trainer) plan(p *kernels.ChainTraining) error {
 	if err := Check(p); err != nil {
 		return err
 	}
@@ -148,8 +148,8 @@ func (b *buffer) alloc(rows int) []float32 {
 	return s
 }
 
-// Check reports what executors of a Training do not run.
-func Check(p *kernels.Training) error {
+// Check reports what executors of a ChainTraining do not run.
+func Check(p *kernels.ChainTraining) error {
 	used := make([]int, len(p.Params))
 	first := make([]bool, len(p.Params)) // weights that the network's input meets
 	for _, in := range p.Forward {

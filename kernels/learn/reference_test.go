@@ -10,8 +10,8 @@ import (
 )
 
 // network is a score network as a training program, in the form graph lowers to (package graph's tests check that).
-func network(d, width, depth int, act simd.Act, residual bool, freqs []float32, seed uint64) *kernels.Training {
-	p := &kernels.Training{}
+func network(d, width, depth int, act simd.Act, residual bool, freqs []float32, seed uint64) *kernels.ChainTraining {
+	p := &kernels.ChainTraining{}
 	p.D, p.Time.Freqs = d, freqs
 	p.Widths = []int{d + p.Time.Width()}
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -79,12 +79,12 @@ func (s batch) Fill(t *Tile) {
 
 // reference is the network, its gradient and Adam in float64, written from the formulas.
 type reference struct {
-	p          *kernels.Training
+	p          *kernels.ChainTraining
 	w, m, v, e [][]float64
 	step       int
 }
 
-func newReference(p *kernels.Training) *reference {
+func newReference(p *kernels.ChainTraining) *reference {
 	r := &reference{p: p}
 	for _, q := range p.Params {
 		w := make([]float64, len(q.Data))

@@ -21,7 +21,7 @@ const (
 
 // Trainer holds a network's parameters, its optimiser's state and the memory of a step. Use it from one goroutine.
 type Trainer struct {
-	prog *kernels.Training
+	prog *kernels.ChainTraining
 	opt  Options
 	step int64 // steps taken
 
@@ -69,7 +69,7 @@ type Result struct {
 }
 
 // New returns a Trainer of p that starts from the parameters p.Params[i].Data, which it copies. Close it when done.
-func New(p *kernels.Training, opt Options) (*Trainer, error) {
+func New(p *kernels.ChainTraining, opt Options) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err

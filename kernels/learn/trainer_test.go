@@ -290,27 +290,27 @@ func TestClosed(t *testing.T) {
 }
 
 func TestRejects(t *testing.T) {
-	good := func() *kernels.Training { return network(2, 16, 1, simd.SiLU, false, nil, 1) }
+	good := func() *kernels.ChainTraining { return network(2, 16, 1, simd.SiLU, false, nil, 1) }
 	for name, c := range map[string]struct {
-		spoil func(*kernels.Training)
+		spoil func(*kernels.ChainTraining)
 		opt   Options
 	}{
-		"forward op":  {func(p *kernels.Training) { p.Forward[0].Op = 9 }, Options{Batch: 1}},
-		"backward op": {func(p *kernels.Training) { p.Backward[0].Op = 9 }, Options{Batch: 1}},
-		"shape":       {func(p *kernels.Training) { p.Params[0].Rows++ }, Options{Batch: 1}},
-		"data":        {func(p *kernels.Training) { p.Params[0].Data = p.Params[0].Data[1:] }, Options{Batch: 1}},
-		"used twice":  {func(p *kernels.Training) { p.Forward[1].B = 1 }, Options{Batch: 1}},
-		"input gradient": {func(p *kernels.Training) {
+		"forward op":  {func(p *kernels.ChainTraining) { p.Forward[0].Op = 9 }, Options{Batch: 1}},
+		"backward op": {func(p *kernels.ChainTraining) { p.Backward[0].Op = 9 }, Options{Batch: 1}},
+		"shape":       {func(p *kernels.ChainTraining) { p.Params[0].Rows++ }, Options{Batch: 1}},
+		"data":        {func(p *kernels.ChainTraining) { p.Params[0].Data = p.Params[0].Data[1:] }, Options{Batch: 1}},
+		"used twice":  {func(p *kernels.ChainTraining) { p.Forward[1].B = 1 }, Options{Batch: 1}},
+		"input gradient": {func(p *kernels.ChainTraining) {
 			p.Backward = append(p.Backward, kernels.BackInstr{Op: kernels.BackInput, Dst: 1, Src: 1, Add: -1, X: -1, Act: -1, W: 0, B: -1})
 		}, Options{Batch: 1}},
-		"no gradient":  {func(p *kernels.Training) { p.Backward = p.Backward[1:] }, Options{Batch: 1}},
-		"no batch":     {func(*kernels.Training) {}, Options{}},
-		"beta":         {func(*kernels.Training) {}, Options{Batch: 1, Beta2: 1}},
-		"eps":          {func(*kernels.Training) {}, Options{Batch: 1, Eps: 1e-60}},
-		"clip":         {func(*kernels.Training) {}, Options{Batch: 1, Clip: math.NaN()}},
-		"ema":          {func(*kernels.Training) {}, Options{Batch: 1, EMA: 1}},
-		"workers":      {func(*kernels.Training) {}, Options{Batch: 1, Workers: -1}},
-		"weight decay": {func(*kernels.Training) {}, Options{Batch: 1, Decay: -1}},
+		"no gradient":  {func(p *kernels.ChainTraining) { p.Backward = p.Backward[1:] }, Options{Batch: 1}},
+		"no batch":     {func(*kernels.ChainTraining) {}, Options{}},
+		"beta":         {func(*kernels.ChainTraining) {}, Options{Batch: 1, Beta2: 1}},
+		"eps":          {func(*kernels.ChainTraining) {}, Options{Batch: 1, Eps: 1e-60}},
+		"clip":         {func(*kernels.ChainTraining) {}, Options{Batch: 1, Clip: math.NaN()}},
+		"ema":          {func(*kernels.ChainTraining) {}, Options{Batch: 1, EMA: 1}},
+		"workers":      {func(*kernels.ChainTraining) {}, Options{Batch: 1, Workers: -1}},
+		"weight decay": {func(*kernels.ChainTraining) {}, Options{Batch: 1, Decay: -1}},
 	} {
 		p := good()
 		c.spoil(p)

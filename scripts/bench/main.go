@@ -92,7 +92,7 @@ func jobs() ([]job, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := infer.New(network.Program(), infer.Options{})
+	engine, err := infer.New(network.Chain(), infer.Options{})
 	if err != nil {
 		return nil, err
 	}

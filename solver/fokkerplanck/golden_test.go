@@ -21,7 +21,7 @@ func swissRoll(t testing.TB) solver.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &kernels.Program{D: 2, Params: m.Params, Widths: []int{3}, Output: 4}
+	p := &kernels.Chain{D: 2, Params: m.Params, Widths: []int{3}, Output: 4}
 	for i := range 4 {
 		act := simd.SiLU
 		if i == 3 {

@@ -39,7 +39,7 @@ func onMesh(got []FlowPoint) int {
 // α(Tmax)/α(Tmin), and ∫∇·F = Σ (1−c_i) log α_r.
 func TestFlowMeshGaussian(t *testing.T) {
 	c := []float64{0.9, 1.1, 1}
-	p := &kernels.Program{D: 3, Widths: []int{4, 3}, Output: 1,
+	p := &kernels.Chain{D: 3, Widths: []int{4, 3}, Output: 1,
 		Params:  []kernels.Param{{Rows: 3, Cols: 4, Data: make([]float32, 12)}, {Rows: 3, Cols: 1, Data: make([]float32, 3)}},
 		Forward: []kernels.Instr{{Dst: 1, Add: -1, B: 1, Act: simd.Identity}}}
 	for i, v := range c {

@@ -27,7 +27,7 @@ func network(t testing.TB, name string) *solver.Network {
 	if err := json.Unmarshal(raw[8:len(raw)-len(body)], &head); err != nil {
 		t.Fatal(err)
 	}
-	p := &kernels.Program{D: 2, Widths: []int{3}}
+	p := &kernels.Chain{D: 2, Widths: []int{3}}
 	for l := range 4 {
 		for _, part := range []string{"weight", "bias"} {
 			var e struct {

@@ -116,7 +116,7 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
-	engine, err := m.engine(network.Program(), o)
+	engine, err := m.engine(network.Chain(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 }
 
 // engine is the GPU's if it is wished for and can be had, else the CPU's.
-func (m *Model) engine(p *kernels.Program, o Options) (solver.Engine, error) {
+func (m *Model) engine(p *kernels.Chain, o Options) (solver.Engine, error) {
 	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
 		gpu, err := cuda.NewEngine(p, o.Device.Index, o.GPU)
 		if err == nil {

@@ -1,13 +1,13 @@
 package kernels
 
-// Training is a Program with the gradient of its loss
+// ChainTraining is a Chain with the gradient of its loss
 //
 //	loss = 1/(n·D) Σ_i w_i |net_i − target_i|²      (mean over the n samples of a batch and the D coordinates)
 //
 // as the graph's differentiation lowers to. Gradient buffers hold one row per sample; the loss writes buffer LossGrad
 // (∂loss/∂Output), the instructions in Backward write each other buffer once, in order.
-type Training struct {
-	Program
+type ChainTraining struct {
+	Chain
 	GradWidths []int // width of each gradient buffer
 	LossGrad   int
 	Backward   []BackInstr

@@ -2,12 +2,12 @@ package kernels
 
 import "hbar/kernels/simd"
 
-// Program is a score network lowered to straight-line instructions over row buffers. The batch dimension is free:
+// Chain is a score network of dense layers on a flat row, lowered to straight-line instructions over row buffers. The batch dimension is free:
 // every buffer holds one row per sample (or several, for tangents and jets), of the width named in Widths.
 //
 // Buffer 0 is the network input: the D sample coordinates (already scaled by c_in), then the time features.
 // The instructions in Forward write each buffer once, in order. Output names the buffer of width D.
-type Program struct {
+type Chain struct {
 	D       int         // dimensions of a sample
 	Time    TimeFeature // how t enters buffer 0
 	Params  []Param     // weights and biases, in checkpoint order
@@ -31,7 +31,7 @@ const (
 	OpDense Op = iota
 )
 
-// Instr is one instruction of a program. W and B index Params; Dst, Src and Add index Widths.
+// Instr is one instruction of a chain. W and B index Params; Dst, Src and Add index Widths.
 type Instr struct {
 	Op            Op
 	Dst, Src, Add int
