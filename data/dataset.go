@@ -7,26 +7,79 @@ import (
 	"strings"
 )
 
-// Dataset is n samples of D coordinates.
+// Dataset is n samples of D coordinates, with or without labels. Its numbers are either in X or in Bytes; the other is nil.
 type Dataset struct {
-	Name  string    // a built-in name, or the base name of the file
-	D     int       // coordinates of a sample
-	Shape []int     // of one sample, such as [28 28] for images; its product is D
+	Name string // a built-in name, or the base name of the file
+	D    int    // coordinates of a sample
+	// Shape is that of one sample: [D] for a table, [height, width, channels] for images, [length, channels] for
+	// sequences. Its product is D.
+	Shape []int
 	X     []float64 // n×D, row-major, data units
+	Bytes []byte    // n×D, row-major, of images that come as bytes: data units are 0 … 255
 	Norm  Normalisation
+
+	Labels     []int32  // n of them, each in 0 … Classes−1; nil: there are none
+	Classes    int      // number of classes; 0 without labels
+	ClassNames []string // Classes of them; nil: the classes have numbers only
 }
 
 // N is the number of samples.
-func (s *Dataset) N() int { return len(s.X) / s.D }
+func (s *Dataset) N() int { return max(len(s.X), len(s.Bytes)) / s.D }
 
-// Row is sample i, a view into X.
-func (s *Dataset) Row(i int) []float64 { return s.X[i*s.D : (i+1)*s.D : (i+1)*s.D] }
+// Row is sample i in data units: a view into X, or a copy where the set holds bytes.
+func (s *Dataset) Row(i int) []float64 {
+	if s.Bytes == nil {
+		return s.X[i*s.D : (i+1)*s.D : (i+1)*s.D]
+	}
+	return expand(s.Bytes[i*s.D : (i+1)*s.D])
+}
 
-// Normalised returns the samples as the network sees them, n×D float32.
+// Values returns all samples in data units, n×D: X itself, or a copy of eight times the size where the set holds bytes.
+func (s *Dataset) Values() []float64 {
+	if s.Bytes == nil {
+		return s.X
+	}
+	return expand(s.Bytes)
+}
+
+func expand(b []byte) []float64 {
+	x := make([]float64, len(b))
+	for i, v := range b {
+		x[i] = float64(v)
+	}
+	return x
+}
+
+// Normalised returns all samples as the network sees them, n×D float32.
 func (s *Dataset) Normalised() []float32 {
-	dst := make([]float32, len(s.X))
-	s.Norm.Apply32(dst, s.X, s.D)
+	dst := make([]float32, max(len(s.X), len(s.Bytes)))
+	if s.Bytes == nil {
+		s.Norm.Apply32(dst, s.X, s.D)
+	} else {
+		s.Norm.ApplyBytes(dst, s.Bytes, s.D)
+	}
 	return dst
+}
+
+// NormalisedRow writes sample i as the network sees it to dst, of D numbers: the same bits as Normalised has.
+func (s *Dataset) NormalisedRow(dst []float32, i int) {
+	if s.Bytes == nil {
+		s.Norm.Apply32(dst, s.X[i*s.D:(i+1)*s.D], s.D)
+	} else {
+		s.Norm.ApplyBytes(dst, s.Bytes[i*s.D:(i+1)*s.D], s.D)
+	}
+}
+
+// keep reduces the set to samples first … first+n−1.
+func (s *Dataset) keep(first, n int) {
+	if s.Bytes != nil {
+		s.Bytes = s.Bytes[first*s.D : (first+n)*s.D]
+	} else {
+		s.X = s.X[first*s.D : (first+n)*s.D]
+	}
+	if s.Labels != nil {
+		s.Labels = s.Labels[first : first+n]
+	}
 }
 
 // builtin is a set that ByName knows.
@@ -40,6 +93,9 @@ type builtin struct {
 	norm  func(param float64) Normalisation
 	// fill writes samples first … first+n−1 of the seed to dst.
 	fill func(dst []float64, param float64, seed, first uint64)
+	// labels are those of the same samples, n of them; nil where the set has none.
+	labels  func(seed, first uint64, n int) []float64
+	classes int // their number
 }
 
 // defaultN is the size of the training sets in arXiv:2403.11262, section 5.
@@ -106,6 +162,12 @@ func Range(name string, first uint64, n int, seed uint64) (*Dataset, error) {
 	}
 	s := &Dataset{Name: name, D: d, Shape: slices.Clone(b.shape), X: make([]float64, n*d), Norm: b.norm(param)}
 	b.fill(s.X, param, seed, first)
+	if b.labels != nil {
+		if err := s.setLabels(b.labels(seed, first, n), nil); err != nil {
+			return nil, fmt.Errorf("data: %s: %w", name, err)
+		}
+		s.Classes = b.classes
+	}
 	return s, nil
 }
 
@@ -118,25 +180,9 @@ func IsBuiltin(name string) bool {
 	return slices.Contains(Names(), base)
 }
 
-// Load is what a --data flag means: a built-in name (n samples from sample first on), else a file (all of it if
-// n ≤ 0, else n rows from row first on).
+// Load is LoadWith for n samples from sample first on (all of a file if n ≤ 0), with the labels that the data carry.
 func Load(nameOrPath string, first uint64, n int, seed uint64) (*Dataset, error) {
-	if IsBuiltin(nameOrPath) || !looksLikeFile(nameOrPath) {
-		return Range(nameOrPath, first, n, seed)
-	}
-	s, err := ByPath(nameOrPath)
-	if err != nil {
-		return nil, err
-	}
-	have := s.N()
-	if n <= 0 && first < uint64(have) {
-		n = have - int(first)
-	}
-	if n <= 0 || first > uint64(have) || uint64(n) > uint64(have)-first {
-		return nil, fmt.Errorf("data: %s has %d samples; asked for %d from sample %d on", nameOrPath, have, max(n, 1), first)
-	}
-	s.X = s.X[int(first)*s.D : (int(first)+n)*s.D]
-	return s, nil
+	return LoadWith(nameOrPath, Options{First: first, N: n, Seed: seed})
 }
 
 func product(shape []int) int {

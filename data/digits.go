@@ -13,19 +13,31 @@ import (
 //go:embed digits.idx.gz
 var digitsFile []byte
 
+// Their labels, 0 … 9, in the same order.
+//
+//go:embed digits-labels.idx.gz
+var digitsLabelsFile []byte
+
 const digitsN, digitsD = 1797, 64
 
 var digitsPixels = sync.OnceValue(func() []float64 {
 	s, err := readIDX(bytes.NewReader(digitsFile), int64(len(digitsFile)))
-	if err != nil || len(s.X) != digitsN*digitsD {
+	if err != nil || s.N() != digitsN || s.D != digitsD {
 		panic("data: the embedded digits are damaged") // cannot happen: the tests read them
 	}
-	return s.X
+	return s.Values()
 })
 
-// digits hands out the images in an order that the seed shuffles: ranges of one seed do not overlap.
-func digits(dst []float64, _ float64, seed, first uint64) {
-	pixels := digitsPixels()
+var digitsLabels = sync.OnceValue(func() []float64 {
+	s, err := readIDX(bytes.NewReader(digitsLabelsFile), int64(len(digitsLabelsFile)))
+	if err != nil || s.N() != digitsN {
+		panic("data: the embedded labels of the digits are damaged") // cannot happen: the tests read them
+	}
+	return s.Values()
+})
+
+// digitsOrder is the order of the images that the seed shuffles: ranges of one seed do not overlap.
+func digitsOrder(seed uint64) []int {
 	order := make([]int, digitsN)
 	for i := range order {
 		order[i] = i
@@ -35,10 +47,25 @@ func digits(dst []float64, _ float64, seed, first uint64) {
 		j := r.below(i + 1)
 		order[i], order[j] = order[j], order[i]
 	}
-	for i := 0; i*digitsD < len(dst); i++ {
-		k := order[int(first)+i]
+	return order
+}
+
+// digits hands out images first, first+1, … of the seed's order.
+func digits(dst []float64, _ float64, seed, first uint64) {
+	pixels := digitsPixels()
+	for i, k := range digitsOrder(seed)[first:][:len(dst)/digitsD] {
 		copy(dst[i*digitsD:(i+1)*digitsD], pixels[k*digitsD:(k+1)*digitsD])
 	}
+}
+
+// digitsClasses are the labels of the images that digits hands out.
+func digitsClasses(seed, first uint64, n int) []float64 {
+	all := digitsLabels()
+	labels := make([]float64, n)
+	for i, k := range digitsOrder(seed)[first:][:n] {
+		labels[i] = all[k]
+	}
+	return labels
 }
 
 // digitsNorm maps pixels 0 … 16 to [−1, 1].

@@ -1,7 +1,8 @@
 // Package data is where x comes from: synthetic sets, the UCI digits, and files in .npy, .csv and .idx form; and how
 // samples leave: a streaming .npy writer.
 //
-// A [Dataset] holds n samples of d coordinates in data units, row-major n×d. Its [Normalisation] maps data units to
+// A [Dataset] holds n samples of d coordinates in data units, row-major n×d, and perhaps a label for each. Arrays of three or
+// four dimensions are images, N×H×W or N×H×W×C with the channels last; those of bytes stay bytes in memory. Its [Normalisation] maps data units to
 // the units that the network sees; it travels in the checkpoint, so that samples come out in data units and a log
 // density can be stated per data unit.
 //

@@ -97,10 +97,13 @@ func elements(shape []int64, limit int64) (int64, error) {
 	return p, nil
 }
 
-// sampleShape drops the leading N; a list of numbers is N samples of one coordinate.
+// sampleShape drops the leading N. A list of numbers is N samples of one coordinate. N×H×W are images of one channel.
 func sampleShape(shape []int64) []int {
-	if len(shape) == 1 {
+	switch len(shape) {
+	case 1:
 		return []int{1}
+	case 3:
+		return []int{int(shape[1]), int(shape[2]), 1}
 	}
 	out := make([]int, len(shape)-1)
 	for i, v := range shape[1:] {

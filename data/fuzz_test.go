@@ -16,14 +16,15 @@ func checkParsed(t *testing.T, s *Dataset, err error, maxElements int) {
 		}
 		return
 	}
-	if s.D < 1 || s.D != product(s.Shape) || len(s.X) == 0 || len(s.X)%s.D != 0 {
-		t.Fatalf("%d values, D %d, shape %v", len(s.X), s.D, s.Shape)
+	x := s.Values()
+	if s.D < 1 || s.D != product(s.Shape) || len(x) == 0 || len(x)%s.D != 0 || s.X != nil && s.Bytes != nil {
+		t.Fatalf("%d values, D %d, shape %v", len(x), s.D, s.Shape)
 	}
-	if len(s.X) > maxElements {
-		t.Fatalf("%d values from a file that can hold %d", len(s.X), maxElements)
+	if len(x) > maxElements {
+		t.Fatalf("%d values from a file that can hold %d", len(x), maxElements)
 	}
-	if i := slices.IndexFunc(s.X, func(v float64) bool { return v-v != 0 }); i >= 0 {
-		t.Fatalf("value %d is %g", i, s.X[i])
+	if i := slices.IndexFunc(x, func(v float64) bool { return v-v != 0 }); i >= 0 {
+		t.Fatalf("value %d is %g", i, x[i])
 	}
 }
 

@@ -68,6 +68,13 @@ func readPlainIDX(r io.Reader, size, room int64) (*Dataset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errShape, err)
 	}
+	if isImages(shape) && head[2] == idxUint8 {
+		b, err := readBytes(r, n, room)
+		if err != nil {
+			return nil, err
+		}
+		return newImages(b, shape)
+	}
 	x, err := readElements(r, n, room, e)
 	if err != nil {
 		return nil, err
@@ -85,10 +92,12 @@ func headerError(err error) error {
 	return err
 }
 
+const idxUint8 = 0x08
+
 func idxElement(code byte) (element, error) {
 	o := binary.BigEndian
 	switch code {
-	case 0x08:
+	case idxUint8:
 		return uint8Element(), nil
 	case 0x09:
 		return element{1, func(b []byte) float64 { return float64(int8(b[0])) }}, nil

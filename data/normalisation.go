@@ -127,6 +127,36 @@ func (no Normalisation) Apply32(dst []float32, x []float64, d int) {
 	}
 }
 
+// ApplyBytes is Apply on bytes with a float32 result.
+func (no Normalisation) ApplyBytes(dst []float32, x []byte, d int) {
+	_ = dst[:len(x)]
+	if len(no.Mean) > 1 || len(no.Scale) > 1 {
+		for i, v := range x {
+			dst[i] = float32((float64(v) - at(no.Mean, i%d, 0)) / at(no.Scale, i%d, 1))
+		}
+		return
+	}
+	mean, scale := at(no.Mean, 0, 0), at(no.Scale, 0, 1)
+	if len(x) < 1<<10 {
+		for i, v := range x {
+			dst[i] = float32((float64(v) - mean) / scale)
+		}
+		return
+	}
+	var table [256]float32
+	for v := range table {
+		table[v] = float32((float64(v) - mean) / scale)
+	}
+	for i, v := range x {
+		dst[i] = table[v]
+	}
+}
+
+// BytesNormalisation maps bytes 0 … 255 to −1 … 1: y = x/127.5 − 1.
+func BytesNormalisation() Normalisation {
+	return Normalisation{Mean: []float64{127.5}, Scale: []float64{127.5}}
+}
+
 // Invert writes the data units of n×d samples y in network units to dst, which may be y itself.
 func (no Normalisation) Invert(dst, y []float64, d int) {
 	_ = dst[:len(y)]

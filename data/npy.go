@@ -33,6 +33,16 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isImages(h.shape) && e.size == 1 {
+		b, err := readBytes(br, n, n)
+		if err != nil {
+			return nil, err
+		}
+		if h.fortran {
+			b = fromFortran(b, h.shape)
+		}
+		return newImages(b, h.shape)
+	}
 	x, err := readElements(br, n, n, e)
 	if err != nil {
 		return nil, err
@@ -42,6 +52,9 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	}
 	if h.fortran && len(h.shape) > 1 {
 		x = fromFortran(x, h.shape)
+	}
+	if err := channelsLast(h.shape); err != nil {
+		return nil, err
 	}
 	return newDataset(x, sampleShape(h.shape))
 }
@@ -116,8 +129,8 @@ func npyElement(descr string) (element, error) {
 }
 
 // fromFortran turns first-index-fastest into row-major order.
-func fromFortran(x []float64, shape []int64) []float64 {
-	out := make([]float64, len(x))
+func fromFortran[T any](x []T, shape []int64) []T {
+	out := make([]T, len(x))
 	n := len(shape)
 	stride := make([]int64, n) // of the row-major result
 	stride[n-1] = 1

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,7 +50,7 @@ func TestNpyWriterChunks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.N() != n || len(s.Shape) != 2 || s.Shape[0] != 2 || s.Shape[1] != 3 {
+		if s.N() != n || !slices.Equal(s.Shape, []int{2, 3, 1}) {
 			t.Fatalf("%d samples of shape %v", s.N(), s.Shape)
 		}
 		for i, v := range s.X {

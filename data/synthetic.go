@@ -22,7 +22,7 @@ var builtins = []builtin{
 	{name: "gaussian1d", shape: []int{1}, def: defaultN, param: Gaussian1DVariance, norm: identityNorm, fill: each(1, gaussian1D)},
 	{name: "moons", shape: []int{2}, def: defaultN, param: math.NaN(), norm: moonsNorm, fill: each(2, moons)},
 	{name: "checkerboard", shape: []int{2}, def: defaultN, param: math.NaN(), norm: checkerboardNorm, fill: each(2, checkerboard)},
-	{name: "digits", shape: []int{8, 8}, def: digitsN, max: digitsN, param: math.NaN(), norm: digitsNorm, fill: digits},
+	{name: "digits", shape: []int{8, 8, 1}, def: digitsN, max: digitsN, param: math.NaN(), norm: digitsNorm, fill: digits, labels: digitsClasses, classes: 10},
 }
 
 // each fills rows one sample at a time, each from its own counter.

@@ -131,8 +131,9 @@ func (o options) draw(m *model.Model, shown []float32) error {
 		}
 		if set, err := data.Load(m.Data, 0, n, 0); err == nil && set.D == d {
 			shape = set.Shape
-			x := make([]float32, len(set.X))
-			for i, v := range set.X {
+			values := set.Values()
+			x := make([]float32, len(values))
+			for i, v := range values {
 				x[i] = float32(v)
 			}
 			clouds = append([]plots.Cloud{{Name: "data", X: x, D: d}}, clouds...)

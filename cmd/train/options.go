@@ -60,7 +60,7 @@ func define(o *options) *flags.Set {
 	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a .npy, .csv, .idx or .idx.gz file")
 	g.Int(&o.NData, "n-data", "N", flags.NonNegative, "number of samples to train on; 0 takes all of a file and 3000 of a synthetic set")
 	g.Choice(&o.Normalise, "normalise", append([]string{normAuto}, data.NormKinds()...),
-		"scale the data for the network; auto keeps a named set's own scale and takes set (one mean, one scale) for files")
+		"scale the data for the network; auto keeps a named set's own scale, maps bytes 0 … 255 of images to −1 … 1, and takes set (one mean, one scale) for other files")
 
 	g = s.Group("What is learnt")
 	g.Choice(&o.Schedule, "schedule", solver.ScheduleNames(), "the forward process from data to noise")
@@ -194,8 +194,12 @@ func (o options) load() (*data.Dataset, error) {
 		if data.IsBuiltin(o.Data) {
 			return set, nil
 		}
+		if set.Bytes != nil {
+			set.Norm = data.BytesNormalisation()
+			return set, nil
+		}
 		kind = data.NormSet
 	}
-	set.Norm, err = data.Fit(kind, set.X, set.D)
+	set.Norm, err = data.Fit(kind, set.Values(), set.D)
 	return set, err
 }

@@ -55,8 +55,9 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 	if res.NonFinite > 0 {
 		fmt.Fprintf(io.Err, "warning: %d of %d samples are not finite\n", res.NonFinite, n)
 	}
-	x0 := make([]float32, len(set.X))
-	for i, v := range set.X {
+	values := set.Values()
+	x0 := make([]float32, len(values))
+	for i, v := range values {
 		x0[i] = float32(v)
 	}
 	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))

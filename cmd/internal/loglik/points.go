@@ -94,7 +94,7 @@ func (n *Network) LoadPoints(name string, first uint64, count, def int, seed uin
 	if set.D != n.Net.Dim() {
 		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d", name, set.D, n.Net.Dim())
 	}
-	p.Name, p.D, p.X = set.Name, set.D, set.X
+	p.Name, p.D, p.X = set.Name, set.D, set.Values()
 	p.Norm, p.NormSource = n.Norm, "checkpoint"
 	if n.Norm.IsIdentity() && n.Version == "" {
 		p.NormSource = "none: the checkpoint has none, and points of a file are taken as they are"
