@@ -6,28 +6,123 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 )
 
 // element is a type of array elements: its size in bytes and how to read one.
 type element struct {
 	size int
 	get  func(b []byte) float64
+	// wrong, unless nil, is the text of an element that get does not read exactly, and "" for one that it does.
+	wrong func(b []byte) string
+}
+
+func (e element) checked(wrong func(b []byte) string) element {
+	e.wrong = wrong
+	return e
 }
 
 func uint8Element() element {
-	return element{1, func(b []byte) float64 { return float64(b[0]) }}
+	return element{size: 1, get: func(b []byte) float64 { return float64(b[0]) }}
+}
+
+func int8Element() element {
+	return element{size: 1, get: func(b []byte) float64 { return float64(int8(b[0])) }}
+}
+
+func int16Element(o binary.ByteOrder) element {
+	return element{size: 2, get: func(b []byte) float64 { return float64(int16(o.Uint16(b))) }}
+}
+
+func uint16Element(o binary.ByteOrder) element {
+	return element{size: 2, get: func(b []byte) float64 { return float64(o.Uint16(b)) }}
+}
+
+func int32Element(o binary.ByteOrder) element {
+	return element{size: 4, get: func(b []byte) float64 { return float64(int32(o.Uint32(b))) }}
+}
+
+func uint32Element(o binary.ByteOrder) element {
+	return element{size: 4, get: func(b []byte) float64 { return float64(o.Uint32(b)) }}
+}
+
+// int64Element reads integers that float64 holds exactly.
+func int64Element(o binary.ByteOrder) element {
+	return element{size: 8, get: func(b []byte) float64 { return float64(int64(o.Uint64(b))) }}.checked(func(b []byte) string {
+		v := int64(o.Uint64(b))
+		if f := float64(v); f < 0x1p63 && int64(f) == v {
+			return ""
+		}
+		return strconv.FormatInt(v, 10)
+	})
+}
+
+func uint64Element(o binary.ByteOrder) element {
+	return element{size: 8, get: func(b []byte) float64 { return float64(o.Uint64(b)) }}.checked(func(b []byte) string {
+		v := o.Uint64(b)
+		if f := float64(v); f < 0x1p64 && uint64(f) == v {
+			return ""
+		}
+		return strconv.FormatUint(v, 10)
+	})
+}
+
+// boolElement reads numpy's bool: a byte that is 0 or 1.
+func boolElement() element {
+	return element{size: 1, get: func(b []byte) float64 { return float64(b[0]) }}.checked(func(b []byte) string {
+		if b[0] <= 1 {
+			return ""
+		}
+		return fmt.Sprintf("the byte %#x, which is no bool,", b[0])
+	})
+}
+
+// float16Element reads IEEE 754 half precision; every value is exact in float64.
+func float16Element(o binary.ByteOrder) element {
+	return element{size: 2, get: func(b []byte) float64 { return half(o.Uint16(b)) }}
+}
+
+// half is the value of an IEEE 754 binary16 number: a sign, 5 bits of exponent, 10 of mantissa.
+func half(u uint16) float64 {
+	exponent, mantissa := int(u>>10&0x1f), float64(u&0x3ff)
+	var v float64
+	switch exponent {
+	case 0:
+		v = math.Ldexp(mantissa, -24)
+	case 31:
+		v = math.Inf(1)
+		if mantissa != 0 {
+			v = math.NaN()
+		}
+	default:
+		v = math.Ldexp(1024+mantissa, exponent-25)
+	}
+	if u>>15 != 0 {
+		v = -v
+	}
+	return v
 }
 
 func float32Element(o binary.ByteOrder) element {
-	return element{4, func(b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) }}
+	return element{size: 4, get: func(b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) }}
 }
 
 func float64Element(o binary.ByteOrder) element {
-	return element{8, func(b []byte) float64 { return math.Float64frombits(o.Uint64(b)) }}
+	return element{size: 8, get: func(b []byte) float64 { return math.Float64frombits(o.Uint64(b)) }}
+}
+
+// inexactError is the error of an element that float64 does not hold.
+type inexactError struct {
+	at   int64 // its place in the file, counted from 0
+	text string
+}
+
+func (e *inexactError) Error() string {
+	return fmt.Sprintf("element %d is %s: values must be exact in float64 (integers up to 2⁵³)", e.at, e.text)
 }
 
 // readElements reads exactly n elements. It makes room for the first room of them at once, for the others as they
-// arrive.
+// arrive. An element that is not exact in float64 is an *inexactError.
 func readElements(r io.Reader, n, room int64, e element) ([]float64, error) {
 	const chunk = 1 << 16
 	buf := make([]byte, chunk*e.size)
@@ -39,7 +134,13 @@ func readElements(r io.Reader, n, room int64, e element) ([]float64, error) {
 			return nil, truncated(err, n-left, n)
 		}
 		for i := range int(k) {
-			x = append(x, e.get(b[i*e.size:]))
+			b := b[i*e.size:]
+			if e.wrong != nil {
+				if text := e.wrong(b[:e.size]); text != "" {
+					return nil, &inexactError{int64(len(x)), text}
+				}
+			}
+			x = append(x, e.get(b))
 		}
 		left -= k
 	}

@@ -36,7 +36,7 @@ func looksLikeFile(path string) bool {
 
 // ByPath reads all samples of a file, by the ending of its name:
 //
-//	.npy                              float32, float64 or uint8 of any shape N×…, C or Fortran order, either byte order
+//	.npy                              bool, integers, float16, float32, float64 of any shape N×…, C or Fortran order, either byte order
 //	.csv                              numbers, one sample a line; one header line is skipped
 //	.idx, -ubyte, and those with .gz  MNIST-style arrays of any type
 //
@@ -73,7 +73,7 @@ func newDataset(x []float64, shape []int) (*Dataset, error) {
 	d := product(shape)
 	for i, v := range x {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("sample %d, coordinate %d is %g; values must be finite", i/d, i%d, v)
+			return nil, fmt.Errorf("row %d, coordinate %d is %g; values must be finite", i/d, i%d, v)
 		}
 	}
 	return &Dataset{D: d, Shape: shape, X: x}, nil

@@ -100,11 +100,11 @@ func idxElement(code byte) (element, error) {
 	case idxUint8:
 		return uint8Element(), nil
 	case 0x09:
-		return element{1, func(b []byte) float64 { return float64(int8(b[0])) }}, nil
+		return int8Element(), nil
 	case 0x0B:
-		return element{2, func(b []byte) float64 { return float64(int16(o.Uint16(b))) }}, nil
+		return int16Element(o), nil
 	case 0x0C:
-		return element{4, func(b []byte) float64 { return float64(int32(o.Uint32(b))) }}, nil
+		return int32Element(o), nil
 	case 0x0D:
 		return float32Element(o), nil
 	case 0x0E:

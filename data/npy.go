@@ -45,7 +45,7 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	}
 	x, err := readElements(br, n, n, e)
 	if err != nil {
-		return nil, err
+		return nil, locate(err, h)
 	}
 	if err := atEnd(br); err != nil {
 		return nil, err
@@ -106,26 +106,75 @@ func readNpyHeader(r io.Reader, size int64) (npyHeader, int64, error) {
 	return h, start + n, nil
 }
 
+// npyTypes are the dtypes that are read, for messages.
+const npyTypes = "bool, int8 … int64, uint8 … uint64, float16, float32, float64"
+
 // npyElement maps a dtype to its reader. '|u1' and '<u1' name the same type; '=' does not occur in files.
 func npyElement(descr string) (element, error) {
-	if len(descr) > 1 {
-		var o binary.ByteOrder = binary.LittleEndian
-		if descr[0] == '>' {
-			o = binary.BigEndian
-		}
-		switch descr[1:] {
-		case "u1":
-			return uint8Element(), nil
-		case "f4":
-			return float32Element(o), nil
-		case "f8":
-			return float64Element(o), nil
-		}
-		if strings.HasPrefix(descr[1:], "O") {
-			return element{}, fmt.Errorf("dtype %s holds Python objects, which are not read; save an array of float32, float64 or uint8", quote([]byte(descr)))
-		}
+	if len(descr) < 2 {
+		return element{}, fmt.Errorf("dtype %s unknown; have %s", quote([]byte(descr)), npyTypes)
 	}
-	return element{}, fmt.Errorf("dtype %s not supported; have float32, float64, uint8 (convert with x.astype('float32'))", quote([]byte(descr)))
+	var o binary.ByteOrder = binary.LittleEndian
+	if descr[0] == '>' {
+		o = binary.BigEndian
+	}
+	switch descr[1:] {
+	case "b1":
+		return boolElement(), nil
+	case "i1":
+		return int8Element(), nil
+	case "i2":
+		return int16Element(o), nil
+	case "i4":
+		return int32Element(o), nil
+	case "i8":
+		return int64Element(o), nil
+	case "u1":
+		return uint8Element(), nil
+	case "u2":
+		return uint16Element(o), nil
+	case "u4":
+		return uint32Element(o), nil
+	case "u8":
+		return uint64Element(o), nil
+	case "f2":
+		return float16Element(o), nil
+	case "f4":
+		return float32Element(o), nil
+	case "f8":
+		return float64Element(o), nil
+	}
+	kinds := map[byte]string{'O': "Python objects", 'S': "text", 'U': "text", 'a': "text", 'c': "complex numbers", 'M': "dates", 'm': "spans of time", 'V': "records",
+		'f': "floats wider than 64 bits"}
+	if kind := kinds[descr[1]]; kind != "" {
+		return element{}, fmt.Errorf("dtype %s holds %s, which are not read; save an array of %s (for instance by x.astype('float64'))", quote([]byte(descr)), kind, npyTypes)
+	}
+	return element{}, fmt.Errorf("dtype %s unknown; have %s", quote([]byte(descr)), npyTypes)
+}
+
+// locate turns the place of an element in the file into a row and a coordinate.
+func locate(err error, h npyHeader) error {
+	var inexact *inexactError
+	if !errors.As(err, &inexact) {
+		return err
+	}
+	row, coordinate, rest := int64(0), int64(0), inexact.at
+	if h.fortran {
+		row, rest = rest%h.shape[0], rest/h.shape[0]
+		stride := int64(1)
+		for k := len(h.shape) - 1; k > 0; k-- {
+			stride *= h.shape[k]
+		}
+		for k := 1; k < len(h.shape); k++ {
+			stride /= h.shape[k]
+			coordinate += rest % h.shape[k] * stride
+			rest /= h.shape[k]
+		}
+	} else {
+		d := int64(product(sampleShape(h.shape)))
+		row, coordinate = rest/d, rest%d
+	}
+	return fmt.Errorf("row %d, coordinate %d is %s: values must be exact in float64 (integers up to 2⁵³)", row, coordinate, inexact.text)
 }
 
 // fromFortran turns first-index-fastest into row-major order.
@@ -178,7 +227,7 @@ func parseNpyHeader(s string) (npyHeader, error) {
 		switch key {
 		case "descr":
 			if p.peek() == '[' {
-				return h, errors.New("a structured dtype; save an array of float32, float64 or uint8")
+				return h, errors.New("a structured dtype (records); save one plain array, for instance by np.stack([x[f] for f in x.dtype.names], axis=1)")
 			}
 			h.descr, err = p.str()
 		case "fortran_order":
