@@ -112,11 +112,9 @@ func readNpyLabels(r io.Reader, size int64) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, ok := integerElement(h.descr)
-	if !ok {
-		if e, err = npyElement(h.descr); err != nil {
-			return nil, err
-		}
+	e, err := npyElement(h.descr)
+	if err != nil {
+		return nil, err
 	}
 	if len(h.shape) == 0 || slices.ContainsFunc(h.shape[1:], func(v int64) bool { return v != 1 }) {
 		return nil, fmt.Errorf("an array of shape %v; want one label for each sample", h.shape)
@@ -130,32 +128,6 @@ func readNpyLabels(r io.Reader, size int64) ([]float64, error) {
 		return nil, err
 	}
 	return labels, atEnd(br)
-}
-
-// integerElement maps numpy's integer types to their readers.
-func integerElement(descr string) (element, bool) {
-	if len(descr) != 3 {
-		return element{}, false
-	}
-	size := int(descr[2] - '0')
-	if !strings.ContainsRune("iub", rune(descr[1])) || !slices.Contains([]int{1, 2, 4, 8}, size) {
-		return element{}, false
-	}
-	big, signed := descr[0] == '>', descr[1] == 'i'
-	return element{size, func(b []byte) float64 {
-		var v uint64
-		for k := range size {
-			at := size - 1 - k
-			if big {
-				at = k
-			}
-			v = v<<8 | uint64(b[at])
-		}
-		if shift := 64 - 8*size; signed {
-			return float64(int64(v<<shift) >> shift)
-		}
-		return float64(v)
-	}}, true
 }
 
 // maxLabelLine bounds a line of a text of labels.
