@@ -1,0 +1,190 @@
+package cpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// teamSpins is how often a waiting goroutine looks before it blocks: some tens of microseconds, about the time between
+// two layers of a network.
+const teamSpins = 30000
+
+// Team is a set of goroutines that share the tasks of one layer after another. The goroutine that calls Run is one of
+// them. One Run at a time: a Team belongs to one goroutine.
+type Team struct {
+	f     func(worker, task int)
+	tasks int64
+	next  atomic.Int64 // first task that nobody has taken
+
+	// state is 2·job + closed in the upper 48 bits and the number of helpers inside the job in the lower 16. A helper
+	// joins only a job that is open, so that Run need not wait for one that wakes late.
+	state atomic.Uint64
+	quit  atomic.Bool
+
+	mu       sync.Mutex
+	wake     sync.Cond    // a job has opened, or the last helper has left one
+	sleepers atomic.Int32 // goroutines that wait on wake or are about to
+
+	failed  atomic.Bool
+	failure any // what a task panicked with, written once under failed
+
+	scratch [][]float32
+	done    sync.WaitGroup
+	closed  bool
+}
+
+const (
+	teamHelpers = 1<<16 - 1 // mask of the helpers inside a job
+	teamStep    = 1 << 16   // opens or closes a job; odd multiples are open
+)
+
+// NewTeam starts a team of the given number of workers, the caller included; 0 means GOMAXPROCS. Close ends it.
+func NewTeam(workers int) *Team {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	t := &Team{scratch: make([][]float32, workers)}
+	t.wake.L = &t.mu
+	for w := 1; w < workers; w++ {
+		t.done.Go(func() { t.help(w) })
+	}
+	return t
+}
+
+// Workers is the number of goroutines, the caller of Run included.
+func (t *Team) Workers() int { return len(t.scratch) }
+
+// Run calls f for tasks 0 to tasks-1 and returns when all are done. Workers, numbered from 0, take tasks in ascending
+// order as they become free. One task, or a team of one, runs in the calling goroutine. If a task panics, tasks that
+// have not started are dropped and Run panics with the same value. f must not call Run of the same team.
+func (t *Team) Run(tasks int, f func(worker, task int)) {
+	if tasks <= 1 || len(t.scratch) == 1 {
+		for i := range tasks {
+			f(0, i)
+		}
+		return
+	}
+	if t.closed {
+		panic("cpu: Run of a closed Team")
+	}
+	t.f, t.tasks = f, int64(tasks)
+	t.next.Store(0)
+	t.state.Add(teamStep)
+	t.rouse()
+	t.drain(0)
+	t.state.Add(teamStep)
+	t.await(func() bool { return t.state.Load()&teamHelpers == 0 })
+	t.f = nil
+	if t.failed.Load() {
+		e := t.failure
+		t.failure = nil
+		t.failed.Store(false)
+		panic(e)
+	}
+}
+
+// drain runs tasks until none is left.
+func (t *Team) drain(worker int) {
+	defer func() {
+		if e := recover(); e != nil {
+			t.next.Store(t.tasks)
+			if t.failed.CompareAndSwap(false, true) {
+				t.failure = e
+			}
+		}
+	}()
+	for {
+		i := t.next.Add(1) - 1
+		if i >= t.tasks {
+			return
+		}
+		t.f(worker, int(i))
+	}
+}
+
+// help is the life of a worker other than the caller of Run.
+func (t *Team) help(worker int) {
+	seen := uint64(0) // the job this worker was in last
+	for {
+		var state uint64
+		t.await(func() bool {
+			state = t.state.Load()
+			job := state / teamStep
+			return t.quit.Load() || job%2 == 1 && job != seen
+		})
+		if t.quit.Load() {
+			return
+		}
+		if !t.state.CompareAndSwap(state, state+1) {
+			continue
+		}
+		seen = state / teamStep
+		t.drain(worker)
+		if s := t.state.Add(^uint64(0)); s&teamHelpers == 0 && s/teamStep%2 == 0 {
+			t.rouse()
+		}
+	}
+}
+
+// await returns when ready has said true: it looks for a while, then sleeps between calls of rouse.
+func (t *Team) await(ready func() bool) {
+	for range teamSpins {
+		if ready() {
+			return
+		}
+	}
+	t.mu.Lock()
+	t.sleepers.Add(1)
+	for !ready() {
+		t.wake.Wait()
+	}
+	t.sleepers.Add(-1)
+	t.mu.Unlock()
+}
+
+// rouse wakes all that sleep in await.
+func (t *Team) rouse() {
+	if t.sleepers.Load() > 0 {
+		t.mu.Lock() // whoever sleeps is inside Wait now
+		t.wake.Broadcast()
+		t.mu.Unlock()
+	}
+}
+
+// Scratch returns floats elements of memory that belongs to a worker, aligned to 64 bytes. It holds arbitrary values
+// and stays valid until the worker's next call of Scratch, also after the task. It grows to the largest request.
+func (t *Team) Scratch(worker, floats int) []float32 {
+	if len(t.scratch[worker]) < floats {
+		t.scratch[worker] = aligned(floats)
+	}
+	return t.scratch[worker][:floats:floats]
+}
+
+// ScratchBytes is the memory that the workers' scratch occupies now.
+func (t *Team) ScratchBytes() int {
+	n := 0
+	for _, s := range t.scratch {
+		n += 4 * len(s)
+	}
+	return n
+}
+
+// Close ends the team's goroutines. A closed team's Run panics, unless one goroutine suffices. Further calls do nothing.
+func (t *Team) Close() {
+	if t.closed {
+		return
+	}
+	t.closed = true
+	t.quit.Store(true)
+	t.rouse()
+	t.done.Wait()
+}
+
+// aligned is a new slice of zeros that starts on a cache line.
+func aligned(floats int) []float32 {
+	s := make([]float32, floats+15)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s))) % 64 / 4)
+	return s[skip : skip+floats : skip+floats]
+}
