@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 )
 
 // Engine runs a network on a device: General for everything, and the fused kernels where they take the network. Its
@@ -93,7 +92,7 @@ func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float
 }
 
 // PathWeights proposes paths and sums their log weights, as infer.Engine.PathWeights does.
-func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	if e.sampler == nil {
 		return e.General.PathWeights(ctx, x, logw, rows, no, progress)
 	}

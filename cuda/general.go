@@ -12,7 +12,6 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/cuda"
-	"hbar/kernels/infer"
 	"hbar/kernels/simd"
 )
 
@@ -59,7 +58,7 @@ func NewGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, err
 
 // newGeneral takes nothing of the device before the first call of a method.
 func newGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
-	if err := infer.Validate(p); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	if precision == F16 {

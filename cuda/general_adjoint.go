@@ -5,31 +5,31 @@ package cuda
 import (
 	"context"
 
-	"hbar/kernels/infer"
+	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
 // VJP32 writes n(x, τ) to dst (n×D, may be nil) and (∂n/∂x)ᵀ u to vj (n×D).
 func (g *General) VJP32(ctx context.Context, dst, vj, x, u []float32, tau []float64) error {
-	return g.Adjoint32(ctx, &infer.Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
+	return g.Adjoint32(ctx, &kernels.Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
 }
 
 // VJP64 is VJP32 in float64.
 func (g *General) VJP64(ctx context.Context, dst, vj, x, u, tau []float64) error {
-	return g.Adjoint64(ctx, &infer.Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
+	return g.Adjoint64(ctx, &kernels.Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
 }
 
 // Adjoint32 computes q. tau holds n times, or one for all samples.
-func (g *General) Adjoint32(ctx context.Context, q *infer.Adjoint[float32], tau []float64) error {
+func (g *General) Adjoint32(ctx context.Context, q *kernels.Adjoint[float32], tau []float64) error {
 	return g.do(func() error { return adjoint(ctx, "Adjoint32", g.net32, q, tau) })
 }
 
 // Adjoint64 computes q. tau holds n times, or one for all samples.
-func (g *General) Adjoint64(ctx context.Context, q *infer.Adjoint[float64], tau []float64) error {
+func (g *General) Adjoint64(ctx context.Context, q *kernels.Adjoint[float64], tau []float64) error {
 	return g.do64(func(n *layers[float64]) error { return adjoint(ctx, "Adjoint64", n, q, tau) })
 }
 
-func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *infer.Adjoint[F], tau []float64) error {
+func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *kernels.Adjoint[F], tau []float64) error {
 	count, err := samples(call, n.g.p.D, len(q.X), tau)
 	if err != nil {
 		return err
@@ -52,10 +52,10 @@ func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *in
 }
 
 // tape is what the forward pass of a batch leaves for the way back: rows of the coefficients of 1, τ, ε and τε, g of
-// them to a sample (see infer.Adjoint).
+// them to a sample (see kernels.Adjoint).
 type tape[F simd.Float] struct {
 	*layers[F]
-	q     *infer.Adjoint[F]
+	q     *kernels.Adjoint[F]
 	g     int
 	lo, m int     // first sample, and how many
 	buf   []place // of each buffer

@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 
-	"hbar/kernels/infer"
+	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
@@ -19,14 +19,14 @@ func (g *General) Jets64(ctx context.Context, dst, x, tau []float64, order int) 
 	if err != nil {
 		return err
 	}
-	if order < 0 || order > infer.MaxJetOrder {
-		return fmt.Errorf("cuda: %s: Taylor expansion of order %d, want 0 to %d", call, order, infer.MaxJetOrder)
+	if order < 0 || order > kernels.MaxJetOrder {
+		return fmt.Errorf("cuda: %s: Taylor expansion of order %d, want 0 to %d", call, order, kernels.MaxJetOrder)
 	}
 	if order == 0 {
 		return g.Forward64(ctx, dst, x, tau)
 	}
-	if d > infer.MaxJetDim {
-		return fmt.Errorf("cuda: %s: Taylor expansion in D = %d dimensions, want at most %d", call, d, infer.MaxJetDim)
+	if d > kernels.MaxJetDim {
+		return fmt.Errorf("cuda: %s: Taylor expansion in D = %d dimensions, want at most %d", call, d, kernels.MaxJetDim)
 	}
 	nj := simd.NJet(d, order)
 	if len(dst) != count*d*nj {
@@ -61,7 +61,7 @@ func (g *General) Jets64(ctx context.Context, dst, x, tau []float64, order int) 
 // jetCompose is the kernel for expansions of nj coefficients.
 func (g *General) jetCompose(nj int) (*Kernel, error) {
 	const threads = 64 // and shared memory of each: two expansions, and f's own of the highest order
-	return g.modules[moduleRows].Kernel("jet_compose_f64", threads, 8*threads*(2*nj+infer.MaxJetOrder+1))
+	return g.modules[moduleRows].Kernel("jet_compose_f64", threads, 8*threads*(2*nj+kernels.MaxJetOrder+1))
 }
 
 // jets takes samples lo to hi, nj rows each, through all layers: a product acts on each coefficient, an activation composes.

@@ -8,7 +8,6 @@ import (
 	"math"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 )
 
 const (
@@ -171,7 +170,7 @@ type pathWire struct {
 }
 
 // wirePath checks the rows of a path in d dimensions and rounds them to what the kernel takes; see infer.PathWeights.
-func wirePath(rows []infer.PathRow, d int) ([]pathWire, error) {
+func wirePath(rows []kernels.PathRow, d int) ([]pathWire, error) {
 	wire := make([]pathWire, len(rows))
 	last := len(rows) - 1
 	for k, r := range rows {
@@ -200,7 +199,7 @@ func wirePath(rows []infer.PathRow, d int) ([]pathWire, error) {
 
 // PathWeights proposes a path from each row of x and adds its log weight to logw, as infer.Engine.PathWeights does. When
 // an error is returned, the batches that were finished are updated, the others as they were.
-func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	const call = "PathWeights"
 	d := g.p.D
 	if len(x)%d != 0 {

@@ -193,17 +193,17 @@ func TestGeneralAdjoint(t *testing.T) {
 			size := n * c.p.D
 			tau := normals64(n, 2)
 			x := normals64(size, 1)
-			full := infer.Adjoint[float64]{X: x, V: normals64(size, 5), W: normals64(size, 6), A: normals64(size, 7), B: normals64(size, 8), C: normals64(size, 9), E: normals64(size, 10)}
-			tangent, value, forward := full, infer.Adjoint[float64]{X: x, A: full.A}, full
+			full := kernels.Adjoint[float64]{X: x, V: normals64(size, 5), W: normals64(size, 6), A: normals64(size, 7), B: normals64(size, 8), C: normals64(size, 9), E: normals64(size, 10)}
+			tangent, value, forward := full, kernels.Adjoint[float64]{X: x, A: full.A}, full
 			tangent.W, tangent.C, tangent.E = nil, nil, nil
 			forward.B = nil
-			for name, q := range map[string]infer.Adjoint[float64]{"four rows": full, "two rows": tangent, "one row": value, "no gradient": forward} {
+			for name, q := range map[string]kernels.Adjoint[float64]{"four rows": full, "two rows": tangent, "one row": value, "no gradient": forward} {
 				var want, got [5][]float64
 				var got32 [5][]float32
 				for i := range want {
 					want[i], got[i], got32[i] = make([]float64, size), make([]float64, size), make([]float32, size)
 				}
-				bind := func(q infer.Adjoint[float64], r *[5][]float64) *infer.Adjoint[float64] {
+				bind := func(q kernels.Adjoint[float64], r *[5][]float64) *kernels.Adjoint[float64] {
 					if name != "no gradient" {
 						q.G = r[0]
 					}
@@ -217,7 +217,7 @@ func TestGeneralAdjoint(t *testing.T) {
 					return &q
 				}
 				b := bind(q, &got)
-				q32 := &infer.Adjoint[float32]{X: to32(q.X), V: to32(q.V), W: to32(q.W), A: to32(q.A), B: to32(q.B), C: to32(q.C), E: to32(q.E)}
+				q32 := &kernels.Adjoint[float32]{X: to32(q.X), V: to32(q.V), W: to32(q.W), A: to32(q.A), B: to32(q.B), C: to32(q.C), E: to32(q.E)}
 				for i, p := range []*[]float32{&q32.G, &q32.S, &q32.SV, &q32.SW, &q32.H} {
 					if [][]float64{b.G, b.S, b.SV, b.SW, b.H}[i] != nil {
 						*p = got32[i]
@@ -240,15 +240,15 @@ func TestGeneralJets(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range generalCases() {
 		d := c.p.D
-		if d > infer.MaxJetDim {
+		if d > kernels.MaxJetDim {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
 			g, cpu := withGeneral(t, dev, c.p)
 			n := 2
 			x, tau := normals64(n*d, 1), normals64(n, 2)
-			for _, order := range []int{0, 1, 3, infer.MaxJetOrder} {
-				if order == infer.MaxJetOrder && c.p.Widths[1] > 100 {
+			for _, order := range []int{0, 1, 3, kernels.MaxJetOrder} {
+				if order == kernels.MaxJetOrder && c.p.Widths[1] > 100 {
 					continue // slow here
 				}
 				size := n * d * simd.NJet(d, order)
@@ -313,10 +313,10 @@ func TestGeneralSteps(t *testing.T) {
 				t.Error("samples depend on the batch")
 			}
 
-			path := make([]infer.PathRow, 6)
+			path := make([]kernels.PathRow, 6)
 			for k := range path {
 				s := float64(k) / 6
-				path[k] = infer.PathRow{T: s, Cin: 1 - 0.2*s, A: 0.9, B: 0.1, C: 0.3 + 0.01*s, E: 1.1, F: -0.1, InvC2: 11, LogC: 0.05, Step: uint32(k + 2)}
+				path[k] = kernels.PathRow{T: s, Cin: 1 - 0.2*s, A: 0.9, B: 0.1, C: 0.3 + 0.01*s, E: 1.1, F: -0.1, InvC2: 11, LogC: 0.05, Step: uint32(k + 2)}
 			}
 			wx, x := slices.Clone(x0), slices.Clone(x0)
 			want, logw := normals64(n, 3), normals64(n, 3)
@@ -447,7 +447,7 @@ func TestGeneralMemory(t *testing.T) {
 	const n = 3*minRows + 5
 	x := to32(normals64(2*n, 1))
 	no := kernels.Noise{Seed: 5, Sample0: 1<<32 - 300}
-	path := []infer.PathRow{{Cin: 1, A: 1, B: 0.1, C: 0.2}, {T: 0.5, Cin: 1, E: 1, InvC2: 25}}
+	path := []kernels.PathRow{{Cin: 1, A: 1, B: 0.1, C: 0.2}, {T: 0.5, Cin: 1, E: 1, InvC2: 25}}
 	run := func() ([]float32, error) { // everything that goes in batches and depends on where a sample stands in them
 		div, logw := make([]float64, n), make([]float64, n)
 		s, y := make([]float32, 2*n, 8*n), slices.Clone(x)
@@ -510,15 +510,15 @@ func TestGeneralErrors(t *testing.T) {
 		"Divergence: div has 1 elements, want 2":                                g.Divergence(ctx, nil, d[:1], f, nil, 2, one),
 		"Divergence without div":                                                g.Divergence(ctx, nil, nil, f, nil, 2, one),
 		"Divergence64 without div":                                              g.Divergence64(ctx, nil, nil, d, nil, 2, one),
-		"Adjoint with W but not V":                                              g.Adjoint64(ctx, &infer.Adjoint[float64]{X: d, W: d}, one),
-		"Adjoint A has 3 elements, want 4":                                      g.Adjoint32(ctx, &infer.Adjoint[float32]{X: f, A: f[:3]}, one),
+		"Adjoint with W but not V":                                              g.Adjoint64(ctx, &kernels.Adjoint[float64]{X: d, W: d}, one),
+		"Adjoint A has 3 elements, want 4":                                      g.Adjoint32(ctx, &kernels.Adjoint[float32]{X: f, A: f[:3]}, one),
 		"Jets64: Taylor expansion of order 6, want 0 to 5":                      g.Jets64(ctx, d, d, one, 6),
 		"Jets64: dst has 4 elements, want 12":                                   g.Jets64(ctx, d, d, one, 1),
 		"Trajectory: m has 3 elements, want 4":                                  g.Trajectory(ctx, f, f[:3], row, no, nil),
 		"row 0 of the step table holds +Inf":                                    g.Trajectory(ctx, f, nil, []kernels.Row{{A: math.Inf(1)}}, no, nil),
 		"PathWeights: logw has 1 elements, want 2":                              g.PathWeights(ctx, f, d[:1], nil, no, nil),
-		"PathWeights: a path of 1 states, want at least 2":                      g.PathWeights(ctx, f, d[:2], make([]infer.PathRow, 1), no, nil),
-		"row 0 of the path table has C = 0":                                     g.PathWeights(ctx, f, d[:2], make([]infer.PathRow, 2), no, nil),
+		"PathWeights: a path of 1 states, want at least 2":                      g.PathWeights(ctx, f, d[:2], make([]kernels.PathRow, 1), no, nil),
+		"row 0 of the path table has C = 0":                                     g.PathWeights(ctx, f, d[:2], make([]kernels.PathRow, 2), no, nil),
 		"context canceled":                                                      g.Forward(canceled, f, f, one),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -25,7 +25,7 @@ func (c *counted) Flow(ctx context.Context, x, div, est []float64, probes []floa
 	return c.Engine.Flow(ctx, x, div, est, probes, table, progress)
 }
 
-func (c *counted) PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+func (c *counted) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	c.paths += len(x)
 	return c.Engine.PathWeights(ctx, x, logw, rows, no, progress)
 }

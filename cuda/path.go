@@ -11,7 +11,6 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/cuda"
-	"hbar/kernels/infer"
 )
 
 // Path weighs paths on a device: kernels/cuda/path_split.cu on tensor cores for hidden layers of up to 128 units,
@@ -72,7 +71,7 @@ const minPathBatch, maxPathBatch = 1024, 1 << 22
 // (n), as infer.Engine.PathWeights does. When the device has no room for all paths they go in batches; the numbers do not
 // depend on it. progress, unless nil, is told how much of the work is done, in paths. On an error the batches that were
 // finished are in x and logw, the others as they were.
-func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error {
+func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	d := int(p.net.D)
 	n := len(logw)
 	switch {
@@ -101,7 +100,7 @@ func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []
 type pathRun struct {
 	*Path
 	ctx  context.Context
-	rows []infer.PathRow
+	rows []kernels.PathRow
 	wire []pathRowWire
 }
 

@@ -17,11 +17,11 @@ import (
 )
 
 // pathTable has different variances of proposal and reverse step, and coefficients that float32 rounds.
-func pathTable(steps, d int) []infer.PathRow {
-	rows := make([]infer.PathRow, steps+1)
+func pathTable(steps, d int) []kernels.PathRow {
+	rows := make([]kernels.PathRow, steps+1)
 	for k := range rows {
 		f := float64(k) / float64(steps)
-		rows[k] = infer.PathRow{T: 0.1 + f, Cin: 1 / (1 + f), A: 0.99, B: 0.03, C: 0.3 + 0.2*f, E: 1.01, F: 0.02, Step: uint32(k + 5)}
+		rows[k] = kernels.PathRow{T: 0.1 + f, Cin: 1 / (1 + f), A: 0.99, B: 0.03, C: 0.3 + 0.2*f, E: 1.01, F: 0.02, Step: uint32(k + 5)}
 		if k > 0 {
 			r := 0.31 + 0.2*f // the reverse step's deviation
 			rows[k].InvC2 = 1 / (r * r)
@@ -142,11 +142,11 @@ func TestPathLaunches(t *testing.T) {
 	if err := path.Weights(ctx, x, w, rows, no, func(int) { cancel() }); !errors.Is(err, context.Canceled) || w[1] != 1 {
 		t.Errorf("cancelled after a launch: %v, weights %v", err, w)
 	}
-	for say, change := range map[string]func(rows []infer.PathRow) ([]infer.PathRow, []float64){
-		"row 1 of the path table holds NaN": func(r []infer.PathRow) ([]infer.PathRow, []float64) { r[1].E = math.NaN(); return r, w },
-		"without noise":                     func(r []infer.PathRow) ([]infer.PathRow, []float64) { r[0].C = 0; return r, w },
-		"at least 2":                        func(r []infer.PathRow) ([]infer.PathRow, []float64) { return r[:1], w },
-		"weights of 4 paths":                func(r []infer.PathRow) ([]infer.PathRow, []float64) { return r, w[:4] },
+	for say, change := range map[string]func(rows []kernels.PathRow) ([]kernels.PathRow, []float64){
+		"row 1 of the path table holds NaN": func(r []kernels.PathRow) ([]kernels.PathRow, []float64) { r[1].E = math.NaN(); return r, w },
+		"without noise":                     func(r []kernels.PathRow) ([]kernels.PathRow, []float64) { r[0].C = 0; return r, w },
+		"at least 2":                        func(r []kernels.PathRow) ([]kernels.PathRow, []float64) { return r[:1], w },
+		"weights of 4 paths":                func(r []kernels.PathRow) ([]kernels.PathRow, []float64) { return r, w[:4] },
 	} {
 		rows, w := change(pathTable(3, 2))
 		if err := path.Weights(context.Background(), x, w, rows, no, nil); err == nil || !strings.Contains(err.Error(), say) {

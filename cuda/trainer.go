@@ -11,7 +11,7 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/cuda"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 // Trainer runs a kernels.ChainTraining on a device: what learn.Trainer computes, with sums in another order. Parameters and the
@@ -20,7 +20,7 @@ import (
 type Trainer struct {
 	d     *Device
 	prog  *kernels.ChainTraining
-	opt   learn.Options
+	opt   fit.Options
 	step  int64 // steps taken
 	batch int
 	room  int // rows that there is memory for
@@ -73,13 +73,13 @@ const (
 )
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
-// a learn.Source. Workers and Impl of the options have no meaning here. Close the trainer when done.
-func NewTrainer(d *Device, p *kernels.ChainTraining, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
+// a fit.Source. Workers and Impl of the options have no meaning here. Close the trainer when done.
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err
 	}
-	if err := learn.Check(p); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*Graph{}}
@@ -257,36 +257,36 @@ func (t *Trainer) grow(n int) error {
 }
 
 // Step takes one step of Adam with learning rate lr on the batch that src draws for step Steps(), or the device if src is
-// nil. A loss or gradient that is not finite is a *learn.NonFiniteError; then nothing has changed.
-func (t *Trainer) Step(src learn.Source, lr float64) (learn.Result, error) {
+// nil. A loss or gradient that is not finite is a *fit.NonFiniteError; then nothing has changed.
+func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
 	if err := t.begin([]float64{lr}); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	c, _, err := t.direct(src, true)
 	if err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	t.step = c.Step
-	return learn.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
 }
 
 // Gradient computes loss and gradient of the batch that src draws for step Steps(), or the device if src is nil, and
 // changes no parameter.
-func (t *Trainer) Gradient(src learn.Source) (learn.Result, error) {
+func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
 	if err := t.begin(nil); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	c, _, err := t.direct(src, false)
 	if err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
-	return learn.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
 }
 
 // Run takes a step for each learning rate, on batches that the device draws, until ctx ends, which is no error. It returns
 // the number of steps taken, with their losses in losses, and the last one's result. The steps are enqueued without a wait
 // in between, 1024 at a time; ctx is looked at between these.
-func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last learn.Result, err error) {
+func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
 	for taken < len(lrs) && ctx.Err() == nil {
 		burst := lrs[taken:min(len(lrs), taken+maxBurst)]
 		if err := t.begin(burst); err != nil {
@@ -309,7 +309,7 @@ func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, la
 		done := int(c.Step - t.step)
 		copy(losses[taken:], values[:done])
 		taken, t.step = taken+done, c.Step
-		last = learn.Result{Loss: c.Loss, GradNorm: c.Norm}
+		last = fit.Result{Loss: c.Loss, GradNorm: c.Norm}
 		if err := t.blame(c); err != nil {
 			return taken, last, err
 		}
@@ -337,7 +337,7 @@ func (t *Trainer) begin(lrs []float64) error {
 }
 
 // direct runs one step, or its gradient, without a graph.
-func (t *Trainer) direct(src learn.Source, update bool) (trainControl, []float64, error) {
+func (t *Trainer) direct(src fit.Source, update bool) (trainControl, []float64, error) {
 	a := t.draw.args
 	if src != nil {
 		if err := t.SetInputs(src); err != nil {
@@ -435,16 +435,16 @@ func (t *Trainer) blame(c trainControl) error {
 		}
 		for i, v := range rows {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return &learn.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: fmt.Sprintf("the weighted squared error of row %d is %v", i, v)}
+				return &fit.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: fmt.Sprintf("the weighted squared error of row %d is %v", i, v)}
 			}
 		}
-		return &learn.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: "the sum of squared errors is too large"}
+		return &fit.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: "the sum of squared errors is too large"}
 	case badGradient:
 		g, err := t.Gradients(nil)
 		if err != nil {
 			return err
 		}
-		return learn.GradientError(t.step, c.Loss, t.prog.Params, g)
+		return fit.GradientError(t.step, c.Loss, t.prog.Params, g)
 	}
 	return nil
 }

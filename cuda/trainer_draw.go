@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 // drawArgs mirrors struct Draw of kernels/cuda/train.cuh.
@@ -79,18 +79,18 @@ func (w *drawer) free() error {
 	return err
 }
 
-// hostBatch is a batch that a learn.Source draws on the host: the network's input with rows of ld, targets, weights.
+// hostBatch is a batch that a fit.Source draws on the host: the network's input with rows of ld, targets, weights.
 type hostBatch struct {
 	input, target, weight []float32
 }
 
 // fill draws the batch of a step.
-func (h *hostBatch) fill(p *kernels.ChainTraining, src learn.Source, step int64, n, ld int) {
+func (h *hostBatch) fill(p *kernels.ChainTraining, src fit.Source, step int64, n, ld int) {
 	d, f := p.D, p.Time.Width()
 	h.input = slices.Grow(h.input[:0], n*ld)[:n*ld]
 	h.target = slices.Grow(h.target[:0], n*d)[:n*d]
 	h.weight = slices.Grow(h.weight[:0], n)[:n]
-	t := &learn.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: h.target, Weight: h.weight,
+	t := &fit.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: h.target, Weight: h.weight,
 		Features: make([]float32, n*f)}
 	src.Fill(t)
 	for i := range n {

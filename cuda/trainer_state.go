@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 // Params copies the parameters to dst, which is made if nil.
@@ -24,8 +24,8 @@ func (t *Trainer) Averages(dst [][]float32) ([][]float32, error) {
 func (t *Trainer) Gradients(dst [][]float32) ([][]float32, error) { return t.download(dst, t.g) }
 
 // State returns a copy of the state.
-func (t *Trainer) State() (*learn.State, error) {
-	s := &learn.State{Step: t.step}
+func (t *Trainer) State() (*fit.State, error) {
+	s := &fit.State{Step: t.step}
 	var e [4]error
 	s.Params, e[0] = t.Params(nil)
 	s.M, e[1] = t.download(nil, t.m)
@@ -49,7 +49,7 @@ func (t *Trainer) SetParams(src [][]float32) error {
 }
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
-func (t *Trainer) SetState(s *learn.State) error {
+func (t *Trainer) SetState(s *fit.State) error {
 	if s.Step < 0 {
 		return fmt.Errorf("cuda: state has step %d; steps count from 0", s.Step)
 	}

@@ -6,14 +6,14 @@ import (
 	"context"
 
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 // Trainer takes training steps on a GPU.
 type Trainer struct{}
 
 // NewTrainer uploads a program and what its batches are drawn from.
-func NewTrainer(d *Device, p *kernels.ChainTraining, opt learn.Options, b *kernels.Batches) (*Trainer, error) {
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
 	return nil, unavailable()
 }
 
@@ -24,18 +24,18 @@ func (t *Trainer) Steps() int64 { return 0 }
 func (t *Trainer) SetBatch(n int) error { return unavailable() }
 
 // Step takes one step on the batch that src draws, or the device if src is nil.
-func (t *Trainer) Step(src learn.Source, lr float64) (learn.Result, error) {
-	return learn.Result{}, unavailable()
+func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
+	return fit.Result{}, unavailable()
 }
 
 // Gradient computes loss and gradient of a batch.
-func (t *Trainer) Gradient(src learn.Source) (learn.Result, error) {
-	return learn.Result{}, unavailable()
+func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
+	return fit.Result{}, unavailable()
 }
 
 // Run takes a step for each learning rate.
-func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last learn.Result, err error) {
-	return 0, learn.Result{}, unavailable()
+func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
+	return 0, fit.Result{}, unavailable()
 }
 
 // Params copies the parameters to dst.
@@ -51,10 +51,10 @@ func (t *Trainer) Gradients(dst [][]float32) ([][]float32, error) { return nil, 
 func (t *Trainer) SetParams(src [][]float32) error { return unavailable() }
 
 // State returns a copy of the state.
-func (t *Trainer) State() (*learn.State, error) { return nil, unavailable() }
+func (t *Trainer) State() (*fit.State, error) { return nil, unavailable() }
 
 // SetState replaces the state.
-func (t *Trainer) SetState(s *learn.State) error { return unavailable() }
+func (t *Trainer) SetState(s *fit.State) error { return unavailable() }
 
 // Close frees the trainer's memory on the device.
 func (t *Trainer) Close() error { return nil }

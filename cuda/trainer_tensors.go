@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"hbar/kernels/cuda"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -38,7 +38,7 @@ func (e *evaluation) close() error {
 	return err
 }
 
-// ParamTensors are the parameters and the last batch's gradients, in the order of Program.Params: weights [out, in], biases
+// ParamTensors are the parameters and the last batch's gradients, in the order of Chain.Params: weights [out, in], biases
 // [out]. They are the trainer's own memory until Close. Refresh follows an upload to a parameter.
 func (t *Trainer) ParamTensors() (params, grads []*tensor.Dense, err error) {
 	params, grads = make([]*tensor.Dense, len(t.prog.Params)), make([]*tensor.Dense, len(t.prog.Params))
@@ -100,7 +100,7 @@ func (t *Trainer) matrix(b *Buffer, at, rows, cols, ld int) (*tensor.Dense, erro
 func (t *Trainer) Refresh() error { return t.recopy() }
 
 // SetInputs draws the batch of src for step Steps() and uploads it.
-func (t *Trainer) SetInputs(src learn.Source) error {
+func (t *Trainer) SetInputs(src fit.Source) error {
 	t.host.fill(t.prog, src, t.step, t.batch, t.layout.layers[0].ldk)
 	return errors.Join(Upload(t.pass.input(), t.host.input), Upload(t.target, t.host.target), Upload(t.weight, t.host.weight))
 }
@@ -114,17 +114,17 @@ func (t *Trainer) given() drawArgs {
 
 // Evaluate computes output, loss and gradient of the batch that SetInputs or uploads to BatchTensors have left, and changes no
 // parameter. The work is captured once for a size of batches and replayed.
-func (t *Trainer) Evaluate() (learn.Result, error) { return t.present(0, nil) }
+func (t *Trainer) Evaluate() (fit.Result, error) { return t.present(0, nil) }
 
 // Advance is Evaluate and the step of Adam with learning rate lr. Output is that before the step.
-func (t *Trainer) Advance(lr float64) (learn.Result, error) { return t.present(1, []float64{lr}) }
+func (t *Trainer) Advance(lr float64) (fit.Result, error) { return t.present(1, []float64{lr}) }
 
-func (t *Trainer) present(update int, lrs []float64) (learn.Result, error) {
+func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 	if err := t.begin(lrs); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	if err := t.prepare(); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	g := &t.eval.graphs[update]
 	if *g == nil {
@@ -138,18 +138,18 @@ func (t *Trainer) present(update int, lrs []float64) (learn.Result, error) {
 			}
 			return t.enqueueUpdate(update == 1)
 		}); err != nil {
-			return learn.Result{}, err
+			return fit.Result{}, err
 		}
 	}
 	if err := (*g).Replay(); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	c, _, err := t.read(0)
 	if err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	t.step = c.Step
-	return learn.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
 }
 
 // prepare makes room for the output.

@@ -7,7 +7,7 @@ import (
 	"math"
 	"testing"
 
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -17,11 +17,11 @@ func TestActivations(t *testing.T) {
 	for _, c := range []trainNet{{d: 2, widths: []int{5, 5}, act: simd.Tanh}, {d: 2, widths: []int{7, 4}, act: simd.Tanh, freqs: 2}} {
 		p := c.training()
 		const n = 3
-		tr, err := NewTrainer(d, p, learn.Options{Batch: n}, nil)
+		tr, err := NewTrainer(d, p, fit.Options{Batch: n}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		src := learn.SourceFunc(func(q *learn.Tile) {
+		src := fit.SourceFunc(func(q *fit.Tile) {
 			for i := range q.X {
 				q.X[i] = 0.3*float32(i) - 0.5
 			}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 	"hbar/kernels/simd"
 )
@@ -134,7 +135,7 @@ type hostSource struct {
 	batch int
 }
 
-func (s hostSource) Fill(t *learn.Tile) {
+func (s hostSource) Fill(t *fit.Tile) {
 	n := t.Hi - t.Lo
 	first := uint64(t.Step)*uint64(s.batch) + uint64(t.Lo)
 	z := make([]float32, n*s.d)
@@ -152,9 +153,9 @@ func (s hostSource) Fill(t *learn.Tile) {
 }
 
 // gradient64 is loss and gradient of a batch in float64, by the chain rule on the forward instructions.
-func gradient64(p *kernels.ChainTraining, src learn.Source, step int64, n int) (float64, [][]float64) {
+func gradient64(p *kernels.ChainTraining, src fit.Source, step int64, n int) (float64, [][]float64) {
 	d := p.D
-	t := &learn.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: make([]float32, n*d), Weight: make([]float32, n)}
+	t := &fit.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: make([]float32, n*d), Weight: make([]float32, n)}
 	src.Fill(t)
 	g := make([][]float64, len(p.Params))
 	for i, q := range p.Params {
@@ -218,7 +219,7 @@ func relative[F simd.Float](a [][]float32, b [][]F) float64 {
 	return math.Sqrt(num / den)
 }
 
-func newTrainer(t testing.TB, p *kernels.ChainTraining, o learn.Options, b *kernels.Batches) *Trainer {
+func newTrainer(t testing.TB, p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) *Trainer {
 	t.Helper()
 	tr, err := NewTrainer(open(t), p, o, b)
 	if err != nil {
@@ -253,8 +254,8 @@ func TestTrainerGradient(t *testing.T) {
 			b := testBatches(c.d)
 			src := hostSource{b, c.d, n}
 			loss, g := gradient64(p, src, 0, n)
-			tr := newTrainer(t, p, learn.Options{Batch: n}, b)
-			for _, s := range []learn.Source{src, nil} { // drawn by the host, and by the device
+			tr := newTrainer(t, p, fit.Options{Batch: n}, b)
+			for _, s := range []fit.Source{src, nil} { // drawn by the host, and by the device
 				res := must(tr.Gradient(s))(t)
 				// A float32 sum of a layer is off by some 10⁻⁷ of its terms; the device's own normals by as much again.
 				const tol = 1e-6
@@ -288,7 +289,7 @@ func TestTrainerDraw(t *testing.T) {
 	for _, c := range []trainNet{{3, []int{8}, simd.Tanh, false, 4}, {34, []int{8}, simd.Tanh, false, 0}} { // fused, and not
 		b := testBatches(c.d)
 		p := c.training()
-		tr := newTrainer(t, p, learn.Options{Batch: n}, b)
+		tr := newTrainer(t, p, fit.Options{Batch: n}, b)
 		for _, points := range []bool{false, true} {
 			if points {
 				curves := b.Times
@@ -296,7 +297,7 @@ func TestTrainerDraw(t *testing.T) {
 				for k := range 50 {
 					b.Times.Points = append(b.Times.Points, curves.At((float64(k)+0.5)/50))
 				}
-				tr = newTrainer(t, p, learn.Options{Batch: n}, b)
+				tr = newTrainer(t, p, fit.Options{Batch: n}, b)
 			}
 			s := must(tr.State())(t)
 			s.Step = step
@@ -328,13 +329,13 @@ func TestTrainerDraw(t *testing.T) {
 }
 
 // optimisers meet every term of the update.
-var optimisers = []learn.Options{
+var optimisers = []fit.Options{
 	{},
 	{Beta1: 0.8, Beta2: 0.95, Eps: 1e-4, Decay: 0.1, Clip: 0.3, EMA: 0.9},
 }
 
 // onCPU is the same run on the CPU.
-func onCPU(t testing.TB, p *kernels.ChainTraining, o learn.Options) *learn.Trainer {
+func onCPU(t testing.TB, p *kernels.ChainTraining, o fit.Options) *learn.Trainer {
 	t.Helper()
 	o.Workers = 1
 	tr, err := learn.New(p, o)
@@ -409,7 +410,7 @@ func TestTrainerTwentySteps(t *testing.T) {
 }
 
 // equalStates compares bits.
-func equalStates(t *testing.T, what string, a, b *learn.State) {
+func equalStates(t *testing.T, what string, a, b *fit.State) {
 	t.Helper()
 	if a.Step != b.Step {
 		t.Errorf("%s: steps %d and %d", what, a.Step, b.Step)
@@ -510,12 +511,12 @@ func TestTrainerNonFinite(t *testing.T) {
 		losses := make([]float64, 40)
 		tr, again := newTrainer(t, p, o, b), newTrainer(t, p, o, b)
 		taken, _, err := tr.Run(t.Context(), rates(0, 40), losses)
-		var bad *learn.NonFiniteError
+		var bad *fit.NonFiniteError
 		if !errors.As(err, &bad) || !strings.Contains(bad.Cause, c.cause) {
 			t.Fatalf("%v: after %d steps %v", c.value, taken, err)
 		}
 		_, _, err = onCPU(t, p, o).Run(t.Context(), hostSource{b, 1, o.Batch}, rates(0, 40), losses)
-		var want *learn.NonFiniteError
+		var want *fit.NonFiniteError
 		if !errors.As(err, &want) || want.Step != bad.Step || bad.Step != int64(taken) || taken == 0 {
 			t.Errorf("%v: device %v after %d steps, CPU %v", c.value, err, taken, want)
 		}
@@ -528,20 +529,20 @@ func TestTrainerErrors(t *testing.T) {
 	p, b := trainNets[0].training(), testBatches(2)
 	d := open(t)
 	for _, c := range []struct {
-		o    learn.Options
+		o    fit.Options
 		b    kernels.Batches
 		want string
 	}{
-		{learn.Options{}, *b, "Batch is 0"},
-		{learn.Options{Batch: 4}, kernels.Batches{X: b.X[:3], Times: b.Times}, "training data of 3 numbers; want rows of 2"},
-		{learn.Options{Batch: 4}, kernels.Batches{X: b.X}, "a table of times of 0 cells"},
-		{learn.Options{Batch: 1 << 24}, *b, "for batches of 16777216 rows"},
+		{fit.Options{}, *b, "Batch is 0"},
+		{fit.Options{Batch: 4}, kernels.Batches{X: b.X[:3], Times: b.Times}, "training data of 3 numbers; want rows of 2"},
+		{fit.Options{Batch: 4}, kernels.Batches{X: b.X}, "a table of times of 0 cells"},
+		{fit.Options{Batch: 1 << 24}, *b, "for batches of 16777216 rows"},
 	} {
 		if _, err := NewTrainer(d, p, c.o, &c.b); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
-	tr := newTrainer(t, p, learn.Options{Batch: 4}, nil)
+	tr := newTrainer(t, p, fit.Options{Batch: 4}, nil)
 	if _, _, err := tr.Run(t.Context(), rates(0, 1), make([]float64, 1)); err == nil || !strings.Contains(err.Error(), "takes its batches from a source") {
 		t.Errorf("without batches: %v", err)
 	}
@@ -557,7 +558,7 @@ func TestTrainerErrors(t *testing.T) {
 	if err := tr.SetBatch(4); err != nil {
 		t.Error(err)
 	}
-	if err := tr.SetState(&learn.State{Step: -1}); err == nil {
+	if err := tr.SetState(&fit.State{Step: -1}); err == nil {
 		t.Error("step -1")
 	}
 	if err := tr.SetParams(make([][]float32, 1)); err == nil || !strings.Contains(err.Error(), "for 1 tensors; the network has 8") {
@@ -566,7 +567,7 @@ func TestTrainerErrors(t *testing.T) {
 	must(tr.Step(src, 1e-3))(t)
 	ended, stop := context.WithCancel(t.Context())
 	stop()
-	if n, _, err := newTrainer(t, p, learn.Options{Batch: 4}, b).Run(ended, rates(0, 3), make([]float64, 3)); n != 0 || err != nil {
+	if n, _, err := newTrainer(t, p, fit.Options{Batch: 4}, b).Run(ended, rates(0, 3), make([]float64, 3)); n != 0 || err != nil {
 		t.Errorf("%d steps after the context's end, %v", n, err)
 	}
 }
@@ -590,7 +591,7 @@ func BenchmarkTrainStep(b *testing.B) {
 			c.batch = 16
 		}
 		b.Run(fmt.Sprintf("%v/batch=%d", c.net, c.batch), func(b *testing.B) {
-			tr := newTrainer(b, c.net.training(), learn.Options{Batch: c.batch, EMA: 0.999}, testBatches(c.net.d))
+			tr := newTrainer(b, c.net.training(), fit.Options{Batch: c.batch, EMA: 0.999}, testBatches(c.net.d))
 			lrs, losses := make([]float64, maxBurst), make([]float64, maxBurst)
 			for i := range lrs {
 				lrs[i] = 1e-4

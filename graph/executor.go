@@ -3,6 +3,7 @@ package graph
 import (
 	"gorgonia.org/tensor"
 
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 )
 
@@ -16,8 +17,8 @@ type Executor interface {
 	Params(dst [][]float32) ([][]float32, error)
 	Gradients(dst [][]float32) ([][]float32, error)
 	// Gradient computes loss and gradient of the batch that src draws, Step takes a step of Adam.
-	Gradient(src learn.Source) (learn.Result, error)
-	Step(src learn.Source, lr float64) (learn.Result, error)
+	Gradient(src fit.Source) (fit.Result, error)
+	Step(src fit.Source, lr float64) (fit.Result, error)
 	Close() error
 }
 
@@ -25,7 +26,7 @@ type Executor interface {
 // them: see Carrier.
 type Resident interface {
 	Executor
-	// ParamTensors are parameters and gradients in the order of Program.Params, until Close; Refresh follows a change of the
+	// ParamTensors are parameters and gradients in the order of Chain.Params, until Close; Refresh follows a change of the
 	// parameters by their tensors.
 	ParamTensors() (params, grads []*tensor.Dense, err error)
 	Refresh() error
@@ -33,9 +34,9 @@ type Resident interface {
 	BatchTensors(rows int) (x, time, target, weight, output *tensor.Dense, err error)
 	// SetInputs draws a batch into the tensors; Evaluate computes output, loss and gradient of what is there, Advance takes
 	// a step on it.
-	SetInputs(src learn.Source) error
-	Evaluate() (learn.Result, error)
-	Advance(lr float64) (learn.Result, error)
+	SetInputs(src fit.Source) error
+	Evaluate() (fit.Result, error)
+	Advance(lr float64) (fit.Result, error)
 }
 
 // Carrier is the engine of tensors in a device's memory: it copies their numbers from and to tensors in Go's memory.

@@ -7,6 +7,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 )
 
@@ -36,13 +37,13 @@ type Machine struct {
 
 var _ gorgonia.VM = (*Machine)(nil)
 
-// batch is a learn.Source of given rows.
+// batch is a fit.Source of given rows.
 type batch struct {
 	x, time, target, weight []float32
 	d, f                    int
 }
 
-func (b *batch) Fill(t *learn.Tile) {
+func (b *batch) Fill(t *fit.Tile) {
 	copy(t.X, b.x[t.Lo*b.d:])
 	copy(t.Features, b.time[t.Lo*b.f:])
 	copy(t.Target, b.target[t.Lo*b.d:])
@@ -61,7 +62,7 @@ func (b *batch) check() (int, error) {
 }
 
 // NewMachine returns a machine for n on the CPU. opt.Batch may be left 0. Close it when done.
-func NewMachine(n *Network, opt learn.Options) (*Machine, error) {
+func NewMachine(n *Network, opt fit.Options) (*Machine, error) {
 	opt.Batch = max(opt.Batch, Batch)
 	tr, err := learn.New(n.training, opt)
 	if err != nil {
@@ -247,15 +248,15 @@ func (m *Machine) hostInputs() error {
 
 // Step takes a step of Adam with learning rate lr (learn.Trainer.Step) on bound inputs, or those of the nodes, from the
 // machine's parameters: those last uploaded, or of the step before. Download shows the new ones.
-func (m *Machine) Step(lr float64) (learn.Result, error) {
+func (m *Machine) Step(lr float64) (fit.Result, error) {
 	if err := m.ready(); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	if m.resident == nil {
 		return m.exec.Step(&m.in, lr)
 	}
 	if err := m.present(); err != nil {
-		return learn.Result{}, err
+		return fit.Result{}, err
 	}
 	return m.resident.Advance(lr)
 }

@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"hbar/cuda"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 // With a GPU, or the emulated driver, the tests of machines run on a device too.
@@ -51,7 +51,7 @@ func onDevice(t *testing.T, n *Network) *Machine {
 			t.Error(err)
 		}
 	})
-	tr, err := cuda.NewTrainer(d, n.Training(), learn.Options{Batch: 5}, nil)
+	tr, err := cuda.NewTrainer(d, n.Training(), fit.Options{Batch: 5}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 )
 
 const eps32 = 1.0 / (1 << 24)
@@ -46,7 +46,7 @@ var executors = []struct {
 	name    string
 	machine func(t *testing.T, n *Network) *Machine // closed at the end of the test
 }{{"cpu", func(t *testing.T, n *Network) *Machine {
-	m, err := NewMachine(n, learn.Options{Workers: 2})
+	m, err := NewMachine(n, fit.Options{Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func testBatchSizes(t *testing.T, machine func(*testing.T, *Network) *Machine) {
 // The machine drives Gorgonia's own solver: inputs by Let, values and gradients through the nodes.
 func TestMachineAsVM(t *testing.T) {
 	n := mustNew(t, specs[0], Batch)
-	m, err := NewMachine(n, learn.Options{})
+	m, err := NewMachine(n, fit.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,12 @@ import (
 // ErrNoTaylor is the error of an engine that does not integrate expansions of its network; jets one by one still work.
 var ErrNoTaylor = errors.New("kernels: no fused Taylor expansion for this network")
 
+// MaxJetOrder and MaxJetDim bound the Taylor expansions of engines' Jets64 and Jets32.
+const (
+	MaxJetOrder = 5
+	MaxJetDim   = 3
+)
+
 // TaylorState is where things are in the state of the way back from Tmax to Tmin of the WKB expansion log q^h = log q⁰ +
 // h ℓ₁ + h² ℓ₂ (package solver/likelihood), one sample's Width numbers:
 //

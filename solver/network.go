@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 	"hbar/kernels/simd"
 )
 
@@ -19,8 +18,8 @@ type Engine interface {
 	Tangent64(ctx context.Context, dst, jv, x, v []float64, k int, tau []float64) error
 	Divergence(ctx context.Context, dst []float32, div []float64, x, v []float32, k int, tau []float64) error
 	Divergence64(ctx context.Context, dst, div, x, v []float64, k int, tau []float64) error
-	Adjoint32(ctx context.Context, q *infer.Adjoint[float32], tau []float64) error
-	Adjoint64(ctx context.Context, q *infer.Adjoint[float64], tau []float64) error
+	Adjoint32(ctx context.Context, q *kernels.Adjoint[float32], tau []float64) error
+	Adjoint64(ctx context.Context, q *kernels.Adjoint[float64], tau []float64) error
 	Jets64(ctx context.Context, dst, x, tau []float64, order int) error
 	Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error
 }
@@ -285,7 +284,7 @@ type adjoint struct {
 
 // scoreVJP2: with y = Cin x the gradient is P a + Q Cin ∇_y[a·n + b'·(Dn v) + c'·(Dn w) + e'·(D²n[v, w])],
 // b' = Cin b, c' = Cin c, e' = Cin² e.
-func scoreVJP2[F simd.Float](ctx context.Context, run func(context.Context, *infer.Adjoint[F], []float64) error, f adjoint) error {
+func scoreVJP2[F simd.Float](ctx context.Context, run func(context.Context, *kernels.Adjoint[F], []float64) error, f adjoint) error {
 	in, d := f.in, f.in.d
 	if f.v == nil { // one direction alone is v
 		f.v, f.w, f.b, f.c, f.sv, f.sw = f.w, nil, f.c, f.b, f.sw, f.sv
@@ -299,7 +298,7 @@ func scoreVJP2[F simd.Float](ctx context.Context, run func(context.Context, *inf
 		clear(f.sv)
 		f.b, f.sv = nil, nil
 	}
-	q := infer.Adjoint[F]{
+	q := kernels.Adjoint[F]{
 		X: down[F](in, f.x, d, 1), V: down[F](in, f.v, d, 0), W: down[F](in, f.w, d, 0),
 		A: down[F](in, f.a, d, 0), B: down[F](in, f.b, d, 1), C: down[F](in, f.c, d, 1), E: down[F](in, f.e, d, 2),
 		G: like[F](f.g), S: like[F](f.s), SV: like[F](f.sv), SW: like[F](f.sw), H: like[F](f.svw),

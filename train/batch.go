@@ -2,11 +2,11 @@ package train
 
 import (
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
-// batches draws the rows of training batches, as kernels.Batches says; it is the learn.Source of a run.
+// batches draws the rows of training batches, as kernels.Batches says; it is the fit.Source of a run.
 type batches struct {
 	x       []float32 // data in network units, n×D
 	n       uint64
@@ -24,7 +24,7 @@ func newBatches(x []float32, d int, o Options, t times) *batches {
 }
 
 // Fill draws rows Lo … Hi−1 of a step's batch.
-func (b *batches) Fill(t *learn.Tile) {
+func (b *batches) Fill(t *fit.Tile) {
 	n, d := t.Hi-t.Lo, b.d
 	ld := (d + 3) / 4 * 4 // normals come in fours
 	if len(b.scratch[t.Worker]) < n*ld {

@@ -10,6 +10,7 @@ import (
 	"hbar/checkpoint"
 	"hbar/data"
 	"hbar/graph"
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 	"hbar/solver"
 )
@@ -133,7 +134,7 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	t.model.Params = initial
 	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
 	source := newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
-	lo := learn.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
+	lo := fit.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
 	if o.NewTrainer != nil {
 		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
 			return nil, err
@@ -231,7 +232,7 @@ func (t *Run) burst(step int) int {
 
 // failed is the error of a run whose trainer did not take the step after so many.
 func (t *Run) failed(step int, lr float64, err error) error {
-	var bad *learn.NonFiniteError
+	var bad *fit.NonFiniteError
 	if !errors.As(err, &bad) {
 		return fmt.Errorf("train: step %d: %w", step+1, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"hbar/data"
 	"hbar/graph"
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/solver"
 )
 
@@ -137,7 +137,7 @@ func (t *Run) resume() error {
 	if s.Sample != s.Step*uint64(t.o.Batch) || s.Seed != t.o.Seed {
 		return fmt.Errorf("train: %s: step %d and random numbers at %d of seed %d do not fit", path, s.Step, s.Sample, s.Seed)
 	}
-	st := &learn.State{Step: int64(s.Step)}
+	st := &fit.State{Step: int64(s.Step)}
 	for _, g := range []struct {
 		what   string
 		params []kernels.Param

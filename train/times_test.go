@@ -6,7 +6,7 @@ import (
 
 	"hbar/data"
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/solver"
 )
 
@@ -122,9 +122,9 @@ func TestLogNormalTimes(t *testing.T) {
 }
 
 // fill draws rows lo … hi−1 of a batch by a worker.
-func fill(b *batches, step int64, lo, hi, worker int) *learn.Tile {
+func fill(b *batches, step int64, lo, hi, worker int) *fit.Tile {
 	n := hi - lo
-	tile := &learn.Tile{Step: step, Lo: lo, Hi: hi, Worker: worker, X: make([]float32, n*b.d), Tau: make([]float64, n),
+	tile := &fit.Tile{Step: step, Lo: lo, Hi: hi, Worker: worker, X: make([]float32, n*b.d), Tau: make([]float64, n),
 		Target: make([]float32, n*b.d), Weight: make([]float32, n)}
 	b.Fill(tile)
 	return tile
@@ -299,7 +299,7 @@ func BenchmarkFill(b *testing.B) {
 			o := mode.o.WithDefaults()
 			s, _ := solver.ParseSchedule("simple")
 			src := newBatches(set.Normalised(), 2, o, newTimes(o, s, solver.Prediction{}, solver.WeightG2, 1))
-			tile := &learn.Tile{Hi: 32, X: make([]float32, 64), Tau: make([]float64, 32), Target: make([]float32, 64), Weight: make([]float32, 32)}
+			tile := &fit.Tile{Hi: 32, X: make([]float32, 64), Tau: make([]float64, 32), Target: make([]float32, 64), Weight: make([]float32, 32)}
 			b.ReportAllocs()
 			for b.Loop() {
 				tile.Step++

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 )
 
@@ -13,31 +14,31 @@ type Trainer interface {
 	Steps() int64
 	// Run takes a step for each learning rate, until ctx ends, which is no error. It returns the number of steps taken, with
 	// their losses in losses, and the last one's result with the norm of its gradient. A loss or gradient that is not finite
-	// is a *learn.NonFiniteError; the state is then the one before that step.
-	Run(ctx context.Context, lrs, losses []float64) (taken int, last learn.Result, err error)
+	// is a *fit.NonFiniteError; the state is then the one before that step.
+	Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error)
 	// State, SetState, Params and Averages are those of learn.Trainer.
-	State() (*learn.State, error)
-	SetState(*learn.State) error
+	State() (*fit.State, error)
+	SetState(*fit.State) error
 	Params(dst [][]float32) ([][]float32, error)
 	Averages(dst [][]float32) ([][]float32, error)
 	Close() error
 }
 
 // NewTrainer makes the trainer of a program whose batches are b; nil means the CPU's.
-type NewTrainer func(p *kernels.ChainTraining, o learn.Options, b *kernels.Batches) (Trainer, error)
+type NewTrainer func(p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) (Trainer, error)
 
 // cpu is the Trainer on the CPU.
 type cpu struct {
 	t      *learn.Trainer
-	source learn.Source
+	source fit.Source
 }
 
 func (c cpu) Steps() int64 { return c.t.Steps() }
-func (c cpu) Run(ctx context.Context, lrs, losses []float64) (int, learn.Result, error) {
+func (c cpu) Run(ctx context.Context, lrs, losses []float64) (int, fit.Result, error) {
 	return c.t.Run(ctx, c.source, lrs, losses)
 }
-func (c cpu) State() (*learn.State, error)                  { return c.t.State(), nil }
-func (c cpu) SetState(s *learn.State) error                 { return c.t.SetState(s) }
+func (c cpu) State() (*fit.State, error)                    { return c.t.State(), nil }
+func (c cpu) SetState(s *fit.State) error                   { return c.t.SetState(s) }
 func (c cpu) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
 func (c cpu) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
 func (c cpu) Close() error                                  { c.t.Close(); return nil }

@@ -8,7 +8,7 @@ import (
 	"hbar/cmd/internal/flags"
 	"hbar/cuda"
 	"hbar/kernels"
-	"hbar/kernels/learn"
+	"hbar/kernels/fit"
 	"hbar/train"
 )
 
@@ -43,7 +43,7 @@ func (d *device) without(err error) error {
 }
 
 // trainer is a train.NewTrainer: the GPU's, or the CPU's if there is none or, under auto, if it has no room.
-func (d *device) trainer(p *kernels.ChainTraining, o learn.Options, b *kernels.Batches) (train.Trainer, error) {
+func (d *device) trainer(p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) (train.Trainer, error) {
 	if d.gpu == nil {
 		return nil, nil
 	}

@@ -39,8 +39,8 @@ func apart(t *testing.T, a, b string) float64 {
 	return math.Sqrt(num / den)
 }
 
-// fit is the command without its pictures, which would take an emulated GPU long.
-func fit(t *testing.T, args string) {
+// trained is the command without its pictures, which would take an emulated GPU long.
+func trained(t *testing.T, args string) {
 	t.Helper()
 	quiet := ui.Streams{Out: io.Discard, Err: io.Discard}
 	o, err := parse(strings.Fields(args), io.Discard)
@@ -89,7 +89,7 @@ func TestDevice(t *testing.T) {
 			flags + " --steps 40 --out cpu --device cpu", flags + " --steps 40 --out gpu --device cuda",
 			flags + " --steps 16 --out mixed --device cuda", "--resume --steps 32 --out mixed --device cpu", "--resume --steps 40 --out mixed --device cuda",
 		} {
-			fit(t, c)
+			trained(t, c)
 		}
 		for _, other := range []string{"gpu", "mixed"} {
 			if e := apart(t, "cpu", other); !(e <= tol) {

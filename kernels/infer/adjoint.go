@@ -2,84 +2,32 @@ package infer
 
 import (
 	"context"
-	"errors"
 
+	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
-// Adjoint are the arguments of Engine.Adjoint32 and Adjoint64, each n×D; those marked may be nil.
-//
-// With s = n(x, τ), sv = (∂s/∂x) v, sw = (∂s/∂x) w and svw = ∂²s[v, w] the result is
-//
-//	G = ∇ₓ [ a·s + b·sv + c·sw + e·svw ]      (v, w, a, b, c, e constant)
-//
-// The network is run forward on x + v τ + w ε in the algebra with τ² = ε² = 0, and reversed through it: about three
-// times the work of a value for a alone, six with v, twelve with v and w.
-type Adjoint[F simd.Float] struct {
-	X          []F
-	V, W       []F // directions; nil for none. W needs V.
-	A, B, C, E []F // covectors; nil for zero. B needs V, C and E need W.
-
-	G            []F // result; nil for none
-	S, SV, SW, H []F // results s, sv, sw, svw; nil if not wanted
-}
-
 // VJP32 writes n(x, τ) to dst (n×D, may be nil) and (∂n/∂x)ᵀ u to vj (n×D).
 func (e *Engine) VJP32(ctx context.Context, dst, vj, x, u []float32, tau []float64) error {
-	return adjoint(ctx, e, e.net32, &Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
+	return adjoint(ctx, e, e.net32, &kernels.Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
 }
 
 // VJP64 is VJP32 in float64.
 func (e *Engine) VJP64(ctx context.Context, dst, vj, x, u, tau []float64) error {
-	return adjoint(ctx, e, e.net64(), &Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
+	return adjoint(ctx, e, e.net64(), &kernels.Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
 }
 
 // Adjoint32 computes q. tau holds n times, or one for all samples.
-func (e *Engine) Adjoint32(ctx context.Context, q *Adjoint[float32], tau []float64) error {
+func (e *Engine) Adjoint32(ctx context.Context, q *kernels.Adjoint[float32], tau []float64) error {
 	return adjoint(ctx, e, e.net32, q, tau)
 }
 
 // Adjoint64 computes q. tau holds n times, or one for all samples.
-func (e *Engine) Adjoint64(ctx context.Context, q *Adjoint[float64], tau []float64) error {
+func (e *Engine) Adjoint64(ctx context.Context, q *kernels.Adjoint[float64], tau []float64) error {
 	return adjoint(ctx, e, e.net64(), q, tau)
 }
 
-// Rows is the number of rows that a sample has on its way: 1, x + v τ: 2, x + v τ + w ε: 4 (with the product τ ε).
-func (q *Adjoint[F]) Rows() int {
-	switch {
-	case q.W != nil:
-		return 4
-	case q.V != nil:
-		return 2
-	}
-	return 1
-}
-
-// Validate checks which of the arguments are there, and their lengths.
-func (q *Adjoint[F]) Validate() error {
-	if q.W != nil && q.V == nil {
-		return errors.New("infer: Adjoint with W but not V")
-	}
-	if q.V == nil && (q.B != nil || q.SV != nil) {
-		return errors.New("infer: Adjoint with B or SV needs the direction V")
-	}
-	if q.W == nil && (q.C != nil || q.E != nil || q.SW != nil || q.H != nil) {
-		return errors.New("infer: Adjoint with C, E, SW or H needs the direction W")
-	}
-	for _, a := range []struct {
-		name string
-		s    []F
-	}{{"V", q.V}, {"W", q.W}, {"A", q.A}, {"B", q.B}, {"C", q.C}, {"E", q.E}, {"G", q.G}, {"S", q.S}, {"SV", q.SV}, {"SW", q.SW}, {"H", q.H}} {
-		if a.s != nil {
-			if err := length("Adjoint "+a.name, len(a.s), len(q.X)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *Adjoint[F], tau []float64) error {
+func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *kernels.Adjoint[F], tau []float64) error {
 	samples, err := batch(n.d, len(q.X), tau)
 	if err != nil {
 		return err
@@ -104,7 +52,7 @@ func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *Adjoint
 // tape is what one tile's forward pass leaves for the way back.
 type tape[F simd.Float] struct {
 	n *net[F]
-	q *Adjoint[F]
+	q *kernels.Adjoint[F]
 	w *work[F]
 	g int // rows of a sample: the coefficients of 1, τ, ε, τε
 
@@ -121,7 +69,7 @@ type tape[F simd.Float] struct {
 }
 
 // getTape returns a tape for tiles of size samples, from the pool or new.
-func (n *net[F]) getTape(q *Adjoint[F], size int) *tape[F] {
+func (n *net[F]) getTape(q *kernels.Adjoint[F], size int) *tape[F] {
 	g := q.Rows()
 	t, _ := n.tapes[g].Get().(*tape[F])
 	if t == nil || t.size < size {

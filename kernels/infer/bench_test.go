@@ -92,9 +92,9 @@ func BenchmarkPathWeights(b *testing.B) {
 	for _, c := range sizes {
 		b.Run(fmt.Sprintf("d=%d/w=%d/n=%d", c.d, c.width, c.n), func(b *testing.B) {
 			e := newEngine(b, paper(c.d, c.width), Options{})
-			rows := make([]PathRow, c.steps+1)
+			rows := make([]kernels.PathRow, c.steps+1)
 			for k := range rows {
-				rows[k] = PathRow{T: 0.5, Cin: 1, A: 0.9, B: 0.01, C: 0.1, E: 1, F: 0.01, InvC2: 100, Step: uint32(k)}
+				rows[k] = kernels.PathRow{T: 0.5, Cin: 1, A: 0.9, B: 0.01, C: 0.1, E: 1, F: 0.01, InvC2: 100, Step: uint32(k)}
 			}
 			x, logw := make([]float32, c.n*c.d), make([]float64, c.n)
 			units := float64(c.n * len(rows))
@@ -155,7 +155,7 @@ func BenchmarkAdjoint(b *testing.B) {
 		v[i] = float64(i%97)/50 - 1
 	}
 	g := make([]float64, 2*n)
-	for name, q := range map[string]Adjoint[float64]{
+	for name, q := range map[string]kernels.Adjoint[float64]{
 		"VJP": {X: v, A: v, G: g}, "first": {X: v, V: v, A: v, B: v, G: g}, "second": {X: v, V: v, W: v, A: v, B: v, C: v, E: v, G: g},
 	} {
 		b.Run(name, func(b *testing.B) {

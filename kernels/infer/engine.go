@@ -30,7 +30,7 @@ type Engine struct {
 
 // New checks the program and packs its weights in panels of float32 (those of float64 at the first use).
 func New(p *kernels.Chain, o Options) (*Engine, error) {
-	if err := Validate(p); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	if o.Impl == nil {

@@ -4,13 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"hbar/kernels"
 	"hbar/kernels/simd"
-)
-
-// MaxJetOrder and MaxJetDim bound the Taylor expansions of Jets64 and Jets32.
-const (
-	MaxJetOrder = 5
-	MaxJetDim   = 3
 )
 
 // Jets64 expands n(x + δ, τ) in the displacement δ: it writes the coefficients ∂^α n_i/α! for |α| ≤ order to dst, an
@@ -31,14 +26,14 @@ func jets[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, x []F, t
 	if err != nil {
 		return err
 	}
-	if order < 0 || order > MaxJetOrder {
-		return fmt.Errorf("infer: Taylor expansion of order %d, want 0 to %d", order, MaxJetOrder)
+	if order < 0 || order > kernels.MaxJetOrder {
+		return fmt.Errorf("infer: Taylor expansion of order %d, want 0 to %d", order, kernels.MaxJetOrder)
 	}
 	if order == 0 {
 		return forward(ctx, e, n, dst, x, tau)
 	}
-	if n.d > MaxJetDim {
-		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", n.d, MaxJetDim)
+	if n.d > kernels.MaxJetDim {
+		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", n.d, kernels.MaxJetDim)
 	}
 	nj := simd.NJet(n.d, order)
 	if err := length("dst", len(dst), samples*n.d*nj); err != nil {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
@@ -43,14 +44,14 @@ func (p poly) along(v []float64) poly {
 func TestJets(t *testing.T) {
 	each(t, func(t *testing.T, im *simd.Impl) {
 		for _, s := range shapes {
-			if s.d > MaxJetDim {
+			if s.d > kernels.MaxJetDim {
 				continue
 			}
 			p := s.program()
 			e := newEngine(t, p, Options{Impl: im})
 			const n = 3
 			x, tau := points(n, s.d)
-			for order := range MaxJetOrder + 1 {
+			for order := range kernels.MaxJetOrder + 1 {
 				nj := simd.NJet(s.d, order)
 				dst, dst32 := make([]float64, n*s.d*nj), make([]float32, n*s.d*nj)
 				if err := e.Jets64(ctx, dst, x, tau, order); err != nil {
@@ -102,7 +103,7 @@ func TestJets(t *testing.T) {
 func TestAdjoint(t *testing.T) {
 	each(t, func(t *testing.T, im *simd.Impl) {
 		for _, s := range shapes {
-			if s.d > MaxJetDim {
+			if s.d > kernels.MaxJetDim {
 				continue
 			}
 			d := s.d
@@ -117,7 +118,7 @@ func TestAdjoint(t *testing.T) {
 			if err := e.Jets64(ctx, jet, x, tau, 3); err != nil {
 				t.Fatal(err)
 			}
-			for rows, q := range map[string]Adjoint[float64]{
+			for rows, q := range map[string]kernels.Adjoint[float64]{
 				"value":     {A: part(3)},
 				"tangent":   {V: part(1), A: part(3), B: part(4)},
 				"tangent b": {V: part(1), B: part(4)},
@@ -173,7 +174,7 @@ func TestAdjoint(t *testing.T) {
 					}
 					return narrow(s)
 				}
-				q32 := Adjoint[float32]{X: narrow(q.X), V: narrowed(q.V), W: narrowed(q.W), A: narrowed(q.A), B: narrowed(q.B),
+				q32 := kernels.Adjoint[float32]{X: narrow(q.X), V: narrowed(q.V), W: narrowed(q.W), A: narrowed(q.A), B: narrowed(q.B),
 					C: narrowed(q.C), E: narrowed(q.E), G: make([]float32, n*d), S: make([]float32, n*d)}
 				if err := e.Adjoint32(ctx, &q32, tau); err != nil {
 					t.Fatal(err)

@@ -8,25 +8,6 @@ import (
 	"hbar/kernels"
 )
 
-// PathRow is one state x_k of the path integral (package solver; MATH: q(x_0) = E_Q[π(x_N) Π R_k/Q_k]), k = 0 … N. At
-// x_k the network gives n_k = net(Cin x_k, T). It serves the reverse step back to x_{k-1} (of which the row holds E, F,
-// InvC2) and the proposal of x_{k+1} (A, B, C):
-//
-//	R_k(x_{k-1} | x_k)     = N(E x_k + F n_k, I/InvC2)         rows 1 … N; ignored in row 0
-//	Q_{k+1}(x_{k+1} | x_k) = N(A x_k + B n_k, C² I)            rows 0 … N-1; ignored in row N
-//
-// LogC (rows 1 … N) is the logarithm of the ratio of the normalisers of R_k and Q_k: D log(C_{k-1} √InvC2_k), with
-// C_{k-1} of the row before; zero if both variances are equal. Step (rows 0 … N-1) is the step of the noise that
-// proposes x_{k+1}. No step may be without noise: C ≠ 0 in rows 0 … N-1.
-type PathRow struct {
-	T, Cin  float64
-	A, B, C float64
-	E, F    float64
-	InvC2   float64
-	LogC    float64
-	Step    uint32
-}
-
 // PathWeights proposes a path from each row x_0 of x (n×D, overwritten with the end state x_N) and adds to logw (n)
 // the logarithm of Π_{k=1}^{N} R_k(x_{k-1} | x_k)/Q_k(x_k | x_{k-1}); the prior log π(x_N) is the caller's.
 //
@@ -37,7 +18,7 @@ type PathRow struct {
 // of x). A, B and C are those rounded to float32 that the proposal was made with, in LogC too.
 //
 // ctx and progress are as in Trajectory. When an error is returned, x and logw are partly updated.
-func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []PathRow, no kernels.Noise, progress func(done int)) error {
+func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	n := e.net32
 	if len(x)%n.d != 0 {
 		return fmt.Errorf("infer: x has %d elements, want a multiple of D = %d", len(x), n.d)
@@ -94,7 +75,7 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	return err
 }
 
-// pathStep is a PathRow with the coefficients that the kernels take.
+// pathStep is a kernels.PathRow with the coefficients that the kernels take.
 type pathStep struct {
 	step
 	a, b, invC float64 // of the proposal, as rounded to float32
@@ -103,7 +84,7 @@ type pathStep struct {
 	logC       float64
 }
 
-func pathSteps(rows []PathRow, d int) ([]pathStep, error) {
+func pathSteps(rows []kernels.PathRow, d int) ([]pathStep, error) {
 	steps := make([]pathStep, len(rows))
 	for k, r := range rows {
 		if err := finiteRow(k, r.T, r.Cin, r.A, r.B, r.C, r.E, r.F, r.InvC2, r.LogC); err != nil {

@@ -20,11 +20,11 @@ func logNormal(x, mean []float64, sd float64) float64 {
 }
 
 // pathRows has different variances of proposal and reverse step, and coefficients that float32 rounds.
-func pathRows(n, d int) []PathRow {
-	rows := make([]PathRow, n+1)
+func pathRows(n, d int) []kernels.PathRow {
+	rows := make([]kernels.PathRow, n+1)
 	for k := range rows {
 		f := float64(k)
-		rows[k] = PathRow{T: 0.1 + f/10, Cin: 1 / (1 + f/7), A: 0.99, B: 0.03, C: 0.1 + 0.013*f, E: 1.01, F: 0.02, Step: uint32(k)}
+		rows[k] = kernels.PathRow{T: 0.1 + f/10, Cin: 1 / (1 + f/7), A: 0.99, B: 0.03, C: 0.1 + 0.013*f, E: 1.01, F: 0.02, Step: uint32(k)}
 		if k > 0 {
 			r := 0.11 + 0.012*(f-1) // the reverse step's deviation
 			rows[k].InvC2 = 1 / (r * r)
@@ -103,9 +103,9 @@ func TestPathWeightsGaussian(t *testing.T) {
 	p.Params[0].Data = []float32{c, 0}
 	p.Params[1].Data = []float32{0}
 	e := newEngine(t, p, Options{})
-	rows := make([]PathRow, steps+1)
+	rows := make([]kernels.PathRow, steps+1)
 	for k := range rows {
-		rows[k] = PathRow{T: 0.5, Cin: 1, A: 0.95, B: 0.05, C: noise, E: e2, F: f2, InvC2: 1 / (noise * noise), Step: uint32(k)}
+		rows[k] = kernels.PathRow{T: 0.5, Cin: 1, A: 0.95, B: 0.05, C: noise, E: e2, F: f2, InvC2: 1 / (noise * noise), Step: uint32(k)}
 	}
 	x, logw := make([]float32, paths), make([]float64, paths)
 	for i := range x {

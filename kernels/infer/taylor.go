@@ -14,8 +14,8 @@ import (
 // that leaves the finite numbers is carried on: the caller checks. ctx and progress are as in Trajectory; when an error
 // is returned, y and est are partly updated.
 func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
-	if e.d > MaxJetDim && table.Order > 0 {
-		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", e.d, MaxJetDim)
+	if e.d > kernels.MaxJetDim && table.Order > 0 {
+		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", e.d, kernels.MaxJetDim)
 	}
 	state := kernels.NewTaylorState(e.d, table.Order)
 	if err := table.Validate(state.Width); err != nil {
@@ -68,7 +68,7 @@ type taylorTile[F simd.Float] struct {
 	*kernels.TaylorTable
 	n          *net[F]
 	w          *work[F]
-	field      *TaylorField
+	field      *kernels.TaylorField
 	nj         int
 	bias, feat []F // of the stages of a step
 	x, out     []F
@@ -80,7 +80,7 @@ type taylorTile[F simd.Float] struct {
 }
 
 func newTaylorTile[F simd.Float](n *net[F], table *kernels.TaylorTable, state kernels.TaylorState, size int) *taylorTile[F] {
-	t := &taylorTile[F]{TaylorTable: table, n: n, field: NewTaylorField(state), nj: simd.NJet(n.d, state.DegL+1)}
+	t := &taylorTile[F]{TaylorTable: table, n: n, field: kernels.NewTaylorField(state), nj: simd.NJet(n.d, state.DegL+1)}
 	t.w = n.get(size * t.nj)
 	t.bias, t.feat = aligned[F](len(table.A)*n.timeLD), aligned[F](len(table.A)*n.tf)
 	t.x, t.out = aligned[F](size*n.d), aligned[F](size*t.nj*n.d)

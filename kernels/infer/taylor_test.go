@@ -35,7 +35,7 @@ func plainTaylor(t *testing.T, e *Engine, y, est []float64, table *kernels.Taylo
 	state := kernels.NewTaylorState(e.Dim(), table.Order)
 	d, w, order := state.D, state.Width, state.DegL+1
 	nj := simd.NJet(d, order)
-	field := NewTaylorField(state)
+	field := kernels.NewTaylorField(state)
 	for s := range est {
 		y := y[s*w : (s+1)*w]
 		for _, step := range table.Steps {
@@ -100,7 +100,7 @@ func TestTaylor(t *testing.T) {
 	each(t, func(t *testing.T, im *simd.Impl) {
 		for _, s := range shapes {
 			for order := range 3 {
-				if s.d > MaxJetDim && order > 0 || s.d > 2 && order > 1 {
+				if s.d > kernels.MaxJetDim && order > 0 || s.d > 2 && order > 1 {
 					continue
 				}
 				const n = 5

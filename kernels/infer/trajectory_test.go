@@ -148,9 +148,9 @@ func TestCancellation(t *testing.T) {
 	e := newEngine(t, shapes[0].program(), Options{Workers: 2})
 	x0, _ := points(400, 2)
 	rows := eulerRows(400, false)
-	var path []PathRow
+	var path []kernels.PathRow
 	for _, r := range rows[:399] {
-		path = append(path, PathRow{T: r.T, Cin: 1, A: 1, C: r.C, E: 1, InvC2: 1})
+		path = append(path, kernels.PathRow{T: r.T, Cin: 1, A: 1, C: r.C, E: 1, InvC2: 1})
 	}
 	for name, run := range map[string]func(ctx context.Context, progress func(int)) error{
 		"trajectory": func(ctx context.Context, f func(int)) error {
@@ -206,9 +206,9 @@ func TestNoAllocationPerStep(t *testing.T) {
 	e := newEngine(t, shapes[0].program(), Options{Workers: 1, Tile: 4})
 	count := func(steps int) float64 {
 		rows := eulerRows(steps, true)
-		path := make([]PathRow, steps)
+		path := make([]kernels.PathRow, steps)
 		for k := range path {
-			path[k] = PathRow{T: 0.5, Cin: 0.5, A: 1, C: 1, E: 1, InvC2: 1}
+			path[k] = kernels.PathRow{T: 0.5, Cin: 0.5, A: 1, C: 1, E: 1, InvC2: 1}
 		}
 		x, lw := make([]float32, 8), make([]float64, 4)
 		return testing.AllocsPerRun(5, func() {

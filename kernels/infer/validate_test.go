@@ -99,15 +99,15 @@ func TestCallsRefuse(t *testing.T) {
 		"order 6":                     e.Jets64(ctx, g(2), g(2), one, 6),
 		"D = 17 dimensions":           big.Jets32(ctx, f(17*18), f(17), one, 1),
 		"dst has 2 elements, want 20": e.Jets64(ctx, g(2), g(2), one, 3),
-		"W but not V":                 e.Adjoint64(ctx, &Adjoint[float64]{X: g(2), W: g(2)}, one),
-		"B or SV":                     e.Adjoint64(ctx, &Adjoint[float64]{X: g(2), B: g(2)}, one),
-		"C, E, SW or H":               e.Adjoint64(ctx, &Adjoint[float64]{X: g(2), V: g(2), E: g(2)}, one),
-		"Adjoint A has 3":             e.Adjoint64(ctx, &Adjoint[float64]{X: g(2), A: g(3)}, one),
+		"W but not V":                 e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), W: g(2)}, one),
+		"B or SV":                     e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), B: g(2)}, one),
+		"C, E, SW or H":               e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), V: g(2), E: g(2)}, one),
+		"Adjoint A has 3":             e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), A: g(3)}, one),
 		"m has 2 elements, want 4":    e.Trajectory(ctx, f(4), f(2), []kernels.Row{row}, no, nil),
 		"row 1 of the step table":     e.Trajectory(ctx, f(4), nil, []kernels.Row{row, bad}, no, nil),
-		"path of 1 states":            e.PathWeights(ctx, f(4), g(2), make([]PathRow, 1), no, nil),
-		"logw has 1 elements":         e.PathWeights(ctx, f(4), g(1), make([]PathRow, 2), no, nil),
-		"without noise":               e.PathWeights(ctx, f(4), g(2), make([]PathRow, 2), no, nil),
+		"path of 1 states":            e.PathWeights(ctx, f(4), g(2), make([]kernels.PathRow, 1), no, nil),
+		"logw has 1 elements":         e.PathWeights(ctx, f(4), g(1), make([]kernels.PathRow, 2), no, nil),
+		"without noise":               e.PathWeights(ctx, f(4), g(2), make([]kernels.PathRow, 2), no, nil),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
@@ -116,7 +116,7 @@ func TestCallsRefuse(t *testing.T) {
 	// No samples are no error.
 	for _, err := range []error{
 		e.Forward(ctx, nil, nil, one), e.Divergence(ctx, nil, g(0), nil, nil, 2, one), e.Jets64(ctx, nil, nil, one, 3),
-		e.Adjoint64(ctx, &Adjoint[float64]{}, one), e.Trajectory(ctx, nil, nil, []kernels.Row{row}, no, nil),
+		e.Adjoint64(ctx, &kernels.Adjoint[float64]{}, one), e.Trajectory(ctx, nil, nil, []kernels.Row{row}, no, nil),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -139,7 +139,7 @@ func TestNonFiniteStates(t *testing.T) {
 	}
 	for i := range 10 {
 		if i == 3 || i == 5 {
-			if finite(bad[2*i]) && finite(bad[2*i+1]) {
+			if a, b := bad[2*i], bad[2*i+1]; a-a == 0 && b-b == 0 {
 				t.Errorf("sample %d is finite", i)
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -20,11 +21,11 @@ type matching struct {
 	z    [][]float32 // by worker
 }
 
-func newMatching(d int, o Options) *matching {
+func newMatching(d int, o fit.Options) *matching {
 	return &matching{d: d, impl: o.Impl, data: make([]float32, 3000*d), z: make([][]float32, o.Workers)}
 }
 
-func (s *matching) Fill(t *Tile) {
+func (s *matching) Fill(t *fit.Tile) {
 	n, ld := t.Hi-t.Lo, (s.d+3)/4*4
 	if len(s.z[t.Worker]) < n*ld {
 		s.z[t.Worker] = make([]float32, n*ld)
@@ -73,14 +74,14 @@ func BenchmarkStep(b *testing.B) {
 					continue
 				}
 				b.Run(fmt.Sprintf("%s/d=%d/w=%d/batch=%d/workers=%d", impl.Name, j.d, j.width, j.batch, workers), func(b *testing.B) {
-					benchmarkStep(b, network(j.d, j.width, 3, simd.SiLU, false, nil, 1), Options{Batch: j.batch, Workers: workers, Impl: impl})
+					benchmarkStep(b, network(j.d, j.width, 3, simd.SiLU, false, nil, 1), fit.Options{Batch: j.batch, Workers: workers, Impl: impl})
 				})
 			}
 		}
 	}
 }
 
-func benchmarkStep(b *testing.B, p *kernels.ChainTraining, o Options) {
+func benchmarkStep(b *testing.B, p *kernels.ChainTraining, o fit.Options) {
 	t, err := New(p, o)
 	if err != nil {
 		b.Fatal(err)

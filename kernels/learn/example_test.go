@@ -6,6 +6,7 @@ import (
 
 	"hbar/graph"
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 )
 
@@ -22,13 +23,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	t, err := learn.New(net.Training(), learn.Options{Batch: 128})
+	t, err := learn.New(net.Training(), fit.Options{Batch: 128})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer t.Close()
-	source := learn.SourceFunc(func(b *learn.Tile) {
+	source := fit.SourceFunc(func(b *fit.Tile) {
 		for i := range b.Hi - b.Lo {
 			r := rand.New(kernels.NewSource(1, kernels.StreamBatch, uint64(b.Step)<<32|uint64(b.Lo+i)))
 			b.Tau[i], b.Weight[i] = r.Float64(), 1

@@ -1,7 +1,6 @@
 package learn
 
 import (
-	"fmt"
 	"unsafe"
 
 	"hbar/kernels"
@@ -68,7 +67,7 @@ func (l *layer) panels() int { return pad(l.out) / lanes }
 
 // plan lays out the buffers and parameters of p.
 func (t *Trainer) plan(p *kernels.ChainTraining) error {
-	if err := Check(p); err != nil {
+	if err := p.Validate(); err != nil {
 		return err
 	}
 	kept := make([]bool, len(p.Widths))
@@ -146,54 +145,4 @@ func (b *buffer) alloc(rows int) []float32 {
 		}
 	}
 	return s
-}
-
-// Check reports what executors of a ChainTraining do not run.
-func Check(p *kernels.ChainTraining) error {
-	used := make([]int, len(p.Params))
-	first := make([]bool, len(p.Params)) // weights that the network's input meets
-	for _, in := range p.Forward {
-		if in.Op != kernels.OpDense {
-			return fmt.Errorf("learn: forward instruction %d unknown; have dense (%d)", in.Op, kernels.OpDense)
-		}
-		if in.W == in.B {
-			return fmt.Errorf("learn: a dense layer has parameter %d as weight and bias", in.W)
-		}
-		used[in.W]++
-		used[in.B]++
-		first[in.W] = in.Src == 0
-		w, b := p.Params[in.W], p.Params[in.B]
-		if w.Rows != p.Widths[in.Dst] || w.Cols != p.Widths[in.Src] || b.Rows != w.Rows || b.Cols != 1 {
-			return fmt.Errorf("learn: %s [%d, %d] and %s [%d, %d] do not map %d units to %d", w.Name, w.Rows, w.Cols, b.Name, b.Rows, b.Cols, p.Widths[in.Src], p.Widths[in.Dst])
-		}
-	}
-	for i, q := range p.Params {
-		if used[i] != 1 {
-			return fmt.Errorf("learn: %s is used by %d layers; a parameter belongs to one", q.Name, used[i])
-		}
-		if len(q.Data) != q.Rows*q.Cols {
-			return fmt.Errorf("learn: %s has %d values; its shape is [%d, %d]", q.Name, len(q.Data), q.Rows, q.Cols)
-		}
-	}
-	graded := make([]int, len(p.Params))
-	for _, in := range p.Backward {
-		switch in.Op {
-		case kernels.BackAct:
-		case kernels.BackInput:
-			if first[in.W] {
-				return fmt.Errorf("learn: the gradient of the network's input, through %s, is not made here", p.Params[in.W].Name)
-			}
-		case kernels.BackParams:
-			graded[in.W]++
-			graded[in.B]++
-		default:
-			return fmt.Errorf("learn: backward instruction %d unknown; have input (%d), act (%d), params (%d)", in.Op, kernels.BackInput, kernels.BackAct, kernels.BackParams)
-		}
-	}
-	for i, n := range graded {
-		if n != 1 {
-			return fmt.Errorf("learn: %s has %d gradients in the program; it must have one", p.Params[i].Name, n)
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -65,7 +66,7 @@ func network(d, width, depth int, act simd.Act, residual bool, freqs []float32, 
 // batch draws x, τ, target and weight of every row from counters.
 type batch struct{ d int }
 
-func (s batch) Fill(t *Tile) {
+func (s batch) Fill(t *fit.Tile) {
 	for i := range t.Hi - t.Lo {
 		r := rand.New(kernels.NewSource(3, kernels.StreamBatch, uint64(t.Step)<<32|uint64(t.Lo+i)))
 		for j := range s.d {
@@ -115,10 +116,10 @@ func act64(f simd.Act, x float64) (y, d float64) {
 }
 
 // grad is the loss and its gradient on n rows of the source's batch of a step.
-func (r *reference) grad(src Source, step int64, n int) (float64, [][]float64) {
+func (r *reference) grad(src fit.Source, step int64, n int) (float64, [][]float64) {
 	p := r.p
 	d, f := p.D, p.Time.Width()
-	t := &Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: make([]float32, n*d), Weight: make([]float32, n)}
+	t := &fit.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: make([]float32, n*d), Weight: make([]float32, n)}
 	src.Fill(t)
 	g := make([][]float64, len(r.w))
 	for i := range g {
@@ -187,7 +188,7 @@ func norm(g [][]float64) float64 {
 }
 
 // adam is AdamW with clipping (Kingma 2015 algorithm 1, Loshchilov 2019 algorithm 2).
-func (r *reference) adam(g [][]float64, lr float64, o Options) {
+func (r *reference) adam(g [][]float64, lr float64, o fit.Options) {
 	r.step++
 	scale := 1.0
 	if n := norm(g); o.Clip > 0 && n > o.Clip {

@@ -1,15 +1,10 @@
 package learn
 
-import "fmt"
+import (
+	"fmt"
 
-// State is everything a step depends on but the batch: what a checkpoint holds. Values are in the natural layout and
-// order of Program.Params.
-type State struct {
-	Step   int64 // steps taken
-	Params [][]float32
-	M, V   [][]float32 // Adam's mean gradient and mean squared gradient
-	EMA    [][]float32 // averaged weights; nil if none are kept
-}
+	"hbar/kernels/fit"
+)
 
 // Params copies the parameters to dst, which is made if nil.
 func (t *Trainer) Params(dst [][]float32) [][]float32 { return t.unpack(dst, t.param) }
@@ -40,12 +35,12 @@ func (t *Trainer) SetParams(src [][]float32) error {
 }
 
 // State returns a copy of the state.
-func (t *Trainer) State() *State {
-	return &State{t.step, t.Params(nil), t.unpack(nil, t.m), t.unpack(nil, t.v), t.Averages(nil)}
+func (t *Trainer) State() *fit.State {
+	return &fit.State{Step: t.step, Params: t.Params(nil), M: t.unpack(nil, t.m), V: t.unpack(nil, t.v), EMA: t.Averages(nil)}
 }
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
-func (t *Trainer) SetState(s *State) error {
+func (t *Trainer) SetState(s *fit.State) error {
 	if s.Step < 0 {
 		return fmt.Errorf("learn: state has step %d; steps count from 0", s.Step)
 	}

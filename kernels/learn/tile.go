@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -37,7 +38,7 @@ func (w *worker) gradRows(t *Trainer, b, lo int) []float32 { return rows(&t.grad
 func (w *worker) fill(t *Trainer, lo, hi int) {
 	p, n := t.prog, hi-lo
 	f := p.Time.Width()
-	w.tile = Tile{Step: t.step, Lo: lo, Hi: hi, Worker: w.id, X: w.x[:n*p.D], Tau: w.tau[:n], Target: w.target[:n*p.D],
+	w.tile = fit.Tile{Step: t.step, Lo: lo, Hi: hi, Worker: w.id, X: w.x[:n*p.D], Tau: w.tau[:n], Target: w.target[:n*p.D],
 		Weight: w.weight[:n], Features: w.features[:n*f]}
 	t.source.Fill(&w.tile)
 	in, ld := w.fwdRows(t, 0, lo), t.fwd[0].ld

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -22,7 +23,7 @@ const (
 // Trainer holds a network's parameters, its optimiser's state and the memory of a step. Use it from one goroutine.
 type Trainer struct {
 	prog *kernels.ChainTraining
-	opt  Options
+	opt  fit.Options
 	step int64 // steps taken
 
 	batch, rows       int // rows of a batch, and for how many there is memory
@@ -37,7 +38,7 @@ type Trainer struct {
 	workers           []*worker
 	pool              *pool
 	deals             [3]deal // tasks of the phases: chunks, pieces, pieces
-	source            Source
+	source            fit.Source
 	update            bool
 	adam              simd.AdamStep
 	chunkLoss         []float64 // sum of the weighted squared errors, by chunk
@@ -49,7 +50,7 @@ type Trainer struct {
 // worker is one goroutine's memory.
 type worker struct {
 	id        int
-	tile      Tile
+	tile      fit.Tile
 	fwd, grad [][]float32 // buffers that live for a tile
 	slope     [][]float32 // f′, by forward buffer
 	x, target []float32
@@ -61,15 +62,8 @@ type worker struct {
 	check     []float32 // 16 sums
 }
 
-// Result of a step.
-type Result struct {
-	Loss float64 // mean over the batch and the D coordinates, before the update
-	// GradNorm is the norm of the gradient over all parameters, before clipping; 0 unless Options.Clip or Norm.
-	GradNorm float64
-}
-
 // New returns a Trainer of p that starts from the parameters p.Params[i].Data, which it copies. Close it when done.
-func New(p *kernels.ChainTraining, opt Options) (*Trainer, error) {
+func New(p *kernels.ChainTraining, opt fit.Options) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err
@@ -124,7 +118,7 @@ func (t *Trainer) newWorker(id int) *worker {
 	return w
 }
 
-// SetNorm changes Options.Norm for the steps to come: sums of squares of all gradients cost some percent of a step.
+// SetNorm changes fit.Options.Norm for the steps to come: sums of squares of all gradients cost some percent of a step.
 func (t *Trainer) SetNorm(on bool) { t.opt.Norm = on }
 
 // SetBatch changes the number of rows of the batches to come, at least 1. Memory grows with the largest.
@@ -158,8 +152,8 @@ func (t *Trainer) Close() { t.pool.close() }
 func (t *Trainer) Steps() int64 { return t.step }
 
 // Step takes one step of Adam with learning rate lr on the batch that src draws for step Steps(). A loss or gradient
-// that is not finite is a *NonFiniteError; then nothing has changed.
-func (t *Trainer) Step(src Source, lr float64) (Result, error) {
+// that is not finite is a *fit.NonFiniteError; then nothing has changed.
+func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
 	t.adam = t.opt.Adam(t.step, lr)
 	return t.do(src, true)
 }
@@ -167,7 +161,7 @@ func (t *Trainer) Step(src Source, lr float64) (Result, error) {
 // Run takes a step for each learning rate, on the batches that src draws, until ctx ends, which is no error. It returns the
 // number of steps taken, with their losses in losses, and the last one's result; that alone has a gradient's norm, unless
 // gradients are clipped.
-func (t *Trainer) Run(ctx context.Context, src Source, lrs, losses []float64) (taken int, last Result, err error) {
+func (t *Trainer) Run(ctx context.Context, src fit.Source, lrs, losses []float64) (taken int, last fit.Result, err error) {
 	for i, lr := range lrs {
 		if ctx.Err() != nil {
 			break
@@ -183,11 +177,11 @@ func (t *Trainer) Run(ctx context.Context, src Source, lrs, losses []float64) (t
 }
 
 // Gradient computes the loss and the gradient of the batch that src draws for step Steps(), and changes no parameter.
-func (t *Trainer) Gradient(src Source) (Result, error) { return t.do(src, false) }
+func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) { return t.do(src, false) }
 
-func (t *Trainer) do(src Source, update bool) (Result, error) {
+func (t *Trainer) do(src fit.Source, update bool) (fit.Result, error) {
 	if t.pool.stop {
-		return Result{}, errors.New("learn: the trainer is closed")
+		return fit.Result{}, errors.New("learn: the trainer is closed")
 	}
 	t.source, t.update, t.err = src, update, nil
 	for i, n := range [...]int{t.chunks(), len(t.pieces), len(t.pieces)} {
@@ -195,12 +189,12 @@ func (t *Trainer) do(src Source, update bool) (Result, error) {
 	}
 	t.pool.run()
 	if t.err != nil {
-		return Result{Loss: t.lossSum}, t.err
+		return fit.Result{Loss: t.lossSum}, t.err
 	}
 	if update {
 		t.step++
 	}
-	return Result{t.lossSum, t.gradNorm}, nil
+	return fit.Result{Loss: t.lossSum, GradNorm: t.gradNorm}, nil
 }
 
 // work is a worker's part of a step.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -47,7 +48,7 @@ func TestGradientAgainstFloat64(t *testing.T) {
 			for _, n := range []int{1, 31, 33, 129} {
 				t.Run(fmt.Sprintf("%s/%v/n=%d", impl.Name, c, n), func(t *testing.T) {
 					p := network(c.d, c.width, c.depth, c.act, c.residual, freqs(c.fourier), 5)
-					tr, err := New(p, Options{Batch: n, Workers: 2, Impl: impl, Norm: true})
+					tr, err := New(p, fit.Options{Batch: n, Workers: 2, Impl: impl, Norm: true})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -78,7 +79,7 @@ func TestGradientAgainstFloat64(t *testing.T) {
 func TestTenStepsAgainstFloat64(t *testing.T) {
 	const n, lr = 70, 3e-3
 	for _, impl := range simd.All() {
-		for _, o := range []Options{
+		for _, o := range []fit.Options{
 			{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			{Beta1: 0.8, Beta2: 0.95, Eps: 1e-4, Decay: 0.1, Clip: 0.3, EMA: 0.9},
 		} {
@@ -116,7 +117,7 @@ func TestTenStepsAgainstFloat64(t *testing.T) {
 	}
 }
 
-func steps(t *testing.T, tr *Trainer, src Source, n int) {
+func steps(t *testing.T, tr *Trainer, src fit.Source, n int) {
 	t.Helper()
 	for range n {
 		if _, err := tr.Step(src, 1e-3); err != nil {
@@ -139,9 +140,9 @@ func equal(a, b [][]float32) bool {
 // The tiles depend on the number of workers; the results do not.
 func TestSameForAnyWorkers(t *testing.T) {
 	p := network(2, 48, 3, simd.SiLU, true, nil, 7)
-	var want *State
+	var want *fit.State
 	for _, workers := range []int{1, 2, 3, 8} {
-		tr, err := New(p, Options{Batch: 300, Workers: workers, EMA: 0.99, Clip: 0.01})
+		tr, err := New(p, fit.Options{Batch: 300, Workers: workers, EMA: 0.99, Clip: 0.01})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +161,7 @@ func TestSameForAnyWorkers(t *testing.T) {
 func TestResumeEqualsUninterrupted(t *testing.T) {
 	p := network(3, 20, 2, simd.GELU, true, freqs(3), 8)
 	mk := func() *Trainer {
-		tr, err := New(p, Options{Batch: 40, EMA: 0.99, Decay: 0.01})
+		tr, err := New(p, fit.Options{Batch: 40, EMA: 0.99, Decay: 0.01})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,20 +184,20 @@ func TestResumeEqualsUninterrupted(t *testing.T) {
 func TestNonFinite(t *testing.T) {
 	nan := float32(math.NaN())
 	cases := map[string]struct {
-		spoil func(tile *Tile, i int) // i is row 33 of the batch
+		spoil func(tile *fit.Tile, i int) // i is row 33 of the batch
 		param int
 		cause string
 	}{
-		"input":    {spoil: func(t *Tile, i int) { t.X[2*i+1] = nan }, param: -1, cause: "the network's input of row 33, column 1 is NaN"},
-		"target":   {spoil: func(t *Tile, i int) { t.Target[2*i] = float32(math.Inf(1)) }, param: -1, cause: "the target of row 33, column 0 is +Inf"},
-		"weight":   {spoil: func(t *Tile, i int) { t.Weight[i] = nan }, param: -1, cause: "the weight of row 33, column 0 is NaN"},
-		"weights":  {spoil: func(*Tile, int) {}, param: 2, cause: "the network's output of row 0, column 0 is NaN"},
-		"overflow": {spoil: func(t *Tile, i int) { t.Target[2*i+1], t.Weight[i] = 1e30, 1e30 }, param: -1, cause: "gradients of dense"},
+		"input":    {spoil: func(t *fit.Tile, i int) { t.X[2*i+1] = nan }, param: -1, cause: "the network's input of row 33, column 1 is NaN"},
+		"target":   {spoil: func(t *fit.Tile, i int) { t.Target[2*i] = float32(math.Inf(1)) }, param: -1, cause: "the target of row 33, column 0 is +Inf"},
+		"weight":   {spoil: func(t *fit.Tile, i int) { t.Weight[i] = nan }, param: -1, cause: "the weight of row 33, column 0 is NaN"},
+		"weights":  {spoil: func(*fit.Tile, int) {}, param: 2, cause: "the network's output of row 0, column 0 is NaN"},
+		"overflow": {spoil: func(t *fit.Tile, i int) { t.Target[2*i+1], t.Weight[i] = 1e30, 1e30 }, param: -1, cause: "gradients of dense"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			p := network(2, 20, 2, simd.SiLU, false, nil, 9)
-			tr, err := New(p, Options{Batch: 70, Workers: 2, EMA: 0.9})
+			tr, err := New(p, fit.Options{Batch: 70, Workers: 2, EMA: 0.9})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,13 +211,13 @@ func TestNonFinite(t *testing.T) {
 				}
 			}
 			before := tr.State()
-			_, err = tr.Step(SourceFunc(func(tile *Tile) {
+			_, err = tr.Step(fit.SourceFunc(func(tile *fit.Tile) {
 				batch{2}.Fill(tile)
 				if tile.Lo <= 33 && 33 < tile.Hi {
 					c.spoil(tile, 33-tile.Lo)
 				}
 			}), 1e-3)
-			e, ok := err.(*NonFiniteError)
+			e, ok := err.(*fit.NonFiniteError)
 			if !ok {
 				t.Fatalf("error %v", err)
 			}
@@ -236,7 +237,7 @@ func TestNonFinite(t *testing.T) {
 
 func TestBatchSizesOnOneTrainer(t *testing.T) {
 	p := network(2, 20, 2, simd.SiLU, true, nil, 10)
-	tr, err := New(p, Options{Batch: 5})
+	tr, err := New(p, fit.Options{Batch: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestBatchSizesOnOneTrainer(t *testing.T) {
 		if _, err := tr.Gradient(batch{2}); err != nil {
 			t.Fatal(err)
 		}
-		one, err := New(p, Options{Batch: n})
+		one, err := New(p, fit.Options{Batch: n})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,12 +263,12 @@ func TestBatchSizesOnOneTrainer(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	p := network(2, 32, 2, simd.SiLU, true, nil, 11)
-	tr, err := New(p, Options{Batch: 64, Workers: 2, EMA: 0.99, Clip: 1})
+	tr, err := New(p, fit.Options{Batch: 64, Workers: 2, EMA: 0.99, Clip: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	var src Source = SourceFunc(func(tile *Tile) { clear(tile.X); clear(tile.Tau); clear(tile.Target); clear(tile.Weight) })
+	var src fit.Source = fit.SourceFunc(func(tile *fit.Tile) { clear(tile.X); clear(tile.Tau); clear(tile.Target); clear(tile.Weight) })
 	if n := testing.AllocsPerRun(20, func() {
 		if _, err := tr.Step(src, 1e-3); err != nil {
 			t.Error(err)
@@ -278,7 +279,7 @@ func TestNoAllocation(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
-	tr, err := New(network(2, 16, 1, simd.SiLU, false, nil, 1), Options{Batch: 4, Workers: 3})
+	tr, err := New(network(2, 16, 1, simd.SiLU, false, nil, 1), fit.Options{Batch: 4, Workers: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,24 +294,24 @@ func TestRejects(t *testing.T) {
 	good := func() *kernels.ChainTraining { return network(2, 16, 1, simd.SiLU, false, nil, 1) }
 	for name, c := range map[string]struct {
 		spoil func(*kernels.ChainTraining)
-		opt   Options
+		opt   fit.Options
 	}{
-		"forward op":  {func(p *kernels.ChainTraining) { p.Forward[0].Op = 9 }, Options{Batch: 1}},
-		"backward op": {func(p *kernels.ChainTraining) { p.Backward[0].Op = 9 }, Options{Batch: 1}},
-		"shape":       {func(p *kernels.ChainTraining) { p.Params[0].Rows++ }, Options{Batch: 1}},
-		"data":        {func(p *kernels.ChainTraining) { p.Params[0].Data = p.Params[0].Data[1:] }, Options{Batch: 1}},
-		"used twice":  {func(p *kernels.ChainTraining) { p.Forward[1].B = 1 }, Options{Batch: 1}},
+		"forward op":  {func(p *kernels.ChainTraining) { p.Forward[0].Op = 9 }, fit.Options{Batch: 1}},
+		"backward op": {func(p *kernels.ChainTraining) { p.Backward[0].Op = 9 }, fit.Options{Batch: 1}},
+		"shape":       {func(p *kernels.ChainTraining) { p.Params[0].Rows++ }, fit.Options{Batch: 1}},
+		"data":        {func(p *kernels.ChainTraining) { p.Params[0].Data = p.Params[0].Data[1:] }, fit.Options{Batch: 1}},
+		"used twice":  {func(p *kernels.ChainTraining) { p.Forward[1].B = 1 }, fit.Options{Batch: 1}},
 		"input gradient": {func(p *kernels.ChainTraining) {
 			p.Backward = append(p.Backward, kernels.BackInstr{Op: kernels.BackInput, Dst: 1, Src: 1, Add: -1, X: -1, Act: -1, W: 0, B: -1})
-		}, Options{Batch: 1}},
-		"no gradient":  {func(p *kernels.ChainTraining) { p.Backward = p.Backward[1:] }, Options{Batch: 1}},
-		"no batch":     {func(*kernels.ChainTraining) {}, Options{}},
-		"beta":         {func(*kernels.ChainTraining) {}, Options{Batch: 1, Beta2: 1}},
-		"eps":          {func(*kernels.ChainTraining) {}, Options{Batch: 1, Eps: 1e-60}},
-		"clip":         {func(*kernels.ChainTraining) {}, Options{Batch: 1, Clip: math.NaN()}},
-		"ema":          {func(*kernels.ChainTraining) {}, Options{Batch: 1, EMA: 1}},
-		"workers":      {func(*kernels.ChainTraining) {}, Options{Batch: 1, Workers: -1}},
-		"weight decay": {func(*kernels.ChainTraining) {}, Options{Batch: 1, Decay: -1}},
+		}, fit.Options{Batch: 1}},
+		"no gradient":  {func(p *kernels.ChainTraining) { p.Backward = p.Backward[1:] }, fit.Options{Batch: 1}},
+		"no batch":     {func(*kernels.ChainTraining) {}, fit.Options{}},
+		"beta":         {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, Beta2: 1}},
+		"eps":          {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, Eps: 1e-60}},
+		"clip":         {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, Clip: math.NaN()}},
+		"ema":          {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, EMA: 1}},
+		"workers":      {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, Workers: -1}},
+		"weight decay": {func(*kernels.ChainTraining) {}, fit.Options{Batch: 1, Decay: -1}},
 	} {
 		p := good()
 		c.spoil(p)
@@ -325,7 +326,7 @@ func TestRejects(t *testing.T) {
 func TestSetNorm(t *testing.T) {
 	var params [2][][]float32
 	for i, on := range []bool{false, true} {
-		tr, err := New(network(2, 32, 2, simd.SiLU, false, nil, 11), Options{Batch: 16})
+		tr, err := New(network(2, 32, 2, simd.SiLU, false, nil, 11), fit.Options{Batch: 16})
 		if err != nil {
 			t.Fatal(err)
 		}

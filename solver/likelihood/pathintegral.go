@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 	"hbar/solver"
 )
 
@@ -49,7 +48,7 @@ type PathEstimate struct {
 
 // pathWeigher is the fused path integral of an engine (infer.Engine).
 type pathWeigher interface {
-	PathWeights(ctx context.Context, x []float32, logw []float64, rows []infer.PathRow, no kernels.Noise, progress func(done int)) error
+	PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error
 }
 
 // fusedModel is a model that can say which engine to run and what its network predicts (solver.Network).
@@ -121,14 +120,14 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 func rowsAtOnce(d int) int { return min(max(1<<20/d, 256), 1<<18) }
 
 // weighFunc proposes a path from each row of x and writes the log-weights Π R/Q π(x_N) to logw; done is told of progress.
-type weighFunc func(ctx context.Context, logw, x []float64, rows []infer.PathRow, no kernels.Noise, done func(int)) error
+type weighFunc func(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error
 
 // pathRun is the work of one PathIntegral call.
 type pathRun struct {
 	*problem
 	o           PathOptions
 	weigh       weighFunc
-	tables      [][]infer.PathRow // of each h
+	tables      [][]kernels.PathRow // of each h
 	done, total int
 }
 
@@ -199,7 +198,7 @@ func (r *pathRun) estimate(w, base []float64, sample uint64) PathEstimate {
 }
 
 // pathWeights is the plain loop in float64 over Model.Score. It draws the same normals as the fused one.
-func (p *problem) pathWeights(ctx context.Context, logw, x []float64, rows []infer.PathRow, no kernels.Noise, done func(int)) error {
+func (p *problem) pathWeights(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error {
 	d, n := p.d, len(logw)
 	x = append([]float64(nil), x...)
 	prev, s := make([]float64, len(x)), make([]float64, len(x))
@@ -246,7 +245,7 @@ func (p *problem) pathWeights(ctx context.Context, logw, x []float64, rows []inf
 // fusedWeights runs an engine's own loop: states in float32, weights in float64.
 func (p *problem) fusedWeights(e pathWeigher) weighFunc {
 	var x32 []float32
-	return func(ctx context.Context, logw, x []float64, rows []infer.PathRow, no kernels.Noise, done func(int)) error {
+	return func(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error {
 		x32 = x32[:0]
 		for _, v := range x {
 			x32 = append(x32, float32(v))

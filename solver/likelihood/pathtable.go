@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"math"
 
-	"hbar/kernels/infer"
+	"hbar/kernels"
 	"hbar/solver"
 )
 
-// PathTable lists the states of the path integral of a sampler's chain, from x_0 at Tmin to x_N at Tmax (infer.PathRow).
+// PathTable lists the states of the path integral of a sampler's chain, from x_0 at Tmin to x_N at Tmax (kernels.PathRow).
 // R_k are the steps of the sampler as cmd/sample runs them with full noise at the last step; Q_k proposes the other way.
 //
 // The mean of Q is a step of the matching forward process. Euler–Maruyama (em): x + dt [a x − ((1−h)/2) g² s] at the
@@ -20,7 +20,7 @@ import (
 // variance v, for data of about unit variance. Under vp schedules v = 1, and R's variance is taken as it is. Under ve and
 // edm, where σ² grows by a factor in each step, the plain variance would cost most of the effective sample size (measured
 // with 100 steps of edm on a Gaussian: 90 of 1000 against 800).
-func PathTable(s solver.Schedule, p solver.Prediction, sampler solver.Sampler, grid solver.Grid, steps int, h float64, d int) ([]infer.PathRow, error) {
+func PathTable(s solver.Schedule, p solver.Prediction, sampler solver.Sampler, grid solver.Grid, steps int, h float64, d int) ([]kernels.PathRow, error) {
 	if !(h > 0) || math.IsInf(h, 1) {
 		return nil, fmt.Errorf("likelihood: the path integral needs h > 0, not %v; at h = 0 use the probability flow", h)
 	}
@@ -32,7 +32,7 @@ func PathTable(s solver.Schedule, p solver.Prediction, sampler solver.Sampler, g
 		return nil, err
 	}
 	n := len(table.Rows)
-	rows := make([]infer.PathRow, n+1)
+	rows := make([]kernels.PathRow, n+1)
 	for k := range rows {
 		r, t := &rows[k], table.Times[n-k]
 		cin, px, qn, tau := p.Coeffs(s, t)

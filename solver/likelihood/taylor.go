@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 	"hbar/kernels/jet"
 	"hbar/solver"
 	"hbar/solver/likelihood/ode"
@@ -46,7 +45,7 @@ func (t *taylor) system() ode.System {
 	var c coefficients
 	var xb, sb []float64
 	nS := t.alg.Size(t.DegL + 1)
-	field := infer.NewTaylorField(t.TaylorState)
+	field := kernels.NewTaylorField(t.TaylorState)
 	return ode.System{Width: t.Width, Eval: func(ctx context.Context, dst, y, tau []float64, _ []int) error {
 		n := len(tau)
 		t.coefficients(&c, tau)

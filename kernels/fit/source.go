@@ -1,4 +1,4 @@
-package learn
+package fit
 
 // Source draws batches. Fill is called by several workers at once, for disjoint rows of one batch; what it writes for a
 // row must depend on the step and the row alone (draw from counters, kernels.Philox), then a batch is the same for any

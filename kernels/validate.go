@@ -1,68 +1,67 @@
-package infer
+package kernels
 
 import (
 	"errors"
 	"fmt"
 	"math"
 
-	"hbar/kernels"
 	"hbar/kernels/simd"
 )
 
 // Validate reports the first thing that makes p no runnable network.
-func Validate(p *kernels.Chain) error {
+func (p *Chain) Validate() error {
 	if p == nil {
-		return errors.New("infer: nil program")
+		return errors.New("kernels: nil chain")
 	}
 	if p.D < 1 {
-		return fmt.Errorf("infer: program has D = %d dimensions, want at least 1", p.D)
+		return fmt.Errorf("kernels: chain has D = %d dimensions, want at least 1", p.D)
 	}
 	if len(p.Widths) == 0 || len(p.Forward) == 0 {
-		return errors.New("infer: program without buffers or instructions")
+		return errors.New("kernels: chain without buffers or instructions")
 	}
 	if want := p.D + p.Time.Width(); p.Widths[0] != want {
-		return fmt.Errorf("infer: buffer 0 has width %d, want %d (%d coordinates and %d time features)", p.Widths[0], want, p.D, p.Time.Width())
+		return fmt.Errorf("kernels: buffer 0 has width %d, want %d (%d coordinates and %d time features)", p.Widths[0], want, p.D, p.Time.Width())
 	}
 	for i, w := range p.Widths {
 		if w < 1 {
-			return fmt.Errorf("infer: buffer %d has width %d, want at least 1", i, w)
+			return fmt.Errorf("kernels: buffer %d has width %d, want at least 1", i, w)
 		}
 	}
 	for i, f := range p.Time.Freqs {
 		if !finite(f) {
-			return fmt.Errorf("infer: time frequency %d is %g, want a finite number", i, f)
+			return fmt.Errorf("kernels: time frequency %d is %g, want a finite number", i, f)
 		}
 	}
 	for i, q := range p.Params {
 		if q.Rows < 1 || q.Cols < 1 || len(q.Data) != q.Rows*q.Cols {
-			return fmt.Errorf("infer: parameter %d (%s) is %d×%d with %d elements", i, q.Name, q.Rows, q.Cols, len(q.Data))
+			return fmt.Errorf("kernels: parameter %d (%s) is %d×%d with %d elements", i, q.Name, q.Rows, q.Cols, len(q.Data))
 		}
 		for j, v := range q.Data {
 			if !finite(v) {
-				return fmt.Errorf("infer: parameter %s[%d,%d] is %g, want a finite number", q.Name, j/q.Cols, j%q.Cols, v)
+				return fmt.Errorf("kernels: parameter %s[%d,%d] is %g, want a finite number", q.Name, j/q.Cols, j%q.Cols, v)
 			}
 		}
 	}
 	written := make([]bool, len(p.Widths))
 	written[0] = true
 	for i, ins := range p.Forward {
-		if err := validateInstr(p, ins, written); err != nil {
-			return fmt.Errorf("infer: instruction %d: %w", i, err)
+		if err := p.validateInstr(ins, written); err != nil {
+			return fmt.Errorf("kernels: instruction %d: %w", i, err)
 		}
 		written[ins.Dst] = true
 	}
 	if p.Output <= 0 || p.Output >= len(p.Widths) || !written[p.Output] {
-		return fmt.Errorf("infer: output is buffer %d, which no instruction writes", p.Output)
+		return fmt.Errorf("kernels: output is buffer %d, which no instruction writes", p.Output)
 	}
 	if w := p.Widths[p.Output]; w != p.D {
-		return fmt.Errorf("infer: output has width %d, want D = %d", w, p.D)
+		return fmt.Errorf("kernels: output has width %d, want D = %d", w, p.D)
 	}
 	return nil
 }
 
-func validateInstr(p *kernels.Chain, ins kernels.Instr, written []bool) error {
-	if ins.Op != kernels.OpDense {
-		return fmt.Errorf("operation %d unknown; have dense (%d)", ins.Op, kernels.OpDense)
+func (p *Chain) validateInstr(ins Instr, written []bool) error {
+	if ins.Op != OpDense {
+		return fmt.Errorf("operation %d unknown; have dense (%d)", ins.Op, OpDense)
 	}
 	if ins.Act > simd.Tanh {
 		return fmt.Errorf("activation %v unknown; have identity, silu, gelu, tanh", ins.Act)
@@ -96,28 +95,3 @@ func validateInstr(p *kernels.Chain, ins kernels.Instr, written []bool) error {
 }
 
 func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
-
-// batch checks a batch of samples x (n×d) and their times (1 or n), and returns n.
-func batch(d, x int, tau []float64) (int, error) {
-	if x%d != 0 {
-		return 0, fmt.Errorf("infer: x has %d elements, want a multiple of D = %d", x, d)
-	}
-	n := x / d
-	if len(tau) != 1 && len(tau) != n {
-		return 0, fmt.Errorf("infer: %d times for %d samples, want 1 or %d", len(tau), n, n)
-	}
-	for i, t := range tau {
-		if math.IsNaN(t) || math.IsInf(t, 0) {
-			return 0, fmt.Errorf("infer: time %d is %g, want a finite number", i, t)
-		}
-	}
-	return n, nil
-}
-
-// length checks the length of one argument.
-func length(name string, have, want int) error {
-	if have != want {
-		return fmt.Errorf("infer: %s has %d elements, want %d", name, have, want)
-	}
-	return nil
-}

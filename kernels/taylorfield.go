@@ -1,14 +1,13 @@
-package infer
+package kernels
 
 import (
-	"hbar/kernels"
 	"hbar/kernels/jet"
 )
 
 // TaylorField is the right-hand side of the WKB expansion's way back (package solver/likelihood, whose documentation
 // has the equations) with room for one evaluation at one sample. It is not safe for concurrent use.
 type TaylorField struct {
-	kernels.TaylorState
+	TaylorState
 	alg  *jet.Algebra // to the degree of s
 	flow []float64    // F_i, to the degree of L
 	div  []float64    // ∇·s
@@ -17,7 +16,7 @@ type TaylorField struct {
 }
 
 // NewTaylorField makes the field of a state.
-func NewTaylorField(s kernels.TaylorState) *TaylorField {
+func NewTaylorField(s TaylorState) *TaylorField {
 	f := &TaylorField{TaylorState: s, alg: jet.For(s.D, s.DegL+1)}
 	if s.Order == 0 {
 		return f

@@ -1,4 +1,4 @@
-package learn
+package fit
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Options of a Trainer. The zero value of each field but Batch is its default.
+// Options of a trainer. The zero value of each field but Batch is its default.
 type Options struct {
 	Batch int // rows of a batch; at least 1
 
@@ -43,7 +43,7 @@ func (o Options) WithDefaults() (Options, error) {
 		o.Impl = simd.Best()
 	}
 	bad := func(name string, v any, want string) (Options, error) {
-		return o, fmt.Errorf("learn: %s is %v; it must be %s", name, v, want)
+		return o, fmt.Errorf("fit: %s is %v; it must be %s", name, v, want)
 	}
 	switch {
 	case o.Batch < 1:
