@@ -14,7 +14,7 @@ TAGS := $(if $(CUDA_H),$(shell awk '$$2 == "CUDA_VERSION" && $$3 < 13000 { print
 build: ## the commands, in bin/; with CUDA where cuda.h is installed (make build TAGS= : without)
 	go build $(TAGS) -o bin/ ./cmd/...
 
-cuda: ## the CUDA kernels anew, kernels/cuda/*.fatbin; needs nvcc, scripts/setup_cuda.sh
+cuda: ## the CUDA kernels anew, kernels/gpu/*.fatbin; needs nvcc, scripts/setup_cuda.sh
 	scripts/build_cuda.sh
 	scripts/cuda_gates.sh --update
 

@@ -9,10 +9,10 @@ import (
 	"hbar/kernels"
 )
 
-// chainRows is the number of rows that a warp takes through the network at a time: ROWS of kernels/cuda/chain.cuh.
+// chainRows is the number of rows that a warp takes through the network at a time: ROWS of kernels/gpu/chain.cuh.
 const chainRows = 24
 
-// chain is a network on a device for the kernels that are built on kernels/cuda/chain.cuh.
+// chain is a network on a device for the kernels that are built on kernels/gpu/chain.cuh.
 type chain struct {
 	d      *Device
 	net    *net

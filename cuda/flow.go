@@ -9,11 +9,11 @@ import (
 	"slices"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 )
 
-// Flow integrates the probability flow and its divergence on a device: kernels/cuda/flow_split.cu on tensor cores for
-// hidden layers of up to 128 units, kernels/cuda/flow_fp32.cu for others. Its Run computes what infer.Engine's Flow does,
+// Flow integrates the probability flow and its divergence on a device: kernels/gpu/flow_split.cu on tensor cores for
+// hidden layers of up to 128 units, kernels/gpu/flow_fp32.cu for others. Its Run computes what infer.Engine's Flow does,
 // as accurately.
 type Flow struct {
 	*chain
@@ -35,9 +35,9 @@ func NewFlow(d *Device, p *kernels.Chain) (*Flow, error) {
 func newFlow(d *Device, p *kernels.Chain, halves bool) (f *Flow, err error) {
 	f = &Flow{p: p}
 	if halves {
-		f.chain, f.split, err = newSplit(d, p, cuda.FlowSplit, "flow_split")
+		f.chain, f.split, err = newSplit(d, p, gpu.FlowSplit, "flow_split")
 	} else {
-		f.chain, err = newChain(d, p, cuda.FlowFP32, "flow_fp32")
+		f.chain, err = newChain(d, p, gpu.FlowFP32, "flow_fp32")
 	}
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (f *Flow) Close() error {
 	return err
 }
 
-// flowStageWire mirrors struct FlowStage of kernels/cuda/flow.cuh, flowWire Flow.
+// flowStageWire mirrors struct FlowStage of kernels/gpu/flow.cuh, flowWire Flow.
 type flowStageWire struct{ Cin, U, V, W float64 }
 
 type flowWire struct {

@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
@@ -86,7 +86,7 @@ func (g *General) open() (err error) {
 			return err
 		}
 	}
-	for _, image := range [][]byte{cuda.Dense, cuda.Rows, cuda.Steps, cuda.DenseF16}[len(g.modules):] {
+	for _, image := range [][]byte{gpu.Dense, gpu.Rows, gpu.Steps, gpu.DenseF16}[len(g.modules):] {
 		m, err := g.d.Load(image)
 		if err != nil {
 			return err

@@ -4,13 +4,13 @@ package cuda
 
 import "hbar/kernels/simd"
 
-// matrixArg mirrors struct Matrix of kernels/cuda/gemm.cuh.
+// matrixArg mirrors struct Matrix of kernels/gpu/gemm.cuh.
 type matrixArg struct {
 	At       uint64
 	Row, Col int64
 }
 
-// denseArgs mirrors struct Dense of kernels/cuda/dense.cu, which says what they mean.
+// denseArgs mirrors struct Dense of kernels/gpu/dense.cu, which says what they mean.
 type denseArgs struct {
 	A, B                            matrixArg
 	C                               uint64
@@ -34,7 +34,7 @@ type tile struct {
 	shared  int // bytes of shared memory
 }
 
-// The tiles of kernels/cuda/gemm.cuh and gemm_f64.cuh. Shared memory is two buffers of so many steps of k of both operands,
+// The tiles of kernels/gpu/gemm.cuh and gemm_f64.cuh. Shared memory is two buffers of so many steps of k of both operands,
 // their rows with some skew.
 var (
 	tileF32Large  = tile{"dense_f32_large", 128, 128, 256, 2 * 8 * (4*(128+128) + 32)}

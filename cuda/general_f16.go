@@ -16,7 +16,7 @@ type halves struct {
 	weights []*Buffer // of each instruction; nil for those on the input
 }
 
-// denseF16Args mirrors struct DenseF16 of kernels/cuda/dense_f16.cu, which says what they mean.
+// denseF16Args mirrors struct DenseF16 of kernels/gpu/dense_f16.cu, which says what they mean.
 type denseF16Args struct {
 	A, B       uint64
 	ARow, BRow int64
@@ -32,7 +32,7 @@ type denseF16Args struct {
 	Act        int32
 }
 
-// The tiles of kernels/cuda/gemm_f16.cuh, three buffers of 32 steps of k with rows 16 bytes longer, and that of layers on the
+// The tiles of kernels/gpu/gemm_f16.cuh, three buffers of 32 steps of k with rows 16 bytes longer, and that of layers on the
 // input.
 var (
 	tileF16Large  = tile{"dense_f16_large", 128, 128, 128, 3 * (128 + 128) * (2*32 + 16)}

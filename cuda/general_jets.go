@@ -119,7 +119,7 @@ func (n *layers[F]) jets(compose *Kernel, x []F, tau []float64, lo, hi, nj, orde
 	return nil
 }
 
-// jetTerms is the table of jet_compose_f64 (kernels/cuda/rows.cu): the terms of a product of two expansions of which the
+// jetTerms is the table of jet_compose_f64 (kernels/gpu/rows.cu): the terms of a product of two expansions of which the
 // first has no constant, by coefficient of the result.
 func jetTerms(dim, order int) []int32 {
 	index := simd.JetIndex(dim, order)

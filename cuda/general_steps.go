@@ -160,7 +160,7 @@ func (s *steps) evaluate(t *times) (place, error) {
 	return s.n.pass("value", s.m, 1, in, t, nil)
 }
 
-// pathWire mirrors struct PathStep of kernels/cuda/steps.cu.
+// pathWire mirrors struct PathStep of kernels/gpu/steps.cu.
 type pathWire struct {
 	E, F, InvC2, LogC float64
 	A, B, InvC        float64

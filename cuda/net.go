@@ -9,14 +9,14 @@ import (
 	"hbar/kernels/simd"
 )
 
-// The limits of the fused kernels; kernels/cuda/device.cuh has the same.
+// The limits of the fused kernels; kernels/gpu/device.cuh has the same.
 const (
 	maxLayers = 16
 	maxD      = 32
 	maxWidth  = 256
 )
 
-// netHeader mirrors struct Net of kernels/cuda/device.cuh.
+// netHeader mirrors struct Net of kernels/gpu/device.cuh.
 type netHeader struct {
 	D, Width, Hidden, Act, Residual, Head int32
 	W, B                                  [maxLayers]int32

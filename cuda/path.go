@@ -10,11 +10,11 @@ import (
 	"unsafe"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 )
 
-// Path weighs paths on a device: kernels/cuda/path_split.cu on tensor cores for hidden layers of up to 128 units,
-// kernels/cuda/path_fp32.cu for others. Its Weights computes what infer.Engine's PathWeights does, with the same random
+// Path weighs paths on a device: kernels/gpu/path_split.cu on tensor cores for hidden layers of up to 128 units,
+// kernels/gpu/path_fp32.cu for others. Its Weights computes what infer.Engine's PathWeights does, with the same random
 // numbers and as accurately.
 type Path struct {
 	*chain
@@ -36,9 +36,9 @@ func NewPath(d *Device, p *kernels.Chain) (*Path, error) {
 func newPath(d *Device, p *kernels.Chain, halves bool) (q *Path, err error) {
 	q = &Path{p: p}
 	if halves {
-		q.chain, q.split, err = newSplit(d, p, cuda.PathSplit, "path_split")
+		q.chain, q.split, err = newSplit(d, p, gpu.PathSplit, "path_split")
 	} else {
-		q.chain, err = newChain(d, p, cuda.PathFP32, "path_fp32")
+		q.chain, err = newChain(d, p, gpu.PathFP32, "path_fp32")
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (p *Path) Close() error {
 	return err
 }
 
-// pathRowWire mirrors struct PathRow of kernels/cuda/path.cuh.
+// pathRowWire mirrors struct PathRow of kernels/gpu/path.cuh.
 type pathRowWire struct {
 	Cin, A, B, C             float32
 	E, F, InvC, InvC2, LogC  float64

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 )
 
 // emulated skips where the device's memory cannot be set by the test.
@@ -338,7 +338,7 @@ func TestDriverErrors(t *testing.T) {
 	wants(t, "an image of nothing", err, "cuModuleLoadDataEx: CUDA_ERROR_INVALID_IMAGE: device kernel image is invalid", "26 B for sm_")
 	_, err = d.Load([]byte("//\n.version 99.9\nnonsense"))
 	wants(t, "PTX of nonsense", err, "cuModuleLoadDataEx: CUDA_ERROR_", "ptxas")
-	m, err := d.Load(cuda.SamplerFP32)
+	m, err := d.Load(gpu.SamplerFP32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +365,7 @@ func TestDriverErrors(t *testing.T) {
 // A launch that the device cannot take.
 func TestLaunchErrors(t *testing.T) {
 	d := open(t)
-	m, err := d.Load(cuda.SamplerF16)
+	m, err := d.Load(gpu.SamplerF16)
 	if err != nil {
 		t.Fatal(err)
 	}

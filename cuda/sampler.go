@@ -10,11 +10,11 @@ import (
 	"unsafe"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
-// Sampler carries samples through step tables on a device: the fused kernels of kernels/cuda/sampler_*.cu.
+// Sampler carries samples through step tables on a device: the fused kernels of kernels/gpu/sampler_*.cu.
 // Its Trajectory computes what infer.Engine's does, with the same random numbers.
 type Sampler struct {
 	d         *Device
@@ -85,7 +85,7 @@ func (s *Sampler) openFP32() (err error) {
 	}
 	warps := min(8, (s.d.SharedPerBlock-weights)/warp)
 	s.warpTile = 16
-	if s.module, err = s.d.Load(cuda.SamplerFP32); err != nil {
+	if s.module, err = s.d.Load(gpu.SamplerFP32); err != nil {
 		return err
 	}
 	s.kernel, err = s.module.Kernel("sampler_fp32_"+s.suffix(shared), 32*warps, weights+warps*warp)
@@ -110,7 +110,7 @@ func (s *Sampler) openF16() (err error) {
 	if shared {
 		fixed += 4 * words
 	}
-	if s.module, err = s.d.Load(cuda.SamplerF16); err != nil {
+	if s.module, err = s.d.Load(gpu.SamplerF16); err != nil {
 		return err
 	}
 	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_f16_w%d_%s", w, s.suffix(shared)), 32*warps, fixed+warps*warp); err != nil {
@@ -178,7 +178,7 @@ const (
 	minBatch, maxBatch = 1024, 1 << 24
 )
 
-// rowWire mirrors struct Row of kernels/cuda/device.cuh.
+// rowWire mirrors struct Row of kernels/gpu/device.cuh.
 type rowWire struct {
 	Cin, A, B, M, C, G, H, J, K float32
 	Step                        uint32

@@ -7,10 +7,10 @@ import (
 	"math"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 )
 
-// splitScale mirrors struct SplitScale of kernels/cuda/sampler_split.cu.
+// splitScale mirrors struct SplitScale of kernels/gpu/sampler_split.cu.
 type splitScale struct{ W [maxLayers]float32 }
 
 // splitWarps is the warps of a block, of 16 samples each.
@@ -40,7 +40,7 @@ func (s *Sampler) openSplit() (err error) {
 	for l := 1; l < int(n.Hidden); l++ {
 		s.split.W[l] = powerOfTwo(n.blob[n.W[l] : int(n.W[l])+w*w])
 	}
-	if s.module, err = s.d.Load(cuda.SamplerSplit); err != nil {
+	if s.module, err = s.d.Load(gpu.SamplerSplit); err != nil {
 		return err
 	}
 	dims := "d2"

@@ -8,17 +8,17 @@ import (
 	"math"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 )
 
 const (
-	// Of kernels/cuda/split.cuh: threads of a team, rows of a tile, tiles of a team.
+	// Of kernels/gpu/split.cuh: threads of a team, rows of a tile, tiles of a team.
 	splitTeam, splitTile, splitTiles = 128, 16, 3
 	splitTeams                       = 4 // of a block, at most
 	maxSplitWidth                    = 128
 )
 
-// splitWire mirrors struct SplitNet of kernels/cuda/split.cuh.
+// splitWire mirrors struct SplitNet of kernels/gpu/split.cuh.
 type splitWire struct {
 	D, Hidden, Act, Residual, Team int32
 	Scale                          [maxLayers]float32
@@ -106,7 +106,7 @@ func (s *split) open(c *chain, image []byte, name string) (err error) {
 
 // pack fills words.
 func (s *split) pack(c *chain, words int) (err error) {
-	m, err := c.d.Load(cuda.SplitPack)
+	m, err := c.d.Load(gpu.SplitPack)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,12 @@ import (
 	"unsafe"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
 // Taylor carries paths, and the WKB expansion along them, through tables on a device, for networks in one or two
-// dimensions: kernels/cuda/taylor.cu. Its Run computes what infer.Engine's Taylor does.
+// dimensions: kernels/gpu/taylor.cu. Its Run computes what infer.Engine's Taylor does.
 type Taylor struct {
 	d       *Device
 	net     *net
@@ -35,7 +35,7 @@ func NewTaylor(d *Device, p *kernels.Chain) (*Taylor, error) {
 	}
 	t := &Taylor{d: d, net: n, kernels: make(map[string]*Kernel)}
 	if t.blob, err = upload(d, n.taylorBlob()); err == nil {
-		t.module, err = d.Load(cuda.Taylor)
+		t.module, err = d.Load(gpu.Taylor)
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -56,7 +56,7 @@ func (t *Taylor) Close() error {
 // maxTaylorDim is the number of dimensions that the kernels are written for.
 const maxTaylorDim = 2
 
-// taylorBlob is the network as kernels/cuda/taylor.cu has it, a one-dimensional one with a second coordinate that does
+// taylorBlob is the network as kernels/gpu/taylor.cu has it, a one-dimensional one with a second coordinate that does
 // nothing.
 func (n *net) taylorBlob() []float32 {
 	w, d, hidden := int(n.Width), int(n.D), int(n.Hidden)
@@ -152,7 +152,7 @@ func (t *Taylor) kernel(table *kernels.TaylorTable) (k *Kernel, samples int, err
 		kernels.ErrNoTaylor, table.Order, t.net.Width, size(int64(least)), t.d.Name, size(int64(t.d.SharedPerBlock)))
 }
 
-// taylorStageWire mirrors struct TaylorStage of kernels/cuda/taylor.cu, taylorMethodWire TaylorMethod.
+// taylorStageWire mirrors struct TaylorStage of kernels/gpu/taylor.cu, taylorMethodWire TaylorMethod.
 type taylorStageWire struct{ H, Cin, P, Q, Drift, Half float64 }
 
 type taylorMethodWire struct {

@@ -10,8 +10,8 @@ import (
 	"unsafe"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
 	"hbar/kernels/fit"
+	"hbar/kernels/gpu"
 )
 
 // Trainer runs a kernels.ChainTraining on a device: what learn.Trainer computes, with sums in another order. Parameters and the
@@ -43,7 +43,7 @@ type Trainer struct {
 	eval   evaluation
 }
 
-// trainControl mirrors struct TrainControl of kernels/cuda/train.cuh.
+// trainControl mirrors struct TrainControl of kernels/gpu/train.cuh.
 type trainControl struct {
 	Step, Now, Base int64
 	Loss, Norm      float64
@@ -55,7 +55,7 @@ const (
 	badGradient = 2
 )
 
-// adamRow and adamConstants mirror AdamRow and AdamConstants of kernels/cuda/train.cu.
+// adamRow and adamConstants mirror AdamRow and AdamConstants of kernels/gpu/train.cu.
 type adamRow struct{ LR, C1, C2, EMA float32 }
 
 type adamConstants struct {
@@ -150,7 +150,7 @@ func (t *Trainer) zeros(bytes int) (*Buffer, error) {
 }
 
 func (t *Trainer) load() (err error) {
-	if t.module, err = t.d.Load(cuda.Train); err != nil {
+	if t.module, err = t.d.Load(gpu.Train); err != nil {
 		return err
 	}
 	const gradWarps, adamThreads = 16, tileUnits * tileInputs

@@ -11,7 +11,7 @@ import (
 	"hbar/kernels/fit"
 )
 
-// drawArgs mirrors struct Draw of kernels/cuda/train.cuh.
+// drawArgs mirrors struct Draw of kernels/gpu/train.cuh.
 type drawArgs struct {
 	Cumulative, Ratios, Guide, Values uint64
 	Guides, Cells, Curves, _          int32

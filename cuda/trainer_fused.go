@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
@@ -30,7 +30,7 @@ type rowsPass interface {
 // lossScale is 2/(nD), the factor of ∂loss/∂net, rounded as package learn rounds it.
 func lossScale(n, d int) float32 { return 2 / float32(float64(n)*float64(d)) }
 
-// fusedLayer and fusedNet mirror FusedLayer and FusedNet of kernels/cuda/train_fused.cu.
+// fusedLayer and fusedNet mirror FusedLayer and FusedNet of kernels/gpu/train_fused.cu.
 type fusedLayer struct {
 	Forward, Weights, Bias, X, Dz, Slope uint64
 	N, K, Ldn, Ldk                       int32
@@ -70,7 +70,7 @@ func fusable(p *kernels.ChainTraining) error {
 	return nil
 }
 
-// fusedPass is the pass in one launch, kernels/cuda/train_fused.cu.
+// fusedPass is the pass in one launch, kernels/gpu/train_fused.cu.
 type fusedPass struct {
 	d      *Device
 	l      *paramLayout
@@ -93,7 +93,7 @@ func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, co
 			N: int32(q.n), K: int32(q.k), Ldn: int32(q.ldn), Ldk: int32(q.ldk)}
 	}
 	var err error
-	if f.module, err = d.Load(cuda.TrainFused); err != nil {
+	if f.module, err = d.Load(gpu.TrainFused); err != nil {
 		return nil, err
 	}
 	const threads = 512

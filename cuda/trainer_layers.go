@@ -7,11 +7,11 @@ import (
 	"fmt"
 
 	"hbar/kernels"
-	"hbar/kernels/cuda"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
-// layersPass is the pass instruction by instruction, for any network: products of kernels/cuda/dense.cu, the rest of
+// layersPass is the pass instruction by instruction, for any network: products of kernels/gpu/dense.cu, the rest of
 // train.cu.
 type layersPass struct {
 	d             *Device
@@ -41,10 +41,10 @@ func newLayersPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, g
 }
 
 func (q *layersPass) open() (err error) {
-	if q.dense, err = q.d.Load(cuda.Dense); err != nil {
+	if q.dense, err = q.d.Load(gpu.Dense); err != nil {
 		return err
 	}
-	if q.module, err = q.d.Load(cuda.Train); err != nil {
+	if q.module, err = q.d.Load(gpu.Train); err != nil {
 		return err
 	}
 	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow} {

@@ -8,7 +8,7 @@ import (
 	"hbar/kernels"
 )
 
-// paramTile mirrors struct ParamTile of kernels/cuda/train.cu: tileUnits × tileInputs weights of a layer.
+// paramTile mirrors struct ParamTile of kernels/gpu/train.cu: tileUnits × tileInputs weights of a layer.
 type paramTile struct {
 	X, Dz    uint64
 	Ldk, Ldn int32

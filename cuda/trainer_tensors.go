@@ -8,8 +8,8 @@ import (
 
 	"gorgonia.org/tensor"
 
-	"hbar/kernels/cuda"
 	"hbar/kernels/fit"
+	"hbar/kernels/gpu"
 	"hbar/kernels/simd"
 )
 
@@ -156,7 +156,7 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 func (t *Trainer) prepare() (err error) {
 	e := &t.eval
 	if e.module == nil {
-		if e.module, err = t.d.Load(cuda.Dense); err != nil {
+		if e.module, err = t.d.Load(gpu.Dense); err != nil {
 			return err
 		}
 		if e.dense, err = e.module.Kernel(tileF32Narrow.name, tileF32Narrow.threads, tileF32Narrow.shared); err != nil {

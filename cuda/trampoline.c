@@ -3,7 +3,7 @@
 // Strong definitions of every libcuda symbol this binary uses: the calls of gorgonia.org/cu bind to these instead of
 // libcuda.so.1, which is opened at run time. So one binary runs on machines with and without a driver. The list,
 // driver_symbols.h, is what scripts/driver_symbols.sh finds undefined in their objects; CI compares.
-// HBAR_LIBCUDA names another library to open: the emulator of kernels/cuda/emu in tests.
+// HBAR_LIBCUDA names another library to open: the emulator of kernels/gpu/emu in tests.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Compiles the CUDA kernels to the fatbins that kernels/cuda embeds. Needs nvcc 11.8 (scripts/setup_cuda.sh installs it);
+# Compiles the CUDA kernels to the fatbins that kernels/gpu embeds. Needs nvcc 11.8 (scripts/setup_cuda.sh installs it);
 # the same sources and version give the same bytes, so CI rebuilds and compares.
-#   scripts/build_cuda.sh [-o OUTDIR] [NAME...]        default: kernels/cuda, all of kernels/cuda/*.cu
+#   scripts/build_cuda.sh [-o OUTDIR] [NAME...]        default: kernels/gpu, all of kernels/gpu/*.cu
 set -euo pipefail
-cd "$(dirname "$0")/../kernels/cuda"
+cd "$(dirname "$0")/../kernels/gpu"
 out=.
 if [ "${1:-}" = -o ]; then out=$(cd "$2" && pwd) || exit; shift 2; fi
 names=("$@")

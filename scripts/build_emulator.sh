@@ -5,7 +5,7 @@
 set -euo pipefail
 out=$(realpath -m "$1")
 shift
-cd "$(dirname "$0")/../kernels/cuda/emu"
+cd "$(dirname "$0")/../kernels/gpu/emu"
 objects=$out.objects
 mkdir -p "$objects"
 flags=(-std=c++17 -O2 -g -fPIC -Wall -Werror -Wno-unknown-pragmas -include registry.h "$@")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can be checked of the CUDA build without a GPU, beyond the compiler's own word (scripts/build_cuda.sh refuses spills):
 #   the driver calls that cuda/trampoline.c defines are those that the program makes
-#   registers, stack and shared memory of every kernel are those of kernels/cuda/*.resources
+#   registers, stack and shared memory of every kernel are those of kernels/gpu/*.resources
 #   no kernel touches local memory; every f16 sampler multiplies on tensor cores
 #   a binary with CUDA needs libc and nothing else
 # Needs cuobjdump, nm and readelf.
@@ -21,7 +21,7 @@ table() {
   diff "$1" "$work/table" >&2 || { echo "$1 is out of date: scripts/cuda_gates.sh --update, and look at the change" >&2; return 1; }
 }
 
-fatbins=(kernels/cuda/*.fatbin)
+fatbins=(kernels/gpu/*.fatbin)
 
 scripts/driver_symbols.sh | table cuda/driver_symbols.h
 
@@ -46,4 +46,4 @@ if other=$(grep -vE '^(libc|libdl|libpthread|ld-linux-x86-64)\.so\.[0-9]$' <<<"$
   printf 'a binary with CUDA needs more than libc: %s\n' "$other" >&2
   exit 1
 fi
-echo "gates: $(wc -l <cuda/driver_symbols.h) driver calls, $(cat kernels/cuda/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"
+echo "gates: $(wc -l <cuda/driver_symbols.h) driver calls, $(cat kernels/gpu/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"

@@ -18,12 +18,12 @@ mutant() {
     [[ $name == *$k* ]] || return 0
   fi
   rm -rf "$work/kernels" "$work/scripts" "$work"/emulator*
-  mkdir -p "$work/kernels/cuda" "$work/scripts"
-  cp -r kernels/cuda/*.cuh kernels/cuda/emu "$work/kernels/cuda/"
-  for k in $kernels; do cp kernels/cuda/"$k"*.cu "$work/kernels/cuda/"; done
+  mkdir -p "$work/kernels/gpu" "$work/scripts"
+  cp -r kernels/gpu/*.cuh kernels/gpu/emu "$work/kernels/gpu/"
+  for k in $kernels; do cp kernels/gpu/"$k"*.cu "$work/kernels/gpu/"; done
   cp scripts/build_emulator.sh "$work/scripts/"
-  sed -i "$edit" "$work/kernels/cuda/$file"
-  if cmp -s "kernels/cuda/$file" "$work/kernels/cuda/$file"; then
+  sed -i "$edit" "$work/kernels/gpu/$file"
+  if cmp -s "kernels/gpu/$file" "$work/kernels/gpu/$file"; then
     echo "mutant '$name': the edit changes nothing in $file" >&2
     return 1
   fi

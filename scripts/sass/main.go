@@ -1,6 +1,6 @@
 // Command sass reads machine code of CUDA kernels, as cuobjdump -sass prints it, and counts instructions:
 //
-//	cuobjdump -sass kernels/cuda/sampler_f16.fatbin | go run ./scripts/sass
+//	cuobjdump -sass kernels/gpu/sampler_f16.fatbin | go run ./scripts/sass
 //	cuobjdump -sass -arch sm_90 -fun NAME FILE.fatbin | go run ./scripts/sass -loops
 //
 // One line a kernel: architecture, name, instructions in all and by kind. With -loops also one line for each loop

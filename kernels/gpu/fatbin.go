@@ -1,6 +1,6 @@
-// Package cuda embeds the CUDA kernels of hbar, compiled ahead for sm_80, 86, 89 and 90 plus PTX by
+// Package gpu embeds the CUDA kernels of hbar, compiled ahead for sm_80, 86, 89 and 90 plus PTX by
 // scripts/build_cuda.sh from the sources beside this file. Package hbar/cuda loads and launches them.
-package cuda
+package gpu
 
 import _ "embed"
 
