@@ -43,7 +43,7 @@ type Options struct {
 type Chunk struct {
 	Start  int         // position of its first sample in the run, 0 … N−1
 	N, D   int         // samples, dimensions
-	X      []float64   // n×D at Tmin
+	X      []float64   // n×D at Tmin, or with Denoise the posterior means there
 	States [][]float64 // n×D at each of Result.Recorded
 }
 
@@ -236,6 +236,9 @@ func (r *run) plan(table *Table, record []float64) error {
 			from = k
 		}
 		r.stops = append(r.stops, here)
+	}
+	if rest := table.Rows[last*table.Stride:]; len(rest) > 0 { // the denoising step; states are recorded before it
+		r.segments, r.stops = append(r.segments, rest), append(r.stops, nil)
 	}
 	return nil
 }

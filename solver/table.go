@@ -48,6 +48,10 @@ type TableOptions struct {
 	H         float64
 	HOf       func(t float64) float64
 	LastNoise LastNoise
+	// Denoise appends a row that replaces the state x at Tmin by the posterior mean E[x₀|x] = (x + σ² s)/α of the model there
+	// (Tweedie's formula), and so removes the noise of deviation σ(Tmin) that samples of the process still carry. It costs an
+	// evaluation. The result has no density that the likelihoods compute.
+	Denoise bool
 }
 
 // DefaultSteps is the number of steps where none is given.
@@ -57,7 +61,7 @@ const DefaultSteps = 1000
 type Table struct {
 	Times  []float64 // Tmax … Tmin, one more than steps
 	Rows   []kernels.Row
-	Stride int // rows a step; the state after step k (time Times[k]) follows row k·Stride
+	Stride int // rows a step; the state after step k (time Times[k]) follows row k·Stride, and one more row denoises
 }
 
 // Evaluations is the number of network evaluations a sample costs.
@@ -95,7 +99,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 		}
 	}
 	method := &samplers[o.Sampler]
-	table := &Table{Times: times, Stride: method.stride, Rows: make([]kernels.Row, 0, o.Steps*method.stride)}
+	table := &Table{Times: times, Stride: method.stride, Rows: make([]kernels.Row, 0, o.Steps*method.stride+1)}
 	for k := range o.Steps {
 		st := step{s: s, p: p, t: times[k], next: times[k+1], prev: math.NaN(), h: h}
 		if k > 0 {
@@ -115,6 +119,16 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 			}
 			table.Rows = append(table.Rows, r)
 		}
+	}
+	if o.Denoise {
+		t := times[o.Steps]
+		cin, _, _, tau := p.Coeffs(s, t)
+		r := kernels.Row{T: tau, Cin: cin, Step: uint32(o.Steps)}
+		r.A, r.B = p.Denoised(s, t)
+		if !finiteRow(r) {
+			return nil, fmt.Errorf("solver: schedule %q: the denoising step at t = %v overflows: %+v", s.Name(), t, r)
+		}
+		table.Rows = append(table.Rows, r)
 	}
 	return table, nil
 }

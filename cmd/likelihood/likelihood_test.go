@@ -377,3 +377,11 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("an interrupted run leaves %v", files)
 	}
 }
+
+// A status that a user can do something about comes with what to do.
+func TestAdvice(t *testing.T) {
+	_, _, out := evaluate(t, "--checkpoint "+swissRoll+" --data "+npy(t, 2, 1e6, 1e6, 0.5, 0.5))
+	if !strings.Contains(out, "1 points: path runs away; the probability flow carries them off") || !strings.Contains(out, "--method pathintegral") {
+		t.Errorf("report:\n%s", out)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -151,8 +152,8 @@ func report(w io.Writer, res *result) {
 		fmt.Fprintf(w, "in the network's coordinates; NLL in data units: %+.5f nats\n", -d)
 	}
 	for _, s := range res.Summary {
-		for _, why := range sortedReasons(s.Reasons) {
-			fmt.Fprintf(w, "left out  %s, h = %g: %d points: %s\n", s.Method, float64(s.H), s.Reasons[why], why)
+		for _, why := range slices.Sorted(maps.Keys(s.Reasons)) {
+			fmt.Fprintf(w, "left out  %s, h = %g: %d points: %s%s\n", s.Method, float64(s.H), s.Reasons[why], why, loglik.Advice(why))
 		}
 	}
 	for _, g := range res.FokkerPlanck {
@@ -163,13 +164,4 @@ func report(w io.Writer, res *result) {
 				float64(g.H), g.Fine.N, g.Fine.Mass-1, g.Fine.MostNegative, float64(g.Difference))
 		}
 	}
-}
-
-func sortedReasons(m map[string]int) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

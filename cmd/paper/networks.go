@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/rundir"
 	"hbar/data"
 	"hbar/solver"
 	"hbar/train"
@@ -34,6 +35,11 @@ func (p *page) train(ctx context.Context, e experiment) (*network, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
+	lock, err := rundir.Acquire(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
 	result, err := train.Fit(ctx, set, trainOptions(e, p.trainSteps, dir), nil)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type options struct {
 	h                        float64
 	steps                    int
 	sampler, grid, lastNoise string
+	denoise                  bool
 
 	out, plot  string
 	trajectory []float64
@@ -47,6 +48,7 @@ func define(o *options) *flags.Set {
 	g.Choice(&o.sampler, "sampler", solver.SamplerNames(), "Euler–Maruyama, exponential integrator, the same of second order, stochastic Heun")
 	g.Choice(&o.grid, "grid", solver.GridNames(), "steps uniform in the time, in λ = log(α/σ), or as in Karras 2022")
 	g.Choice(&o.lastNoise, "last-noise", solver.LastNoiseNames(), "the last step: full, as the others; mean, without its noise; none, a step at h = 0")
+	g.Bool(&o.denoise, "denoise", "end with the posterior mean E[x₀|x] of the last state x (Tweedie's formula): removes the noise of deviation σ(Tmin) that is left in it, for one more evaluation")
 
 	g = s.Group("Output")
 	g.String(&o.out, "out", "FILE.npy", "the samples, n × D, float32, in data units")
@@ -115,5 +117,5 @@ func (o options) table() (solver.TableOptions, error) {
 		return solver.TableOptions{}, err
 	}
 	last, err := solver.ParseLastNoise(o.lastNoise)
-	return solver.TableOptions{Sampler: sampler, Grid: grid, Steps: o.steps, H: o.h, LastNoise: last}, err
+	return solver.TableOptions{Sampler: sampler, Grid: grid, Steps: o.steps, H: o.h, LastNoise: last, Denoise: o.denoise}, err
 }

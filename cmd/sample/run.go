@@ -85,7 +85,11 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	spec := m.Spec
 	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
 	fmt.Fprint(w, m.ScheduleNote())
-	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise)
+	end := ""
+	if o.denoise {
+		end = ", then denoised"
+	}
+	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s%s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise, end)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
 	switch {
 	case m.OnGPU() && !m.Fused():

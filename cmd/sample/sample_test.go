@@ -264,3 +264,29 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("an interrupted run leaves %v", files)
 	}
 }
+
+// --denoise ends with the posterior mean: the samples of the fused network and of the float64 loop agree, and states on the way
+// stay those of the process.
+func TestDenoise(t *testing.T) {
+	const base = "--checkpoint " + swissRoll + " --n 30 --h 0 --seed 3 --steps 100 --sampler exp2 --grid lambda --trajectory 0.01"
+	plain, _, _ := sample(t, base)
+	x, dir, out := sample(t, base+" --denoise")
+	want, _, _ := sample(t, base+" --denoise --reference")
+	if !strings.Contains(out, "then denoised") {
+		t.Errorf("the report says nothing of the last step:\n%s", out)
+	}
+	last := read(t, filepath.Join(dir, "x-trajectory.npy")).X
+	moved := 0.0
+	for i := range x {
+		if math.Abs(last[i]-plain[i]) > 1e-6 { // both float32 of the same state
+			t.Errorf("state %v at Tmin, without the denoising step %v", last[i], plain[i])
+		}
+		if !(math.Abs(x[i]-want[i]) < 1e-3) { // float32 over 100 steps, as in TestReference
+			t.Errorf("number %d is %v, in float64 %v", i, x[i], want[i])
+		}
+		moved = max(moved, math.Abs(x[i]-plain[i]))
+	}
+	if moved == 0 || moved > 1 { // σ(Tmin) = 0.1 for this schedule, data of size 10
+		t.Errorf("denoising moves samples by at most %v", moved)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -214,6 +215,11 @@ func report(w io.Writer, res *result) {
 			fmt.Fprintf(t, "%s\t%s\t%g\t%.5f\t%s\t%s\t%d\t%d\t\n", s.Method, steps, float64(s.H), float64(s.Mean), change, err, s.N, s.Failures)
 		}
 		t.Flush()
+		for _, s := range res.NLL {
+			for _, why := range slices.Sorted(maps.Keys(s.Reasons)) {
+				fmt.Fprintf(w, "left out  %s, h = %g: %d points: %s%s\n", s.Method, float64(s.H), s.Reasons[why], why, loglik.Advice(why))
+			}
+		}
 	}
 	for _, r := range res.Recommendations {
 		fmt.Fprintf(w, "%s: %s\n", r.name(), r.Text)

@@ -28,6 +28,7 @@ type options struct {
 	out       string
 	overwrite bool
 	dryRun    bool
+	lock      *rundir.Lock // of Dir
 }
 
 const (

@@ -49,10 +49,12 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := o.place(); err != nil {
 		return err
 	}
+	defer o.lock.Close()
 	o.NewTrainer = device.trainer
 	job, err := train.New(set, o.Options)
 	if err != nil {
 		if o.out == "" {
+			o.lock.Discard()
 			os.Remove(o.Dir) // made a moment ago, and empty
 		}
 		return err
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	}
 	var stopped *train.Interrupted
 	if errors.As(err, &stopped) {
-		fmt.Fprintf(io.Out, "go on with: go run ./cmd/train --resume --out %s\n", o.Dir)
+		fmt.Fprintf(io.Out, "go on with: %s --resume --out %s\n", ui.Program("train"), ui.Quote(o.Dir))
 		return fmt.Errorf("%w after step %s; checkpoint in %s", ui.ErrInterrupted, ui.Count(int64(stopped.Step)), o.Dir)
 	}
 	if err != nil {
@@ -106,17 +108,31 @@ func (o options) print(w io.Writer, set *data.Dataset, device *device) error {
 	return err
 }
 
-// place makes the run directory.
+// place makes the run directory, and takes it for this process alone.
 func (o *options) place() (err error) {
-	switch {
-	case o.out == "":
+	if o.out == "" {
 		o.Dir, err = rundir.Create(runsDir, o.name())
-	case !o.Resume && !o.overwrite && (rundir.Exists(o.out, train.StateFile) || rundir.Exists(o.out, train.ModelFile)):
-		return ui.Usagef("%s holds a run already; go on with it by --resume, replace it by --overwrite, or choose another --out", o.out)
-	default:
+	} else if err = o.mayWrite(); err == nil {
 		o.Dir, err = o.out, rundir.Prepare(o.out)
 	}
+	if err != nil {
+		return err
+	}
+	if o.lock, err = rundir.Acquire(o.Dir); err != nil {
+		return err
+	}
+	if o.out != "" {
+		err = o.mayWrite() // a run may have ended there a moment ago
+	}
 	return err
+}
+
+// mayWrite refuses to replace a run that was not meant.
+func (o *options) mayWrite() error {
+	if !o.Resume && !o.overwrite && (rundir.Exists(o.out, train.StateFile) || rundir.Exists(o.out, train.ModelFile)) {
+		return ui.Usagef("%s holds a run already; go on with it by --resume, replace it by --overwrite, or choose another --out", o.out)
+	}
+	return nil
 }
 
 // introduce says what is about to happen.
@@ -160,8 +176,8 @@ func (o options) farewell(w io.Writer) {
 	file := func(name string) string { return filepath.Join(o.Dir, name) }
 	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
-	fmt.Fprintf(w, "then try  go run ./cmd/sample --checkpoint %s --h 0 --plot %s\n", file(train.ModelFile), file("ode.png"))
-	fmt.Fprintf(w, "          go run ./cmd/likelihood --checkpoint %s --data %s --n 100 --h 0,0.1,1\n", file(train.ModelFile), o.Data)
+	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), ui.Quote(file(train.ModelFile)), ui.Quote(file("ode.png")))
+	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n 100 --h 0,0.1,1\n", ui.Program("likelihood"), ui.Quote(file(train.ModelFile)), ui.Quote(o.Data))
 }
 
 // drawLoss plots the log.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -73,6 +74,10 @@ func Create(path string) (*File, error) {
 		}
 		if err != nil {
 			return nil, createError(path, dir, err)
+		}
+		if !claim(f) {
+			_ = f.Close()
+			continue
 		}
 		open.Store(tmp, nil)
 		return &File{path: path, dst: dst, f: f}, nil
@@ -142,7 +147,7 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Commit syncs the file and gives it its name. After a failed write it discards the file and returns that error, so
+// Commit syncs the file and gives it its name. The file keeps its lock until it has it (see RemoveStale). After a failed write it discards the file and returns that error, so
 // the result of Commit alone tells whether the file is there and complete.
 func (f *File) Commit() error {
 	if f.done {
@@ -159,14 +164,18 @@ func (f *File) Commit() error {
 	}
 	f.done = true
 	tmp := f.f.Name()
-	if err := f.f.Close(); err != nil {
-		remove(tmp)
-		return f.fail(err)
+	if runtime.GOOS == "windows" { // renames no open files
+		if err := f.f.Close(); err != nil {
+			remove(tmp)
+			return f.fail(err)
+		}
 	}
 	if err := os.Rename(tmp, f.dst); err != nil {
+		_ = f.f.Close()
 		remove(tmp)
 		return f.fail(err)
 	}
+	_ = f.f.Close() // nothing is left to be written: the file is synced
 	open.Delete(tmp)
 	syncDir(filepath.Dir(f.dst))
 	return nil

@@ -216,3 +216,65 @@ func TestModeFollowsUmask(t *testing.T) {
 		t.Fatalf("mode %v, want %v as for any new file", got.Mode(), want.Mode())
 	}
 }
+
+// Temporary files whose process is gone are removed; those that are being written stay, and so does all else.
+func TestRemoveStale(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("12345"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{".a.npy.tmp-1-1", ".a.npy.tmp-999999-2", ".b.npy.tmp-1-1", ".a.npy.tmp", "a.npy", "a.npy.tmp-1-1"} {
+		put(name)
+	}
+	f, err := Create(filepath.Join(dir, "a.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Abort()
+	if n, bytes := RemoveStale(dir, "a.npy"); n != 2 || bytes != 10 {
+		t.Errorf("%d files of %d bytes removed, want 2 of 10", n, bytes)
+	}
+	if n, _ := RemoveStale(dir, ""); n != 1 {
+		t.Errorf("%d files removed of all names, want 1", n)
+	}
+	if _, err := f.Write([]byte("whole")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "a.npy")); string(b) != "whole" {
+		t.Errorf("the file that was being written holds %q, %v", b, err)
+	}
+	left, _ := os.ReadDir(dir)
+	if len(left) != 3 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Processes that write and processes that clean do not get in each other's way.
+func TestRemoveStaleRace(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan struct{})
+	cleaned := make(chan struct{})
+	go func() {
+		defer close(cleaned)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				RemoveStale(dir, "")
+			}
+		}
+	}()
+	for range 200 {
+		if err := WriteFile(filepath.Join(dir, "x"), []byte("whole")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	<-cleaned
+}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"hbar/internal/atomicfile"
 )
 
 // File is a file that an option names; one with an empty path is not wanted.
@@ -15,7 +17,7 @@ type File struct {
 
 // CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
 // themselves, that would replace one another or one of the inputs, by whatever path or link these are named, and pictures
-// that are called anything but .png.
+// that are called anything but .png. It removes what killed processes left of earlier attempts at these outputs.
 func CheckOutputs(outputs, inputs []File) error {
 	taken := inputs
 	for _, f := range outputs {
@@ -38,6 +40,7 @@ func CheckOutputs(outputs, inputs []File) error {
 			return fmt.Errorf("--%s %s: pictures are PNG files; call it %s.png", f.Name, f.Path, strings.TrimSuffix(f.Path, ext))
 		}
 		taken = append(taken[:len(taken):len(taken)], f)
+		atomicfile.RemoveStale(dir, filepath.Base(f.Path))
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type Set struct {
 	groups        []*Group
 	examples      []Example
 	notes         []string
-	help          bool
+	help, version bool
 }
 
 // Example is a command line and what it does.
@@ -58,17 +58,20 @@ func (s *Set) Note(text string) { s.notes = append(s.notes, text) }
 // Operands allows arguments that are not options, and names them in the help ("[FILE]").
 func (s *Set) Operands(usage string) { s.operands = usage }
 
-// Parse reads the arguments. For --help it prints the help on w and returns pflag.ErrHelp; any other error is a usage
+// Parse reads the arguments. For --help and --version it prints on w and returns pflag.ErrHelp; any other error is a usage
 // error.
 func (s *Set) Parse(args []string, w io.Writer) error {
 	if s.Lookup("help") == nil {
-		s.BoolVarP(&s.help, "help", "h", false, "")
-		// -h is --help only where no option --h takes it; --h itself is an option of several commands.
-		_ = s.MarkHidden("help")
+		s.BoolVar(&s.help, "help", false, "")
+		s.BoolVar(&s.version, "version", false, "")
 	}
-	err := s.FlagSet.Parse(args)
-	if s.help || errors.Is(err, pflag.ErrHelp) {
+	err := s.FlagSet.Parse(s.long(args))
+	switch {
+	case s.help || errors.Is(err, pflag.ErrHelp):
 		s.Help(w)
+		return pflag.ErrHelp
+	case err == nil && s.version:
+		s.printVersion(w)
 		return pflag.ErrHelp
 	}
 	if err != nil {
@@ -110,14 +113,21 @@ func tidy(s *Set, err error) error {
 	return err
 }
 
-// nearest is the option whose name is at most two edits away, or "".
+// nearest is the only option whose name begins or ends with that name, else one at most two edits away, or "".
 func (s *Set) nearest(name string) string {
 	best, at := "", 3
+	var longer []string
 	s.VisitAll(func(f *pflag.Flag) {
 		if d := edits(name, f.Name); d < at && d < len(name) {
 			best, at = f.Name, d
 		}
+		if strings.HasPrefix(f.Name, name+"-") || strings.HasSuffix(f.Name, "-"+name) || len(name) > 2 && strings.HasPrefix(f.Name, name) {
+			longer = append(longer, f.Name)
+		}
 	})
+	if len(longer) == 1 {
+		return longer[0]
+	}
 	return best
 }
 

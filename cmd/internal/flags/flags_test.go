@@ -3,6 +3,8 @@ package flags
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -148,5 +150,43 @@ func TestDeviceText(t *testing.T) {
 		if b, _ := d.MarshalText(); string(b) != s {
 			t.Errorf("%s becomes %s", s, b)
 		}
+	}
+}
+
+// Options as people type them, with one dash; a lone -h asks for help, and values that begin with a dash stay values.
+func TestOneDash(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-steps 5 -h 0.5", "5 0.5"},
+		{"-steps=5 -h=0.5", "5 0.5"},
+		{"-h0.5", "1000 0.5"},
+		{"-h .5", "1000 0.5"},
+		{"--out -h -steps 5", "5 1"},
+		{"-h", "help"},
+		{"-h --steps 5", "help"},
+		{"-help", "help"},
+		{"-h -1", "--h: -1 is out of range; need ≥ 0"},
+		{"-sede 1", "option --sede unknown; did you mean --seed?"},
+		{"-dry", "option --dry unknown; did you mean --dry-run?"},
+		{"-run", "option --run unknown; did you mean --dry-run?"},
+	} {
+		s, o := set()
+		err := s.Parse(strings.Fields(c.args), &bytes.Buffer{})
+		got := fmt.Sprint(o.steps, o.h)
+		if errors.Is(err, pflag.ErrHelp) {
+			got = "help"
+		} else if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.args, got, c.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	s, _ := set()
+	var b bytes.Buffer
+	if err := s.Parse([]string{"--version"}, &b); !errors.Is(err, pflag.ErrHelp) || !strings.HasPrefix(b.String(), "sample (hbar) ") || !strings.Contains(b.String(), runtime.Version()) {
+		t.Errorf("%v: %s", err, b.String())
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"hbar/cmd/internal/ui"
 )
 
 const (
@@ -36,10 +38,11 @@ func (s *Set) Help(w io.Writer) {
 			fmt.Fprintln(&b, line)
 		}
 	}
+	fmt.Fprint(&b, "\n--help prints this page, --version the version. -n 5 means --n 5.\n")
 	if len(s.examples) > 0 {
 		fmt.Fprint(&b, "\nExamples\n")
 		for _, e := range s.examples {
-			fmt.Fprintf(&b, "  %s\n", e.Line)
+			fmt.Fprintf(&b, "  %s\n", ui.Commands(e.Line))
 			for _, line := range wrap(e.What, pageWidth-6) {
 				fmt.Fprintf(&b, "      %s\n", line)
 			}

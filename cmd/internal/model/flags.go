@@ -32,7 +32,7 @@ func (f *Flags) DefineRun(g *flags.Group, precisions []string, precision string)
 // Check reports what is missing.
 func (f *Flags) Check() error {
 	if f.Checkpoint == "" {
-		return ui.Usagef("--checkpoint FILE is missing; go run ./cmd/train makes one")
+		return ui.Usagef("--checkpoint FILE is missing; %s makes one", ui.Program("train"))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/ui"
 	"hbar/cuda"
 	"hbar/graph"
 	"hbar/kernels"
@@ -84,7 +85,7 @@ func (m *Model) Close() error {
 func Load(path string, o Options) (*Model, error) {
 	c, err := checkpoint.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no checkpoint %s; train one with: go run ./cmd/train", path)
+		return nil, fmt.Errorf("no checkpoint %s; train one with: %s", path, ui.Program("train"))
 	}
 	if err != nil {
 		return nil, err

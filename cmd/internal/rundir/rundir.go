@@ -60,12 +60,12 @@ func Prepare(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return wrap(err)
 	}
-	f, err := os.CreateTemp(path, ".probe-*")
+	f, err := atomicfile.Create(filepath.Join(path, "probe"))
 	if err != nil {
 		return wrap(err)
 	}
-	name := f.Name()
-	return wrap(errors.Join(f.Close(), os.Remove(name)))
+	f.Abort()
+	return nil
 }
 
 func wrap(err error) error {

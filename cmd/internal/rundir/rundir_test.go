@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,5 +55,35 @@ func TestJSON(t *testing.T) {
 	var other struct{ Steps int }
 	if err := ReadJSON(path, &other); err == nil || !strings.Contains(err.Error(), "lr") {
 		t.Errorf("unknown field: %v", err)
+	}
+}
+
+// A directory has one user at a time; the second is told the first one's process. What a killed process left goes.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".state.safetensors.tmp-12-3"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Acquire(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%s is in use by process %d;", dir, os.Getpid())
+	if _, err := Acquire(dir); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a second user: %v; want %q", err, want)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Acquire(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("left: %v; want the lock alone", files)
+	}
+	b.Discard()
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Errorf("left after Discard: %v", files)
 	}
 }

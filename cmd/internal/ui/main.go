@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -45,23 +46,46 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Main runs a command on the process's arguments and exits with its status. name prefixes its error messages.
 //
-// The first SIGINT or SIGTERM cancels the context, so that the command can save its work; a second one ends the process at
-// once, half-written files removed.
+// SIGINT, SIGTERM and SIGHUP cancel the context, so that the command can save its work; a second SIGINT or SIGTERM ends the
+// process at once, half-written files removed. A SIGHUP that the process was started to ignore (nohup) stays ignored. A reader
+// of the output that goes away (SIGPIPE) ends nothing: what is printed after that is lost, and the work goes on.
 func Main(name string, command Command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write to a closed pipe fails with EPIPE and does not kill
 	go func() {
-		<-signals
+		first := <-signals
+		began := time.Now()
 		fmt.Fprintf(os.Stderr, "\n%s: stopping in order; once more to stop at once\n", name)
 		cancel()
-		<-signals
+		for s := range signals {
+			if again(first, s, time.Since(began)) {
+				break
+			}
+		}
 		atomicfile.RemoveTemporary()
 		os.Exit(ExitInterrupted)
 	}()
 	err := command(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
 	os.Exit(Report(name, err, os.Stderr))
+}
+
+// sameSignal is the time within which a signal repeats the first one: timeout and shells send theirs to the process and then to
+// its group.
+const sameSignal = 200 * time.Millisecond
+
+// again reports whether a signal, so long after the first, asks to stop at once. A SIGHUP never does: a terminal that closes
+// sends one, and the shell in it another.
+func again(first, s os.Signal, after time.Duration) bool {
+	if s == syscall.SIGHUP {
+		return false
+	}
+	return after >= sameSignal || s != first
 }
 
 // Report prints err, if any, as one line on w and returns the exit status for it.

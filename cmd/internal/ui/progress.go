@@ -43,6 +43,8 @@ type Progress struct {
 	rateFrom  int64
 	last      int64
 	lastLine  string
+	drawnLine string
+	ended     bool // a plain line has said that all is done
 	logErr    error
 	everyLine time.Duration
 }
@@ -99,7 +101,9 @@ func (p *Progress) Done() {
 	if p == nil || p.lastLine == "" {
 		return
 	}
-	p.draw(p.now(), p.lastLine)
+	if p.terminal || p.lastLine != p.drawnLine {
+		p.draw(p.now(), p.lastLine)
+	}
 	if p.terminal {
 		fmt.Fprintln(p.w)
 	}
@@ -158,7 +162,7 @@ func round(v float64) float64 {
 func (p *Progress) status(now time.Time, done int64, fields []Field) string {
 	var b strings.Builder
 	if p.total > 0 {
-		fmt.Fprintf(&b, "%3d%%  %s/%s %s", 100*done/p.total, Count(done), Count(p.total), p.unit)
+		fmt.Fprintf(&b, "%3d%%  %s/%s %s", int(100*(float64(done)/float64(p.total))), Count(done), Count(p.total), p.unit)
 	} else {
 		fmt.Fprintf(&b, "%s %s", Count(done), p.unit)
 	}
@@ -180,9 +184,12 @@ func (p *Progress) status(now time.Time, done int64, fields []Field) string {
 }
 
 func (p *Progress) draw(now time.Time, line string) {
-	p.drawn, p.shown = now, true
+	p.drawn, p.drawnLine, p.shown = now, line, true
 	if !p.terminal {
-		fmt.Fprintln(p.w, line)
+		if !p.ended { // the last line is written once, however often the end is reported
+			fmt.Fprintln(p.w, line)
+		}
+		p.ended = p.total > 0 && p.last >= p.total
 		return
 	}
 	width := p.width() - 1

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,6 +96,7 @@ func TestSecondInterrupt(t *testing.T) {
 	if line, err := said.ReadString('\n'); line != "stubborn: stopping in order; once more to stop at once\n" {
 		t.Fatalf("after an interrupt the command says %q, %v", line, err)
 	}
+	time.Sleep(2 * sameSignal) // a second signal sooner than that counts as the first
 	_ = c.Process.Signal(os.Interrupt)
 	var exit *exec.ExitError
 	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != ExitInterrupted {
@@ -226,5 +228,84 @@ func TestProgressCenturies(t *testing.T) {
 	p.Report(10)
 	if !strings.Contains(p.lastLine, "centuries left") {
 		t.Errorf("line %q", p.lastLine)
+	}
+}
+
+// A plain log says once that all is done, however often and late the end is reported.
+func TestProgressEndsOnce(t *testing.T) {
+	p, out, _, c := progress(100)
+	for _, done := range []int64{40, 100, 100, 100} {
+		c.at = c.at.Add(6 * time.Second)
+		p.Report(done)
+	}
+	p.Done()
+	if n := strings.Count(out.String(), "100%"); n != 1 {
+		t.Errorf("the end is reported %d times:\n%s", n, out)
+	}
+}
+
+// Which signals end a process at once that is stopping: no SIGHUP, and not the copy that timeout or a shell sends to the group.
+func TestAgain(t *testing.T) {
+	for _, c := range []struct {
+		first, then os.Signal
+		after       time.Duration
+		want        bool
+	}{
+		{os.Interrupt, os.Interrupt, time.Second, true},
+		{os.Interrupt, os.Interrupt, time.Millisecond, false},
+		{syscall.SIGTERM, os.Interrupt, time.Millisecond, true},
+		{syscall.SIGTERM, syscall.SIGTERM, time.Second, true},
+		{syscall.SIGHUP, syscall.SIGHUP, time.Hour, false},
+		{syscall.SIGTERM, syscall.SIGHUP, time.Hour, false},
+	} {
+		if got := again(c.first, c.then, c.after); got != c.want {
+			t.Errorf("%v, then after %v %v: at once %v, want %v", c.first, c.after, c.then, got, c.want)
+		}
+	}
+}
+
+func TestProgram(t *testing.T) {
+	for _, c := range []struct{ arg0, self, tags, want string }{
+		{"/tmp/go-build123/b001/exe/train", "/tmp/go-build123/b001/exe/train", "", "go run ./cmd/sample"},
+		{"/tmp/go-build123/b001/exe/train", "/tmp/go-build123/b001/exe/train", "gpu", "go run -tags gpu ./cmd/sample"},
+		{"train", "/usr/local/bin/train", "", "sample"},
+		{"./bin/train", "/home/a/bin/train", "gpu", "./bin/sample"},
+	} {
+		if got := program("sample", c.arg0, c.self, c.tags); got != c.want {
+			t.Errorf("called as %s, file %s: %q, want %q", c.arg0, c.self, got, c.want)
+		}
+	}
+	for arg, want := range map[string]string{"runs/a-b": "runs/a-b", "my data.npy": "'my data.npy'", "it's": `'it'\''s'`, "": "''"} {
+		if got := Quote(arg); got != want {
+			t.Errorf("%q for a shell is %s, want %s", arg, got, want)
+		}
+	}
+	const line = "go run -tags gpu ./cmd/train --device cuda"
+	if got := Commands(line); got != line { // of a test binary
+		t.Errorf("%q became %q", line, got)
+	}
+}
+
+// Wait returns what the work returns, and does not wait for work that is no longer wanted.
+func TestWait(t *testing.T) {
+	v, err := Wait(t.Context(), io.Discard, "counting", func() (int, error) { return 3, errors.New("bad") })
+	if v != 3 || err == nil || err.Error() != "bad" {
+		t.Errorf("Wait returns %d, %v", v, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan struct{})
+	defer close(stuck)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := Wait(ctx, io.Discard, "waiting", func() (int, error) { <-stuck; return 0, nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait returns %v after its context has ended", err)
+	}
+	p, out, _, c := progress(0)
+	p.unit = "reading x.npy"
+	for range 80 {
+		c.at = c.at.Add(100 * time.Millisecond)
+		p.wait()
+	}
+	if want := "reading x.npy  1.0 s\nreading x.npy  6.0 s\n"; out.String() != want {
+		t.Errorf("in 8 s it says %q, want %q", out, want)
 	}
 }
