@@ -18,10 +18,27 @@ type Dataset struct {
 	Bytes []byte    // n×D, row-major, of images that come as bytes: data units are 0 … 255
 	Norm  Normalisation
 
+	// Columns are the names of the D coordinates of a table with a header; a name may be "". nil: there are none.
+	Columns []string
+	// Notes say what was found in a file, and warn of what may be wrong with it.
+	Notes []Note
+
 	Labels     []int32  // n of them, each in 0 … Classes−1; nil: there are none
 	Classes    int      // number of classes; 0 without labels
 	ClassNames []string // Classes of them; nil: the classes have numbers only
 }
+
+// Note is one finding about a file.
+type Note struct {
+	Label string // "table", "header", "columns", or "warning"
+	Text  string
+}
+
+func (s *Dataset) note(label, format string, args ...any) {
+	s.Notes = append(s.Notes, Note{label, fmt.Sprintf(format, args...)})
+}
+
+func (s *Dataset) warn(format string, args ...any) { s.note("warning", format, args...) }
 
 // N is the number of samples.
 func (s *Dataset) N() int { return max(len(s.X), len(s.Bytes)) / s.D }

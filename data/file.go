@@ -11,18 +11,25 @@ import (
 )
 
 // extensions are the endings of file names that ByPath reads.
-var extensions = []string{".npy", ".csv", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz"}
+var extensions = []string{".npy", ".csv", ".tsv", ".txt", ".dat", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz"}
 
 // reader parses a file of the given size.
 type reader func(r io.Reader, size int64) (*Dataset, error)
 
-func readerFor(path string) reader {
+// tables are the endings of texts with one sample a line.
+var tables = []string{".csv", ".tsv", ".txt", ".dat"}
+
+func isTable(path string) bool {
+	return slices.Contains(tables, strings.ToLower(filepath.Ext(path)))
+}
+
+func readerFor(path string, o Options) reader {
 	base := strings.ToLower(filepath.Base(path))
 	switch {
 	case strings.HasSuffix(base, ".npy"):
 		return readNpy
-	case strings.HasSuffix(base, ".csv"):
-		return readCSV
+	case isTable(base):
+		return tableReader(o)
 	case strings.HasSuffix(base, ".idx"), strings.HasSuffix(base, ".idx.gz"),
 		strings.HasSuffix(base, "-ubyte"), strings.HasSuffix(base, "-ubyte.gz"):
 		return readIDX
@@ -31,19 +38,21 @@ func readerFor(path string) reader {
 }
 
 func looksLikeFile(path string) bool {
-	return readerFor(path) != nil || strings.ContainsAny(path, `/\`)
+	return readerFor(path, Options{}) != nil || strings.ContainsAny(path, `/\`)
 }
 
 // ByPath reads all samples of a file, by the ending of its name:
 //
 //	.npy                              bool, integers, float16, float32, float64 of any shape N×…, C or Fortran order, either byte order
-//	.csv                              numbers, one sample a line; one header line is skipped
+//	.csv, .tsv, .txt, .dat            tables of numbers, one sample a line, with or without a header
 //	.idx, -ubyte, and those with .gz  MNIST-style arrays of any type
 //
 // The Normalisation is the identity; Fit makes another. Values must be finite. Expanded gzip data may be at most
 // 256 MiB and 200 times the compressed size.
-func ByPath(path string) (*Dataset, error) {
-	read := readerFor(path)
+func ByPath(path string) (*Dataset, error) { return byPath(path, Options{}) }
+
+func byPath(path string, o Options) (*Dataset, error) {
+	read := readerFor(path, o)
 	if read == nil {
 		return nil, fmt.Errorf("data: %s: unknown kind of file; have %s", path, strings.Join(extensions, ", "))
 	}
@@ -63,6 +72,11 @@ func ByPath(path string) (*Dataset, error) {
 	s, err := read(f, st.Size())
 	if err != nil {
 		return nil, fmt.Errorf("data: %s: %w", path, err)
+	}
+	if o.Columns != "" && !isTable(path) {
+		if err := s.selectColumns(o.Columns); err != nil {
+			return nil, fmt.Errorf("data: %s: %w", path, err)
+		}
 	}
 	s.Name = filepath.Base(path)
 	return s, nil

@@ -93,7 +93,7 @@ func FuzzNpyRoundTrip(f *testing.F) {
 func FuzzCSV(f *testing.F) {
 	addSeeds(f, "csv", []byte("1,2,3\n4,5,6\n"), []byte("x,y\n-1.5e-3, .5\n"), []byte("\xef\xbb\xbf# c\n\n0x1p-2\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := readCSV(bytes.NewReader(b), int64(len(b)))
+		s, err := readTable(bytes.NewReader(b), Options{})
 		checkParsed(t, s, err, len(b)/2+1)
 	})
 }

@@ -50,7 +50,7 @@ func (s *Dataset) dropLabels() { s.Labels, s.Classes, s.ClassNames = nil, 0, nil
 // not a number names a class; the classes are then numbered in the order of their names.
 func readLabels(path string) (labels []float64, names []string, err error) {
 	base := strings.ToLower(filepath.Base(path))
-	if !strings.HasSuffix(base, ".csv") && !strings.HasSuffix(base, ".txt") && (strings.HasSuffix(base, ".npy") || readerFor(path) != nil) {
+	if !isTable(base) && readerFor(path, Options{}) != nil {
 		f, size, err := openRegular(path)
 		if err != nil {
 			return nil, nil, err

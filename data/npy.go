@@ -112,7 +112,7 @@ const npyTypes = "bool, int8 … int64, uint8 … uint64, float16, float32, floa
 // npyElement maps a dtype to its reader. '|u1' and '<u1' name the same type; '=' does not occur in files.
 func npyElement(descr string) (element, error) {
 	if len(descr) < 2 {
-		return element{}, fmt.Errorf("dtype %s unknown; have %s", quote([]byte(descr)), npyTypes)
+		return element{}, fmt.Errorf("dtype %s unknown; have %s", quoteText([]byte(descr)), npyTypes)
 	}
 	var o binary.ByteOrder = binary.LittleEndian
 	if descr[0] == '>' {
@@ -147,9 +147,9 @@ func npyElement(descr string) (element, error) {
 	kinds := map[byte]string{'O': "Python objects", 'S': "text", 'U': "text", 'a': "text", 'c': "complex numbers", 'M': "dates", 'm': "spans of time", 'V': "records",
 		'f': "floats wider than 64 bits"}
 	if kind := kinds[descr[1]]; kind != "" {
-		return element{}, fmt.Errorf("dtype %s holds %s, which are not read; save an array of %s (for instance by x.astype('float64'))", quote([]byte(descr)), kind, npyTypes)
+		return element{}, fmt.Errorf("dtype %s holds %s, which are not read; save an array of %s (for instance by x.astype('float64'))", quoteText([]byte(descr)), kind, npyTypes)
 	}
-	return element{}, fmt.Errorf("dtype %s unknown; have %s", quote([]byte(descr)), npyTypes)
+	return element{}, fmt.Errorf("dtype %s unknown; have %s", quoteText([]byte(descr)), npyTypes)
 }
 
 // locate turns the place of an element in the file into a row and a coordinate.
@@ -218,7 +218,7 @@ func parseNpyHeader(s string) (npyHeader, error) {
 			return h, err
 		}
 		if seen[key] {
-			return h, fmt.Errorf("key %s twice", quote([]byte(key)))
+			return h, fmt.Errorf("key %s twice", quoteText([]byte(key)))
 		}
 		seen[key] = true
 		if err := p.expect(':'); err != nil {
@@ -235,7 +235,7 @@ func parseNpyHeader(s string) (npyHeader, error) {
 		case "shape":
 			h.shape, err = p.tuple()
 		default:
-			err = fmt.Errorf("unknown key %s", quote([]byte(key)))
+			err = fmt.Errorf("unknown key %s", quoteText([]byte(key)))
 		}
 		if err != nil {
 			return h, err

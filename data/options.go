@@ -11,6 +11,12 @@ type Options struct {
 	N     int    // how many; 0 takes all of a file, and the default of a built-in set
 	Seed  uint64 // of a built-in set
 
+	// Columns are the coordinates to take of a table, by name or by number from 1, comma-separated; 2-5 is a range. "" takes all but
+	// a column that numbers the rows.
+	Columns string
+	// Header says whether the first line of a table names the columns: HeaderAuto (or ""), HeaderYes, HeaderNo.
+	Header string
+
 	Labels string // a file of labels; "none" for none; "" for those that the data carry
 }
 
@@ -52,9 +58,12 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 // loadAll is a range of a built-in set, or a whole file.
 func loadAll(nameOrPath string, o Options) (*Dataset, error) {
 	if isBuiltinOrUnknown(nameOrPath) {
+		if o.Columns != "" {
+			return nil, fmt.Errorf("data: --columns %s is for tables in files; %s is a built-in set", o.Columns, nameOrPath)
+		}
 		return Range(nameOrPath, o.First, o.N, o.Seed)
 	}
-	s, err := ByPath(nameOrPath)
+	s, err := byPath(nameOrPath, o)
 	if err != nil || o.Labels != "" {
 		return s, err
 	}

@@ -213,13 +213,12 @@ func hostile() []struct {
 		{"a.npy", npyFile(1, npyDict("<f4", false, "(2, 2)"), encode("<f4", 0, 1, 2, math.Inf(-1))), "row 1, coordinate 1 is -Inf"},
 		{"a.csv", nil, "no numbers in 0 lines"},
 		{"a.csv", []byte("x,y\n"), "no numbers in 1 lines"},
-		{"a.csv", []byte("1,2\n3\n"), "line 2 has 1 fields, the first has 2"},
-		{"a.csv", []byte("x,y\n1,2\n3,four\n"), `line 3, field 2: "four" is not a number`},
-		{"a.csv", []byte("1,2\n3,\n"), `line 2, field 2: "" is not a number`},
-		{"a.csv", []byte("1,2\n3,nan\n"), "row 1, coordinate 1 is NaN"},
-		{"a.csv", []byte("1,1e999\n"), "row 0, coordinate 1 is +Inf"},
-		{"a.csv", []byte("1;2\n3;4\n"), "not a number"},
-		{"a.csv", bytes.Repeat([]byte{' '}, csvMaxLine+1), "longer than 16 MiB"},
+		{"a.csv", []byte("1,2\n3\n"), "line 2 has 1 field, the first has 2"},
+		{"a.csv", []byte("x,y\n1,2\n3,four\n"), `line 3, column 2 (y): "four" is not a number`},
+		{"a.csv", []byte("1,2\n3,\n"), `row 1, coordinate 1 (line 2, column 2) is empty`},
+		{"a.csv", []byte("1,2\n3,nan\n"), "row 1, coordinate 1 (line 2, column 2) is nan"},
+		{"a.csv", []byte("1,1e999\n"), "row 0, coordinate 1 (line 1, column 2) is 1e999"},
+		{"a.csv", bytes.Repeat([]byte{' '}, tableMaxLine+1), "longer than 16 MiB"},
 		{"a.idx", nil, "truncated"},
 		{"a.idx", []byte{0, 0, 8, 2, 0, 0}, "truncated"},
 		{"a.idx", []byte("\x89PNG\r\n"), "not an .idx file"},
@@ -262,7 +261,7 @@ func TestHostileFilesTakeNoMemory(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, _ = readerFor(c.name)(bytes.NewReader(c.file), int64(len(c.file)))
+		_, _ = readerFor(c.name, Options{})(bytes.NewReader(c.file), int64(len(c.file)))
 		runtime.ReadMemStats(&after)
 		if got := after.TotalAlloc - before.TotalAlloc; got > perFile {
 			t.Errorf("%s of %d bytes (%s): %d bytes allocated", c.name, len(c.file), c.want, got)
@@ -273,7 +272,7 @@ func TestHostileFilesTakeNoMemory(t *testing.T) {
 func TestByPathErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ path, want string }{
-		{filepath.Join(dir, "a.txt"), "unknown kind of file; have .npy"},
+		{filepath.Join(dir, "a.xyz"), "unknown kind of file; have .npy"},
 		{filepath.Join(dir, "none.npy"), "no such file"},
 	} {
 		if _, err := ByPath(c.path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.path) {
