@@ -12,6 +12,7 @@ const (
 	StreamPath                   // the proposals of the path integral
 	StreamData                   // synthetic data
 	StreamResample               // bootstrap and permutation
+	StreamDropout                // dropout masks; the layer is in the higher bits
 )
 
 // Normals fills dst, n rows of d, with the standard normals of one step of samples Sample0.. of the stream.
