@@ -1,0 +1,103 @@
+package diff
+
+import (
+	"hbar/program"
+	"hbar/program/ops"
+)
+
+// VJP returns p with the cotangents of leaves (inputs and parameters) for cotangents of outputs.
+//
+// cotangents names the input that holds the cotangent of each output: an input that is there already, or a new one. leaves
+// names the new output that is the cotangent of each leaf. The cotangent of a leaf that all samples share, a parameter above
+// all, is summed over the batch.
+func VJP(p *program.Program, cotangents, leaves map[string]string) (*program.Program, error) {
+	if err := check(p, leaves, cotangents); err != nil {
+		return nil, err
+	}
+	return program.Build(func(b *program.Builder) {
+		x, env := inline(b, p, leaves, func(op program.Op) bool {
+			_, ok := op.(program.VJP)
+			return ok
+		})
+		primal := b.Program()
+		r := &reverse{x, map[program.ID]*cotangent{}}
+		for _, o := range p.Outputs {
+			if name, ok := cotangents[o.Name]; ok {
+				r.accumulate(env[o.ID], leafNamed(b, name, env[o.ID]))
+			}
+		}
+		for i := len(primal.Instrs) - 1; i >= 0; i-- {
+			r.pull(primal.Instrs[i])
+		}
+		for id, v := range primal.Values {
+			name, ok := leaves[v.Name]
+			if !ok || v.Role == program.Derived {
+				continue
+			}
+			leaf := b.Value(program.ID(id))
+			g := r.take(program.ID(id))
+			if g == nil || g.Rate() < leaf.Rate() {
+				g = add(b, zeros(b, leaf), g)
+			}
+			b.Output(name, g)
+		}
+	})
+}
+
+// reverse is a reverse sweep.
+type reverse struct {
+	*expander
+	ct map[program.ID]*cotangent
+}
+
+// cotangent is what has come together of a value's cotangent: of the value's own rate, and of a higher one that is still to
+// be summed over the batch.
+type cotangent struct{ own, higher program.Value }
+
+func (r *reverse) accumulate(v, g program.Value) {
+	id := r.b.ID(v)
+	if !r.active[id] {
+		return
+	}
+	c := r.ct[id]
+	if c == nil {
+		c = &cotangent{}
+		r.ct[id] = c
+	}
+	if g.Rate() == program.Sample && v.Rate() < program.Sample {
+		c.higher = add(r.b, c.higher, g)
+	} else {
+		c.own = add(r.b, c.own, g)
+	}
+}
+
+// take returns the cotangent of a value, or nil.
+func (r *reverse) take(id program.ID) program.Value {
+	c := r.ct[id]
+	if c == nil {
+		return nil
+	}
+	if c.higher != nil {
+		c.own = add(r.b, c.own, r.b.Apply(ops.SumBatch{}, c.higher)[0])
+		c.higher = nil
+	}
+	return c.own
+}
+
+// pull emits the cotangents of an instruction's inputs.
+func (r *reverse) pull(in program.Instr) {
+	g := r.take(in.Out[0])
+	if g == nil {
+		return
+	}
+	vs := values(r.b, in.In)
+	want := make([]bool, len(in.In))
+	for i, id := range in.In {
+		want[i] = r.active[id]
+	}
+	for i, d := range in.Op.(program.VJP).VJP(r.b, vs, r.b.Value(in.Out[0]), g, want) {
+		if want[i] && d != nil {
+			r.accumulate(vs[i], d)
+		}
+	}
+}
