@@ -15,9 +15,17 @@ func (f Act) String() string {
 		return "gelu"
 	case Tanh:
 		return "tanh"
+	case GELUTanh:
+		return "gelu_tanh"
 	}
 	return fmt.Sprintf("Act(%d)", uint8(f))
 }
+
+// GELUTanh is x σ(u) with u = x (geluTanh1 + geluTanh3 x²), because (1 + tanh v)/2 = σ(2v).
+var (
+	geluTanh1 = 2 * math.Sqrt(2/math.Pi)
+	geluTanh3 = geluTanh1 * 0.044715
+)
 
 // Eval returns f(x) and f'(x) in float64: the definition that every implementation is tested against. NaN gives NaN;
 // ±Inf give the limits.
@@ -51,6 +59,17 @@ func (f Act) Eval(x float64) (y, d float64) {
 		}
 		e := math.Exp(-2 * math.Abs(x)) // 1 - tanh² = 4e/(1+e)², without the cancellation
 		return y, 4 * e / ((1 + e) * (1 + e))
+	case GELUTanh:
+		if math.Abs(x) > 40 {
+			return max(x, 0), (1 + math.Copysign(1, x)) / 2
+		}
+		u := x * (geluTanh1 + geluTanh3*x*x)
+		e := math.Exp(-math.Abs(u))
+		s, q := 1/(1+e), e/(1+e)
+		if x < 0 {
+			s, q = q, s
+		}
+		return x * s, s + x*s*q*(geluTanh1+3*geluTanh3*x*x)
 	}
 	panic("simd: unknown activation " + f.String())
 }
@@ -76,7 +95,7 @@ func actGeneric(f Act, y, d, x []float32) {
 }
 
 func checkAct(f Act, y, d, x []float32) {
-	if f > Tanh {
+	if f > GELUTanh {
 		panic("simd: unknown activation " + f.String())
 	}
 	need("Act32", "y", len(y), len(x))

@@ -21,7 +21,7 @@ func TestActRange(t *testing.T) {
 		for i := range 40000 {
 			x = append(x, float32(-100+200*float64(i)/39999), float32(-6+12*float64(i)/39999))
 		}
-		for f := Identity; f <= Tanh; f++ {
+		for f := Identity; f <= GELUTanh; f++ {
 			y, d := make([]float32, len(x)), make([]float32, len(x))
 			im.Act32(f, y, d, x)
 			worst := [2]float64{}
@@ -69,7 +69,7 @@ func TestActRange(t *testing.T) {
 func TestActShapes(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
 		r := rand.New(rand.NewPCG(5, 6))
-		for f := Identity; f <= Tanh; f++ {
+		for f := Identity; f <= GELUTanh; f++ {
 			for n := range 70 {
 				x := newGuarded[float32](n, n%16).fill(r)
 				for i := range x.s {
@@ -123,7 +123,7 @@ func TestEpilogueRange(t *testing.T) {
 		for i, v := range x {
 			x32[i] = float32(v)
 		}
-		for f := Identity; f <= Tanh; f++ {
+		for f := Identity; f <= GELUTanh; f++ {
 			c, d := make([]float64, n), make([]float64, n)
 			im.Product64(&Product[float64]{C: c, CP: Panel64, D: d, Bias: x, M: 1, NP: n / Panel64, Ep: ActivateGrad, Act: f})
 			only := make([]float64, n)

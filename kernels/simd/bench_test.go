@@ -129,7 +129,7 @@ func BenchmarkProduct64(b *testing.B) {
 func BenchmarkAct32(b *testing.B) {
 	const n = 48 * 128
 	x, y, d := random[float32](n), random[float32](n), random[float32](n)
-	for f := SiLU; f <= Tanh; f++ {
+	for f := SiLU; f <= GELUTanh; f++ {
 		b.Run(f.String(), func(b *testing.B) {
 			benchEach(b, func(b *testing.B, im *Impl) {
 				measure(b, func() { im.Act32(f, y, nil, x) }, nil, n, "Gelem", 0)
@@ -214,7 +214,7 @@ func BenchmarkJet(b *testing.B) {
 	for _, q := range [][2]int{{1, 3}, {2, 3}, {3, 3}, {2, 5}} {
 		dim, order := q[0], q[1]
 		n := NJet(dim, order)
-		for f := SiLU; f <= Tanh; f++ {
+		for f := SiLU; f <= GELUTanh; f++ {
 			b.Run(fmt.Sprintf("%s/float64/d=%d/order=%d", f, dim, order), func(b *testing.B) {
 				benchEach(b, func(b *testing.B, im *Impl) {
 					x, y := random[float64](n*w), make([]float64, n*w)

@@ -14,6 +14,7 @@ const (
 	SiLU         // x σ(x)
 	GELU         // x Φ(x), the exact (erf) form
 	Tanh
+	GELUTanh // x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), the tanh form
 )
 
 // Epilogue says what happens to a finished sum before it is stored.
@@ -104,6 +105,8 @@ type Impl struct {
 	// number of floating-point operations done, two to a multiply-add.
 	Peak32 func(n int) int
 	Peak64 func(n int) int
+
+	Rows
 }
 
 // Best is the implementation chosen for this machine at start; HBAR_SIMD=generic|avx2|avx512 overrides it (see Choice).

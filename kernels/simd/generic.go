@@ -18,6 +18,7 @@ var generic = &Impl{
 	Jet64:     jetGeneric[float64],
 	Peak32:    peakGeneric[float32],
 	Peak64:    peakGeneric[float64],
+	Rows:      genericRows,
 }
 
 // headGeneric sums in float64.

@@ -98,7 +98,7 @@ func TestPanics(t *testing.T) {
 			"stride":   func() { im.Product32(&Product[float32]{C: x, CM: -16, M: 1, NP: 1}) },
 			"size":     func() { im.Product32(&Product[float32]{C: x, CM: 16, M: -1, NP: 1}) },
 			"epilogue": func() { im.Product32(&Product[float32]{Ep: MulD + 1}) },
-			"act":      func() { im.Act32(Tanh+1, x, nil, x) },
+			"act":      func() { im.Act32(GELUTanh+1, x, nil, x) },
 			"y":        func() { im.Act32(SiLU, x[:3], nil, x) },
 			"slope":    func() { im.Act32(SiLU, x, x[:3], x) },
 			"width":    func() { im.Head32(x, x, 16, x, x, 1, 15, 1) },

@@ -159,6 +159,31 @@ func (f Act) Taylor(c []float64, x float64) {
 			g = append(g, p/float64(k+1))
 			p, last = -(lim*p+last)/float64(k+1), p
 		}
+	case GELUTanh:
+		// σ(u(x)) with u cubic: (k+1) s_{k+1} = Σ_j (j+1) u_{j+1} p_{k-j}, where p is the expansion of σ(1-σ).
+		u := [3]float64{geluTanh1 + 3*geluTanh3*lim*lim, 3 * geluTanh3 * lim, geluTanh3} // u_1, u_2, u_3
+		e := math.Exp(-math.Abs(lim * (geluTanh1 + geluTanh3*lim*lim)))
+		s, q := 1/(1+e), e/(1+e)
+		if lim < 0 {
+			s, q = q, s
+		}
+		g = append(g, s)
+		p := make([]float64, 0, len(c))
+		for k := range len(c) - 1 {
+			pk := g[k] * (q - s)
+			if k == 0 {
+				pk = s * q
+			}
+			for i := 1; i < k; i++ {
+				pk -= g[i] * g[k-i]
+			}
+			p = append(p, pk)
+			t := 0.0
+			for j := range min(3, k+1) {
+				t += float64(j+1) * u[j] * p[k-j]
+			}
+			g = append(g, t/float64(k+1))
+		}
 	default:
 		panic("simd: unknown activation " + f.String())
 	}
@@ -201,7 +226,7 @@ func jetGeneric[F Float](f Act, x []F, ld, w, dim, order int) {
 }
 
 func checkJet[F Float](f Act, x []F, ld, w, dim, order int) {
-	if f > Tanh {
+	if f > GELUTanh {
 		panic("simd: unknown activation " + f.String())
 	}
 	if dim < 1 || order < 0 || w < 0 || ld < 0 {

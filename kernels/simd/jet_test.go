@@ -7,7 +7,7 @@ import (
 )
 
 // derivatives are f⁽ᵏ⁾(x)/k!, k ≤ n, in closed form: polynomials in σ for SiLU and in tanh for tanh, with integer
-// coefficients; Hermite polynomials for GELU. Independent of the recursions of Act.Taylor.
+// coefficients; Hermite polynomials for GELU; the logistic function of a cubic for its tanh form. Independent of the recursions of Act.Taylor.
 func derivatives(f Act, x float64, n int) []float64 {
 	// chain differentiates polynomials in u with u' = rule(u), starting from p.
 	chain := func(p []float64, rule []float64, u float64) []float64 {
@@ -62,6 +62,45 @@ func derivatives(f Act, x float64, n int) []float64 {
 			g = append(g, math.Pow(-1, float64(k-1))*h[k-1]*phi)
 		}
 		product(g)
+	case GELUTanh:
+		if x > 0 { // f(x) = x + f(-x); polynomials in σ cancel where σ is near 1
+			out := derivatives(f, -x, n)
+			for k := 1; k <= n; k += 2 {
+				out[k] = -out[k]
+			}
+			out[0] += x
+			if n > 0 {
+				out[1]++
+			}
+			return out
+		}
+		// σ's expansion about u₀, with the increment of u = 2√(2/π)(x + 0.044715 x³) put in, times x + h
+		a := 2 * math.Sqrt(2/math.Pi)
+		u := []float64{0, a * (1 + 3*0.044715*x*x), a * 3 * 0.044715 * x, a * 0.044715}
+		pow := append([]float64{1}, make([]float64, n)...)
+		s := make([]float64, n+1)
+		fact := 1.0
+		for k, t := range chain([]float64{0, 1}, []float64{0, 1, -1}, 1/(1+math.Exp(-a*(x+0.044715*x*x*x)))) {
+			fact *= math.Max(1, float64(k))
+			next := make([]float64, n+1)
+			for i, p := range pow {
+				s[i] += t / fact * p
+				for j, q := range u {
+					if i+j <= n {
+						next[i+j] += p * q
+					}
+				}
+			}
+			pow = next
+		}
+		out := make([]float64, n+1)
+		for k := range out {
+			out[k] = x * s[k]
+			if k > 0 {
+				out[k] += s[k-1]
+			}
+		}
+		return out
 	}
 	fact := 1.0
 	for k := range d {
@@ -74,7 +113,7 @@ func derivatives(f Act, x float64, n int) []float64 {
 }
 
 func TestTaylor(t *testing.T) {
-	for f := Identity; f <= Tanh; f++ {
+	for f := Identity; f <= GELUTanh; f++ {
 		for i := range 4001 {
 			x := -20 + 0.01*float64(i)
 			got := make([]float64, 8)
@@ -131,12 +170,12 @@ func TestJet(t *testing.T) {
 
 func testJet[F Float](t *testing.T, run func(f Act, x []F, ld, w, dim, order int), r *rand.Rand) {
 	eps := epsOf[F]()
-	for f := Identity; f <= Tanh; f++ {
+	for f := Identity; f <= GELUTanh; f++ {
 		for dim := 1; dim <= 3; dim++ {
 			for order := range 6 {
 				idx := JetIndex(dim, order)
 				for _, w := range []int{0, 1, 5, 8, 19, 32} {
-					if (f == Identity || f == GELU) && w > 5 {
+					if (f == Identity || f == GELU || f == GELUTanh) && w > 5 {
 						continue
 					}
 					ld := w + 3*r.IntN(2)

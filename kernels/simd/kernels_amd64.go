@@ -40,6 +40,7 @@ func (k *kernels) impl(name string) *Impl {
 		Jet64:     k.f64.jets,
 		Peak32:    func(n int) int { return peak(k.peak32, n, k.lanes) },
 		Peak64:    func(n int) int { return peak(k.peak64, n, k.lanes/2) },
+		Rows:      genericRows,
 	}
 }
 
@@ -55,7 +56,7 @@ var rowTails = sync.Pool{New: func() any { return new([2][Panel32]float32) }}
 // act32 puts the elements left after whole rows of a panel through a padded one.
 func (k *kernels) act32(f Act, y, d, x []float32) {
 	checkAct(f, y, d, x)
-	if f == Identity {
+	if f == Identity || k.f32.act[f] == nil {
 		actGeneric(f, y, d, x)
 		return
 	}

@@ -27,7 +27,7 @@ func (q *Product[F]) check() bool {
 	if q.Ep > MulD {
 		panic(fmt.Sprintf("simd: Product: unknown epilogue %d", q.Ep))
 	}
-	if q.Act > Tanh {
+	if q.Act > GELUTanh {
 		panic("simd: Product: unknown activation " + q.Act.String())
 	}
 	if q.M == 0 || q.NP == 0 {

@@ -167,7 +167,7 @@ func TestProduct(t *testing.T) {
 		}
 		// every epilogue and activation, at sizes around the blocks
 		for ep := Plain; ep <= MulD; ep++ {
-			for act := Identity; act <= Tanh; act++ {
+			for act := Identity; act <= GELUTanh; act++ {
 				for range 14 {
 					s := shape{m: someM[r.IntN(len(someM))], k: someK[r.IntN(len(someK))], np: someP[r.IntN(len(someP))],
 						ep: ep, act: act, transposed: r.IntN(2) == 0, panels: r.IntN(2) == 0, off: r.IntN(16), pad: r.IntN(2) * 17}

@@ -25,8 +25,8 @@ type (
 type rung[F Float] struct {
 	one, two []productFn[F] // by rows of a block; two panels at once where there are enough registers
 	carry    carrier[F]
-	act      [4]actFn[F] // by Act; nil: the definition in Go
-	grad     [4]gradFn[F]
+	act      [5]actFn[F] // by Act; nil: the definition in Go
+	grad     [5]gradFn[F]
 	lanes    int            // of a vector
 	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
 }
@@ -241,7 +241,7 @@ func (t *rung[F]) jets(f Act, x []F, ld, w, dim, order int) {
 	if f == Tanh {
 		act = 1
 	}
-	if f == GELU || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
+	if f == GELU || f == GELUTanh || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
 		jetGeneric(f, x, ld, w, dim, order)
 		return
 	}

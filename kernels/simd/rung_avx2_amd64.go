@@ -10,8 +10,8 @@ var avx2 = kernels{
 		carry: carrier[float32]{panels: 1, steps: 12,
 			silu: []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
 			grad: []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1}},
-		act:   [4]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32},
-		grad:  [4]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad},
+		act:   [5]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32},
+		grad:  [5]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad},
 		lanes: 8,
 		jet: [4][6]jetFn[float32]{
 			1: {1: avx2Jet32_1_1, 2: avx2Jet32_1_2, 3: avx2Jet32_1_3, 4: avx2Jet32_1_4, 5: avx2Jet32_1_5},
@@ -21,8 +21,8 @@ var avx2 = kernels{
 	},
 	f64: &rung[float64]{
 		one:   []productFn[float64]{nil, avx2Product64_1x1, avx2Product64_2x1, avx2Product64_3x1, avx2Product64_4x1, avx2Product64_5x1, avx2Product64_6x1},
-		act:   [4]actFn[float64]{SiLU: avx2Silu64},
-		grad:  [4]gradFn[float64]{SiLU: avx2Silu64Grad},
+		act:   [5]actFn[float64]{SiLU: avx2Silu64},
+		grad:  [5]gradFn[float64]{SiLU: avx2Silu64Grad},
 		lanes: 4,
 		jet: [4][6]jetFn[float64]{
 			1: {1: avx2Jet64_1_1, 2: avx2Jet64_1_2, 3: avx2Jet64_1_3, 4: avx2Jet64_1_4, 5: avx2Jet64_1_5},

@@ -11,8 +11,8 @@ var avx512 = kernels{
 		carry: carrier[float32]{panels: 2, steps: 4,
 			silu: []carryFn[float32]{8: avx512Silu32Carry_8x2, 9: avx512Silu32Carry_9x2, 10: avx512Silu32Carry_10x2, 11: avx512Silu32Carry_11x2, 12: avx512Silu32Carry_12x2},
 			grad: []carryFn[float32]{8: avx512Silu32GradCarry_8x2, 9: avx512Silu32GradCarry_9x2, 10: avx512Silu32GradCarry_10x2, 11: avx512Silu32GradCarry_11x2, 12: avx512Silu32GradCarry_12x2}},
-		act:   [4]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32},
-		grad:  [4]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad},
+		act:   [5]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32},
+		grad:  [5]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad},
 		lanes: 16,
 		jet: [4][6]jetFn[float32]{
 			1: {1: avx512Jet32_1_1, 2: avx512Jet32_1_2, 3: avx512Jet32_1_3, 4: avx512Jet32_1_4, 5: avx512Jet32_1_5},
@@ -23,8 +23,8 @@ var avx512 = kernels{
 	f64: &rung[float64]{
 		one:   []productFn[float64]{nil, avx2Product64_1x1, avx2Product64_2x1, avx2Product64_3x1, avx2Product64_4x1, avx2Product64_5x1, avx2Product64_6x1}, // the same bits
 		two:   []productFn[float64]{nil, avx512Product64_1x2, avx512Product64_2x2, avx512Product64_3x2, avx512Product64_4x2, avx512Product64_5x2, avx512Product64_6x2, avx512Product64_7x2, avx512Product64_8x2, avx512Product64_9x2, avx512Product64_10x2, avx512Product64_11x2, avx512Product64_12x2},
-		act:   [4]actFn[float64]{SiLU: avx512Silu64},
-		grad:  [4]gradFn[float64]{SiLU: avx512Silu64Grad},
+		act:   [5]actFn[float64]{SiLU: avx512Silu64},
+		grad:  [5]gradFn[float64]{SiLU: avx512Silu64Grad},
 		lanes: 8,
 		jet: [4][6]jetFn[float64]{
 			1: {1: avx512Jet64_1_1, 2: avx512Jet64_1_2, 3: avx512Jet64_1_3, 4: avx512Jet64_1_4, 5: avx512Jet64_1_5},

@@ -1,0 +1,412 @@
+package simd
+
+import (
+	"fmt"
+	"math"
+)
+
+// Rows holds the inner loops of norms, softmax, attention and elementwise layers. Matrices are row-major: their rows are
+// positions and their columns are channels. Vectors of channels give the number of columns w; a matrix has len/w rows.
+// Outputs may be one of the inputs of the same shape, and must not overlap them otherwise.
+//
+// Sums over rows run from the first row to the last, so that a matrix cut into blocks of rows gives the same bits.
+type Rows struct {
+	// Affine writes y = f((x - m)·a + b), with vectors m, a and b. m and b may be nil, which stands for zeros.
+	Affine func(f Act, y, x, m, a, b []float32)
+
+	// AffineGrad is the backward form of Affine: dz = dy·f'((x - m)·a + b), s0 += Σ dz and s1 += Σ dz·(x - m), the sums
+	// over rows, each term one fused multiply-add. m and b are not nil.
+	AffineGrad func(f Act, dz, dy, x, m, a, b, s0, s1 []float32)
+
+	// Combine writes y = u·a + (x - m)·b + c, with vectors a, m, b and c.
+	Combine func(y, u, x, a, m, b, c []float32)
+
+	// Gate writes y = x + g·z, with a vector g.
+	Gate func(y, x, z, g []float32)
+
+	// ColumnSums adds to s the sums over rows of x; ColumnDots those of x·y, each term one fused multiply-add.
+	ColumnSums func(s, x []float32)
+	ColumnDots func(s, x, y []float32)
+
+	// Moments64 adds, in float64, Σ(x - k) over rows to s1 and Σ(x - k)² to s2. k is a vector near the columns' means.
+	Moments64 func(s1, s2 []float64, x, k []float32)
+
+	// LayerNorm writes y = x̂·a + b, where x̂ = (x - μ)/√(σ² + eps) with the mean μ and the biased variance σ² of each
+	// row. Its sums do not lose digits when μ is large against σ.
+	LayerNorm func(y, x, a, b []float32, eps float32)
+
+	// LayerNormGrad is the backward form of LayerNorm: with g = dy·a and the means ⟨·⟩ over a row,
+	// dx = (g - ⟨g⟩ - x̂⟨g x̂⟩)/√(σ² + eps). It adds Σ dy·x̂ over rows to sa and Σ dy to sb, unless they are nil.
+	LayerNormGrad func(dx, dy, x, a, sa, sb []float32, eps float32)
+
+	// Exp writes y = exp(scale·(x - max x)) and returns its sum. scale is positive. An empty x gives 0.
+	Exp func(y, x []float32, scale float32) float32
+
+	// SoftmaxGrad writes dx = scale·p·(dp - Σ p·dp): the derivative of p = softmax(scale·x) times dp.
+	SoftmaxGrad func(dx, p, dp []float32, scale float32)
+
+	// Add writes y = a + b, Mul y = a·b, MulAdd y += a·b, Scale y = s·x, Axpy y += s·x, Sum4 y = s·((a + b) + (c + d)).
+	Add    func(y, a, b []float32)
+	Mul    func(y, a, b []float32)
+	MulAdd func(y, a, b []float32)
+	Scale  func(y, x []float32, s float32)
+	Axpy   func(y, x []float32, s float32)
+	Sum4   func(y, a, b, c, d []float32, s float32)
+
+	// PackT packs the transpose of a matrix of n rows and k columns into panels (Product's B with BP = k·Panel32 and
+	// BK = Panel32): dst[(i/P)·k·P + j·P + i%P] = src[i·ld + j], with zeros where i ≥ n in the last panel.
+	PackT func(dst, src []float32, ld, n, k int)
+}
+
+var genericRows = Rows{
+	Affine:        affineGeneric,
+	AffineGrad:    affineGradGeneric,
+	Combine:       combineGeneric,
+	Gate:          gateGeneric,
+	ColumnSums:    columnSumsGeneric,
+	ColumnDots:    columnDotsGeneric,
+	Moments64:     momentsGeneric,
+	LayerNorm:     layerNormGeneric,
+	LayerNormGrad: layerNormGradGeneric,
+	Exp:           expGeneric,
+	SoftmaxGrad:   softmaxGradGeneric,
+	Add:           addGeneric,
+	Mul:           mulGeneric,
+	MulAdd:        mulAddGeneric,
+	Scale:         scaleGeneric,
+	Axpy:          axpyGeneric,
+	Sum4:          sum4Generic,
+	PackT:         packTGeneric,
+}
+
+// rowsOf is the number of rows of a matrix of n elements with w columns.
+func rowsOf(routine string, n, w int) int {
+	if n == 0 {
+		return 0
+	}
+	if w == 0 || n%w != 0 {
+		panic(fmt.Sprintf("simd: %s: %d elements are no whole number of rows of %d", routine, n, w))
+	}
+	return n / w
+}
+
+func affineGeneric(f Act, y, x, m, a, b []float32) {
+	checkAffine(f, y, x, m, a, b)
+	w := len(a)
+	for i := 0; i < len(x); i += w {
+		for c, v := range x[i : i+w] {
+			if m != nil {
+				v -= m[c]
+			}
+			if b != nil {
+				v = fma32(v, a[c], b[c])
+			} else {
+				v *= a[c]
+			}
+			y[i+c], _ = eval(f, v)
+		}
+	}
+}
+
+func checkAffine(f Act, y, x, m, a, b []float32) int {
+	checkAct(f, y, nil, x)
+	if m != nil {
+		need("Affine", "m", len(m), len(a))
+	}
+	if b != nil {
+		need("Affine", "b", len(b), len(a))
+	}
+	return rowsOf("Affine", len(x), len(a))
+}
+
+func affineGradGeneric(f Act, dz, dy, x, m, a, b, s0, s1 []float32) {
+	checkAffineGrad(f, dz, dy, x, m, a, b, s0, s1)
+	w := len(a)
+	for i := 0; i < len(x); i += w {
+		for c, v := range x[i : i+w] {
+			v -= m[c]
+			_, d := eval(f, fma32(v, a[c], b[c]))
+			d *= dy[i+c]
+			dz[i+c] = d
+			s0[c] += d
+			s1[c] = fma32(d, v, s1[c])
+		}
+	}
+}
+
+func checkAffineGrad(f Act, dz, dy, x, m, a, b, s0, s1 []float32) int {
+	checkAct(f, dz, nil, x)
+	need("AffineGrad", "dy", len(dy), len(x))
+	for _, v := range [...][]float32{m, b, s0, s1} {
+		need("AffineGrad", "a vector", len(v), len(a))
+	}
+	return rowsOf("AffineGrad", len(x), len(a))
+}
+
+func combineGeneric(y, u, x, a, m, b, c []float32) {
+	checkCombine(y, u, x, a, m, b, c)
+	w := len(a)
+	for i := 0; i < len(x); i += w {
+		for j, v := range x[i : i+w] {
+			y[i+j] = fma32(u[i+j], a[j], fma32(v-m[j], b[j], c[j]))
+		}
+	}
+}
+
+func checkCombine(y, u, x, a, m, b, c []float32) int {
+	need("Combine", "y", len(y), len(x))
+	need("Combine", "u", len(u), len(x))
+	for _, v := range [...][]float32{m, b, c} {
+		need("Combine", "a vector", len(v), len(a))
+	}
+	return rowsOf("Combine", len(x), len(a))
+}
+
+func gateGeneric(y, x, z, g []float32) {
+	checkGate(y, x, z, g)
+	w := len(g)
+	for i := 0; i < len(x); i += w {
+		for c, v := range g {
+			y[i+c] = fma32(v, z[i+c], x[i+c])
+		}
+	}
+}
+
+func checkGate(y, x, z, g []float32) int {
+	need("Gate", "y", len(y), len(x))
+	need("Gate", "z", len(z), len(x))
+	return rowsOf("Gate", len(x), len(g))
+}
+
+func columnSumsGeneric(s, x []float32) {
+	rowsOf("ColumnSums", len(x), len(s))
+	for i := 0; i < len(x); i += len(s) {
+		for c, v := range x[i : i+len(s)] {
+			s[c] += v
+		}
+	}
+}
+
+func columnDotsGeneric(s, x, y []float32) {
+	rowsOf("ColumnDots", len(x), len(s))
+	need("ColumnDots", "y", len(y), len(x))
+	for i := 0; i < len(x); i += len(s) {
+		for c, v := range x[i : i+len(s)] {
+			s[c] = fma32(v, y[i+c], s[c])
+		}
+	}
+}
+
+func momentsGeneric(s1, s2 []float64, x, k []float32) {
+	checkMoments(s1, s2, x, k)
+	momentsColumns(s1, s2, x, k, 0)
+}
+
+// momentsColumns is Moments64 for the columns from first on.
+func momentsColumns(s1, s2 []float64, x, k []float32, first int) {
+	w := len(k)
+	for i := 0; i < len(x); i += w {
+		for c := first; c < w; c++ {
+			d := float64(x[i+c]) - float64(k[c])
+			s1[c] += d
+			s2[c] = math.FMA(d, d, s2[c])
+		}
+	}
+}
+
+func checkMoments(s1, s2 []float64, x, k []float32) int {
+	need("Moments64", "s1", len(s1), len(k))
+	need("Moments64", "s2", len(s2), len(k))
+	return rowsOf("Moments64", len(x), len(k))
+}
+
+// moments is the mean of a row and 1/√(σ² + eps).
+func moments(x []float32, eps float32) (mean, r float64) {
+	for _, v := range x {
+		mean += float64(v)
+	}
+	mean /= float64(len(x))
+	q := 0.0
+	for _, v := range x {
+		q += (float64(v) - mean) * (float64(v) - mean)
+	}
+	return mean, 1 / math.Sqrt(q/float64(len(x))+float64(eps))
+}
+
+func layerNormGeneric(y, x, a, b []float32, eps float32) {
+	checkLayerNorm(y, x, a, b)
+	w := len(a)
+	for i := 0; i < len(x); i += w {
+		mean, r := moments(x[i:i+w], eps)
+		for c, v := range x[i : i+w] {
+			y[i+c] = float32((float64(v)-mean)*r*float64(a[c]) + float64(b[c]))
+		}
+	}
+}
+
+func checkLayerNorm(y, x, a, b []float32) int {
+	need("LayerNorm", "y", len(y), len(x))
+	need("LayerNorm", "b", len(b), len(a))
+	return rowsOf("LayerNorm", len(x), len(a))
+}
+
+func layerNormGradGeneric(dx, dy, x, a, sa, sb []float32, eps float32) {
+	checkLayerNormGrad(dx, dy, x, a, sa, sb)
+	w := len(a)
+	for i := 0; i < len(x); i += w {
+		x, dy, dx := x[i:i+w], dy[i:i+w], dx[i:i+w]
+		mean, r := moments(x, eps)
+		var g0, g1 float64
+		for c, v := range x {
+			h := (float64(v) - mean) * r
+			g := float64(dy[c]) * float64(a[c])
+			g0 += g
+			g1 += g * h
+			if sa != nil {
+				sa[c] = float32(float64(sa[c]) + float64(dy[c])*h)
+			}
+			if sb != nil {
+				sb[c] += dy[c]
+			}
+		}
+		g0 /= float64(w)
+		g1 /= float64(w)
+		for c, v := range x {
+			h := (float64(v) - mean) * r
+			dx[c] = float32((float64(dy[c])*float64(a[c]) - g0 - h*g1) * r)
+		}
+	}
+}
+
+func checkLayerNormGrad(dx, dy, x, a, sa, sb []float32) int {
+	need("LayerNormGrad", "dx", len(dx), len(x))
+	need("LayerNormGrad", "dy", len(dy), len(x))
+	if sa != nil {
+		need("LayerNormGrad", "sa", len(sa), len(a))
+	}
+	if sb != nil {
+		need("LayerNormGrad", "sb", len(sb), len(a))
+	}
+	return rowsOf("LayerNormGrad", len(x), len(a))
+}
+
+// expGeneric keeps a NaN: max returns it.
+func expGeneric(y, x []float32, scale float32) float32 {
+	need("Exp", "y", len(y), len(x))
+	if len(x) == 0 {
+		return 0
+	}
+	top := x[0]
+	for _, v := range x {
+		top = max(top, v)
+	}
+	sum := 0.0
+	for i, v := range x {
+		y[i] = float32(math.Exp(float64(scale) * (float64(v) - float64(top))))
+		sum += float64(y[i])
+	}
+	return float32(sum)
+}
+
+func softmaxGradGeneric(dx, p, dp []float32, scale float32) {
+	checkSoftmaxGrad(dx, p, dp)
+	dot := 0.0
+	for i, v := range p {
+		dot += float64(v) * float64(dp[i])
+	}
+	for i, v := range p {
+		dx[i] = float32(float64(scale) * float64(v) * (float64(dp[i]) - dot))
+	}
+}
+
+func checkSoftmaxGrad(dx, p, dp []float32) {
+	need("SoftmaxGrad", "dx", len(dx), len(p))
+	need("SoftmaxGrad", "dp", len(dp), len(p))
+}
+
+func addGeneric(y, a, b []float32) {
+	check2("Add", y, a, b)
+	for i, v := range a {
+		y[i] = v + b[i]
+	}
+}
+
+func mulGeneric(y, a, b []float32) {
+	check2("Mul", y, a, b)
+	for i, v := range a {
+		y[i] = v * b[i]
+	}
+}
+
+func mulAddGeneric(y, a, b []float32) {
+	check2("MulAdd", y, a, b)
+	for i, v := range a {
+		y[i] = fma32(v, b[i], y[i])
+	}
+}
+
+func check2(routine string, y, a, b []float32) {
+	need(routine, "y", len(y), len(a))
+	need(routine, "b", len(b), len(a))
+}
+
+func scaleGeneric(y, x []float32, s float32) {
+	need("Scale", "y", len(y), len(x))
+	for i, v := range x {
+		y[i] = s * v
+	}
+}
+
+func axpyGeneric(y, x []float32, s float32) {
+	need("Axpy", "y", len(y), len(x))
+	for i, v := range x {
+		y[i] = fma32(s, v, y[i])
+	}
+}
+
+func sum4Generic(y, a, b, c, d []float32, s float32) {
+	checkSum4(y, a, b, c, d)
+	for i := range a {
+		y[i] = s * ((a[i] + b[i]) + (c[i] + d[i]))
+	}
+}
+
+func checkSum4(y, a, b, c, d []float32) {
+	for _, v := range [...][]float32{y, b, c, d} {
+		need("Sum4", "a vector", len(v), len(a))
+	}
+}
+
+func packTGeneric(dst, src []float32, ld, n, k int) {
+	if checkPackT(dst, src, ld, n, k) {
+		packTRows(dst, src, ld, 0, n, k)
+	}
+}
+
+// packTRows is PackT for the rows from first on, which starts a panel.
+func packTRows(dst, src []float32, ld, first, n, k int) {
+	for i := first; i < (n+Panel32-1)/Panel32*Panel32; i++ {
+		d := dst[i/Panel32*k*Panel32+i%Panel32:]
+		if i >= n {
+			for j := range k {
+				d[j*Panel32] = 0
+			}
+			continue
+		}
+		for j, v := range src[i*ld:][:k] {
+			d[j*Panel32] = v
+		}
+	}
+}
+
+func checkPackT(dst, src []float32, ld, n, k int) bool {
+	if ld < 0 || n < 0 || k < 0 {
+		panic(fmt.Sprintf("simd: PackT: ld=%d n=%d k=%d: none is negative", ld, n, k))
+	}
+	if n == 0 || k == 0 {
+		return false
+	}
+	need("PackT", "src", len(src), (n-1)*ld+k)
+	need("PackT", "dst", len(dst), (n+Panel32-1)/Panel32*k*Panel32)
+	return true
+}
