@@ -1,0 +1,233 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"hbar/kernels/simd"
+)
+
+// Attention is softmax attention with heads over N samples: of TQ queries and TK keys and values, each head D channels
+// wide, the heads' channels one after the other,
+//
+//	y = softmax(q kᵀ/√D) v
+//
+// No more than a few rows of a head's TQ×TK matrix are in memory at once, except that Backward keeps the matrices of a
+// few heads where there are too few heads for all workers.
+type Attention struct{ N, Heads, TQ, TK, D int }
+
+// Heads is a view of an array [N, T, ≥ Heads·D] for Attention: row t of sample n starts at n·Sample + t·Row. The three
+// parts of an array [N, T, 3C] are views of it with Row 3C and S starting at 0, C and 2C.
+type Heads struct {
+	S           []float32
+	Row, Sample int
+}
+
+// head is the part of a view that belongs to one head of one sample.
+type head struct {
+	s  []float32
+	ld int
+}
+
+func (v Heads) head(n, h, d int) head { return head{v.S[n*v.Sample+h*d:], v.Row} }
+
+func (a *Attention) check(op string, queries, keys []Heads) {
+	if a.N < 0 || a.Heads < 1 || a.TQ < 0 || a.TK < 1 || a.D < 1 {
+		panic(fmt.Sprintf("cpu: %s: N=%d Heads=%d TQ=%d TK=%d D=%d: there is a head, a key and a channel", op, a.N, a.Heads, a.TQ, a.TK, a.D))
+	}
+	if a.N == 0 || a.TQ == 0 {
+		return
+	}
+	for _, v := range queries {
+		want(op, "an array of queries", len(v.S), (a.N-1)*v.Sample+(a.TQ-1)*v.Row+a.Heads*a.D)
+	}
+	for _, v := range keys {
+		want(op, "an array of keys or values", len(v.S), (a.N-1)*v.Sample+(a.TK-1)*v.Row+a.Heads*a.D)
+	}
+}
+
+const panel = simd.Panel32
+
+// padded is n rounded up to whole panels.
+func padded(n int) int { return (n + panel - 1) / panel * panel }
+
+// rowTile is the number of queries whose row of the matrix is in memory at once.
+const rowTile = 48
+
+// parts is the number of tasks into which the queries of one head are cut, so that all workers have one. Rows do not
+// depend on it.
+func (a *Attention) parts(t *Team) int {
+	heads, w := a.N*a.Heads, t.Workers()
+	if w == 1 || heads >= 4*w || heads%w == 0 {
+		return 1
+	}
+	return min(w, (a.TQ+panel-1)/panel)
+}
+
+// each calls f for the parts of all heads; queries lo to hi-1 belong to a part.
+func (a *Attention) each(t *Team, f func(worker, n, h, lo, hi int)) {
+	p := a.parts(t)
+	step := 0
+	if p > 0 {
+		step = (a.TQ + p - 1) / p
+	}
+	t.Run(a.N*a.Heads*p, func(worker, task int) {
+		i, part := task/p, task%p
+		if lo, hi := part*step, min(a.TQ, (part+1)*step); lo < hi {
+			f(worker, i/a.Heads, i%a.Heads, lo, hi)
+		}
+	})
+}
+
+// carve cuts pieces from a worker's scratch.
+type carve []float32
+
+func (c *carve) take(n int) []float32 {
+	s := (*c)[:n:n]
+	*c = (*c)[n:]
+	return s
+}
+
+// Forward writes y.
+func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
+	a.check("Attention", []Heads{q, y}, []Heads{k, v})
+	if a.TQ == 0 {
+		return
+	}
+	w := newAttentionWork(a)
+	a.each(t, func(worker, n, h, lo, hi int) {
+		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+rowTile))
+		kt, vp := c.take(w.panels), c.take(w.panels)
+		s, o, sums := c.take(w.tile), c.take(w.out), c.take(rowTile)
+		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
+		w.pack(vp, v.head(n, h, a.D), a.TK)
+		q, y := q.head(n, h, a.D), y.head(n, h, a.D)
+		var p simd.Product[float32]
+		for i := lo; i < hi; i += rowTile {
+			m := min(rowTile, hi-i)
+			w.scores(&p, s, q, i, m, kt, false)
+			for r := range m {
+				row := s[r*w.tk:][:a.TK]
+				sums[r] = w.im.Exp(row, row, w.scale)
+			}
+			w.values(&p, o, s, m, vp, false)
+			for r := range m {
+				w.im.Scale(y.s[(i+r)*y.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
+			}
+		}
+	})
+}
+
+// attentionWork has the sizes that the tasks of a layer share.
+type attentionWork struct {
+	*Attention
+	im     *simd.Impl
+	scale  float32
+	d, tk  int // padded to panels
+	panels int // elements of a matrix [TK, D] in panels, of channels or, transposed, of keys
+	tile   int // elements of a tile of scores
+	out    int // elements of a tile of outputs
+}
+
+func newAttentionWork(a *Attention) *attentionWork {
+	w := &attentionWork{Attention: a, im: simd.Best(), scale: float32(1 / math.Sqrt(float64(a.D))), d: padded(a.D), tk: padded(a.TK)}
+	w.panels = w.d * w.tk
+	w.tile = rowTile * w.tk
+	w.out = rowTile * w.d
+	return w
+}
+
+// pack copies n rows of a head to panels of channels, padded with zeros.
+func (w *attentionWork) pack(dst []float32, x head, n int) {
+	for p := 0; p < w.d; p += panel {
+		c := min(panel, w.D-p)
+		to := dst[p*n:]
+		for i := range n {
+			clear(to[i*panel+copy(to[i*panel:(i+1)*panel], x.s[i*x.ld+p:][:c]) : (i+1)*panel])
+		}
+	}
+}
+
+// scores writes to s [m, tk], or adds, the products of queries i.. with all keys, whose transpose kt holds.
+func (w *attentionWork) scores(p *simd.Product[float32], s []float32, q head, i, m int, kt []float32, add bool) {
+	*p = simd.Product[float32]{C: s, CM: w.tk, CP: panel, A: q.s[i*q.ld:], AM: q.ld, AK: 1,
+		B: kt, BP: w.D * panel, BK: panel, M: m, K: w.D, NP: w.tk / panel, Accumulate: add}
+	w.im.Product32(p)
+}
+
+// values writes to o [m, d], or adds, the products of the rows of s with the rows of a matrix [TK, D] in panels.
+func (w *attentionWork) values(p *simd.Product[float32], o, s []float32, m int, vp []float32, add bool) {
+	*p = simd.Product[float32]{C: o, CM: w.d, CP: panel, A: s, AM: w.tk, AK: 1,
+		B: vp, BP: w.TK * panel, BK: panel, M: m, K: w.TK, NP: w.d / panel, Accumulate: add}
+	w.im.Product32(p)
+}
+
+// probabilities turns rows of scores into softmax's.
+func (w *attentionWork) probabilities(s []float32, m int) {
+	for r := range m {
+		row := s[r*w.tk:][:w.TK]
+		softmaxRow(w.im, row, row, w.scale)
+	}
+}
+
+// spread copies rows of d elements to a head's rows i...
+func (w *attentionWork) spread(x head, i int, o []float32, m int) {
+	for r := range m {
+		copy(x.s[(i+r)*x.ld:][:w.D], o[r*w.d:])
+	}
+}
+
+// Tangent writes the derivative dy of y along (dq, dk, dv), any of which may have S nil, which stands for zeros.
+func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
+	queries, keys := []Heads{q, dy}, []Heads{k, v}
+	if dq.S != nil {
+		queries = append(queries, dq)
+	}
+	for _, d := range []Heads{dk, dv} {
+		if d.S != nil {
+			keys = append(keys, d)
+		}
+	}
+	a.check("Attention.Tangent", queries, keys)
+	if a.TQ == 0 {
+		return
+	}
+	w := newAttentionWork(a)
+	a.each(t, func(worker, n, h, lo, hi int) {
+		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out))
+		kt, vp, dkt, dvp := c.take(w.panels), c.take(w.panels), c.take(w.panels), c.take(w.panels)
+		s, ds, o := c.take(w.tile), c.take(w.tile), c.take(w.out)
+		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
+		w.pack(vp, v.head(n, h, a.D), a.TK)
+		if dk.S != nil {
+			w.im.PackT(dkt, dk.head(n, h, a.D).s, dk.Row, a.TK, a.D)
+		}
+		if dv.S != nil {
+			w.pack(dvp, dv.head(n, h, a.D), a.TK)
+		}
+		var p simd.Product[float32]
+		for i := lo; i < hi; i += rowTile {
+			m := min(rowTile, hi-i)
+			w.scores(&p, s, q.head(n, h, a.D), i, m, kt, false)
+			w.probabilities(s, m)
+			clear(o)
+			if dv.S != nil {
+				w.values(&p, o, s, m, dvp, false)
+			}
+			if dq.S != nil {
+				w.scores(&p, ds, dq.head(n, h, a.D), i, m, kt, false)
+			}
+			if dk.S != nil {
+				w.scores(&p, ds, q.head(n, h, a.D), i, m, dkt, dq.S != nil)
+			}
+			if dq.S != nil || dk.S != nil {
+				for r := range m {
+					row := ds[r*w.tk:][:a.TK]
+					w.im.SoftmaxGrad(row, s[r*w.tk:][:a.TK], row, w.scale)
+				}
+				w.values(&p, o, ds, m, vp, true)
+			}
+			w.spread(dy.head(n, h, a.D), i, o, m)
+		}
+	})
+}

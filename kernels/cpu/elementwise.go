@@ -1,0 +1,109 @@
+package cpu
+
+import "hbar/kernels/simd"
+
+// Elementwise layers. Their arrays have equal lengths, and outputs may be inputs.
+
+// Add writes y = a + b.
+func Add(t *Team, y, a, b []float32) {
+	want("Add", "b", len(b), len(a))
+	want("Add", "y", len(y), len(a))
+	im := simd.Best()
+	flat(t, len(a), func(lo, hi int) { im.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
+}
+
+// Mul writes y = a·b.
+func Mul(t *Team, y, a, b []float32) {
+	want("Mul", "b", len(b), len(a))
+	want("Mul", "y", len(y), len(a))
+	im := simd.Best()
+	flat(t, len(a), func(lo, hi int) { im.Mul(y[lo:hi], a[lo:hi], b[lo:hi]) })
+}
+
+// MulAdd adds a·b to y.
+func MulAdd(t *Team, y, a, b []float32) {
+	want("MulAdd", "b", len(b), len(a))
+	want("MulAdd", "y", len(y), len(a))
+	im := simd.Best()
+	flat(t, len(a), func(lo, hi int) { im.MulAdd(y[lo:hi], a[lo:hi], b[lo:hi]) })
+}
+
+// Scale writes y = s·x.
+func Scale(t *Team, y, x []float32, s float32) {
+	want("Scale", "y", len(y), len(x))
+	im := simd.Best()
+	flat(t, len(x), func(lo, hi int) { im.Scale(y[lo:hi], x[lo:hi], s) })
+}
+
+// Axpy adds s·x to y.
+func Axpy(t *Team, y, x []float32, s float32) {
+	want("Axpy", "y", len(y), len(x))
+	im := simd.Best()
+	flat(t, len(x), func(lo, hi int) { im.Axpy(y[lo:hi], x[lo:hi], s) })
+}
+
+// Copy writes y = x.
+func Copy(t *Team, y, x []float32) {
+	want("Copy", "y", len(y), len(x))
+	flat(t, len(x), func(lo, hi int) { copy(y[lo:hi], x[lo:hi]) })
+}
+
+// Activate writes y = f(x) and, unless d is nil, d = f'(x).
+func Activate(t *Team, f simd.Act, y, d, x []float32) {
+	want("Activate", "y", len(y), len(x))
+	if d != nil {
+		want("Activate", "d", len(d), len(x))
+	}
+	im := simd.Best()
+	flat(t, len(x), func(lo, hi int) {
+		if d == nil {
+			im.Act32(f, y[lo:hi], nil, x[lo:hi])
+		} else {
+			im.Act32(f, y[lo:hi], d[lo:hi], x[lo:hi])
+		}
+	})
+}
+
+// ActivateGrad writes dx = dy·f'(x); dx may be dy.
+func ActivateGrad(t *Team, f simd.Act, dx, dy, x []float32) {
+	want("ActivateGrad", "dx", len(dx), len(x))
+	want("ActivateGrad", "dy", len(dy), len(x))
+	im := simd.Best()
+	const part = 1 << 11
+	t.Run((len(x)+flatBlock-1)/flatBlock, func(worker, i int) {
+		for lo := i * flatBlock; lo < min(len(x), (i+1)*flatBlock); lo += part {
+			hi := min(len(x), lo+part)
+			s := t.Scratch(worker, 2*part)
+			im.Act32(f, s[:hi-lo], s[part:part+hi-lo], x[lo:hi])
+			im.Mul(dx[lo:hi], dy[lo:hi], s[part:part+hi-lo])
+		}
+	})
+}
+
+// Derivative writes y = the derivative of f of the given order ≥ 0 at x. Orders above 1 are computed in float64, element
+// by element.
+func Derivative(t *Team, f simd.Act, order int, y, x []float32) {
+	want("Derivative", "y", len(y), len(x))
+	if order == 0 {
+		Activate(t, f, y, nil, x)
+		return
+	}
+	im := simd.Best()
+	factorial := 1.0
+	for k := 2; k <= order; k++ {
+		factorial *= float64(k)
+	}
+	const part = 1 << 11
+	t.Run((len(x)+part-1)/part, func(worker, i int) {
+		lo, hi := i*part, min(len(x), (i+1)*part)
+		if order == 1 {
+			im.Act32(f, t.Scratch(worker, part)[:hi-lo], y[lo:hi], x[lo:hi])
+			return
+		}
+		c := make([]float64, order+1)
+		for j, v := range x[lo:hi] {
+			f.Taylor(c, float64(v))
+			y[lo+j] = float32(factorial * c[order])
+		}
+	})
+}
