@@ -109,7 +109,7 @@ func column(s *Dataset, j int) []float64 {
 // checkMean allows five standard errors.
 func checkMean(t *testing.T, what string, x []float64, want float64) {
 	t.Helper()
-	m, sd := moments(x, 0, 1)
+	m, sd := moments(x)
 	if tol := 5 * sd / math.Sqrt(float64(len(x))); !(math.Abs(m-want) <= tol) {
 		t.Errorf("%s: mean %.5f, want %.5f ± %.5f", what, m, want, tol)
 	}
@@ -153,7 +153,7 @@ func TestSwissRollMoments(t *testing.T) {
 		winding := math.Round((r - phi) / (2 * math.Pi))
 		r2 = append(r2, sq(r-phi-2*math.Pi*winding))
 	}
-	if m, _ := moments(r2, 0, 1); m < 0.2 || m > 0.3 {
+	if m, _ := moments(r2); m < 0.2 || m > 0.3 {
 		t.Errorf("mean square radial distance from the spiral %.3f, want about 0.25", m)
 	}
 }
@@ -244,7 +244,7 @@ func TestDigits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mean, std := moments(s.X, 0, 1)
+	mean, std := moments(s.X)
 	if math.Abs(mean-4.884164579855314) > 1e-10 || math.Abs(std-6.016787548672236) > 1e-10 { // sums of 115 008 terms, taken in another order
 		t.Errorf("pixel mean %.15f, standard deviation %.15f", mean, std)
 	}

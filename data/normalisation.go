@@ -26,8 +26,11 @@ const (
 // NormKinds lists the ways to fit a Normalisation.
 func NormKinds() []string { return []string{NormNone, NormSet, NormCoordinate} }
 
-// Fit computes a Normalisation of the kind from n×d samples. A coordinate that does not vary (a border pixel) takes the
-// scale of the whole set.
+// constantScale is the scale of a coordinate that does not vary, relative to its value: samples then have four digits of it right.
+const constantScale = 1e-4
+
+// Fit computes a Normalisation of the kind from n×d samples. By coordinate, one that does not vary takes a scale of 10⁻⁴ of its
+// value, or where that is 0 of the smallest standard deviation of the others.
 func Fit(kind string, x []float64, d int) (Normalisation, error) {
 	switch kind {
 	case NormNone:
@@ -39,36 +42,77 @@ func Fit(kind string, x []float64, d int) (Normalisation, error) {
 	if d <= 0 || len(x) == 0 || len(x)%d != 0 {
 		return Normalisation{}, fmt.Errorf("data: cannot fit a normalisation to %d values in rows of %d", len(x), d)
 	}
-	mean, std := moments(x, 0, 1)
-	if !(std > 0) || math.IsInf(std, 0) {
-		return Normalisation{}, fmt.Errorf("data: cannot normalise: all values are %g, or too large to square", mean)
-	}
 	if kind == NormSet {
+		mean, std := moments(x)
+		if !varies(mean, std) {
+			return Normalisation{}, fmt.Errorf("data: cannot normalise: all values are %g", mean)
+		}
 		return Normalisation{Mean: []float64{mean}, Scale: []float64{std}}, nil
 	}
-	no := Normalisation{Mean: make([]float64, d), Scale: make([]float64, d)}
-	for j := range d {
-		m, s := moments(x, j, d)
-		if !(s > 1e-12*std) {
-			s = std
+	var no Normalisation
+	no.Mean, no.Scale = columnMoments(x, d)
+	least := math.Inf(1)
+	for j, s := range no.Scale {
+		if varies(no.Mean[j], s) {
+			least = min(least, s)
 		}
-		no.Mean[j], no.Scale[j] = m, s
+	}
+	if math.IsInf(least, 1) {
+		return Normalisation{}, fmt.Errorf("data: cannot normalise: all samples are alike")
+	}
+	for j, s := range no.Scale {
+		switch mean := no.Mean[j]; {
+		case varies(mean, s):
+		case math.Abs(mean) > 1e-100:
+			no.Scale[j] = constantScale * math.Abs(mean)
+		default:
+			no.Scale[j] = constantScale * least
+		}
 	}
 	return no, nil
 }
 
-// moments is the mean and the standard deviation (divisor n) of x[first], x[first+stride], …; two passes.
-func moments(x []float64, first, stride int) (mean, std float64) {
-	n := 0
-	for i := first; i < len(x); i += stride {
-		mean += x[i]
-		n++
+// varies reports whether a standard deviation is more than the rounding of values about the mean.
+func varies(mean, std float64) bool { return std > 1e-14*math.Abs(mean) && std > 1e-290 }
+
+// moments is the mean and the standard deviation (divisor n) of x.
+func moments(x []float64) (mean, std float64) {
+	m, s := columnMoments(x, 1)
+	return m[0], s[0]
+}
+
+// columnMoments is the mean and the standard deviation (divisor n) of each of d columns. Neither the size of the values nor a mean
+// far above the deviation costs digits: the sums are of differences from the first value, in a unit in which none exceeds 2.
+func columnMoments(x []float64, d int) (mean, std []float64) {
+	mean, std = make([]float64, d), make([]float64, d)
+	unit, sum, rest := make([]float64, d), make([]float64, d), make([]float64, d)
+	for i := 0; i < len(x); i += d {
+		for j, v := range x[i : i+d] {
+			unit[j] = max(unit[j], math.Abs(v))
+		}
 	}
-	mean /= float64(n)
-	for i := first; i < len(x); i += stride {
-		std += (x[i] - mean) * (x[i] - mean)
+	for j, largest := range unit {
+		_, e := math.Frexp(largest)
+		unit[j] = math.Ldexp(1, max(e, -1000)) // a power of two: dividing by it rounds nothing
 	}
-	return mean, math.Sqrt(std / float64(n))
+	n := float64(len(x) / d)
+	for i := 0; i < len(x); i += d {
+		for j, v := range x[i : i+d] {
+			sum[j] += v/unit[j] - x[j]/unit[j]
+		}
+	}
+	for i := 0; i < len(x); i += d {
+		for j, v := range x[i : i+d] {
+			v = v/unit[j] - x[j]/unit[j] - sum[j]/n
+			rest[j] += v
+			std[j] += v * v
+		}
+	}
+	for j, u := range unit {
+		mean[j] = (x[j]/u + sum[j]/n) * u
+		std[j] = math.Sqrt(max(std[j]-rest[j]*rest[j]/n, 0)/n) * u
+	}
+	return mean, std
 }
 
 // IsIdentity reports whether the map changes nothing.

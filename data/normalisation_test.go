@@ -18,7 +18,7 @@ func TestFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if no.Mean[0] != 2 || no.Mean[1] != 20 || no.Mean[2] != 5 || no.Scale[0] != 1 || no.Scale[1] != 10 || no.Scale[2] != set.Scale[0] {
+	if no.Mean[0] != 2 || no.Mean[1] != 20 || no.Mean[2] != 5 || no.Scale[0] != 1 || no.Scale[1] != 10 || no.Scale[2] != 5e-4 {
 		t.Errorf("coordinate: %+v, the set's scale is %g", no, set.Scale[0])
 	}
 	if set.Mean[0] != 9 || len(set.Scale) != 1 {
@@ -37,10 +37,31 @@ func TestFit(t *testing.T) {
 		{NormSet, []float64{4, 4}, 1, "all values are 4"},
 		{NormSet, nil, 1, "cannot fit"},
 		{NormSet, x, 5, "rows of 5"},
-		{NormSet, []float64{-1e300, 1e300}, 1, "too large"},
+		{NormCoordinate, []float64{4, 5, 4, 5}, 2, "all samples are alike"},
 	} {
 		if _, err := Fit(c.kind, c.x, c.d); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Fit(%q, %v, %d): %v, want %q", c.kind, c.x, c.d, err, c.want)
+		}
+	}
+}
+
+// Neither an offset nor the size of the values costs digits of the mean and the standard deviation.
+func TestMoments(t *testing.T) {
+	for _, c := range []struct {
+		x         []float64
+		mean, std float64
+	}{
+		{[]float64{1e9 - 1, 1e9 + 1}, 1e9, 1},
+		{[]float64{1e15 - 2, 1e15 + 2, 1e15 - 2, 1e15 + 2}, 1e15, 2},
+		{[]float64{-1e300, 1e300}, 0, 1e300},
+		{[]float64{-1.5e308, 1.5e308}, 0, 1.5e308},
+		{[]float64{1e-200, 3e-200}, 2e-200, 1e-200},
+		{[]float64{7, 7, 7}, 7, 0},
+		{[]float64{0, 0}, 0, 0},
+	} {
+		mean, std := moments(c.x)
+		if math.Abs(mean-c.mean) > 1e-15*math.Abs(c.mean) || math.Abs(std-c.std) > 1e-15*c.std { // a few roundings
+			t.Errorf("%v: %g ± %g, want %g ± %g", c.x, mean, std, c.mean, c.std)
 		}
 	}
 }
