@@ -73,7 +73,7 @@ func (m *Model) readMetadata(meta map[string]string) error {
 	for _, v := range []struct {
 		key  string
 		into any
-	}{{"normalisation", &m.Norm}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}} {
+	}{{"normalisation", &m.Norm}, {"columns", &m.Columns}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}} {
 		if text, ok := meta[v.key]; ok {
 			if err := unmarshal(text, v.into); err != nil {
 				return fmt.Errorf("metadata %s: %w", v.key, err)

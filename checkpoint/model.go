@@ -23,7 +23,8 @@ type Model struct {
 	Prediction     string             // "score", "eps", "x0", "v" or "edm"
 	SigmaData      float64            // of edm; 0: the default
 	Norm           data.Normalisation
-	Data           string // name of the training set
+	Data           string   // name of the training set
+	Columns        []string // names of the coordinates, D of them; nil: unknown
 
 	Training json.RawMessage   // the options of the training run, a JSON value; nil: unknown
 	Version  string            // of the program that wrote the file; empty: written elsewhere
@@ -96,6 +97,7 @@ func (m *Model) file() (*safetensors.File, error) {
 	for key, value := range map[string]any{
 		"net":             net{netType, s.D, s.Width, s.Depth, s.Act, s.Residual, s.Fourier, s.FourierScale},
 		"normalisation":   m.Norm,
+		"columns":         m.Columns,
 		"schedule_params": m.ScheduleParams,
 		"versions":        m.Versions,
 	} {
@@ -126,6 +128,9 @@ func (m *Model) validate() error {
 	}
 	if err := m.Norm.Validate(m.Spec.D); err != nil {
 		return err
+	}
+	if m.Columns != nil && len(m.Columns) != m.Spec.D {
+		return fmt.Errorf("names of %d columns for D = %d", len(m.Columns), m.Spec.D)
 	}
 	if m.Prediction == "" {
 		return fmt.Errorf("the prediction type is empty; want score, eps, x0, v or edm")

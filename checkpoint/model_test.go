@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,9 @@ func TestModelRoundTrip(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "model.safetensors")
 		want := model(s)
+		if s.D > 1 {
+			want.Columns = slices.Repeat([]string{"a name, with \"quotes\""}, s.D)
+		}
 		if err := want.Save(path); err != nil {
 			t.Fatal(err)
 		}

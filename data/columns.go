@@ -52,7 +52,7 @@ func pick(list string, names []string, k int) ([]int, error) {
 
 func describeColumns(names []string, k int) string {
 	if names != nil {
-		return shortList(names, 12)
+		return shortList(shown(names), 12)
 	}
 	return fmt.Sprintf("columns 1 to %d", k)
 }

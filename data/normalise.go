@@ -16,7 +16,7 @@ const NormAuto = "auto"
 // scale, because their numbers have one unit. Columns that look like pixels (16 or more with the same least value) count as an
 // image. Under NormAuto data that one value would rule are refused; under a kind that was asked for they are warned of.
 func (s *Dataset) Normalise(kind string) (string, error) {
-	why := "as asked for"
+	why := "as --normalise says"
 	auto := kind == NormAuto
 	if auto {
 		if s.Bytes != nil {
@@ -30,7 +30,7 @@ func (s *Dataset) Normalise(kind string) (string, error) {
 	l.mean, l.std = columnMoments(x, s.D)
 	if auto {
 		l.kind, why = l.choose()
-		kind = l.kind
+		kind, why = l.kind, why+"; --normalise may say otherwise"
 	}
 	if err := l.outliers(); err != nil {
 		return kind, err
@@ -41,9 +41,9 @@ func (s *Dataset) Normalise(kind string) (string, error) {
 	}
 	switch kind {
 	case NormSet:
-		s.note("scaling", "one mean, %.6g, and one scale, %.6g: %s (--normalise)", s.Norm.Mean[0], s.Norm.Scale[0], why)
+		s.note("scaling", "one mean, %.6g, and one scale, %.6g: %s", s.Norm.Mean[0], s.Norm.Scale[0], why)
 	case NormCoordinate:
-		s.note("scaling", "by coordinate: %s (--normalise)", why)
+		s.note("scaling", "by coordinate: %s", why)
 	}
 	l.constants()
 	l.grids()

@@ -42,7 +42,7 @@ func TestNormaliseChooses(t *testing.T) {
 		set        *Dataset
 		kind, note string
 	}{
-		{"people", people, NormCoordinate, "by coordinate: columns have units of their own; standard deviations from 9.52 (age) to 2.02e+04 (income)"},
+		{"people", people, NormCoordinate, "by coordinate: columns have units of their own; standard deviations from 9.29 (age) to 2.07e+04 (income)"},
 		{"images", image, NormSet, "a sample of shape [2 2 1]"},
 		{"images laid flat", flat, NormSet, "look like pixels"},
 		{"one column", columns(normal(50, []float64{5}, []float64{2}), "x"), NormCoordinate, "a single column"},
@@ -88,7 +88,7 @@ func TestNormaliseWarns(t *testing.T) {
 		{"grid", grid, NormAuto, "on a grid: x (steps of 0.25)"},
 		{"constant", constant, NormAuto, "constant: y (7)"},
 		{"small beside others", normal(100, ok, []float64{1, 1000}), NormSet, "standard deviation of x (0.00"},
-		{"not scaled", normal(100, []float64{500, 0}, unit), NormNone, "x is 500"},
+		{"not scaled", normal(100, []float64{500, 0}, unit), NormNone, "x is 499.99 ± 0.964, and --normalise none"},
 	} {
 		s := columns(c.x, "x", "y")
 		_, err := s.Normalise(c.kind)

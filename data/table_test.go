@@ -40,16 +40,16 @@ func TestTables(t *testing.T) {
 	}{
 		{"plain", "2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7\n", nil, "none"},
 		{"pandas without index", "x,y\n2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7\n", []string{"x", "y"}, "x, y"},
-		{"pandas", ",x,y\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"x", "y"}, ", x, y"},
-		{"pandas, shuffled", ",x,y\n7,2.5,-1.25\n3,4.5,-1.5\n9,0.081,0.5\n1,3.25,7.0\n", []string{"x", "y"}, ", x, y"},
+		{"pandas", ",x,y\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"x", "y"}, `"", x, y`},
+		{"pandas, shuffled", ",x,y\n7,2.5,-1.25\n3,4.5,-1.5\n9,0.081,0.5\n1,3.25,7.0\n", []string{"x", "y"}, `"", x, y`},
 		{"pandas, columns without names", "0,1\n2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7.0\n", []string{"0", "1"}, "0, 1"},
-		{"pandas, neither names nor index title", ",0,1\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"0", "1"}, ", 0, 1"},
+		{"pandas, neither names nor index title", ",0,1\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"0", "1"}, `"", 0, 1`},
 		{"pandas twice", "Unnamed: 0,x,y\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"x", "y"}, "Unnamed: 0, x, y"},
 		{"reset_index", "index,x,y\n4,2.5,-1.25\n5,4.5,-1.5\n8,0.081,0.5\n9,3.25,7\n", []string{"x", "y"}, "index, x, y"},
 		{"pandas without header", "0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", nil, "none"},
-		{"pandas, rows with names", ",x,y\na,2.5,-1.25\nb,4.5,-1.5\nc,0.081,0.5\nd,3.25,7\n", []string{"x", "y"}, ", x, y"},
-		{"R write.csv", "\"\",\"x\",\"y\"\n\"1\",2.5,-1.25\n\"2\",4.5,-1.5\n\"3\",0.081,0.5\n\"4\",3.25,7\n", []string{"x", "y"}, ", x, y"},
-		{"R write.table", "\"x\" \"y\"\n\"1\" 2.5 -1.25\n\"2\" 4.5 -1.5\n\"3\" 0.081 0.5\n\"4\" 3.25 7\n", []string{"x", "y"}, ", x, y"},
+		{"pandas, rows with names", ",x,y\na,2.5,-1.25\nb,4.5,-1.5\nc,0.081,0.5\nd,3.25,7\n", []string{"x", "y"}, `"", x, y`},
+		{"R write.csv", "\"\",\"x\",\"y\"\n\"1\",2.5,-1.25\n\"2\",4.5,-1.5\n\"3\",0.081,0.5\n\"4\",3.25,7\n", []string{"x", "y"}, `"", x, y`},
+		{"R write.table", "\"x\" \"y\"\n\"1\" 2.5 -1.25\n\"2\" 4.5 -1.5\n\"3\" 0.081 0.5\n\"4\" 3.25 7\n", []string{"x", "y"}, `"", x, y`},
 		{"R write.csv2", "\"x\";\"y\"\n2,5;-1,25\n4,5;-1,5\n0,081;0,5\n3,25;7\n", []string{"x", "y"}, "x, y"},
 		{"semicolons", "x;y\n2.5;-1.25\n4.5;-1.5\n0.081;0.5\n3.25;7\n", []string{"x", "y"}, "x, y"},
 		{"semicolons without header", "2,5;-1,25\n4,5;-1,5\n0,081;0,5\n3,25;7\n", nil, "none"},
@@ -63,8 +63,8 @@ func TestTables(t *testing.T) {
 		{"single quotes", "'x','y'\n'2.5','-1.25'\n'4.5','-1.5'\n'0.081','0.5'\n'3.25','7'\n", []string{"x", "y"}, "x, y"},
 		{"quotes, decimal commas", "\"x, m\",\"y\"\n\"2,5\",\"-1,25\"\n\"4,5\",\"-1,5\"\n\"0,081\",\"0,5\"\n\"3,25\",\"7\"\n", []string{"x, m", "y"}, "x, m, y"},
 		{"old Mac", "x,y\r2.5,-1.25\r4.5,-1.5\r0.081,0.5\r3.25,7", []string{"x", "y"}, "x, y"},
-		{"separators at the ends", "x,y,\n2.5,-1.25,\n4.5,-1.5,\n0.081,0.5,\n3.25,7,\n", []string{"x", "y"}, "x, y, "},
-		{"separators at the ends but in the header", "x,y\n2.5,-1.25,\n4.5,-1.5,\n0.081,0.5,\n3.25,7,\n", []string{"x", "y"}, "x, y, "},
+		{"separators at the ends", "x,y,\n2.5,-1.25,\n4.5,-1.5,\n0.081,0.5,\n3.25,7,\n", []string{"x", "y"}, `x, y, ""`},
+		{"separators at the ends but in the header", "x,y\n2.5,-1.25,\n4.5,-1.5,\n0.081,0.5,\n3.25,7,\n", []string{"x", "y"}, `x, y, ""`},
 		{"years above numbers and a name", "x,2020\n2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7\n", []string{"x", "2020"}, "x, 2020"},
 		{"typeset minus", "x,y\n2.5,−1.25\n4.5,−1.5\n0.081,0.5\n3.25,7\n", []string{"x", "y"}, "x, y"},
 	} {
@@ -131,7 +131,7 @@ func TestColumnsAndHeader(t *testing.T) {
 			t.Errorf("%q with %+v: %+v, %v; want %v, %q", c.text, c.o, s, err, c.want, c.names)
 		}
 	}
-	for columns, want := range map[string]string{"z": `no column "z"; have , x, y`, "4": "no column 4", "0": "numbered from 1", "x,x": "named twice", "3-2": "no column 3-2", "": ""} {
+	for columns, want := range map[string]string{"z": `no column "z"; have "", x, y`, "4": "no column 4", "0": "numbered from 1", "x,x": "named twice", "3-2": "no column 3-2", "": ""} {
 		if _, err := loadTable(t, index, Options{Columns: columns}); want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("--columns %q: %v; want %q", columns, err, want)
 		}
@@ -165,7 +165,7 @@ func TestTableFiles(t *testing.T) {
 		}
 	}
 	s, err := ByPath(filepath.Join("testdata", "index-column.csv"))
-	if err != nil || !strings.Contains(notes(s, "columns"), "2 to 3; column 1, which counts the rows, is left out") {
+	if err != nil || !strings.Contains(notes(s, "columns"), "x, y; column 1, which counts the rows, is left out") {
 		t.Errorf("index column: %v, %v", s.Notes, err)
 	}
 }

@@ -1,8 +1,8 @@
 package data
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -37,16 +37,18 @@ func (t *table) dataset() (*Dataset, error) {
 	}
 	switch {
 	case t.first:
-		s.note("header", "%s", shortList(t.names, 12))
+		s.note("header", "%s", shortList(shown(t.names), 12))
 	case t.names != nil:
 		s.note("header", "%s, from the comment above", shortList(t.names, 12))
 	default:
 		s.note("header", "none")
 	}
 	if index != "" {
-		first, last := keep[0]+1, keep[len(keep)-1]+1
-		index += " (--columns 1-" + strconv.Itoa(last) + " would take it in)"
-		s.note("columns", "%d to %d; %s", first, last, index)
+		taken := describeColumns(s.Columns, d)
+		if s.Columns == nil {
+			taken = fmt.Sprintf("%d to %d", keep[0]+1, keep[len(keep)-1]+1)
+		}
+		s.note("columns", "%s; %s (--columns 1-%d would take it in)", taken, index, keep[len(keep)-1]+1)
 	} else if t.chosen {
 		var list []string
 		for _, j := range keep {
@@ -58,6 +60,17 @@ func (t *table) dataset() (*Dataset, error) {
 		s.warn("%s counts the rows; if it is an index and no coordinate, leave it out with --columns", columnName(s.Columns, 0))
 	}
 	return s, nil
+}
+
+// shown are names for messages, "" for one that is empty.
+func shown(names []string) []string {
+	out := slices.Clone(names)
+	for i, n := range out {
+		if n == "" {
+			out[i] = `""`
+		}
+	}
+	return out
 }
 
 func (t *table) isIndexName() bool {

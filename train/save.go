@@ -36,6 +36,7 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 		SigmaData:      p.SigmaData,
 		Norm:           set.Norm,
 		Data:           set.Name,
+		Columns:        set.Columns,
 		Training:       training,
 		Version:        version,
 		Versions:       versions,

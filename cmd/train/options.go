@@ -19,6 +19,8 @@ type options struct {
 	Preset    string `json:"preset"`
 	Data      string `json:"data"`
 	NData     int    `json:"n_data"`
+	Columns   string `json:"columns,omitempty"`
+	Header    string `json:"header,omitempty"`
 	Normalise string `json:"normalise"`
 	train.Options
 	Device  flags.Device      `json:"device"`
@@ -34,13 +36,11 @@ type options struct {
 const (
 	presetQuick = "quick"
 	presetPaper = "paper"
-
-	normAuto = "auto"
 )
 
 // preset returns the options that a preset stands for.
 func preset(name string) options {
-	o := options{Preset: name, Data: "swissroll", Normalise: normAuto}
+	o := options{Preset: name, Data: "swissroll", Normalise: data.NormAuto}
 	if name == presetQuick { // EDM's prediction learns in 4000 steps what the score itself takes 80000 for
 		o.Prediction = "edm"
 		o.Steps, o.LR, o.Warmup, o.Decay, o.EMA, o.Importance = 6000, 2e-3, 200, train.DecayCosine, 0.995, true
@@ -58,10 +58,11 @@ func define(o *options) *flags.Set {
 	s := flags.New("train", "Fits a score network to data by denoising score matching, and draws samples from it. "+
 		"Without options: a swiss roll, in well under a minute.")
 	g := s.Group("Data")
-	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a .npy, .csv, .idx or .idx.gz file")
+	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a file: .npy; .csv, .tsv, .txt or .dat, a table of one sample a line; .idx or .idx.gz")
+	flags.DefineTable(g, &o.Columns, &o.Header)
 	g.Int(&o.NData, "n-data", "N", flags.NonNegative, "number of samples to train on; 0 takes all of a file and 3000 of a synthetic set")
-	g.Choice(&o.Normalise, "normalise", append([]string{normAuto}, data.NormKinds()...),
-		"scale the data for the network; auto keeps a named set's own scale, maps bytes 0 … 255 of images to −1 … 1, and takes set (one mean, one scale) for other files")
+	g.Choice(&o.Normalise, "normalise", append([]string{data.NormAuto}, data.NormKinds()...),
+		"scale the data for the network: not at all, by one mean and one scale for the whole set, or by those of each coordinate; auto looks at the data and says what it chose and why: a table goes by coordinate, images and sequences by one scale, bytes 0 … 255 of images to −1 … 1, a named set keeps its own")
 
 	g = s.Group("What is learnt")
 	g.Choice(&o.Schedule, "schedule", solver.ScheduleNames(), "the forward process from data to noise")
@@ -184,23 +185,12 @@ func (o options) name() string {
 	return strings.ReplaceAll(base, ":", "-") + "-" + o.Schedule
 }
 
-// load makes or reads the data, in units the network is to see.
-func (o options) load() (*data.Dataset, error) {
-	set, err := data.Load(o.Data, 0, o.NData, o.Seed)
-	if err != nil {
-		return nil, err
+// load makes or reads the data, in units the network is to see, and settles how these are scaled.
+func (o *options) load() (*data.Dataset, error) {
+	set, err := data.LoadWith(o.Data, data.Options{N: o.NData, Seed: o.Seed, Columns: o.Columns, Header: o.Header})
+	if err != nil || o.Normalise == data.NormAuto && data.IsBuiltin(o.Data) {
+		return set, err
 	}
-	kind := o.Normalise
-	if kind == normAuto {
-		if data.IsBuiltin(o.Data) {
-			return set, nil
-		}
-		if set.Bytes != nil {
-			set.Norm = data.BytesNormalisation()
-			return set, nil
-		}
-		kind = data.NormSet
-	}
-	set.Norm, err = data.Fit(kind, set.Values(), set.D)
+	o.Normalise, err = set.Normalise(o.Normalise)
 	return set, err
 }

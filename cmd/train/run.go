@@ -139,6 +139,9 @@ func (o *options) mayWrite() error {
 func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
 	spec := o.Spec(set.D)
 	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
+	for _, n := range set.Notes {
+		fmt.Fprintf(w, "%-9s %s\n", n.Label, n.Text)
+	}
 	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
 	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
 	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)

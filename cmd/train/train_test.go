@@ -314,7 +314,7 @@ func TestOwnData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Spec.D != 3 || len(m.Norm.Mean) != 1 || !(m.Norm.Scale[0] > 20) || m.Prediction != "edm" || math.Abs(m.SigmaData-1) > 1e-6 {
+	if m.Spec.D != 3 || len(m.Norm.Mean) != 3 || m.Columns != nil || !(math.Abs(m.Norm.Scale[0]-2) < 0.02) || !(math.Abs(m.Norm.Scale[1]-9.5) < 0.02) || m.Prediction != "edm" || math.Abs(m.SigmaData-1) > 1e-6 {
 		t.Errorf("D %d, normalisation %+v, prediction %s, σ_data %g", m.Spec.D, m.Norm, m.Prediction, m.SigmaData)
 	}
 }
