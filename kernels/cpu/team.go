@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"hbar/kernels/simd"
 )
 
 // teamSpins is how often a waiting goroutine looks before it blocks: some tens of microseconds, about the time between
@@ -14,6 +16,9 @@ const teamSpins = 30000
 // Team is a set of goroutines that share the tasks of one layer after another. The goroutine that calls Run is one of
 // them. One Run at a time: a Team belongs to one goroutine.
 type Team struct {
+	// Impl holds the inner loops that kernels run; NewTeam sets it to simd.Best.
+	Impl *simd.Impl
+
 	f     func(worker, task int)
 	tasks int64
 	next  atomic.Int64 // first task that nobody has taken
@@ -45,7 +50,7 @@ func NewTeam(workers int) *Team {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	t := &Team{scratch: make([][]float32, workers)}
+	t := &Team{Impl: simd.Best(), scratch: make([][]float32, workers)}
 	t.wake.L = &t.mu
 	for w := 1; w < workers; w++ {
 		t.done.Go(func() { t.help(w) })

@@ -1,0 +1,87 @@
+package cpu
+
+import (
+	"fmt"
+
+	"hbar/kernels/simd"
+)
+
+// Epilogue is what a dense or convolutional layer does to its sums before they are stored. With i the row (a token or a
+// pixel) and o the output unit:
+//
+//	pre = sum + Bias[o] + SampleBias[⌊i / SampleRows⌋·SampleLd + o]
+//	y   = f(pre) + Residual[i·ResidualLd + o]        (+ the old y if Accumulate)
+//
+// Its zero value stores the sums.
+type Epilogue struct {
+	Bias []float32 // nil: none
+
+	SampleBias []float32 // one row for each sample, nil: none
+	SampleLd   int
+	SampleRows int // rows of a sample; a convolution sets it to its pixels
+
+	Act   simd.Act
+	Pre   []float32 // receives pre, nil: not stored
+	PreLd int
+
+	Residual   []float32 // nil: none; must not overlap y
+	ResidualLd int
+	Accumulate bool
+}
+
+// check panics if a slice is too short for rows outputs of the given width.
+func (e *Epilogue) check(rows, width int) {
+	if e == nil || rows == 0 {
+		return
+	}
+	if e.Bias != nil {
+		need("bias", len(e.Bias), width)
+	}
+	if e.SampleBias != nil {
+		if e.SampleRows < 1 {
+			panic(fmt.Sprintf("cpu: a bias for each sample of %d rows", e.SampleRows))
+		}
+		needRows("bias of samples", len(e.SampleBias), e.SampleLd, (rows+e.SampleRows-1)/e.SampleRows, width)
+	}
+	if e.Pre != nil {
+		needRows("values before the activation", len(e.Pre), e.PreLd, rows, width)
+	}
+	if e.Residual != nil {
+		needRows("residual", len(e.Residual), e.ResidualLd, rows, width)
+	}
+}
+
+// plain reports whether a product can store final values of whole panels itself.
+func (e *Epilogue) plain() bool {
+	return e == nil || e.SampleBias == nil && e.Residual == nil && e.Pre == nil && (!e.Accumulate || e.Bias == nil && e.Act == simd.Identity)
+}
+
+// plus is the constants of an Update that adds.
+var plus = [8]float32{1, 1}
+
+// finish writes one row of outputs o.. from its sums s, to which Bias has been added; s is changed.
+func (e *Epilogue) finish(im *simd.Impl, y, s []float32, row, o int) {
+	n := len(s)
+	y = y[:n]
+	if e == nil {
+		copy(y, s)
+		return
+	}
+	if e.SampleBias != nil {
+		im.Update(s, e.SampleBias[row/e.SampleRows*e.SampleLd+o:][:n], nil, nil, &plus)
+	}
+	if e.Pre != nil {
+		copy(e.Pre[row*e.PreLd+o:][:n], s)
+	}
+	if e.Act != simd.Identity {
+		im.Act32(e.Act, s, nil, s)
+	}
+	if e.Residual != nil {
+		im.Update(s, e.Residual[row*e.ResidualLd+o:][:n], nil, nil, &plus)
+	}
+	if e.Accumulate {
+		im.Update(y, s, nil, nil, &plus)
+		return
+	}
+	copy(y, s)
+}

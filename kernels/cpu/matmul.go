@@ -1,0 +1,222 @@
+package cpu
+
+import "hbar/kernels/simd"
+
+// job is a product of rows by packed weights, Y = A B with an epilogue.
+type job struct {
+	in, out int
+	b       []float32 // panels [⌈out/16⌉][in][16]
+	y       []float32
+	ldy     int
+	rows    int
+	e       *Epilogue
+
+	// source gives rows [lo, hi) of A with their stride: a view of them, or s, filled, whose length is
+	// gathered·(hi-lo).
+	source   func(s []float32, lo, hi int) (a []float32, ld int)
+	gathered int // elements of a row that source writes; 0: it gives views
+
+	// place stores the sums of a row in another place than row i of y; nil: there.
+	place func(row int) (y []float32)
+}
+
+// Sizes of a task.
+const (
+	tileFloats  = 96 << 10 // elements of A in a tile of rows: three eighths of a second-level cache of one megabyte
+	mostRows    = 240      // of a tile
+	fewestRows  = 24
+	tasksWanted = 4 // for each worker, where the rows are many; else half as many by splitting the panels too
+)
+
+// tiles cuts rows into tiles of a size that suits sums over in elements: as equal as can be, multiples of 12 but the last.
+func tiles(rows, in, workers int) (size, count int) {
+	size = min(mostRows, max(fewestRows, tileFloats/in))
+	if most := rows / (tasksWanted * workers); most < size && workers > 1 {
+		size = max(fewestRows, most)
+	}
+	count = (rows + size - 1) / size
+	size = (rows + count - 1) / count
+	if size > 12 {
+		size = (size + 11) / 12 * 12
+	}
+	count = (rows + size - 1) / size
+	return size, count
+}
+
+// groups cuts panels into groups so that there are enough tasks.
+func groups(panels, tiles, workers int) (size, count int) {
+	if workers == 1 || tiles >= 2*workers {
+		return panels, 1
+	}
+	count = min((panels+1)/2, (2*workers+tiles-1)/tiles)
+	size = (panels + count - 1) / count
+	size += size & 1
+	return size, (panels + size - 1) / size
+}
+
+// matmul runs a job. A sum over in elements has the order of the elements, whatever the tiles.
+func matmul(t *Team, j *job) {
+	panels := roundUp(j.out) / lanes
+	rows, nr := tiles(j.rows, j.in, t.Workers())
+	np, ng := groups(panels, nr, t.Workers())
+	t.Run(nr*ng, func(w, task int) {
+		lo, p := task/ng*rows, task%ng*np
+		j.tile(t, w, lo, min(j.rows, lo+rows), p, min(panels, p+np))
+	})
+}
+
+// tile computes rows [lo, hi) of panels [p, q).
+func (j *job) tile(t *Team, w, lo, hi, p, q int) {
+	m := hi - lo
+	full := j.out / lanes // panels that are whole
+	direct := j.place == nil && j.e.plain()
+	width := 0 // of a row of sums that does not go to y directly
+	switch {
+	case !direct:
+		width = (q - p) * lanes
+	case q > full:
+		width = lanes
+	}
+	scratch := t.Scratch(w, m*j.gathered+m*width)
+	a, lda := j.source(scratch[:m*j.gathered], lo, hi)
+	sums := scratch[m*j.gathered:]
+	r := simd.Product[float32]{A: a, AM: lda, AK: 1, BP: lanes * j.in, BK: lanes, M: m, K: j.in, CP: lanes}
+	if direct && p < min(q, full) {
+		r.C, r.CM, r.B, r.NP = j.y[lo*j.ldy+p*lanes:], j.ldy, j.b[p*lanes*j.in:], min(q, full)-p
+		if e := j.e; e != nil {
+			r.Accumulate = e.Accumulate
+			if e.Bias != nil {
+				r.Bias = e.Bias[p*lanes:]
+			}
+			if e.Act != simd.Identity {
+				r.Ep, r.Act = simd.Activate, e.Act
+			}
+		}
+		t.Impl.Product32(&r)
+		p = min(q, full)
+		r.Bias, r.Accumulate, r.Ep, r.Act = nil, false, simd.Plain, simd.Identity
+	}
+	if p >= q {
+		return
+	}
+	r.C, r.CM, r.B, r.NP = sums, width, j.b[p*lanes*j.in:], q-p
+	var last [lanes]float32
+	if j.e != nil && j.e.Bias != nil {
+		if q <= full {
+			r.Bias = j.e.Bias[p*lanes:]
+			t.Impl.Product32(&r)
+		} else {
+			if q-p > 1 {
+				r.NP, r.Bias = q-p-1, j.e.Bias[p*lanes:]
+				t.Impl.Product32(&r)
+			}
+			copy(last[:], j.e.Bias[(q-1)*lanes:j.out])
+			r.C, r.B, r.NP, r.Bias = sums[(q-1-p)*lanes:], j.b[(q-1)*lanes*j.in:], 1, last[:]
+			t.Impl.Product32(&r)
+		}
+	} else {
+		t.Impl.Product32(&r)
+	}
+	n := min(j.out, q*lanes) - p*lanes
+	for i := range m {
+		var y []float32
+		if j.place != nil {
+			y = j.place(lo + i)[p*lanes:]
+		} else {
+			y = j.y[(lo+i)*j.ldy+p*lanes:]
+		}
+		j.e.finish(t.Impl, y, sums[i*width:][:n], lo+i, p*lanes)
+	}
+}
+
+// outer is a gradient of weights, dw = dyᵀ A, a sum over rows.
+type outer struct {
+	o, i       int // rows and columns of dw
+	dw         []float32
+	lddw       int
+	rows       int
+	accumulate bool
+	dy         []float32
+	lddy       int
+
+	// source gives rows [lo, hi) of columns [col, col+n) of A with their stride: a view of them, or s, filled.
+	source   func(s []float32, lo, hi, col, n int) (a []float32, ld int)
+	gathered bool // source fills
+	step     int  // columns of a task are a multiple of it; 0: lanes
+}
+
+const (
+	sumRows   = 128 // rows of a product for weights: two panels of them stay in the first-level cache
+	blockRows = 96  // of dw in a task
+)
+
+func (g *outer) run(t *Team) {
+	step := g.step
+	if step == 0 {
+		step = lanes
+	}
+	no := (g.o + blockRows - 1) / blockRows
+	block := (g.o + no - 1) / no
+	units := (g.i + step - 1) / step
+	nc := 1
+	if want := tasksWanted * t.Workers(); no < want && t.Workers() > 1 {
+		nc = min((units+1)/2, (want+no-1)/no)
+		if step > lanes {
+			nc = min(units, (want+no-1)/no)
+		}
+	}
+	if g.gathered { // the memory of a task is bounded
+		nc = max(nc, min(units, (sumRows*g.i+tileFloats-1)/tileFloats))
+	}
+	per := (units + nc - 1) / nc
+	nc = (units + per - 1) / per
+	t.Run(no*nc, func(w, task int) {
+		o, c := task/nc*block, task%nc*per*step
+		g.block(t, w, o, min(block, g.o-o), c, min(per*step, g.i-c))
+	})
+}
+
+// block computes rows [o, o+no) and columns [c, c+nc) of dw.
+func (g *outer) block(t *Team, w, o, no, c, nc int) {
+	wide := roundUp(nc)
+	full := nc / lanes
+	tail := wide - full*lanes // 0 or lanes
+	gather := 0
+	if g.gathered {
+		gather = sumRows * wide
+	}
+	s := t.Scratch(w, gather+tail*(sumRows+no))
+	a, last, sums := s[:gather], s[gather:][:sumRows*tail], s[gather+sumRows*tail:]
+	dw := g.dw[o*g.lddw+c:]
+	r := simd.Product[float32]{AM: 1, AK: g.lddy, M: no, Accumulate: g.accumulate}
+	if g.rows == 0 && !g.accumulate {
+		for k := range no {
+			clear(dw[k*g.lddw:][:nc])
+		}
+	}
+	if tail > 0 && g.accumulate {
+		for k := range no {
+			copy(sums[k*lanes:][:lanes], dw[k*g.lddw+full*lanes:k*g.lddw+nc])
+		}
+	}
+	for lo := 0; lo < g.rows; lo += sumRows {
+		hi := min(g.rows, lo+sumRows)
+		x, ld := g.source(a, lo, hi, c, nc)
+		r.A, r.K = g.dy[lo*g.lddy+o:], hi-lo
+		if full > 0 {
+			r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = x, lanes, ld, dw, g.lddw, lanes, full
+			t.Impl.Product32(&r)
+		}
+		if tail > 0 {
+			packRows(last, x[full*lanes:], ld, hi-lo, nc-full*lanes)
+			r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = last, lanes, lanes, sums, lanes, lanes, 1
+			t.Impl.Product32(&r)
+		}
+		r.Accumulate = true
+	}
+	if tail > 0 && g.rows > 0 {
+		for k := range no {
+			copy(dw[k*g.lddw+full*lanes:k*g.lddw+nc], sums[k*lanes:])
+		}
+	}
+}
