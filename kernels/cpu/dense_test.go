@@ -71,7 +71,7 @@ func TestDense(t *testing.T) {
 	eachTeam(t, func(t *testing.T, team *Team) {
 		r := rand.New(rand.NewPCG(1, 2))
 		sizes := []int{1, 2, 3, 15, 16, 17, 20, 30, 32, 33, 50, 64, 100}
-		for trial := range 120 {
+		for trial := range 80 {
 			in, out, rows := sizes[r.IntN(len(sizes))], sizes[r.IntN(len(sizes))], r.IntN(70)
 			if trial%20 == 0 {
 				rows = 300 + r.IntN(400)

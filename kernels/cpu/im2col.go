@@ -5,13 +5,13 @@ package cpu
 type im2col struct {
 	ConvShape
 	outH, outW int
-	fwd        *Dense   // from KH·KW·In to Out
-	phases     []*phase // of the gradient in x
+	fwd        *Dense     // from KH·KW·In to Out
+	residues   []*residue // of the gradient in x
 }
 
-// phase is the gradient in the pixels y ≡ y0, x ≡ x0 modulo the stride. Output pixels reach them through those taps of
+// residue is the gradient in the pixels y ≡ y0, x ≡ x0 modulo the stride. Output pixels reach them through those taps of
 // the kernel that agree with them, always the same ones: a convolution with stride 1.
-type phase struct {
+type residue struct {
 	y0, x0, h, w int   // first pixel, pixels in both directions
 	ky, kx       []int // taps in both directions
 	b            []float32
@@ -27,7 +27,7 @@ func newIm2col(s ConvShape) *im2col {
 	}
 	for y := range min(s.Stride, s.H) {
 		for x := range min(s.Stride, s.W) {
-			g.phases = append(g.phases, &phase{y0: y, x0: x, h: (s.H - y + s.Stride - 1) / s.Stride, w: (s.W - x + s.Stride - 1) / s.Stride,
+			g.residues = append(g.residues, &residue{y0: y, x0: x, h: (s.H - y + s.Stride - 1) / s.Stride, w: (s.W - x + s.Stride - 1) / s.Stride,
 				ky: agree(y, s.Top, s.KH), kx: agree(x, s.Left, s.KW)})
 		}
 	}
@@ -36,17 +36,17 @@ func newIm2col(s ConvShape) *im2col {
 
 func (g *im2col) bytes() (forward, backward int) {
 	forward, _ = g.fwd.Bytes()
-	for _, p := range g.phases {
+	for _, p := range g.residues {
 		backward += 4 * len(p.ky) * len(p.kx) * g.Out * roundUp(g.In)
 	}
 	return forward, backward
 }
 
-// setBackward packs the taps of each phase: panels of input channels, [⌈In/16⌉][taps][Out][16].
+// setBackward packs the taps of each residue: panels of input channels, [⌈In/16⌉][taps][Out][16].
 func (g *im2col) setBackward(t *Team, w []float32) {
 	panels := roundUp(g.In) / lanes
 	tap := g.Out * lanes
-	for _, p := range g.phases {
+	for _, p := range g.residues {
 		taps := len(p.ky) * len(p.kx)
 		if p.b == nil {
 			p.b = aligned(panels * taps * tap)
@@ -114,7 +114,7 @@ func (g *im2col) gather(s, x []float32, ldx, lo, hi, ky0, ky1 int) {
 
 func (g *im2col) backwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, n int, accumulate bool) {
 	e := &Epilogue{Accumulate: accumulate}
-	for _, p := range g.phases {
+	for _, p := range g.residues {
 		if p.b == nil {
 			panic("cpu: Conv.BackwardX before SetBackward")
 		}

@@ -147,7 +147,7 @@ type outer struct {
 
 const (
 	sumRows   = 128 // rows of a product for weights: two panels of them stay in the first-level cache
-	blockRows = 96  // of dw in a task
+	outerRows = 96  // of dw in a task
 )
 
 func (g *outer) run(t *Team) {
@@ -155,7 +155,7 @@ func (g *outer) run(t *Team) {
 	if step == 0 {
 		step = lanes
 	}
-	no := (g.o + blockRows - 1) / blockRows
+	no := (g.o + outerRows - 1) / outerRows
 	block := (g.o + no - 1) / no
 	units := (g.i + step - 1) / step
 	nc := 1
