@@ -13,19 +13,19 @@ import (
 	"unsafe"
 )
 
-// blas is cuBLAS on a device's stream.
-type blas struct {
+// BLAS is cuBLAS on a device's stream.
+type BLAS struct {
 	d *Device
 	h C.blas_handle
 }
 
-// openBLAS returns nil where there is no cuBLAS, or none that can use the device: our own products do without.
-func openBLAS(d *Device) (*blas, error) {
+// OpenBLAS returns nil where there is no cuBLAS, or none that can use the device: our own products do without.
+func OpenBLAS(d *Device) (*BLAS, error) {
 	os.Getenv("HBAR_LIBCUBLAS") // what Go's test cache must know
 	if C.blas_open() == 0 {
 		return nil, nil
 	}
-	b := &blas{d: d}
+	b := &BLAS{d: d}
 	var status C.int
 	err := d.do(func() error {
 		status = C.blas_create(&b.h, unsafe.Pointer(d.cstream()))
@@ -38,18 +38,34 @@ func openBLAS(d *Device) (*blas, error) {
 }
 
 // Close frees the library's memory on the device. nil is left alone.
-func (b *blas) Close() error {
+func (b *BLAS) Close() error {
 	if b == nil {
 		return nil
 	}
 	return b.d.do(func() error { return blasError("cublasDestroy", b.d.Name, C.blas_destroy(b.h)) })
 }
 
-// product enqueues C = A B, or C += A B if q.Accumulate, of matrices with elements of so many bytes: 2, half precision, for
-// those of a float32 C. All else of q is left out. One stride of A and one of B is 1, and so is that of C's columns.
-func (b *blas) product(bytes int, q *denseArgs) error {
+// Matrix is a matrix on the device: the address of its first number, and how far apart those of two rows and of two columns
+// are. It mirrors struct Matrix of kernels/gpu/gemm.cuh.
+type Matrix struct {
+	At       uint64
+	Row, Col int64
+}
+
+// Product is C = A B, or C += A B if Accumulate, of an M×K and a K×N matrix. One stride of A and one of B is 1, and so is that
+// of C's columns; its rows are CRow apart.
+type Product struct {
+	A, B       Matrix
+	C          uint64
+	CRow       int64
+	M, N, K    int32
+	Accumulate bool
+}
+
+// Enqueue enqueues a product of matrices with elements of so many bytes: 2, half precision, for those of a float32 C.
+func (b *BLAS) Enqueue(bytes int, q *Product) error {
 	// The library's matrices are column-major: Cᵀ = Bᵀ Aᵀ.
-	op := func(m matrixArg, row bool) (C.int, C.int) {
+	op := func(m Matrix, row bool) (C.int, C.int) {
 		if row {
 			return 0, C.int(m.Row)
 		}
@@ -61,7 +77,10 @@ func (b *blas) product(bytes int, q *denseArgs) error {
 	pa, pb, pc := pointer(q.A.At), pointer(q.B.At), pointer(q.C)
 	return b.d.do(func() error {
 		what := fmt.Sprintf("%d×%d×%d of f%d on %s", q.M, q.N, q.K, 8*bytes, b.d.Name)
-		beta := float64(q.Accumulate)
+		beta := 0.0
+		if q.Accumulate {
+			beta = 1
+		}
 		switch bytes {
 		case 2:
 			return blasError("cublasGemmEx", what, C.blas_f16(b.h, tb, ta, n, m, k, pb, ldb, pa, lda, C.float(beta), pc, ldc))

@@ -37,7 +37,7 @@ func newChain(d *Device, p *kernels.Chain, image []byte, name string) (*chain, e
 }
 
 func (c *chain) open(image []byte, name string) (err error) {
-	if c.blob, err = upload(c.d, c.net.blob); err != nil {
+	if c.blob, err = NewBuffer(c.d, c.net.blob); err != nil {
 		return err
 	}
 	if c.module, err = c.d.Load(image); err != nil {
@@ -67,7 +67,7 @@ func (c *chain) close() error {
 }
 
 // warps is the number of warps of a block.
-func (c *chain) warps() int { return c.kernel.block / 32 }
+func (c *chain) warps() int { return c.kernel.Block() / 32 }
 
 // macs is about the number of multiply-adds of a row.
 func (c *chain) macs() float64 {

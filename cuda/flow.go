@@ -119,7 +119,7 @@ type flowRun struct {
 func (r *flowRun) tile() {
 	s, c := r.table.Stages(), int(r.net.D)+r.k
 	if r.split != nil {
-		r.group, r.samples, r.tiles = splitTiles, splitTile, r.kernel.block/splitTeam
+		r.group, r.samples, r.tiles = splitTiles, splitTile, r.kernel.Block()/splitTeam
 		r.scratch = (s + 4) * r.samples * c
 		return
 	}
@@ -216,21 +216,21 @@ func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(d
 
 	var dx, dd, de, dp, dt, ds, dh, dg, db *Buffer
 	defer func() { err = errors.Join(err, free(dx, dd, de, dp, dt, ds, dh, dg, db)) }()
-	if dx, err = upload(r.d, x); err != nil {
+	if dx, err = NewBuffer(r.d, x); err != nil {
 		return err
 	}
-	if dd, err = upload(r.d, div); err != nil {
+	if dd, err = NewBuffer(r.d, div); err != nil {
 		return err
 	}
-	if de, err = upload(r.d, est); err != nil {
+	if de, err = NewBuffer(r.d, est); err != nil {
 		return err
 	}
 	if probes != nil {
-		if dp, err = upload(r.d, probes); err != nil {
+		if dp, err = NewBuffer(r.d, probes); err != nil {
 			return err
 		}
 	}
-	if dt, err = upload(r.d, r.tableau()); err != nil {
+	if dt, err = NewBuffer(r.d, r.tableau()); err != nil {
 		return err
 	}
 	if ds, err = r.d.Alloc(8 * grid * r.tiles * r.scratch); err != nil {
@@ -274,9 +274,9 @@ func (r *flowRun) batch(x, div, est []float64, probes []float32, progress func(d
 		wire.Steps = int32(len(steps))
 		var a *Args
 		if r.split != nil {
-			a = pack(pack(new(Args), r.split.header), wire).Buf(r.blob).Buf(r.split.words)
+			a = Pack(Pack(new(Args), r.split.header), wire).Buf(r.blob).Buf(r.split.words)
 		} else {
-			a = pack(pack(new(Args), r.net.netHeader), wire).Buf(r.blob)
+			a = Pack(Pack(new(Args), r.net.netHeader), wire).Buf(r.blob)
 		}
 		a.Buf(db).Buf(dh).Buf(dg).Buf(dt).Buf(dx).Buf(dd).Buf(de).Buf(dp).Buf(ds)
 		if err := r.kernel.Launch(grid, a); err != nil {

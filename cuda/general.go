@@ -39,7 +39,7 @@ type General struct {
 	sumsInput bool // a layer adds buffer 0: its rows are made, not only the coordinates
 	space     workspace
 	batch     map[string]int // rows of a batch for calls that had to halve it
-	blas      *blas          // nil: there is none, or no layer for it
+	blas      *BLAS          // nil: there is none, or no layer for it
 	blasRows  int            // see libraryRows
 	blasWidth int
 }
@@ -82,7 +82,7 @@ func newGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, err
 
 func (g *General) open() (err error) {
 	if f := g.p.Time.Freqs; f != nil && g.freqs == nil {
-		if g.freqs, err = upload(g.d, f); err != nil {
+		if g.freqs, err = NewBuffer(g.d, f); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (g *General) open() (err error) {
 	}
 	for _, ins := range g.p.Forward {
 		if g.blas == nil && ins.Src != 0 && min(g.p.Widths[ins.Src], g.p.Widths[ins.Dst]) >= g.blasWidth {
-			if g.blas, err = openBLAS(g.d); err != nil {
+			if g.blas, err = OpenBLAS(g.d); err != nil {
 				return err
 			}
 		}

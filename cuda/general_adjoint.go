@@ -121,7 +121,7 @@ func (t *tape[F]) forward(tau []float64) error {
 		if err := n.layer(ins.Src, &q); err != nil {
 			return err
 		}
-		a := pack(pack(pack(pack(new(Args), t.z[i].at), y.at), add.at), int64(t.m)).I32(width).I32(t.g).I32(int(ins.Act))
+		a := Pack(Pack(Pack(Pack(new(Args), t.z[i].at), y.at), add.at), int64(t.m)).I32(width).I32(t.g).I32(int(ins.Act))
 		if err := n.g.each(n.name("adjoint_forward"), t.m*width, a); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func (t *tape[F]) backward() (err error) {
 			}
 		}
 		if ins.Act != simd.Identity {
-			args := pack(pack(pack(new(Args), t.z[i].at), a.at), int64(t.m)).I32(width).I32(t.g).I32(int(ins.Act))
+			args := Pack(Pack(Pack(new(Args), t.z[i].at), a.at), int64(t.m)).I32(width).I32(t.g).I32(int(ins.Act))
 			if err := n.g.each(n.name("adjoint_reverse"), t.m*width, args); err != nil {
 				return err
 			}
@@ -174,7 +174,7 @@ func (t *tape[F]) backward() (err error) {
 		}
 		w := p.Params[ins.W]
 		q := denseArgs{
-			A: matrixArg{a.at, int64(width), 1}, B: matrixArg{n.param(ins.W, 0), int64(w.Cols), 1}, C: to.at, CRow: int64(to.row),
+			A: matrix(a.at, int64(width), 1), B: matrix(n.param(ins.W, 0), int64(w.Cols), 1), C: to.at, CRow: int64(to.row),
 			M: int32(rows), N: int32(w.Cols), K: int32(width), Group: 1,
 		}
 		if ins.Src == 0 { // only the values depend on x
@@ -208,7 +208,7 @@ func (t *tape[F]) addAdjoint(buffer int, a place) error {
 	}
 	t.seen[buffer] = true
 	width := min(to.row, p.Widths[buffer])
-	args := pack(pack(pack(pack(pack(new(Args), to.at), int64(to.row)), a.at), int64(from)), int64(rows)).I32(width).I32(accumulate)
+	args := Pack(Pack(Pack(Pack(Pack(new(Args), to.at), int64(to.row)), a.at), int64(from)), int64(rows)).I32(width).I32(accumulate)
 	return t.layers.g.each(t.name("add_rows"), rows*width, args)
 }
 

@@ -4,15 +4,9 @@ package cuda
 
 import "hbar/kernels/simd"
 
-// matrixArg mirrors struct Matrix of kernels/gpu/gemm.cuh.
-type matrixArg struct {
-	At       uint64
-	Row, Col int64
-}
-
 // denseArgs mirrors struct Dense of kernels/gpu/dense.cu, which says what they mean.
 type denseArgs struct {
-	A, B                            matrixArg
+	A, B                            Matrix
 	C                               uint64
 	CRow                            int64
 	Bias                            uint64
@@ -24,6 +18,13 @@ type denseArgs struct {
 	Slope                           uint64
 	SlopeRow                        int64
 	M, N, K, Group, Act, Accumulate int32
+}
+
+func matrix(at uint64, row, col int64) Matrix { return Matrix{At: at, Row: row, Col: col} }
+
+// product is the matrices' part of q.
+func (q *denseArgs) product() *Product {
+	return &Product{A: q.A, B: q.B, C: q.C, CRow: q.CRow, M: q.M, N: q.N, K: q.K, Accumulate: q.Accumulate != 0}
 }
 
 // tile is a kernel of a product by the shape of its blocks' results.
@@ -88,7 +89,7 @@ func (n *layers[F]) layer(src int, q *denseArgs) error {
 	sums := *q
 	sums.M = int32(n.g.blasRows)
 	for r := 0; r < int(q.M); r += n.g.blasRows {
-		if err := n.g.blas.product(n.size(), &sums); err != nil {
+		if err := n.g.blas.Enqueue(n.size(), sums.product()); err != nil {
 			return err
 		}
 		sums.A.At += uint64(n.size() * n.g.blasRows * int(q.A.Row))
@@ -99,7 +100,7 @@ func (n *layers[F]) layer(src int, q *denseArgs) error {
 	}
 	finish := *q
 	finish.Accumulate = 0
-	return n.g.each(n.name("dense_finish"), int(q.M)*int(q.N), pack(new(Args), finish))
+	return n.g.each(n.name("dense_finish"), int(q.M)*int(q.N), Pack(new(Args), finish))
 }
 
 // dense enqueues a product with its epilogue.
@@ -111,7 +112,7 @@ func (n *layers[F]) dense(q *denseArgs) error {
 }
 
 func (n *layers[F]) denseBy(t tile, q *denseArgs) error {
-	return n.g.kernels[t.name].Launch(t.grid(int(q.M), int(q.N)), pack(new(Args), *q))
+	return n.g.kernels[t.name].Launch(t.grid(int(q.M), int(q.N)), Pack(new(Args), *q))
 }
 
 // The images that General loads.
@@ -168,5 +169,5 @@ func (g *General) launch(k *Kernel, elements int, a *Args) error {
 	if elements == 0 {
 		return nil
 	}
-	return k.Launch(min((elements+k.block-1)/k.block, 16*g.d.Multiprocessors), a)
+	return k.Launch(min((elements+k.Block()-1)/k.Block(), 16*g.d.Multiprocessors), a)
 }

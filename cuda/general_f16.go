@@ -20,7 +20,7 @@ type halves struct {
 type denseF16Args struct {
 	A, B       uint64
 	ARow, BRow int64
-	A32, B32   matrixArg
+	A32, B32   Matrix
 	Out, Out32 uint64
 	OutRow     int64
 	Bias       uint64
@@ -66,7 +66,7 @@ func newHalves(g *General) (*halves, error) {
 		b, err := g.d.Alloc(2 * w.Rows * eights(w.Cols))
 		if err == nil {
 			h.weights[i] = b
-			a := pack(new(Args).Buf(b), g.net32.param(ins.W, 0)).I32(w.Rows).I32(w.Cols)
+			a := Pack(new(Args).Buf(b), g.net32.param(ins.W, 0)).I32(w.Rows).I32(w.Cols)
 			err = g.each("halve_rows", w.Rows*eights(w.Cols), a)
 		}
 		if err != nil {
@@ -108,8 +108,8 @@ func (h *halves) pass(rows int, in place, t *times) (place, error) {
 			if err != nil {
 				return place{}, err
 			}
-			buf[ins.Dst] = place{address(b), eights(w.Rows)}
-			q.Out, q.OutRow = address(b), int64(eights(w.Rows))
+			buf[ins.Dst] = place{b.Address(), eights(w.Rows)}
+			q.Out, q.OutRow = b.Address(), int64(eights(w.Rows))
 		}
 		if ins.Add >= 0 {
 			q.Add, q.AddRow = buf[ins.Add].at, int64(buf[ins.Add].row)
@@ -120,7 +120,7 @@ func (h *halves) pass(rows int, in place, t *times) (place, error) {
 			q.Bias, q.BiasRow = t.bias[i].at, int64(t.bias[i].row)
 		} else {
 			src := buf[ins.Src]
-			q.A, q.ARow, q.B, q.BRow = src.at, int64(src.row), address(h.weights[i]), int64(eights(w.Cols))
+			q.A, q.ARow, q.B, q.BRow = src.at, int64(src.row), h.weights[i].Address(), int64(eights(w.Cols))
 		}
 		if err := h.layer(ins.Src, &q); err != nil {
 			return out, err
@@ -155,15 +155,15 @@ func (h *halves) layer(src int, q *denseF16Args) error {
 		piece.Bias += uint64(4 * r * int(q.BiasRow))
 		piece.Add += uint64(2*r*int(q.AddRow)) * min(piece.Add, 1)
 		piece.Sums = sums.at
-		err := g.blas.product(2, &denseArgs{
-			A: matrixArg{piece.A, q.ARow, 1}, B: matrixArg{q.B, 1, q.BRow}, C: sums.at, CRow: int64(q.N),
+		err := g.blas.Enqueue(2, &Product{
+			A: matrix(piece.A, q.ARow, 1), B: matrix(q.B, 1, q.BRow), C: sums.at, CRow: int64(q.N),
 			M: int32(g.blasRows), N: q.N, K: q.K,
 		})
 		if err != nil {
 			return err
 		}
 		piece.M = min(int32(g.blasRows), q.M-int32(r))
-		if err := g.each("dense_f16_finish", int(piece.M)*int(piece.N), pack(new(Args), piece)); err != nil {
+		if err := g.each("dense_f16_finish", int(piece.M)*int(piece.N), Pack(new(Args), piece)); err != nil {
 			return err
 		}
 	}
@@ -175,5 +175,5 @@ func (h *halves) launch(t tile, q *denseF16Args) error {
 	if q.Out != 0 && q.A != 0 {
 		columns = eights(columns) // a tile writes the zeros too
 	}
-	return h.g.kernels[t.name].Launch(t.grid(int(q.M), columns), pack(new(Args), *q))
+	return h.g.kernels[t.name].Launch(t.grid(int(q.M), columns), Pack(new(Args), *q))
 }

@@ -110,8 +110,8 @@ func (n *layers[F]) jets(compose *Kernel, x []F, tau []float64, lo, hi, nj, orde
 		if ins.Act == simd.Identity {
 			continue
 		}
-		a := pack(pack(new(Args), z.at), add.at).Buf(terms).I32(nj).I32(order)
-		pack(a, int64(m)).I32(width).I32(int(ins.Act))
+		a := Pack(Pack(new(Args), z.at), add.at).Buf(terms).I32(nj).I32(order)
+		Pack(a, int64(m)).I32(width).I32(int(ins.Act))
 		if err := n.g.launch(compose, m*width, a); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func newLayers[F simd.Float](g *General) (*layers[F], error) {
 		}
 	}
 	var err error
-	n.params, err = upload(g.d, all)
+	n.params, err = NewBuffer(g.d, all)
 	return n, err
 }
 
@@ -52,10 +52,8 @@ func (n *layers[F]) name(kernel string) string { return fmt.Sprintf("%s_f%d", ke
 
 // param is the address of element j of a parameter.
 func (n *layers[F]) param(i, j int) uint64 {
-	return address(n.params) + uint64(n.size()*(n.offset[i]+j))
+	return n.params.Address() + uint64(n.size()*(n.offset[i]+j))
 }
-
-func address(b *Buffer) uint64 { return uint64(b.ptr) }
 
 // rows returns scratch memory for r rows of w numbers.
 func (n *layers[F]) rows(s slot, r, w int) (place, error) {
@@ -63,7 +61,7 @@ func (n *layers[F]) rows(s slot, r, w int) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return place{address(b), w}, nil
+	return place{b.Address(), w}, nil
 }
 
 // upload returns scratch memory that holds v, rows of w numbers.
@@ -105,7 +103,7 @@ func (n *layers[F]) times(tau []float64, shared bool) (times, error) {
 	if t.phi, err = n.rows(slot{"phi", 0}, len(tau), tf); err != nil {
 		return t, err
 	}
-	a := pack(new(Args), t.phi.at).Buf(taus).Buf(n.g.freqs).I32(len(p.Time.Freqs)).I32(len(tau))
+	a := Pack(new(Args), t.phi.at).Buf(taus).Buf(n.g.freqs).I32(len(p.Time.Freqs)).I32(len(tau))
 	if err := n.g.each(n.name("features"), len(tau)*tf, a); err != nil {
 		return t, err
 	}
@@ -118,7 +116,7 @@ func (n *layers[F]) times(tau []float64, shared bool) (times, error) {
 			return t, err
 		}
 		q := denseArgs{
-			A: matrixArg{t.phi.at, int64(tf), 1}, B: matrixArg{n.param(ins.W, p.D), 1, int64(w.Cols)},
+			A: matrix(t.phi.at, int64(tf), 1), B: matrix(n.param(ins.W, p.D), 1, int64(w.Cols)),
 			C: t.bias[i].at, CRow: int64(w.Rows), Bias: n.param(ins.B, 0),
 			M: int32(len(tau)), N: int32(w.Rows), K: int32(tf), Group: 1,
 		}
@@ -176,9 +174,9 @@ func (n *layers[F]) input(rows, group, kind int, x, phi place) (place, error) {
 	if err != nil {
 		return in, err
 	}
-	a := pack(new(Args), in.at).I32(width)
-	pack(a, x.at).I32(p.D).I32(kind).I32(group)
-	pack(pack(pack(a, phi.at), int64(phi.row)), int64(rows))
+	a := Pack(new(Args), in.at).I32(width)
+	Pack(a, x.at).I32(p.D).I32(kind).I32(group)
+	Pack(Pack(Pack(a, phi.at), int64(phi.row)), int64(rows))
 	return in, n.g.each(n.name("input_rows"), rows*width, a)
 }
 
@@ -192,7 +190,7 @@ func (n *layers[F]) product(i, rows int, src, dst place) denseArgs {
 		k = p.D
 	}
 	return denseArgs{
-		A: matrixArg{src.at, int64(src.row), 1}, B: matrixArg{n.param(ins.W, 0), 1, int64(w.Cols)}, C: dst.at, CRow: int64(dst.row),
+		A: matrix(src.at, int64(src.row), 1), B: matrix(n.param(ins.W, 0), 1, int64(w.Cols)), C: dst.at, CRow: int64(dst.row),
 		M: int32(rows), N: int32(w.Rows), K: int32(k), Group: 1,
 	}
 }

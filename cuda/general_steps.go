@@ -5,7 +5,6 @@ package cuda
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"hbar/kernels"
 )
@@ -68,8 +67,8 @@ func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64,
 		if k+1 < len(rows) {
 			next = rows[k+1].Cin
 		}
-		a := pack(pack(pack(pack(new(Args), s.x.at), mem.at), y.at), s.in.at)
-		return g.each("step_state", s.m*((d+1)/2), s.noise(pack(a, rows[k]).F32(next)))
+		a := Pack(Pack(Pack(Pack(new(Args), s.x.at), mem.at), y.at), s.in.at)
+		return g.each("step_state", s.m*((d+1)/2), s.noise(Pack(a, rows[k]).F32(next)))
 	})
 	if err != nil {
 		return err
@@ -105,13 +104,13 @@ func (g *General) start(x []float32, tau []float64, cin float32, no kernels.Nois
 	if s.in, err = n.rows(slot{"in", 0}, s.m, d); err != nil {
 		return nil, err
 	}
-	a := pack(pack(new(Args), s.in.at), s.x.at).F32(cin)
-	return s, g.each("scale_state", len(x), pack(a, int64(len(x))))
+	a := Pack(Pack(new(Args), s.in.at), s.x.at).F32(cin)
+	return s, g.each("scale_state", len(x), Pack(a, int64(len(x))))
 }
 
 // noise ends the arguments of a step's kernel.
 func (s *steps) noise(a *Args) *Args {
-	return pack(a, int64(s.m)).I32(s.g.p.D).U64(s.no.Seed).U32(s.no.Stream).U64(s.no.Sample0)
+	return Pack(a, int64(s.m)).I32(s.g.p.D).U64(s.no.Seed).U32(s.no.Stream).U64(s.no.Sample0)
 }
 
 // each evaluates the network for one row of the table after the other and calls step with its output.
@@ -158,43 +157,6 @@ func (s *steps) evaluate(t *times) (place, error) {
 		return in, err
 	}
 	return s.n.pass("value", s.m, 1, in, t, nil)
-}
-
-// pathWire mirrors struct PathStep of kernels/gpu/steps.cu.
-type pathWire struct {
-	E, F, InvC2, LogC float64
-	A, B, InvC        float64
-	CA, CB, CC, Cin   float32
-	Step              uint32
-	Weigh, Propose    int32
-}
-
-// wirePath checks the rows of a path in d dimensions and rounds them to what the kernel takes; see infer.PathWeights.
-func wirePath(rows []kernels.PathRow, d int) ([]pathWire, error) {
-	wire := make([]pathWire, len(rows))
-	last := len(rows) - 1
-	for k, r := range rows {
-		for _, v := range []float64{r.T, r.Cin, r.A, r.B, r.C, r.E, r.F, r.InvC2, r.LogC} {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, fmt.Errorf("cuda: row %d of the path table holds %g, want finite numbers", k, v)
-			}
-		}
-		a, b, c := float32(r.A), float32(r.B), float32(r.C)
-		if c == 0 && k < last {
-			return nil, fmt.Errorf("cuda: row %d of the path table has C = %g: a step without noise has no density", k, r.C)
-		}
-		w := pathWire{E: r.E, F: r.F, InvC2: r.InvC2, LogC: r.LogC, A: float64(a), B: float64(b), InvC: 1 / float64(c), CA: a, CB: b, CC: c, Cin: 1, Step: r.Step}
-		if k > 0 {
-			w.Weigh = 1
-			w.LogC += float64(d) * math.Log(float64(float32(rows[k-1].C))/rows[k-1].C)
-		}
-		if k < last {
-			w.Propose = 1
-			w.Cin = float32(rows[k+1].Cin)
-		}
-		wire[k] = w
-	}
-	return wire, nil
 }
 
 // PathWeights proposes a path from each row of x and adds its log weight to logw, as infer.Engine.PathWeights does. When
@@ -248,8 +210,8 @@ func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, ro
 		return err
 	}
 	err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
-		a := pack(pack(pack(pack(new(Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
-		return g.each("step_path", s.m, s.noise(pack(a, rows[k])))
+		a := Pack(Pack(Pack(Pack(new(Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
+		return g.each("step_path", s.m, s.noise(Pack(a, rows[k])))
 	})
 	if err != nil {
 		return err

@@ -399,22 +399,22 @@ func testDense[F simd.Float](t *testing.T, n *layers[F], rows, columns, depth in
 				if len(f) == 0 {
 					f = make([]F, 1)
 				}
-				buf, err := upload(n.g.d, f)
+				buf, err := NewBuffer(n.g.d, f)
 				if err != nil {
 					t.Fatal(err)
 				}
 				buffers = append(buffers, buf)
 				if i == 0 {
-					q.A.At = address(buf)
+					q.A.At = buf.Address()
 				} else {
-					q.B.At = address(buf)
+					q.B.At = buf.Address()
 				}
 			}
-			out, err := upload(n.g.d, c)
+			out, err := NewBuffer(n.g.d, c)
 			if err != nil {
 				t.Fatal(err)
 			}
-			q.C = address(out)
+			q.C = out.Address()
 			if err := errors.Join(n.denseBy(tl, &q), Download(c, out), out.Free(), buffers[0].Free(), buffers[1].Free()); err != nil {
 				t.Fatal(err)
 			}

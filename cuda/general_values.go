@@ -128,8 +128,8 @@ func tangent[F simd.Float](ctx context.Context, call string, n *layers[F], dst, 
 			if err != nil {
 				return err
 			}
-			a := pack(pack(new(Args).Buf(b), out.at), rows.at).I32(k).I32(d)
-			if err := n.g.each(n.name("trace"), m, pack(a, int64(m))); err != nil {
+			a := Pack(Pack(new(Args).Buf(b), out.at), rows.at).I32(k).I32(d)
+			if err := n.g.each(n.name("trace"), m, Pack(a, int64(m))); err != nil {
 				return err
 			}
 			if err := Download(div[lo:hi], b); err != nil {

@@ -27,7 +27,7 @@ func (d *Device) AllocHost(bytes int) (*Host, error) {
 	}
 	h := &Host{d: d, size: bytes}
 	err := d.do(func() error {
-		return check("cuMemHostAlloc", size(int64(bytes)), C.cuMemHostAlloc(&h.p, C.size_t(bytes), 0))
+		return check("cuMemHostAlloc", FormatSize(int64(bytes)), C.cuMemHostAlloc(&h.p, C.size_t(bytes), 0))
 	})
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (h *Host) Free() error {
 	}
 	p := h.p
 	h.p = nil
-	return h.d.do(func() error { return check("cuMemFreeHost", size(int64(h.size)), C.cuMemFreeHost(p)) })
+	return h.d.do(func() error { return check("cuMemFreeHost", FormatSize(int64(h.size)), C.cuMemFreeHost(p)) })
 }
 
 // EnqueueUpload enqueues a copy of all of src to the start of b. It may be captured. src must stay as it is until the
@@ -57,7 +57,7 @@ func EnqueueUpload(b *Buffer, src *Host) error {
 		return fmt.Errorf("cuda: EnqueueUpload: %d bytes into a buffer of %d", src.size, b.size)
 	}
 	return b.d.do(func() error {
-		return check("cuMemcpyHtoDAsync", size(int64(src.size)), C.cuMemcpyHtoDAsync(b.ptr, src.p, C.size_t(src.size), b.d.cstream()))
+		return check("cuMemcpyHtoDAsync", FormatSize(int64(src.size)), C.cuMemcpyHtoDAsync(b.ptr, src.p, C.size_t(src.size), b.d.cstream()))
 	})
 }
 
@@ -68,7 +68,7 @@ func EnqueueDownload(dst *Host, b *Buffer) error {
 		return fmt.Errorf("cuda: EnqueueDownload: %d bytes from a buffer of %d", dst.size, b.size)
 	}
 	return b.d.do(func() error {
-		return check("cuMemcpyDtoHAsync", size(int64(dst.size)), C.cuMemcpyDtoHAsync(dst.p, b.ptr, C.size_t(dst.size), b.d.cstream()))
+		return check("cuMemcpyDtoHAsync", FormatSize(int64(dst.size)), C.cuMemcpyDtoHAsync(dst.p, b.ptr, C.size_t(dst.size), b.d.cstream()))
 	})
 }
 
@@ -121,7 +121,7 @@ func (r *stage) bytes() []byte { return unsafe.Slice((*byte)(r.p), stageBytes) }
 // noCapture is an error while the device's work is captured.
 func noCapture(d *Device, call string, bytes int) error {
 	if d.capturing {
-		return fmt.Errorf("cuda: %s of %s during a capture, which takes launches, Copy, Zero, EnqueueUpload and EnqueueDownload", call, size(int64(bytes)))
+		return fmt.Errorf("cuda: %s of %s during a capture, which takes launches, Copy, Zero, EnqueueUpload and EnqueueDownload", call, FormatSize(int64(bytes)))
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (s *staging) upload(d *Device, dst C.CUdeviceptr, src []byte) error {
 	}
 	if !s.ready(d) {
 		return errors.Join(
-			check("cuMemcpyHtoDAsync", size(int64(len(src))), C.cuMemcpyHtoDAsync(dst, unsafe.Pointer(unsafe.SliceData(src)), C.size_t(len(src)), d.cstream())),
+			check("cuMemcpyHtoDAsync", FormatSize(int64(len(src))), C.cuMemcpyHtoDAsync(dst, unsafe.Pointer(unsafe.SliceData(src)), C.size_t(len(src)), d.cstream())),
 			checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()))
 	}
 	for lo := 0; lo < len(src); lo += stageBytes {
@@ -141,7 +141,7 @@ func (s *staging) upload(d *Device, dst C.CUdeviceptr, src []byte) error {
 			return err
 		}
 		n := copy(r.bytes(), src[lo:])
-		if err := check("cuMemcpyHtoDAsync", size(int64(n)), C.cuMemcpyHtoDAsync(dst+C.CUdeviceptr(lo), r.p, C.size_t(n), d.cstream())); err != nil {
+		if err := check("cuMemcpyHtoDAsync", FormatSize(int64(n)), C.cuMemcpyHtoDAsync(dst+C.CUdeviceptr(lo), r.p, C.size_t(n), d.cstream())); err != nil {
 			return err
 		}
 		if err := r.done.Record(); err != nil {
@@ -157,7 +157,7 @@ func (s *staging) download(d *Device, dst []byte, src C.CUdeviceptr) error {
 	}
 	if !s.ready(d) {
 		return errors.Join( // to pageable memory: done when it returns
-			check("cuMemcpyDtoHAsync", size(int64(len(dst))), C.cuMemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), src, C.size_t(len(dst)), d.cstream())),
+			check("cuMemcpyDtoHAsync", FormatSize(int64(len(dst))), C.cuMemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), src, C.size_t(len(dst)), d.cstream())),
 			checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()))
 	}
 	var flying [stages]*stage
@@ -178,7 +178,7 @@ func (s *staging) download(d *Device, dst []byte, src C.CUdeviceptr) error {
 			return err
 		}
 		n := min(stageBytes, len(dst)-i*stageBytes)
-		if err := check("cuMemcpyDtoHAsync", size(int64(n)), C.cuMemcpyDtoHAsync(r.p, src+C.CUdeviceptr(i*stageBytes), C.size_t(n), d.cstream())); err != nil {
+		if err := check("cuMemcpyDtoHAsync", FormatSize(int64(n)), C.cuMemcpyDtoHAsync(r.p, src+C.CUdeviceptr(i*stageBytes), C.size_t(n), d.cstream())); err != nil {
 			return err
 		}
 		if err := r.done.Record(); err != nil {
@@ -194,7 +194,7 @@ func (s *staging) free() (err error) {
 	for i := range s.ring {
 		r := &s.ring[i]
 		if r.p != nil {
-			err = errors.Join(err, check("cuMemFreeHost", size(stageBytes), C.cuMemFreeHost(r.p)))
+			err = errors.Join(err, check("cuMemFreeHost", FormatSize(stageBytes), C.cuMemFreeHost(r.p)))
 		}
 		err = errors.Join(err, r.done.Close())
 		*r = stage{}

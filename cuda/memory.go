@@ -55,6 +55,12 @@ func (b *Buffer) Free() error {
 // Size is the buffer's size in bytes.
 func (b *Buffer) Size() int { return b.size }
 
+// Address is where the buffer begins on the device, for a kernel's arguments.
+func (b *Buffer) Address() uint64 { return uint64(b.ptr) }
+
+// At is the address of number i of a buffer of float32.
+func (b *Buffer) At(i int) uint64 { return uint64(b.ptr) + 4*uint64(i) }
+
 // View is part of the buffer, as long as that is not freed. Like a slice expression it panics outside of the buffer.
 func (b *Buffer) View(offset, bytes int) *Buffer {
 	if offset < 0 || bytes < 0 || offset+bytes > b.size {
@@ -68,8 +74,8 @@ func (d *Device) view(at uintptr, bytes int) *Buffer {
 	return &Buffer{d: d, ptr: C.CUdeviceptr(at), size: bytes, view: true}
 }
 
-// upload allocates a buffer for src and fills it.
-func upload[T any](d *Device, src []T) (*Buffer, error) {
+// NewBuffer allocates a buffer for src and fills it.
+func NewBuffer[T any](d *Device, src []T) (*Buffer, error) {
 	b, err := d.Alloc(len(src) * int(unsafe.Sizeof(*new(T))))
 	if err != nil {
 		return nil, err
@@ -115,19 +121,19 @@ func Copy(dst, src *Buffer) error {
 		return fmt.Errorf("cuda: Copy: %d bytes from a buffer of %d", dst.size, src.size)
 	}
 	return dst.d.do(func() error {
-		return check("cuMemcpyDtoDAsync", size(int64(dst.size)), C.cuMemcpyDtoDAsync(dst.ptr, src.ptr, C.size_t(dst.size), dst.d.cstream()))
+		return check("cuMemcpyDtoDAsync", FormatSize(int64(dst.size)), C.cuMemcpyDtoDAsync(dst.ptr, src.ptr, C.size_t(dst.size), dst.d.cstream()))
 	})
 }
 
 // Zero enqueues that all bytes become 0.
 func (b *Buffer) Zero() error {
 	return b.d.do(func() error {
-		return check("cuMemsetD8Async", size(int64(b.size)), C.cuMemsetD8Async(b.ptr, 0, C.size_t(b.size), b.d.cstream()))
+		return check("cuMemsetD8Async", FormatSize(int64(b.size)), C.cuMemsetD8Async(b.ptr, 0, C.size_t(b.size), b.d.cstream()))
 	})
 }
 
-// size writes a number of bytes for people.
-func size(n int64) string {
+// FormatSize writes a number of bytes for people.
+func FormatSize(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))

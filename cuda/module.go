@@ -46,7 +46,7 @@ func (d *Device) Load(image []byte) (*Module, error) {
 		var h C.CUmodule
 		r := C.hbar_load(&h, img, log, nlog)
 		m.m = *(*cu.Module)(unsafe.Pointer(&h))
-		return check("cuModuleLoadDataEx", strings.TrimSpace(fmt.Sprintf("%s for sm_%d%d %s", size(int64(len(image))), d.Major, d.Minor, C.GoString(log))), r)
+		return check("cuModuleLoadDataEx", strings.TrimSpace(fmt.Sprintf("%s for sm_%d%d %s", FormatSize(int64(len(image))), d.Major, d.Minor, C.GoString(log))), r)
 	})
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ type Kernel struct {
 func (m *Module) Kernel(name string, block, shared int) (*Kernel, error) {
 	k := &Kernel{Name: name, d: m.d, block: block, shared: shared}
 	if shared > m.d.SharedPerBlock {
-		return nil, fmt.Errorf("cuda: %s needs %s of shared memory a block; %s has %s", name, size(int64(shared)), m.d.Name, size(int64(m.d.SharedPerBlock)))
+		return nil, fmt.Errorf("cuda: %s needs %s of shared memory a block; %s has %s", name, FormatSize(int64(shared)), m.d.Name, FormatSize(int64(m.d.SharedPerBlock)))
 	}
 	return k, m.d.do(func() (err error) {
 		if k.f, err = m.m.Function(name); err != nil {
@@ -88,6 +88,9 @@ func (m *Module) Kernel(name string, block, shared int) (*Kernel, error) {
 
 func (k *Kernel) cfunc() C.CUfunction { return *(*C.CUfunction)(unsafe.Pointer(&k.f)) }
 
+// Block is the number of threads of a block.
+func (k *Kernel) Block() int { return k.block }
+
 // Launch enqueues the kernel on a grid of blocks.
 func (k *Kernel) Launch(grid int, a *Args) error {
 	return k.d.do(func() error {
@@ -101,7 +104,8 @@ func (k *Kernel) Launch(grid int, a *Args) error {
 // Args packs kernel arguments in order, each at its natural alignment.
 type Args struct{ b []byte }
 
-func pack[T any](a *Args, v T) *Args {
+// Pack appends any value that is laid out as in C.
+func Pack[T any](a *Args, v T) *Args {
 	for len(a.b)%int(unsafe.Alignof(v)) != 0 {
 		a.b = append(a.b, 0)
 	}
@@ -109,17 +113,17 @@ func pack[T any](a *Args, v T) *Args {
 	return a
 }
 
-func (a *Args) F32(v float32) *Args { return pack(a, v) }
-func (a *Args) I32(v int) *Args     { return pack(a, int32(v)) }
-func (a *Args) U32(v uint32) *Args  { return pack(a, v) }
-func (a *Args) U64(v uint64) *Args  { return pack(a, v) }
+func (a *Args) F32(v float32) *Args { return Pack(a, v) }
+func (a *Args) I32(v int) *Args     { return Pack(a, int32(v)) }
+func (a *Args) U32(v uint32) *Args  { return Pack(a, v) }
+func (a *Args) U64(v uint64) *Args  { return Pack(a, v) }
 
 // Buf passes a buffer's address; nil passes a null pointer.
 func (a *Args) Buf(b *Buffer) *Args {
 	if b == nil {
-		return pack(a, uint64(0))
+		return Pack(a, uint64(0))
 	}
-	return pack(a, uint64(b.ptr))
+	return Pack(a, b.Address())
 }
 
 // bytesOf is the memory of v.

@@ -155,16 +155,16 @@ func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress 
 	chunk := max(1, min(len(r.rows), launchRows, int(launchMACs/(float64(n)*r.macs()))))
 	var dx, dp, dz, dw, dr, db *Buffer
 	defer func() { err = errors.Join(err, free(dx, dp, dz, dw, dr, db)) }()
-	if dx, err = upload(r.d, x); err != nil {
+	if dx, err = NewBuffer(r.d, x); err != nil {
 		return err
 	}
 	if dp, err = r.d.Alloc(4 * len(x)); err != nil {
 		return err
 	}
-	if dw, err = upload(r.d, logw); err != nil {
+	if dw, err = NewBuffer(r.d, logw); err != nil {
 		return err
 	}
-	if dz, err = upload(r.d, make([]float64, n)); err != nil {
+	if dz, err = NewBuffer(r.d, make([]float64, n)); err != nil {
 		return err
 	}
 	if dr, err = r.d.Alloc(chunk * int(unsafe.Sizeof(pathRowWire{}))); err != nil {
@@ -188,9 +188,9 @@ func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress 
 		var a *Args
 		tile := chainRows
 		if r.split != nil {
-			a, tile = pack(new(Args), r.split.header).I32(r.held).Buf(r.blob).Buf(r.split.words), splitTile*splitTiles
+			a, tile = Pack(new(Args), r.split.header).I32(r.held).Buf(r.blob).Buf(r.split.words), splitTile*splitTiles
 		} else {
-			a = pack(new(Args), r.net.netHeader).Buf(r.blob)
+			a = Pack(new(Args), r.net.netHeader).Buf(r.blob)
 		}
 		a.Buf(db).Buf(dr).I32(hi - lo).Buf(dx).Buf(dp).Buf(dz).Buf(dw).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
 		if err := r.kernel.Launch(min((n+tile-1)/tile, r.d.Multiprocessors), a); err != nil {

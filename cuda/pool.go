@@ -107,13 +107,13 @@ func (p *pool) allocBlock(bytes int) (C.CUdeviceptr, error) {
 
 func (p *pool) failed(call string, bytes int, r C.CUresult) error {
 	if r != C.CUDA_ERROR_OUT_OF_MEMORY {
-		return newError(call, size(int64(bytes)), r)
+		return newError(call, FormatSize(int64(bytes)), r)
 	}
 	u, err := p.usage()
 	if err != nil {
-		return errors.Join(newError(call, size(int64(bytes)), r), err)
+		return errors.Join(newError(call, FormatSize(int64(bytes)), r), err)
 	}
-	return newError(call, fmt.Sprintf("%s asked for, %s of %s free on %s", size(int64(bytes)), size(u.Free), size(u.Total), p.d.Name), r)
+	return newError(call, fmt.Sprintf("%s asked for, %s of %s free on %s", FormatSize(int64(bytes)), FormatSize(u.Free), FormatSize(u.Total), p.d.Name), r)
 }
 
 // release frees a block in order with enqueued work.
@@ -132,7 +132,7 @@ func (p *pool) release(ptr C.CUdeviceptr) error {
 		p.kept += bytes
 		return nil
 	}
-	return check("cuMemFreeAsync", size(int64(bytes)), C.cuMemFreeAsync(ptr, p.d.cstream()))
+	return check("cuMemFreeAsync", FormatSize(int64(bytes)), C.cuMemFreeAsync(ptr, p.d.cstream()))
 }
 
 // holds reports whether bytes from ptr on are all allocated.
@@ -149,7 +149,7 @@ func (p *pool) holds(ptr C.CUdeviceptr, bytes int) bool {
 func (p *pool) trim() (err error) {
 	for bytes, l := range p.free {
 		for _, ptr := range l {
-			err = errors.Join(err, check("cuMemFree", size(int64(bytes)), C.cuMemFree(ptr))) // waits for the device
+			err = errors.Join(err, check("cuMemFree", FormatSize(int64(bytes)), C.cuMemFree(ptr))) // waits for the device
 		}
 	}
 	clear(p.free)

@@ -75,7 +75,7 @@ func TestCopies(t *testing.T) {
 
 func TestViews(t *testing.T) {
 	d := open(t)
-	b, err := upload(d, ramp(10))
+	b, err := NewBuffer(d, ramp(10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestTime(t *testing.T) {
 // What does not belong in a capture ends it with an error that names the culprit, and the device works on.
 func TestCaptureRefuses(t *testing.T) {
 	d := open(t)
-	b, err := upload(d, ramp(4))
+	b, err := NewBuffer(d, ramp(4))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,11 +312,11 @@ func TestReplayAfterFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := upload(d, ramp(4))
+	a, err := NewBuffer(d, ramp(4))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := upload(d, ramp(4))
+	b, err := NewBuffer(d, ramp(4))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"unsafe"
 
 	"hbar/kernels"
@@ -44,7 +43,7 @@ func NewSampler(d *Device, p *kernels.Chain, precision Precision) (*Sampler, err
 func newSampler(d *Device, n *net, precision Precision, split bool) (*Sampler, error) {
 	s := &Sampler{d: d, net: n, precision: precision, scale: 1}
 	var err error
-	if s.blob, err = upload(d, n.blob); err == nil {
+	if s.blob, err = NewBuffer(d, n.blob); err == nil {
 		switch {
 		case precision == F16:
 			err = s.openF16()
@@ -126,7 +125,7 @@ func (s *Sampler) openF16() (err error) {
 	if err != nil {
 		return err
 	}
-	return k.Launch((words+255)/256, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(s.scale))
+	return k.Launch((words+255)/256, Pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(s.scale))
 }
 
 // Close frees the sampler's memory.
@@ -178,27 +177,6 @@ const (
 	minBatch, maxBatch = 1024, 1 << 24
 )
 
-// rowWire mirrors struct Row of kernels/gpu/device.cuh.
-type rowWire struct {
-	Cin, A, B, M, C, G, H, J, K float32
-	Step                        uint32
-	_                           [2]uint32
-}
-
-func wireRows(rows []kernels.Row) ([]rowWire, error) {
-	wire := make([]rowWire, len(rows))
-	for i, r := range rows {
-		for _, v := range []float64{r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K} {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, fmt.Errorf("cuda: row %d of the step table holds %g; want finite numbers", i, v)
-			}
-		}
-		wire[i] = rowWire{Cin: float32(r.Cin), A: float32(r.A), B: float32(r.B), M: float32(r.M), C: float32(r.C),
-			G: float32(r.G), H: float32(r.H), J: float32(r.J), K: float32(r.K), Step: r.Step}
-	}
-	return wire, nil
-}
-
 // trajectory is one call of Trajectory.
 type trajectory struct {
 	s      *Sampler
@@ -213,7 +191,7 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 	s, n := t.s, len(x)/int(t.s.net.D)
 	var dx, dm *Buffer
 	defer func() { err = errors.Join(err, dx.Free(), dm.Free()) }()
-	if dx, err = upload(s.d, x); err != nil {
+	if dx, err = NewBuffer(s.d, x); err != nil {
 		return err
 	}
 	if t.memory {
@@ -221,7 +199,7 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 		if m == nil {
 			start = make([]float32, len(x))
 		}
-		if dm, err = upload(s.d, start); err != nil {
+		if dm, err = NewBuffer(s.d, start); err != nil {
 			return err
 		}
 	}
@@ -291,14 +269,37 @@ func (t *trajectory) run(x, m *Buffer, n int, no kernels.Noise, progress func(do
 	return nil
 }
 
+// Enqueue is Trajectory of samples x and memory m that are on the device, n×D numbers each; m may be nil. It may return before the
+// device is done, in order with what is enqueued next; after an error the numbers are arbitrary.
+func (s *Sampler) Enqueue(ctx context.Context, x, m *Buffer, rows []kernels.Row, no kernels.Noise) (err error) {
+	wire, err := wireRows(rows)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	t := trajectory{s: s, ctx: ctx, rows: rows, wire: wire, memory: kernels.UsesMemory(rows)}
+	switch {
+	case t.memory && m == nil:
+		if m, err = s.d.Alloc(x.Size()); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Free()) }()
+		if err := m.Zero(); err != nil {
+			return err
+		}
+	case !t.memory:
+		m = nil
+	}
+	return t.run(x, m, x.Size()/(4*int(s.net.D)), no, func(int) {})
+}
+
 // launch enqueues rows of the table for n samples.
 func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no kernels.Noise) error {
-	a := pack(new(Args), s.net.netHeader)
+	a := Pack(new(Args), s.net.netHeader)
 	switch {
 	case s.precision == F16:
 		a.Buf(s.frags).Buf(s.blob)
 	case s.split != nil:
-		pack(a, *s.split).Buf(s.frags).Buf(s.blob)
+		Pack(a, *s.split).Buf(s.frags).Buf(s.blob)
 	default:
 		a.I32(len(s.net.blob)).Buf(s.blob)
 	}
@@ -307,6 +308,6 @@ func (s *Sampler) launch(bias, rows *Buffer, nrows int, x, m *Buffer, n int, no 
 		a.F32(s.scale)
 	}
 	a.Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
-	perBlock := s.warpTile * s.kernel.block / 32
+	perBlock := s.warpTile * s.kernel.Block() / 32
 	return s.kernel.Launch(min((n+perBlock-1)/perBlock, s.d.Multiprocessors), a)
 }

@@ -58,7 +58,7 @@ func (s *Sampler) openSplit() (err error) {
 	if err != nil {
 		return err
 	}
-	return k.Launch((words/2+255)/256, pack(pack(new(Args), n.netHeader), *s.split).Buf(s.blob).Buf(s.frags))
+	return k.Launch((words/2+255)/256, Pack(Pack(new(Args), n.netHeader), *s.split).Buf(s.blob).Buf(s.frags))
 }
 
 // inRange is batch, but samples that a split kernel does not bring back finite are those of the plain one, whose range is

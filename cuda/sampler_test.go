@@ -507,7 +507,7 @@ func TestCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, err := d.Capture(func() error {
-		return k.Launch(4, pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(0.5))
+		return k.Launch(4, Pack(new(Args), s.net.netHeader).Buf(s.blob).Buf(s.frags).F32(0.5))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func takesSplit(d *Device, n *net) error {
 
 func (s *split) open(c *chain, image []byte, name string) (err error) {
 	n, w := c.net, int(c.net.Width)
-	if c.blob, err = upload(c.d, n.plain()); err != nil {
+	if c.blob, err = NewBuffer(c.d, n.plain()); err != nil {
 		return err
 	}
 	if c.module, err = c.d.Load(image); err != nil {
@@ -115,11 +115,11 @@ func (s *split) pack(c *chain, words int) (err error) {
 	if err != nil {
 		return err
 	}
-	blob, err := upload(c.d, c.net.blob)
+	blob, err := NewBuffer(c.d, c.net.blob)
 	if err != nil {
 		return err
 	}
-	err = k.Launch((words/2+255)/256, pack(pack(new(Args), c.net.netHeader), s.header).Buf(blob).Buf(s.words))
+	err = k.Launch((words/2+255)/256, Pack(Pack(new(Args), c.net.netHeader), s.header).Buf(blob).Buf(s.words))
 	return errors.Join(err, blob.Free())
 }
 

@@ -34,7 +34,7 @@ func NewTaylor(d *Device, p *kernels.Chain) (*Taylor, error) {
 		return nil, fmt.Errorf("cuda: Taylor expansion in %d dimensions; the fused kernels take 1 and 2", n.D)
 	}
 	t := &Taylor{d: d, net: n, kernels: make(map[string]*Kernel)}
-	if t.blob, err = upload(d, n.taylorBlob()); err == nil {
+	if t.blob, err = NewBuffer(d, n.taylorBlob()); err == nil {
 		t.module, err = d.Load(gpu.Taylor)
 	}
 	if err != nil {
@@ -149,7 +149,7 @@ func (t *Taylor) kernel(table *kernels.TaylorTable) (k *Kernel, samples int, err
 		return k, c.samples, err
 	}
 	return nil, 0, fmt.Errorf("cuda: %w: order %d and width %d need %s of shared memory a block; %s has %s",
-		kernels.ErrNoTaylor, table.Order, t.net.Width, size(int64(least)), t.d.Name, size(int64(t.d.SharedPerBlock)))
+		kernels.ErrNoTaylor, table.Order, t.net.Width, FormatSize(int64(least)), t.d.Name, FormatSize(int64(t.d.SharedPerBlock)))
 }
 
 // taylorStageWire mirrors struct TaylorStage of kernels/gpu/taylor.cu, taylorMethodWire TaylorMethod.
@@ -239,12 +239,12 @@ func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.Taylo
 	}
 	r := taylorRun{Taylor: t, ctx: ctx, table: table, state: state, plane: plane(state.D, table.Order), kernel: k, samples: samples}
 	method, counted := t.method(table, r.plane)
-	buf, err := upload(t.d, method)
+	buf, err := NewBuffer(t.d, method)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, buf.Free()) }()
-	r.method = taylorMethodWire{Table: uint64(buf.ptr), Stages: int32(len(table.A)), Counted: counted}
+	r.method = taylorMethodWire{Table: buf.Address(), Stages: int32(len(table.A)), Counted: counted}
 	if table.E3 != nil {
 		r.method.Second = 1
 	}
@@ -281,11 +281,11 @@ func (r *taylorRun) batch(y, est []float64, progress func(done int)) (err error)
 	}
 	var dy, de, db, ds *Buffer
 	defer func() { err = errors.Join(err, dy.Free(), de.Free(), db.Free(), ds.Free()) }()
-	if dy, err = upload(r.d, states); err != nil {
+	if dy, err = NewBuffer(r.d, states); err != nil {
 		return err
 	}
 	worst := make([]float64, n)
-	if de, err = upload(r.d, worst); err != nil {
+	if de, err = NewBuffer(r.d, worst); err != nil {
 		return err
 	}
 	stages := len(r.table.A)
@@ -313,8 +313,8 @@ func (r *taylorRun) batch(y, est []float64, progress func(done int)) (err error)
 		if err := errors.Join(Upload(db, bias[:len(wire)*w]), Upload(ds, wire)); err != nil {
 			return err
 		}
-		a := pack(new(Args), r.net.netHeader).Buf(r.blob).Buf(db).Buf(ds).I32(len(steps))
-		pack(a, r.method).Buf(dy).Buf(de).I32(n)
+		a := Pack(new(Args), r.net.netHeader).Buf(r.blob).Buf(db).Buf(ds).I32(len(steps))
+		Pack(a, r.method).Buf(dy).Buf(de).I32(n)
 		if err := r.kernel.Launch((n+r.samples-1)/r.samples, a); err != nil {
 			return err
 		}

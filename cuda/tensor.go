@@ -184,6 +184,18 @@ func (e *TensorEngine) layout(call string, t *tensor.Dense) (layout, error) {
 	return l, nil
 }
 
+// Memory is the memory of a tensor whose numbers follow each other; call and name are what an error calls it by.
+func (e *TensorEngine) Memory(call, name string, t *tensor.Dense) (*Buffer, error) {
+	l, err := e.layout(call, t)
+	if err == nil && !l.dense() {
+		err = fmt.Errorf("cuda: %s: the rows of %s are %d bytes apart; they must follow each other", call, name, l.pitch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.d.view(t.Uintptr(), int(t.MemSize())), nil
+}
+
 // NonStdAlloc says that memory is not Go's.
 func (e *TensorEngine) NonStdAlloc() {}
 
@@ -229,7 +241,7 @@ func (e *TensorEngine) Memcpy(dst, src tensor.Memory) error {
 		return fmt.Errorf("cuda: Memcpy of %d bytes: one side is not in the memory of %s; Upload and Download pass between host and device", n, e.d.Name)
 	}
 	return e.d.do(func() error {
-		return check("cuMemcpyDtoDAsync", size(int64(n)), C.cuMemcpyDtoDAsync(d, s, C.size_t(n), e.d.cstream()))
+		return check("cuMemcpyDtoDAsync", FormatSize(int64(n)), C.cuMemcpyDtoDAsync(d, s, C.size_t(n), e.d.cstream()))
 	})
 }
 
@@ -255,7 +267,7 @@ func (e *TensorEngine) Memset(mem tensor.Memory, val any) error {
 		return fmt.Errorf("cuda: Memset of %d bytes that are not numbers of 4 bytes in the memory of %s", n, e.d.Name)
 	}
 	return e.d.do(func() error {
-		return check("cuMemsetD32Async", size(int64(n)), C.cuMemsetD32Async(p, C.uint(word), C.size_t(n/4), e.d.cstream()))
+		return check("cuMemsetD32Async", FormatSize(int64(n)), C.cuMemsetD32Async(p, C.uint(word), C.size_t(n/4), e.d.cstream()))
 	})
 }
 

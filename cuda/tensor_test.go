@@ -101,7 +101,7 @@ func TestTensor(t *testing.T) {
 func TestTensorPitch(t *testing.T) {
 	d := open(t)
 	e := d.Tensors()
-	b, err := upload(d, ramp(20))
+	b, err := NewBuffer(d, ramp(20))
 	if err != nil {
 		t.Fatal(err)
 	}

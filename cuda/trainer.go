@@ -387,7 +387,7 @@ func (t *Trainer) enqueue(a drawArgs, update bool) error {
 // enqueueUpdate launches what follows the pass of the rows: the gradient, and unless update is false the step.
 func (t *Trainer) enqueueUpdate(update bool) error {
 	outputs := float64(t.batch) * float64(t.prog.D)
-	args := pack(new(Args).Buf(t.tiles).I32(t.ntiles).I32(t.batch), outputs).Buf(t.g).Buf(t.squares).Buf(t.rowLoss).Buf(t.report)
+	args := Pack(new(Args).Buf(t.tiles).I32(t.ntiles).I32(t.batch), outputs).Buf(t.g).Buf(t.squares).Buf(t.rowLoss).Buf(t.report)
 	if err := t.kernels.grad.Launch(t.ntiles+1, args); err != nil {
 		return err
 	}
@@ -403,7 +403,7 @@ func (t *Trainer) enqueueUpdate(update bool) error {
 	o := t.opt
 	c := adamConstants{float32(o.Beta1), float32(o.Beta2), float32(o.Eps), float32(o.Decay), o.Clip}
 	losses := int(unsafe.Sizeof(trainControl{}))
-	args = pack(new(Args).Buf(t.tiles).Buf(squares).I32(n).Buf(t.rates), c).Buf(t.param).Buf(t.m).Buf(t.v).Buf(t.g).Buf(t.ema).Buf(t.copied).
+	args = Pack(new(Args).Buf(t.tiles).Buf(squares).I32(n).Buf(t.rates), c).Buf(t.param).Buf(t.m).Buf(t.v).Buf(t.g).Buf(t.ema).Buf(t.copied).
 		Buf(t.report).Buf(t.report.View(losses, 8*maxBurst)).Buf(t.report.View(losses+8*maxBurst, 8*maxBurst)).I32(int(boolean(update)))
 	return t.kernels.adam.Launch(t.ntiles, args)
 }

@@ -62,11 +62,11 @@ func send[T any](w *drawer, d *Device, at *uint64, src []T) error {
 	if len(src) == 0 {
 		return nil
 	}
-	b, err := upload(d, src)
+	b, err := NewBuffer(d, src)
 	if err != nil {
 		return err
 	}
-	w.buffers, *at = append(w.buffers, b), uint64(b.ptr)
+	w.buffers, *at = append(w.buffers, b), b.Address()
 	return nil
 }
 

@@ -11,25 +11,6 @@ import (
 	"hbar/kernels/simd"
 )
 
-// rowsPass carries the rows of a batch through the network and back, to the gradients of all layers' sums.
-type rowsPass interface {
-	// resize makes room for batches of n rows.
-	resize(n int) error
-	// x and dz are the addresses of a layer's input and of the gradient of its sums, until the next resize. x is 0 if
-	// launch makes the gradient of the layer's weights itself.
-	x(layer int) uint64
-	dz(layer int) uint64
-	// activation is a layer's input, [n][its ldk], and input that of the first.
-	activation(layer int) *Buffer
-	input() *Buffer
-	// launch enqueues the pass for n rows, in a captured graph too.
-	launch(a drawArgs, control, rowLoss *Buffer, n int) error
-	close() error
-}
-
-// lossScale is 2/(nD), the factor of ∂loss/∂net, rounded as package learn rounds it.
-func lossScale(n, d int) float32 { return 2 / float32(float64(n)*float64(d)) }
-
 // fusedLayer and fusedNet mirror FusedLayer and FusedNet of kernels/gpu/train_fused.cu.
 type fusedLayer struct {
 	Forward, Weights, Bias, X, Dz, Slope uint64
@@ -89,7 +70,7 @@ func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, co
 	}
 	for i, q := range l.layers {
 		f.net.Slab = max(f.net.Slab, int32(q.ldn), int32(q.ldk))
-		f.net.Layer[i] = fusedLayer{Forward: copied.at(q.copy), Weights: param.at(q.w), Bias: param.at(q.b),
+		f.net.Layer[i] = fusedLayer{Forward: copied.At(q.copy), Weights: param.At(q.w), Bias: param.At(q.b),
 			N: int32(q.n), K: int32(q.k), Ldn: int32(q.ldn), Ldk: int32(q.ldk)}
 	}
 	var err error
@@ -106,9 +87,6 @@ func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, co
 	}
 	return f, nil
 }
-
-// at is the address of a number of a buffer of float32.
-func (b *Buffer) at(i int) uint64 { return uint64(b.ptr) + 4*uint64(i) }
 
 // shared is the shared memory of a block of r rows, as train_rows_body divides it.
 func (f *fusedPass) shared(r, d int) int {
@@ -159,7 +137,7 @@ func (f *fusedPass) resize(n int) error {
 	at := 0
 	take := func(ld int) uint64 {
 		at += n * ld
-		return b.at(at - n*ld)
+		return b.At(at - n*ld)
 	}
 	for i, q := range f.l.layers {
 		l := &f.net.Layer[i]
@@ -174,13 +152,13 @@ func (f *fusedPass) dz(layer int) uint64 { return f.net.Layer[layer].Dz }
 func (f *fusedPass) input() *Buffer { return f.activation(0) }
 
 func (f *fusedPass) activation(layer int) *Buffer {
-	at := int(f.x(layer) - address(f.buffer))
-	return f.buffer.View(at, f.buffer.size-at)
+	at := int(f.x(layer) - f.buffer.Address())
+	return f.buffer.View(at, f.buffer.Size()-at)
 }
 
 func (f *fusedPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	r := f.choose(n)
-	args := pack(pack(new(Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(lossScale(n, int(a.D)))
+	args := Pack(Pack(new(Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(lossScale(n, int(a.D)))
 	return f.byRows[r].Launch((n+r-1)/r, args)
 }
 

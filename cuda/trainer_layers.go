@@ -98,17 +98,17 @@ func (q *layersPass) x(layer int) uint64 {
 	if l.large() {
 		return 0
 	}
-	return address(q.fwd[l.x])
+	return q.fwd[l.x].Address()
 }
 
-func (q *layersPass) dz(layer int) uint64 { return address(q.grad[q.l.layers[layer].dz]) }
+func (q *layersPass) dz(layer int) uint64 { return q.grad[q.l.layers[layer].dz].Address() }
 func (q *layersPass) input() *Buffer      { return q.activation(0) }
 
 func (q *layersPass) activation(layer int) *Buffer { return q.fwd[q.l.layers[layer].x] }
 
 func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	if a.Data != 0 {
-		a.Target, a.Weight = address(q.target), address(q.weight)
+		a.Target, a.Weight = q.target.Address(), q.weight.Address()
 		if err := q.drawBatch(a, control, n); err != nil {
 			return err
 		}
@@ -116,23 +116,23 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	for _, in := range q.p.Forward {
 		l := q.byWeight[in.W]
 		g := denseArgs{
-			A: matrixArg{address(q.fwd[in.Src]), int64(l.ldk), 1}, B: matrixArg{q.param.at(l.w), 1, int64(l.ldk)},
-			C: address(q.fwd[in.Dst]), CRow: int64(l.ldn), Bias: q.param.at(l.b),
+			A: matrix(q.fwd[in.Src].Address(), int64(l.ldk), 1), B: matrix(q.param.At(l.w), 1, int64(l.ldk)),
+			C: q.fwd[in.Dst].Address(), CRow: int64(l.ldn), Bias: q.param.At(l.b),
 			M: int32(n), N: int32(l.n), K: int32(l.k), Group: 1, Act: int32(in.Act),
 		}
 		if in.Act != simd.Identity {
-			g.Slope, g.SlopeRow = address(q.slope[in.Dst]), int64(l.ldn)
+			g.Slope, g.SlopeRow = q.slope[in.Dst].Address(), int64(l.ldn)
 		}
 		if in.Add >= 0 {
-			g.Add, g.AddRow = address(q.fwd[in.Add]), int64(l.ldn)
+			g.Add, g.AddRow = q.fwd[in.Add].Address(), int64(l.ldn)
 		}
 		if err := q.product(&g); err != nil {
 			return err
 		}
 	}
 	d := q.p.D
-	args := pack(new(Args).Buf(q.fwd[q.p.Output]).I32(round4(d)), a.Target)
-	pack(args, a.Weight).I32(d).I32(n).F32(lossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
+	args := Pack(new(Args).Buf(q.fwd[q.p.Output]).I32(round4(d)), a.Target)
+	Pack(args, a.Weight).I32(d).I32(n).F32(lossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
 	if err := q.kernels["train_loss"].Launch((32*n+255)/256, args); err != nil {
 		return err
 	}
@@ -156,10 +156,10 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 }
 
 func (q *layersPass) drawBatch(a drawArgs, control *Buffer, n int) error {
-	if err := q.each("train_times", 8*n, pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick)); err != nil {
+	if err := q.each("train_times", 8*n, Pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick)); err != nil {
 		return err
 	}
-	args := pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick).Buf(q.fwd[0]).I32(round4(q.p.Widths[0])).Buf(q.target).Buf(q.weight)
+	args := Pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick).Buf(q.fwd[0]).I32(round4(q.p.Widths[0])).Buf(q.target).Buf(q.weight)
 	return q.each("train_draw", n*q.p.Widths[0], args)
 }
 
@@ -167,13 +167,13 @@ func (q *layersPass) drawBatch(a drawArgs, control *Buffer, n int) error {
 func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
 	l := q.byWeight[in.W]
 	g := denseArgs{
-		A: matrixArg{address(q.grad[in.Src]), int64(l.ldn), 1}, B: matrixArg{q.param.at(l.w), int64(l.ldk), 1},
-		C: address(q.grad[in.Dst]), CRow: int64(l.ldk),
+		A: matrix(q.grad[in.Src].Address(), int64(l.ldn), 1), B: matrix(q.param.At(l.w), int64(l.ldk), 1),
+		C: q.grad[in.Dst].Address(), CRow: int64(l.ldk),
 		M: int32(n), N: int32(l.k), K: int32(l.n), Group: 1,
 	}
 	slope := in.Act >= 0 && q.slope[in.Act] != nil
 	if slope {
-		g.Mul, g.MulRow = address(q.slope[in.Act]), int64(l.ldk)
+		g.Mul, g.MulRow = q.slope[in.Act].Address(), int64(l.ldk)
 	}
 	switch {
 	case in.Add >= 0 && slope: // a product's epilogue adds last
@@ -182,7 +182,7 @@ func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
 		}
 		g.Accumulate = 1
 	case in.Add >= 0:
-		g.Add, g.AddRow = address(q.grad[in.Add]), int64(l.ldk)
+		g.Add, g.AddRow = q.grad[in.Add].Address(), int64(l.ldk)
 	}
 	return q.product(&g)
 }
@@ -204,8 +204,8 @@ func (l *trainLayer) large() bool { return l.n >= 128 && l.k >= 128 }
 // backWeights is the gradient of a layer's weights, dzᵀ x over the rows in order.
 func (q *layersPass) backWeights(l *trainLayer, n int) error {
 	return q.product(&denseArgs{
-		A: matrixArg{address(q.grad[l.dz]), 1, int64(l.ldn)}, B: matrixArg{address(q.fwd[l.x]), int64(l.ldk), 1},
-		C: q.g.at(l.w), CRow: int64(l.ldk), M: int32(l.n), N: int32(l.k), K: int32(n), Group: 1,
+		A: matrix(q.grad[l.dz].Address(), 1, int64(l.ldn)), B: matrix(q.fwd[l.x].Address(), int64(l.ldk), 1),
+		C: q.g.At(l.w), CRow: int64(l.ldk), M: int32(l.n), N: int32(l.k), K: int32(n), Group: 1,
 	})
 }
 
@@ -225,7 +225,7 @@ func (q *layersPass) product(g *denseArgs) error {
 	case n > tileF32Small.n && blocks(tileF32Large) >= q.d.Multiprocessors:
 		t = tileF32Large
 	}
-	return q.kernels[t.name].Launch(blocks(t), pack(new(Args), *g))
+	return q.kernels[t.name].Launch(blocks(t), Pack(new(Args), *g))
 }
 
 // each enqueues an element kernel.

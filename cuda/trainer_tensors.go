@@ -48,7 +48,7 @@ func (t *Trainer) ParamTensors() (params, grads []*tensor.Dense, err error) {
 	}{{params, t.param}, {grads, t.g}} {
 		for _, l := range t.layout.layers {
 			w, e := t.matrix(v.b, l.w, l.n, l.k, l.ldk)
-			b, e2 := t.d.tensors.Over(v.b.View(4*l.b, 4*l.n), tensor.Float32, l.n)
+			b, e2 := t.d.Tensors().Over(v.b.View(4*l.b, 4*l.n), tensor.Float32, l.n)
 			if err := errors.Join(e, e2); err != nil {
 				return nil, nil, err
 			}
@@ -85,15 +85,15 @@ func (t *Trainer) BatchTensors(rows int) (x, time, target, weight, output *tenso
 	var e [5]error
 	x, e[0] = t.matrix(t.pass.input(), 0, rows, d, first.ldk)
 	time, e[1] = t.matrix(t.pass.input(), d, rows, first.k-d, first.ldk)
-	target, e[2] = t.d.tensors.Over(t.target, tensor.Float32, rows, d)
-	weight, e[3] = t.d.tensors.Over(t.weight, tensor.Float32, rows)
+	target, e[2] = t.d.Tensors().Over(t.target, tensor.Float32, rows, d)
+	weight, e[3] = t.d.Tensors().Over(t.weight, tensor.Float32, rows)
 	output, e[4] = t.matrix(t.eval.output, 0, rows, d, last.ldn)
 	return x, time, target, weight, output, errors.Join(e[:]...)
 }
 
 // matrix is a tensor of rows of cols numbers, ld numbers apart, from number at of a buffer on.
 func (t *Trainer) matrix(b *Buffer, at, rows, cols, ld int) (*tensor.Dense, error) {
-	return t.d.tensors.OverRows(b.View(4*at, b.size-4*at), tensor.Float32, rows, cols, ld)
+	return t.d.Tensors().OverRows(b.View(4*at, b.Size()-4*at), tensor.Float32, rows, cols, ld)
 }
 
 // Refresh makes what the trainer derives from the parameters anew, after an upload to the tensors of ParamTensors.
@@ -108,7 +108,7 @@ func (t *Trainer) SetInputs(src fit.Source) error {
 // given is the batch in the tensors, for the kernels.
 func (t *Trainer) given() drawArgs {
 	a := t.draw.args
-	a.Data, a.Target, a.Weight = 0, address(t.target), address(t.weight)
+	a.Data, a.Target, a.Weight = 0, t.target.Address(), t.weight.Address()
 	return a
 }
 
@@ -178,9 +178,9 @@ func (t *Trainer) prepare() (err error) {
 func (t *Trainer) enqueueOutput() error {
 	i := len(t.layout.layers) - 1
 	l := t.layout.layers[i]
-	q := denseArgs{A: matrixArg{t.pass.x(i), int64(l.ldk), 1}, B: matrixArg{t.param.at(l.w), 1, int64(l.ldk)},
-		C: address(t.eval.output), CRow: int64(l.ldn), Bias: t.param.at(l.b),
+	q := denseArgs{A: matrix(t.pass.x(i), int64(l.ldk), 1), B: matrix(t.param.At(l.w), 1, int64(l.ldk)),
+		C: t.eval.output.Address(), CRow: int64(l.ldn), Bias: t.param.At(l.b),
 		M: int32(t.batch), N: int32(l.n), K: int32(l.k), Group: 1, Act: int32(simd.Identity)}
 	s := tileF32Narrow
-	return t.eval.dense.Launch((t.batch+s.m-1)/s.m*((l.n+s.n-1)/s.n), pack(new(Args), q))
+	return t.eval.dense.Launch((t.batch+s.m-1)/s.m*((l.n+s.n-1)/s.n), Pack(new(Args), q))
 }
