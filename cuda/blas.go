@@ -94,18 +94,21 @@ func (b *BLAS) Enqueue(bytes int, q *Product) error {
 // pointer is an address on the device as C has it.
 func pointer(at uint64) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&at)) }
 
-func blasError(call, detail string, status C.int) error {
+func blasError(call, detail string, code C.int) error { return statusError(call, detail, int(code)) }
+
+// statusError is nil for status 0.
+func statusError(call, detail string, status int) error {
 	if status == 0 {
 		return nil
 	}
-	text, ok := map[C.int]string{
+	text, ok := map[int]string{
 		1: "not initialized", 3: "allocation failed", 7: "invalid value", 8: "needs another architecture", 11: "mapping error",
 		13: "execution failed", 14: "internal error", 15: "not supported",
 	}[status]
 	if !ok {
 		text = "unknown status"
 	}
-	e := &Error{Call: call, Detail: detail, Code: -int(status), Text: fmt.Sprintf("cuBLAS status %d: %s", int(status), text)}
+	e := &Error{Call: call, Detail: detail, Code: -status, Text: fmt.Sprintf("cuBLAS status %d: %s", status, text)}
 	if status == 3 { // as the driver's: a smaller batch may do
 		e.Code = outOfMemory
 	}

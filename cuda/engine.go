@@ -13,6 +13,8 @@ import (
 // methods may be called concurrently and take turns.
 type Engine struct {
 	*General
+	d       *Device
+	p       *kernels.Chain
 	sampler *Sampler // nil: the network is none for the fused kernels
 	flow    *Flow    // this and what follows: made at the first use
 	path    *Path
@@ -25,18 +27,19 @@ func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error
 	if err != nil {
 		return nil, err
 	}
-	e, general := &Engine{}, precision
-	_, refused := newNet(p)
+	e, general := &Engine{d: d}, precision
+	refused := Takes(p)
 	if refused == nil {
 		general = FP32 // trajectories are the sampler's
 	}
-	if e.General, err = newGeneral(d, p, general); err != nil {
+	if e.General, err = PrepareGeneral(d, p, general); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	e.p = e.Chain()
 	if refused == nil {
 		e.sampler, err = NewSampler(d, e.p, precision)
 	} else {
-		err = e.do(func() error { return nil }) // is there room for it?
+		err = e.Open() // is there room for it?
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -55,17 +58,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	if e.sampler == nil {
 		return e.General.Trajectory(ctx, x, m, rows, no, progress)
 	}
-	return e.fused(func() error { return e.sampler.Trajectory(ctx, x, m, rows, no, progress) })
-}
-
-// fused is do for the fused executors, which have the network on the device for themselves.
-func (e *Engine) fused(fn func() error) error {
-	e.turn.Lock()
-	defer e.turn.Unlock()
-	if e.closed {
-		return e.errClosed()
-	}
-	return fn()
+	return e.Lend(func() error { return e.sampler.Trajectory(ctx, x, m, rows, no, progress) })
 }
 
 // made is the executor at e, made if it is not there yet.
@@ -82,7 +75,7 @@ func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float
 	if e.sampler == nil {
 		return kernels.ErrNoFlow
 	}
-	return e.fused(func() error {
+	return e.Lend(func() error {
 		flow, err := made(&e.flow, NewFlow, e.d, e.p)
 		if err != nil {
 			return err
@@ -96,7 +89,7 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	if e.sampler == nil {
 		return e.General.PathWeights(ctx, x, logw, rows, no, progress)
 	}
-	return e.fused(func() error {
+	return e.Lend(func() error {
 		path, err := made(&e.path, NewPath, e.d, e.p)
 		if err != nil {
 			return err
@@ -108,10 +101,10 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 // Taylor integrates paths and the WKB expansion along them, as infer.Engine.Taylor does; kernels.ErrNoTaylor is its error
 // for a network that the fused kernels do not take.
 func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
-	if e.sampler == nil || e.p.D > maxTaylorDim {
+	if e.sampler == nil || e.p.D > MaxTaylorDim {
 		return kernels.ErrNoTaylor
 	}
-	return e.fused(func() error {
+	return e.Lend(func() error {
 		taylor, err := made(&e.taylor, NewTaylor, e.d, e.p)
 		if err != nil {
 			return err
@@ -121,23 +114,26 @@ func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.Ta
 }
 
 // Close frees the network's memory on the device and releases the device. The methods are errors from then on.
-func (e *Engine) Close() (err error) {
-	e.turn.Lock()
-	defer e.turn.Unlock()
-	if e.closed {
-		return nil
+func (e *Engine) Close() error {
+	open := false
+	err := e.CloseAfter(func() (err error) {
+		open = true
+		if e.sampler != nil {
+			err = e.sampler.Close()
+		}
+		if e.flow != nil {
+			err = errors.Join(err, e.flow.Close())
+		}
+		if e.path != nil {
+			err = errors.Join(err, e.path.Close())
+		}
+		if e.taylor != nil {
+			err = errors.Join(err, e.taylor.Close())
+		}
+		return err
+	})
+	if open {
+		err = errors.Join(err, e.d.Close())
 	}
-	if e.sampler != nil {
-		err = e.sampler.Close()
-	}
-	if e.flow != nil {
-		err = errors.Join(err, e.flow.Close())
-	}
-	if e.path != nil {
-		err = errors.Join(err, e.path.Close())
-	}
-	if e.taylor != nil {
-		err = errors.Join(err, e.taylor.Close())
-	}
-	return errors.Join(err, e.close(), e.d.Close())
+	return err
 }

@@ -36,7 +36,7 @@ func (e *Engine) TrajectoryTensors(ctx context.Context, x, m *tensor.Dense, rows
 	if e.sampler == nil {
 		return e.byHost(ctx, x, m, rows, no)
 	}
-	return e.fused(func() error {
+	return e.Lend(func() error {
 		return e.sampler.Enqueue(ctx, xs, ms, rows, no)
 	})
 }

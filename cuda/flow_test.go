@@ -226,7 +226,11 @@ func TestFlowCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run("batches", func(t *testing.T) {
-			t.Setenv("HBAR_EMU_MEMORY", fmt.Sprint(dev.pool.inUse+32*n/2+40<<10))
+			usage, err := dev.Usage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("HBAR_EMU_MEMORY", fmt.Sprint(usage.InUse+32*n/2+40<<10))
 			got := start.part(0, n)
 			if err := f.Run(ctx, got.x, got.div, got.est, nil, table, nil); err != nil {
 				t.Fatal(err)

@@ -46,18 +46,18 @@ type General struct {
 
 // NewGeneral uploads a program. It takes every network that infer.New takes.
 func NewGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
-	g, err := newGeneral(d, p, precision)
+	g, err := PrepareGeneral(d, p, precision)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.do(func() error { return nil }); err != nil {
+	if err := g.Open(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }
 
-// newGeneral takes nothing of the device before the first call of a method.
-func newGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
+// PrepareGeneral is NewGeneral that takes nothing of the device before Open or the first call of a method.
+func PrepareGeneral(d *Device, p *kernels.Chain, precision Precision) (*General, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -114,6 +114,22 @@ func (g *General) open() (err error) {
 	return nil
 }
 
+// Open uploads the network, if no method has.
+func (g *General) Open() error { return g.do(func() error { return nil }) }
+
+// Chain is the network, with parameters of its own.
+func (g *General) Chain() *kernels.Chain { return g.p }
+
+// Lend calls fn when it is its turn, for other executors of the same network on the same device.
+func (g *General) Lend(fn func() error) error {
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	if g.closed {
+		return g.errClosed()
+	}
+	return fn()
+}
+
 // Dim is the number of dimensions D of a sample.
 func (g *General) Dim() int { return g.p.D }
 
@@ -148,10 +164,16 @@ func (g *General) do64(fn func(n *layers[float64]) error) error {
 }
 
 // Close frees the memory on the device. The methods are errors from then on.
-func (g *General) Close() error {
+func (g *General) Close() error { return g.CloseAfter(func() error { return nil }) }
+
+// CloseAfter is Close after a last call of fn, which is left out if the engine is closed.
+func (g *General) CloseAfter(fn func() error) error {
 	g.turn.Lock()
 	defer g.turn.Unlock()
-	return g.close()
+	if g.closed {
+		return nil
+	}
+	return errors.Join(fn(), g.close())
 }
 
 func (g *General) close() error {

@@ -28,7 +28,7 @@ func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 	if err := length(call, "m", m, len(x)); err != nil {
 		return err
 	}
-	wire, err := wireRows(rows)
+	wire, err := WireRows(rows)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -45,7 +45,7 @@ func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 }
 
 // trajectory is Trajectory of samples lo …, all on the device at once.
-func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64, rows []rowWire, memory bool, no kernels.Noise, lo int, progress func(done int)) error {
+func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64, rows []RowWire, memory bool, no kernels.Noise, lo int, progress func(done int)) error {
 	d := g.p.D
 	s, err := g.start(x, tau, rows[0].Cin, no, lo)
 	if err != nil {
@@ -173,7 +173,7 @@ func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, 
 	if len(rows) < 2 {
 		return fmt.Errorf("cuda: %s: a path of %d states, want at least 2", call, len(rows))
 	}
-	wire, err := wirePath(rows, d)
+	wire, err := WirePath(rows, d)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, 
 }
 
 // path is PathWeights of samples lo …, all on the device at once.
-func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, rows []pathWire, cin float32, no kernels.Noise, lo int, progress func(done int)) error {
+func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, rows []PathWire, cin float32, no kernels.Noise, lo int, progress func(done int)) error {
 	s, err := g.start(x, tau, cin, no, lo)
 	if err != nil {
 		return err

@@ -19,35 +19,6 @@ import (
 	"hbar/kernels/simd"
 )
 
-// layerSpec is one instruction: buffer i+1 = act(W buffer i) + buffer add, of the given width.
-type layerSpec struct {
-	width int
-	act   simd.Act
-	add   int
-}
-
-// network is a random network of such layers.
-func network(d, freqs int, layers ...layerSpec) *kernels.Chain {
-	p := program(d, layers[0].width, 0, simd.Identity, false, freqs)
-	r := rand.New(rand.NewPCG(2, uint64(len(layers))))
-	p.Params, p.Forward, p.Widths = nil, nil, p.Widths[:1]
-	for i, l := range layers {
-		in := p.Widths[i]
-		w, b := make([]float32, in*l.width), make([]float32, l.width)
-		for j := range w {
-			w[j] = float32((2*r.Float64() - 1) * math.Sqrt(3/float64(in)))
-		}
-		for j := range b {
-			b[j] = float32(2*r.Float64()-1) / 2
-		}
-		p.Params = append(p.Params, kernels.Param{Name: fmt.Sprint("w", i), Rows: l.width, Cols: in, Data: w}, kernels.Param{Name: fmt.Sprint("b", i), Rows: l.width, Cols: 1, Data: b})
-		p.Widths = append(p.Widths, l.width)
-		p.Forward = append(p.Forward, kernels.Instr{Op: kernels.OpDense, Dst: i + 1, Src: i, Add: l.add, W: 2 * i, B: 2*i + 1, Act: l.act})
-	}
-	p.Output = len(layers)
-	return p
-}
-
 type generalCase struct {
 	name string
 	p    *kernels.Chain
@@ -58,11 +29,11 @@ func generalCases() []generalCase {
 	return []generalCase{
 		{"paper", program(2, 128, 3, simd.SiLU, false, 0), 7},
 		{"wide", program(2, 300, 2, simd.GELU, false, 0), 3},
-		{"unequal", network(3, 0, layerSpec{20, simd.Tanh, -1}, layerSpec{70, simd.Identity, -1}, layerSpec{20, simd.GELU, 1}, layerSpec{3, simd.Identity, -1}), 5},
+		{"unequal", network(3, 0, Dense(20, simd.Tanh, -1), Dense(70, simd.Identity, -1), Dense(20, simd.GELU, 1), Dense(3, simd.Identity, -1)), 5},
 		{"deep residual", program(1, 24, 5, simd.SiLU, true, 0), 6},
 		{"Fourier", program(3, 40, 2, simd.SiLU, true, 4), 4},
 		{"many dimensions", program(40, 50, 2, simd.Tanh, false, 0), 3},
-		{"adds its input, active output", network(2, 3, layerSpec{8, simd.SiLU, 0}, layerSpec{8, simd.Tanh, 0}, layerSpec{2, simd.GELU, -1}, layerSpec{2, simd.Tanh, 3}), 5},
+		{"adds its input, active output", network(2, 3, Dense(8, simd.SiLU, 0), Dense(8, simd.Tanh, 0), Dense(2, simd.GELU, -1), Dense(2, simd.Tanh, 3)), 5},
 	}
 }
 
@@ -530,31 +501,6 @@ func TestGeneralErrors(t *testing.T) {
 	}
 }
 
-// A network that the fused kernels do not take runs all the same.
-func TestEngineGeneral(t *testing.T) {
-	open(t)
-	p := network(2, 0, layerSpec{20, simd.Tanh, -1}, layerSpec{24, simd.SiLU, -1}, layerSpec{2, simd.Identity, -1})
-	cpu, err := infer.New(p, infer.Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := NewEngine(p, 0, FP32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
-	want, x := make([]float32, 60), make([]float32, 60)
-	if err := errors.Join(cpu.Trajectory(context.Background(), want, nil, rows, no, nil), e.Trajectory(context.Background(), x, nil, rows, no, nil)); err != nil {
-		t.Fatal(err)
-	}
-	end := make([]float64, len(want))
-	for i, v := range want {
-		end[i] = float64(v)
-	}
-	near(t, "Trajectory", x, end, 2e-6)
-}
-
 // With cuBLAS for all layers but those on the input, in pieces of a few rows: the same numbers but for rounding, and none
 // that depends on the batch.
 func TestGeneralLibrary(t *testing.T) {
@@ -572,7 +518,7 @@ func TestGeneralLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := newGeneral(dev, c.p, FP32)
+		g, err := PrepareGeneral(dev, c.p, FP32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -609,17 +555,6 @@ func TestGeneralLibrary(t *testing.T) {
 	}
 }
 
-// Statuses of cuBLAS have words, and one that a smaller batch may cure.
-func TestLibraryErrors(t *testing.T) {
-	err := blasError("cublasSgemm", "2×3×4 of f32", 3)
-	if e, ok := err.(*Error); !ok || !e.OutOfMemory() || !strings.Contains(err.Error(), "cublasSgemm: cuBLAS status 3: allocation failed (2×3×4 of f32)") {
-		t.Error(err)
-	}
-	if err := blasError("cublasCreate", "", 99); err == nil || !strings.Contains(err.Error(), "status 99: unknown status") || blasError("", "", 0) != nil {
-		t.Error(err)
-	}
-}
-
 // Half-precision operands round to 2^-12 each; 20 steps add up what is not alike in them.
 func TestGeneralF16(t *testing.T) {
 	dev := open(t)
@@ -633,7 +568,7 @@ func TestGeneralF16(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := newGeneral(dev, c.p, F16)
+		g, err := PrepareGeneral(dev, c.p, F16)
 		if c.name == "adds its input, active output" {
 			if err == nil || !strings.Contains(err.Error(), "instruction 0 adds the network's input") {
 				t.Errorf("%s: %v", c.name, err)
@@ -662,7 +597,7 @@ func TestGeneralF16(t *testing.T) {
 		if one := run(g, x0[(n-1)*d:], value); !slices.Equal(one, y[(n-1)*d:]) {
 			t.Errorf("%s: the last sample alone gives %v, in the batch %v", c.name, one, y[(n-1)*d:])
 		}
-		library, err := newGeneral(dev, c.p, F16)
+		library, err := PrepareGeneral(dev, c.p, F16)
 		if err != nil {
 			t.Fatal(err)
 		}

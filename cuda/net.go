@@ -35,6 +35,12 @@ type net struct {
 // unitSlot is where unit n of a layer is stored; see unit_slot in device.cuh.
 func unitSlot(n int) int { return n&^63 + n&15*4 + n>>4&3 }
 
+// Takes says why the fused kernels do not take a program, nil if they do. It is not a fault of the program.
+func Takes(p *kernels.Chain) error {
+	_, err := newNet(p)
+	return err
+}
+
 // newNet packs a program. An error says what the fused kernels cannot do; it is not a fault of the program.
 func newNet(p *kernels.Chain) (*net, error) {
 	hidden := len(p.Forward) - 1

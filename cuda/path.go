@@ -80,7 +80,7 @@ func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []
 	case len(rows) < 2:
 		return fmt.Errorf("cuda: PathWeights: a path of %d states; want at least 2", len(rows))
 	}
-	steps, err := wirePath(rows, d)
+	steps, err := WirePath(rows, d)
 	if err != nil {
 		return err
 	}

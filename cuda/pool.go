@@ -135,6 +135,9 @@ func (p *pool) release(ptr C.CUdeviceptr) error {
 	return check("cuMemFreeAsync", FormatSize(int64(bytes)), C.cuMemFreeAsync(ptr, p.d.cstream()))
 }
 
+// releaseAt is release by the number of an address.
+func (p *pool) releaseAt(at uint64) error { return p.release(C.CUdeviceptr(at)) }
+
 // holds reports whether bytes from ptr on are all allocated.
 func (p *pool) holds(ptr C.CUdeviceptr, bytes int) bool {
 	for at, n := range p.live {

@@ -13,33 +13,6 @@ import (
 	"hbar/kernels/gpu"
 )
 
-// emulated skips where the device's memory cannot be set by the test.
-func emulated(t *testing.T) {
-	t.Helper()
-	if os.Getenv("HBAR_LIBCUDA") == "" {
-		t.Skip("sets what the emulated device has: no HBAR_LIBCUDA")
-	}
-}
-
-// wants reports an error that lacks a driver's call, size or words.
-func wants(t *testing.T, what string, err error, parts ...string) {
-	t.Helper()
-	for _, p := range parts {
-		if err == nil || !strings.Contains(err.Error(), p) {
-			t.Errorf("%s: error %v, want %q in it", what, err, p)
-		}
-	}
-}
-
-// ramp is n different numbers.
-func ramp(n int) []float32 {
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = float32(i) + 0.5
-	}
-	return x
-}
-
 // Copies of any size come back whole, through page-locked memory and without any, and the source may change at once.
 func TestCopies(t *testing.T) {
 	for _, pinned := range []string{"", "1000"} {
@@ -48,8 +21,8 @@ func TestCopies(t *testing.T) {
 			t.Setenv("HBAR_EMU_PINNED", pinned)
 		}
 		d := open(t)
-		const piece = stageBytes / 4
-		for _, n := range []int{1, 3, piece - 1, piece, piece + 1, stages*piece + 5, 2*stages*piece + 7} {
+		const piece = StageBytes / 4
+		for _, n := range []int{1, 3, piece - 1, piece, piece + 1, Stages*piece + 5, 2*Stages*piece + 7} {
 			b, err := d.Alloc(4 * n)
 			if err != nil {
 				t.Fatal(err)
@@ -67,7 +40,7 @@ func TestCopies(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if made := d.staging.state; made == 1 != (pinned == "") {
+		if made := d.RingState(); made == 1 != (pinned == "") {
 			t.Errorf("pinned %q: state of the page-locked ring %d", pinned, made)
 		}
 	}
@@ -148,11 +121,11 @@ func testPool(t *testing.T, pools string) {
 		t.Errorf("pools %s: memory grows by another buffer: %+v, before %+v", pools, now, u)
 	}
 	// the driver's words for a pointer that is not allocated, or was freed
-	p := b.ptr
+	p := b.Address()
 	if err := b.Free(); err != nil {
 		t.Error(err)
 	}
-	wants(t, "freed twice", d.do(func() error { return d.pool.release(p) }), "no memory of ", " begins at 0x")
+	wants(t, "freed twice", d.ReleaseAddress(p), "no memory of ", " begins at 0x")
 }
 
 // Without a driver's pool, blocks of other sizes make room when the device is full. Their memory is what is left open at Close, too.
@@ -183,7 +156,7 @@ func TestPoolTrim(t *testing.T) {
 
 func TestBlockSize(t *testing.T) {
 	for n, want := range map[int]int{1: 512, 512: 512, 513: 1024, 4097: 5120, 5120: 5120, 1 << 20: 1 << 20, 1<<20 + 1: 1<<20 + 1<<18} {
-		if got := blockSize(n); got != want {
+		if got := BlockSize(n); got != want {
 			t.Errorf("%d bytes: block of %d, want %d", n, got, want)
 		}
 	}
@@ -375,4 +348,31 @@ func TestLaunchErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, "too many threads", k.Launch(3, new(Args)), "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE: invalid argument (pack_f16_w64, grid 3, block 2048, shared 0 B)")
+}
+
+func TestOutOfMemory(t *testing.T) {
+	d := open(t)
+	_, err := d.Alloc(1 << 50)
+	var e *Error
+	if !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "asked for") {
+		t.Errorf("allocating a pebibyte: %v", err)
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	open(t)
+	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "device 99 does not exist") {
+		t.Errorf("Open(99): %v", err)
+	}
+}
+
+// Statuses of cuBLAS have words, and one that a smaller batch may cure.
+func TestLibraryErrors(t *testing.T) {
+	err := BLASError("cublasSgemm", "2×3×4 of f32", 3)
+	if e, ok := err.(*Error); !ok || !e.OutOfMemory() || !strings.Contains(err.Error(), "cublasSgemm: cuBLAS status 3: allocation failed (2×3×4 of f32)") {
+		t.Error(err)
+	}
+	if err := BLASError("cublasCreate", "", 99); err == nil || !strings.Contains(err.Error(), "status 99: unknown status") || BLASError("", "", 0) != nil {
+		t.Error(err)
+	}
 }

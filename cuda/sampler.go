@@ -154,7 +154,7 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 	if m != nil && len(m) != len(x) {
 		return fmt.Errorf("cuda: m has %d elements; want %d, as x", len(m), len(x))
 	}
-	wire, err := wireRows(rows)
+	wire, err := WireRows(rows)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -182,7 +182,7 @@ type trajectory struct {
 	s      *Sampler
 	ctx    context.Context
 	rows   []kernels.Row
-	wire   []rowWire
+	wire   []RowWire
 	memory bool // the rows use it
 }
 
@@ -227,7 +227,7 @@ func (t *trajectory) run(x, m *Buffer, n int, no kernels.Noise, progress func(do
 	if db, err = s.d.Alloc(4 * chunk * w); err != nil {
 		return err
 	}
-	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(rowWire{}))); err != nil {
+	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(RowWire{}))); err != nil {
 		return err
 	}
 	var flying [2]*Event // of the last launches: the host prepares one while the device is at another
@@ -272,7 +272,7 @@ func (t *trajectory) run(x, m *Buffer, n int, no kernels.Noise, progress func(do
 // Enqueue is Trajectory of samples x and memory m that are on the device, n×D numbers each; m may be nil. It may return before the
 // device is done, in order with what is enqueued next; after an error the numbers are arbitrary.
 func (s *Sampler) Enqueue(ctx context.Context, x, m *Buffer, rows []kernels.Row, no kernels.Noise) (err error) {
-	wire, err := wireRows(rows)
+	wire, err := WireRows(rows)
 	if err != nil || len(rows) == 0 {
 		return err
 	}

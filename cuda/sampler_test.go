@@ -6,83 +6,15 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"hbar/kernels"
-	"hbar/kernels/infer"
 	"hbar/kernels/simd"
 )
-
-// needDevice skips where there is no device, with the reason. Who sets HBAR_LIBCUDA, to the emulator where there is no GPU,
-// wants no test skipped for the lack of one.
-func needDevice(t testing.TB) {
-	t.Helper()
-	err := Available()
-	if err != nil && os.Getenv("HBAR_LIBCUDA") != "" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-}
-
-// open returns device 0.
-func open(t testing.TB) *Device {
-	t.Helper()
-	needDevice(t)
-	d, err := Open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
-}
-
-// program is a random network of outputs of order one: unit variance through plain layers, and residual ones that add a
-// part as small as there are many of them.
-func program(d, width, hidden int, act simd.Act, residual bool, freqs int) *kernels.Chain {
-	r := rand.New(rand.NewPCG(1, uint64(d*width)))
-	p := &kernels.Chain{D: d}
-	for range freqs {
-		p.Time.Freqs = append(p.Time.Freqs, float32(r.NormFloat64()))
-	}
-	p.Widths = []int{d + p.Time.Width()}
-	for i := range hidden + 1 {
-		in, out := p.Widths[i], width
-		ins := kernels.Instr{Op: kernels.OpDense, Dst: i + 1, Src: i, Add: -1, W: 2 * i, B: 2*i + 1, Act: act}
-		if i == hidden {
-			out, ins.Act = d, simd.Identity
-		} else if residual && i > 0 {
-			ins.Add = i
-		}
-		w, b := make([]float32, in*out), make([]float32, out)
-		gain := 1.0
-		if ins.Add >= 0 {
-			gain /= math.Sqrt(float64(hidden))
-		}
-		for j := range w {
-			w[j] = float32((2*r.Float64() - 1) * gain * math.Sqrt(3/float64(in)))
-		}
-		for j := range b {
-			b[j] = float32((2*r.Float64() - 1) * gain / 2)
-		}
-		p.Params = append(p.Params, kernels.Param{Rows: out, Cols: in, Data: w}, kernels.Param{Rows: out, Cols: 1, Data: b})
-		p.Widths = append(p.Widths, out)
-		p.Forward = append(p.Forward, ins)
-	}
-	p.Output = hidden + 1
-	return p
-}
 
 // forward64 is the network in float64.
 func forward64(p *kernels.Chain, x []float64, tau float64) []float64 {
@@ -137,16 +69,6 @@ func trajectory64(p *kernels.Chain, x, m []float64, rows []kernels.Row, no kerne
 			}
 		}
 	}
-}
-
-// testRows are 20 rows of a contracting recursion that uses every coefficient.
-func testRows() []kernels.Row {
-	rows := make([]kernels.Row, 20)
-	for k := range rows {
-		s := float64(k) / 20
-		rows[k] = kernels.Row{T: 1 - s, Cin: 1 - 0.2*s, A: 0.9, B: 0.08 + 0.02*s, M: 0.03, C: 0.1, G: 0.4, H: -0.05, J: 0.02, K: 0.3, Step: uint32(k + 3)}
-	}
-	return rows
 }
 
 // Every kernel against the loop in float64: widths, depths, dimensions, activations, weights in shared memory or streamed.
@@ -424,69 +346,6 @@ func TestSplit(t *testing.T) {
 	var e *Error
 	if _, err := run(); !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "8192 B asked for, ") {
 		t.Errorf("no room for a batch: %v", err)
-	}
-}
-
-// An engine is shared, and has an end.
-func TestEngine(t *testing.T) {
-	open(t)
-	p := program(2, 64, 2, simd.SiLU, false, 0)
-	cpu, err := infer.New(p, infer.Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := NewEngine(p, 0, FP32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(e.Device(), "cuda:0 ") || e.Dim() != 2 {
-		t.Errorf("device %s, D = %d", e.Device(), e.Dim())
-	}
-	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
-	want := make([]float32, 60)
-	if err := cpu.Trajectory(context.Background(), want, nil, rows, no, nil); err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	for range 3 { // at once
-		all.Go(func() {
-			x := make([]float32, len(want))
-			if err := e.Trajectory(context.Background(), x, nil, rows, no, nil); err != nil {
-				t.Error(err)
-			}
-			for i := range x {
-				if !(math.Abs(float64(x[i]-want[i])) < 1e-5) {
-					t.Errorf("number %d is %v, on the CPU %v", i, x[i], want[i])
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	if err := errors.Join(e.Close(), e.Close()); err != nil {
-		t.Error(err)
-	}
-	if err := e.Trajectory(context.Background(), want, nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "closed") {
-		t.Errorf("after Close: %v", err)
-	}
-	if err := e.Forward(context.Background(), want[:2], []float32{1, 2}, []float64{0.5}); err == nil || !strings.Contains(err.Error(), "closed") {
-		t.Errorf("after Close: %v", err)
-	}
-}
-
-func TestOutOfMemory(t *testing.T) {
-	d := open(t)
-	_, err := d.Alloc(1 << 50)
-	var e *Error
-	if !errors.As(err, &e) || !e.OutOfMemory() || !strings.Contains(err.Error(), "asked for") {
-		t.Errorf("allocating a pebibyte: %v", err)
-	}
-}
-
-func TestOpenMissing(t *testing.T) {
-	open(t)
-	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "device 99 does not exist") {
-		t.Errorf("Open(99): %v", err)
 	}
 }
 

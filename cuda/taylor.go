@@ -30,7 +30,7 @@ func NewTaylor(d *Device, p *kernels.Chain) (*Taylor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.D > maxTaylorDim {
+	if n.D > MaxTaylorDim {
 		return nil, fmt.Errorf("cuda: Taylor expansion in %d dimensions; the fused kernels take 1 and 2", n.D)
 	}
 	t := &Taylor{d: d, net: n, kernels: make(map[string]*Kernel)}
@@ -53,8 +53,8 @@ func (t *Taylor) Close() error {
 	return err
 }
 
-// maxTaylorDim is the number of dimensions that the kernels are written for.
-const maxTaylorDim = 2
+// MaxTaylorDim is the number of dimensions that the kernels are written for.
+const MaxTaylorDim = 2
 
 // taylorBlob is the network as kernels/gpu/taylor.cu has it, a one-dimensional one with a second coordinate that does
 // nothing.

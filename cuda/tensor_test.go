@@ -11,11 +11,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// onHost is a tensor in Go's memory.
-func onHost(x []float32, shape ...int) *tensor.Dense {
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x))
-}
-
 // onDevice is a tensor with the numbers 0.5, 1.5, … on the device.
 func onDevice(t *testing.T, d *Device, shape ...int) *tensor.Dense {
 	t.Helper()
@@ -27,16 +22,6 @@ func onDevice(t *testing.T, d *Device, shape ...int) *tensor.Dense {
 		t.Fatal(err)
 	}
 	return x
-}
-
-// numbers downloads a tensor.
-func numbers(t *testing.T, d *Device, x *tensor.Dense) []float32 {
-	t.Helper()
-	h := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(x.Shape()...))
-	if err := d.Tensors().Download(h, x); err != nil {
-		t.Fatal(err)
-	}
-	return h.Float32s()
 }
 
 func TestTensor(t *testing.T) {

@@ -25,9 +25,9 @@ type Trainer struct {
 	batch int
 	room  int // rows that there is memory for
 
-	layout  *paramLayout
+	layout  *Layout
 	draw    *drawer
-	pass    rowsPass
+	pass    Pass
 	module  *Module
 	kernels struct{ grad, fold, adam, copy *Kernel }
 
@@ -73,8 +73,9 @@ const (
 )
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
-// a fit.Source. Workers and Impl of the options have no meaning here. Close the trainer when done.
-func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
+// a fit.Source. Rows pass through the network as fused says, or layer by layer if it is nil. Workers and Impl of the options
+// have no meaning here. Close the trainer when done.
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, fused MakePass) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
 	if err != nil {
 		return nil, err
@@ -83,15 +84,14 @@ func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels
 		return nil, err
 	}
 	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*Graph{}}
-	if err := t.open(b); err != nil {
+	if err := t.open(b, fused); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
 }
 
-func (t *Trainer) open(b *kernels.Batches) (err error) {
-	fused := fusable(t.prog) == nil
-	if t.layout, err = newParamLayout(t.prog, fused); err != nil {
+func (t *Trainer) open(b *kernels.Batches, fused MakePass) (err error) {
+	if t.layout, err = newParamLayout(t.prog, fused != nil); err != nil {
 		return err
 	}
 	vectors := []**Buffer{&t.param, &t.m, &t.v, &t.g}
@@ -103,7 +103,7 @@ func (t *Trainer) open(b *kernels.Batches) (err error) {
 			return fmt.Errorf("%w, for a network of %d parameters", err, t.layout.size)
 		}
 	}
-	if fused {
+	if fused != nil {
 		if t.copied, err = t.zeros(4 * t.layout.copies); err != nil {
 			return err
 		}
@@ -120,8 +120,8 @@ func (t *Trainer) open(b *kernels.Batches) (err error) {
 	if err := t.load(); err != nil {
 		return err
 	}
-	if fused {
-		t.pass, err = newFusedPass(t.d, t.prog, t.layout, t.param, t.copied)
+	if fused != nil {
+		t.pass, err = fused(t.d, t.prog, t.layout, t.param, t.copied)
 	} else {
 		t.pass, err = newLayersPass(t.d, t.prog, t.layout, t.param, t.g)
 	}
@@ -176,7 +176,7 @@ func (t *Trainer) load() (err error) {
 func (t *Trainer) Close() error {
 	err := errors.Join(t.dropGraphs(), t.eval.close())
 	if t.pass != nil {
-		err = errors.Join(err, t.pass.close())
+		err = errors.Join(err, t.pass.Close())
 		t.pass = nil
 	}
 	if t.draw != nil {
@@ -223,7 +223,7 @@ func (t *Trainer) SetBatch(n int) error {
 
 // grow makes room for batches of n rows.
 func (t *Trainer) grow(n int) error {
-	if err := t.pass.resize(n); err != nil {
+	if err := t.pass.Resize(n); err != nil {
 		return err
 	}
 	for _, b := range []struct {
@@ -239,7 +239,7 @@ func (t *Trainer) grow(n int) error {
 		}
 		*b.buffer = next
 	}
-	tiles := t.layout.tiles(t.pass.x, t.pass.dz)
+	tiles := t.layout.tiles(t.pass.X, t.pass.DZ)
 	t.ntiles = len(tiles)
 	if t.tiles == nil {
 		var err error
@@ -377,8 +377,8 @@ func (t *Trainer) replay(n int) error {
 }
 
 // enqueue launches a step.
-func (t *Trainer) enqueue(a drawArgs, update bool) error {
-	if err := t.pass.launch(a, t.report, t.rowLoss, t.batch); err != nil {
+func (t *Trainer) enqueue(a DrawArgs, update bool) error {
+	if err := t.pass.Launch(a, t.report, t.rowLoss, t.batch); err != nil {
 		return err
 	}
 	return t.enqueueUpdate(update)

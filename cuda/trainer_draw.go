@@ -11,8 +11,8 @@ import (
 	"hbar/kernels/fit"
 )
 
-// drawArgs mirrors struct Draw of kernels/gpu/train.cuh.
-type drawArgs struct {
+// DrawArgs mirrors struct Draw of kernels/gpu/train.cuh.
+type DrawArgs struct {
 	Cumulative, Ratios, Guide, Values uint64
 	Guides, Cells, Curves, _          int32
 	Data, Freqs, Target, Weight       uint64
@@ -22,12 +22,12 @@ type drawArgs struct {
 
 // drawer holds what batches are drawn from, on the device.
 type drawer struct {
-	args    drawArgs // of the device's own batches; Data is 0 if there are none
+	args    DrawArgs // of the device's own batches; Data is 0 if there are none
 	buffers []*Buffer
 }
 
 func newDrawer(d *Device, p *kernels.ChainTraining, b *kernels.Batches) (*drawer, error) {
-	w := &drawer{args: drawArgs{D: int32(p.D), NFreqs: int32(len(p.Time.Freqs))}}
+	w := &drawer{args: DrawArgs{D: int32(p.D), NFreqs: int32(len(p.Time.Freqs))}}
 	if err := w.upload(d, p, b); err != nil {
 		return nil, errors.Join(err, w.free())
 	}

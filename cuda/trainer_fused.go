@@ -25,6 +25,14 @@ type fusedNet struct {
 // maxColumns is the most units of a layer, or columns of the network's input, that the fused pass takes.
 const maxColumns = 512
 
+// TrainingPass is what makes the fused pass of a program, or nil if it does not take it.
+func TrainingPass(p *kernels.ChainTraining) MakePass {
+	if fusable(p) != nil {
+		return nil
+	}
+	return newRowsPass
+}
+
 // fusable says why the fused pass does not take a program, nil if it does.
 func fusable(p *kernels.ChainTraining) error {
 	hidden := len(p.Forward) - 1
@@ -51,27 +59,28 @@ func fusable(p *kernels.ChainTraining) error {
 	return nil
 }
 
-// fusedPass is the pass in one launch, kernels/gpu/train_fused.cu.
-type fusedPass struct {
+// RowsPass is the pass of a training step in one launch, kernels/gpu/train_fused.cu.
+type RowsPass struct {
 	d      *Device
-	l      *paramLayout
+	l      *Layout
 	net    fusedNet
 	module *Module
 	byRows map[int]*Kernel
 	buffer *Buffer // inputs, gradients and slopes of all layers
-	rows   int     // of a block, for the tests; 0: as many as serve the batch
+	// BlockRows is the number of rows of a block, 4, 8 or 16; 0: as many as serve the batch.
+	BlockRows int
 }
 
-func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, copied *Buffer) (*fusedPass, error) {
-	f := &fusedPass{d: d, l: l, byRows: map[int]*Kernel{}}
-	f.net.Layers, f.net.Act = int32(len(l.layers)), int32(p.Forward[0].Act)
-	if len(l.layers) > 2 && p.Forward[1].Add >= 0 {
+func newRowsPass(d *Device, p *kernels.ChainTraining, l *Layout, param, copied *Buffer) (Pass, error) {
+	f := &RowsPass{d: d, l: l, byRows: map[int]*Kernel{}}
+	f.net.Layers, f.net.Act = int32(len(l.Layers)), int32(p.Forward[0].Act)
+	if len(l.Layers) > 2 && p.Forward[1].Add >= 0 {
 		f.net.Residual = 1
 	}
-	for i, q := range l.layers {
-		f.net.Slab = max(f.net.Slab, int32(q.ldn), int32(q.ldk))
-		f.net.Layer[i] = fusedLayer{Forward: copied.At(q.copy), Weights: param.At(q.w), Bias: param.At(q.b),
-			N: int32(q.n), K: int32(q.k), Ldn: int32(q.ldn), Ldk: int32(q.ldk)}
+	for i, q := range l.Layers {
+		f.net.Slab = max(f.net.Slab, int32(q.LDN), int32(q.LDK))
+		f.net.Layer[i] = fusedLayer{Forward: copied.At(q.Copy), Weights: param.At(q.W), Bias: param.At(q.B),
+			N: int32(q.N), K: int32(q.K), Ldn: int32(q.LDN), Ldk: int32(q.LDK)}
 	}
 	var err error
 	if f.module, err = d.Load(gpu.TrainFused); err != nil {
@@ -81,7 +90,7 @@ func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, co
 	for _, r := range []int{4, 8, 16} {
 		if shared := f.shared(r, p.D); shared <= d.SharedPerBlock {
 			if f.byRows[r], err = f.module.Kernel(fmt.Sprintf("train_rows_%d", r), threads, shared); err != nil {
-				return nil, errors.Join(err, f.close())
+				return nil, errors.Join(err, f.Close())
 			}
 		}
 	}
@@ -89,7 +98,7 @@ func newFusedPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, co
 }
 
 // shared is the shared memory of a block of r rows, as train_rows_body divides it.
-func (f *fusedPass) shared(r, d int) int {
+func (f *RowsPass) shared(r, d int) int {
 	const warps, chunk = 16, 128
 	ld := r
 	if r > 4 {
@@ -104,12 +113,12 @@ func (f *fusedPass) shared(r, d int) int {
 }
 
 // choose is the number of rows of a block: few as long as the blocks' reading of weights does not fill the way to L2.
-func (f *fusedPass) choose(n int) int {
+func (f *RowsPass) choose(n int) int {
 	sms := f.d.Multiprocessors
 	r := 16
 	switch {
-	case f.rows != 0:
-		r = f.rows
+	case f.BlockRows != 0:
+		r = f.BlockRows
 	case n <= 4*sms/2:
 		r = 4
 	case n <= 8*sms:
@@ -121,10 +130,10 @@ func (f *fusedPass) choose(n int) int {
 	return r
 }
 
-func (f *fusedPass) resize(n int) error {
+func (f *RowsPass) Resize(n int) error {
 	floats := 0
-	for _, q := range f.l.layers {
-		floats += n * (q.ldk + 2*q.ldn)
+	for _, q := range f.l.Layers {
+		floats += n * (q.LDK + 2*q.LDN)
 	}
 	b, err := f.d.Alloc(4 * floats)
 	if err != nil {
@@ -139,30 +148,30 @@ func (f *fusedPass) resize(n int) error {
 		at += n * ld
 		return b.At(at - n*ld)
 	}
-	for i, q := range f.l.layers {
+	for i, q := range f.l.Layers {
 		l := &f.net.Layer[i]
-		l.X, l.Dz, l.Slope = take(q.ldk), take(q.ldn), take(q.ldn)
+		l.X, l.Dz, l.Slope = take(q.LDK), take(q.LDN), take(q.LDN)
 	}
 	return nil
 }
 
-func (f *fusedPass) x(layer int) uint64  { return f.net.Layer[layer].X }
-func (f *fusedPass) dz(layer int) uint64 { return f.net.Layer[layer].Dz }
+func (f *RowsPass) X(layer int) uint64  { return f.net.Layer[layer].X }
+func (f *RowsPass) DZ(layer int) uint64 { return f.net.Layer[layer].Dz }
 
-func (f *fusedPass) input() *Buffer { return f.activation(0) }
+func (f *RowsPass) Input() *Buffer { return f.Activation(0) }
 
-func (f *fusedPass) activation(layer int) *Buffer {
-	at := int(f.x(layer) - f.buffer.Address())
+func (f *RowsPass) Activation(layer int) *Buffer {
+	at := int(f.X(layer) - f.buffer.Address())
 	return f.buffer.View(at, f.buffer.Size()-at)
 }
 
-func (f *fusedPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
+func (f *RowsPass) Launch(a DrawArgs, control, rowLoss *Buffer, n int) error {
 	r := f.choose(n)
-	args := Pack(Pack(new(Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(lossScale(n, int(a.D)))
+	args := Pack(Pack(new(Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(LossScale(n, int(a.D)))
 	return f.byRows[r].Launch((n+r-1)/r, args)
 }
 
-func (f *fusedPass) close() error {
+func (f *RowsPass) Close() error {
 	err := f.buffer.Free()
 	if f.module != nil {
 		err = errors.Join(err, f.module.Unload())

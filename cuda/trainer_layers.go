@@ -16,9 +16,9 @@ import (
 type layersPass struct {
 	d             *Device
 	p             *kernels.ChainTraining
-	l             *paramLayout
+	l             *Layout
 	param, g      *Buffer
-	byWeight      map[int]*trainLayer
+	byWeight      map[int]*Layer
 	dense, module *Module
 	kernels       map[string]*Kernel
 	n             int // rows that there is memory for
@@ -28,14 +28,14 @@ type layersPass struct {
 	coef, pick       *Buffer
 }
 
-func newLayersPass(d *Device, p *kernels.ChainTraining, l *paramLayout, param, g *Buffer) (*layersPass, error) {
-	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]*trainLayer{}, kernels: map[string]*Kernel{},
+func newLayersPass(d *Device, p *kernels.ChainTraining, l *Layout, param, g *Buffer) (*layersPass, error) {
+	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]*Layer{}, kernels: map[string]*Kernel{},
 		fwd: make([]*Buffer, len(p.Widths)), slope: make([]*Buffer, len(p.Widths)), grad: make([]*Buffer, len(p.GradWidths))}
-	for i := range l.layers {
-		q.byWeight[l.layers[i].weight] = &l.layers[i]
+	for i := range l.Layers {
+		q.byWeight[l.Layers[i].weight] = &l.Layers[i]
 	}
 	if err := q.open(); err != nil {
-		return nil, errors.Join(err, q.close())
+		return nil, errors.Join(err, q.Close())
 	}
 	return q, nil
 }
@@ -60,7 +60,7 @@ func (q *layersPass) open() (err error) {
 	return nil
 }
 
-func (q *layersPass) resize(n int) error {
+func (q *layersPass) Resize(n int) error {
 	q.n = n
 	again := func(b **Buffer, bytes int) error {
 		if err := (*b).Free(); err != nil {
@@ -93,20 +93,20 @@ func (q *layersPass) resize(n int) error {
 	return errors.Join(again(&q.target, 4*n*q.p.D), again(&q.weight, 4*n), again(&q.coef, 8*kernels.Coefs*n), again(&q.pick, 8*n))
 }
 
-func (q *layersPass) x(layer int) uint64 {
-	l := &q.l.layers[layer]
+func (q *layersPass) X(layer int) uint64 {
+	l := &q.l.Layers[layer]
 	if l.large() {
 		return 0
 	}
 	return q.fwd[l.x].Address()
 }
 
-func (q *layersPass) dz(layer int) uint64 { return q.grad[q.l.layers[layer].dz].Address() }
-func (q *layersPass) input() *Buffer      { return q.activation(0) }
+func (q *layersPass) DZ(layer int) uint64 { return q.grad[q.l.Layers[layer].dz].Address() }
+func (q *layersPass) Input() *Buffer      { return q.Activation(0) }
 
-func (q *layersPass) activation(layer int) *Buffer { return q.fwd[q.l.layers[layer].x] }
+func (q *layersPass) Activation(layer int) *Buffer { return q.fwd[q.l.Layers[layer].x] }
 
-func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
+func (q *layersPass) Launch(a DrawArgs, control, rowLoss *Buffer, n int) error {
 	if a.Data != 0 {
 		a.Target, a.Weight = q.target.Address(), q.weight.Address()
 		if err := q.drawBatch(a, control, n); err != nil {
@@ -116,15 +116,15 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	for _, in := range q.p.Forward {
 		l := q.byWeight[in.W]
 		g := denseArgs{
-			A: matrix(q.fwd[in.Src].Address(), int64(l.ldk), 1), B: matrix(q.param.At(l.w), 1, int64(l.ldk)),
-			C: q.fwd[in.Dst].Address(), CRow: int64(l.ldn), Bias: q.param.At(l.b),
-			M: int32(n), N: int32(l.n), K: int32(l.k), Group: 1, Act: int32(in.Act),
+			A: matrix(q.fwd[in.Src].Address(), int64(l.LDK), 1), B: matrix(q.param.At(l.W), 1, int64(l.LDK)),
+			C: q.fwd[in.Dst].Address(), CRow: int64(l.LDN), Bias: q.param.At(l.B),
+			M: int32(n), N: int32(l.N), K: int32(l.K), Group: 1, Act: int32(in.Act),
 		}
 		if in.Act != simd.Identity {
-			g.Slope, g.SlopeRow = q.slope[in.Dst].Address(), int64(l.ldn)
+			g.Slope, g.SlopeRow = q.slope[in.Dst].Address(), int64(l.LDN)
 		}
 		if in.Add >= 0 {
-			g.Add, g.AddRow = q.fwd[in.Add].Address(), int64(l.ldn)
+			g.Add, g.AddRow = q.fwd[in.Add].Address(), int64(l.LDN)
 		}
 		if err := q.product(&g); err != nil {
 			return err
@@ -132,7 +132,7 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	}
 	d := q.p.D
 	args := Pack(new(Args).Buf(q.fwd[q.p.Output]).I32(round4(d)), a.Target)
-	Pack(args, a.Weight).I32(d).I32(n).F32(lossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
+	Pack(args, a.Weight).I32(d).I32(n).F32(LossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
 	if err := q.kernels["train_loss"].Launch((32*n+255)/256, args); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (q *layersPass) launch(a drawArgs, control, rowLoss *Buffer, n int) error {
 	return nil
 }
 
-func (q *layersPass) drawBatch(a drawArgs, control *Buffer, n int) error {
+func (q *layersPass) drawBatch(a DrawArgs, control *Buffer, n int) error {
 	if err := q.each("train_times", 8*n, Pack(new(Args), a).Buf(control).I32(n).Buf(q.coef).Buf(q.pick)); err != nil {
 		return err
 	}
@@ -167,13 +167,13 @@ func (q *layersPass) drawBatch(a drawArgs, control *Buffer, n int) error {
 func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
 	l := q.byWeight[in.W]
 	g := denseArgs{
-		A: matrix(q.grad[in.Src].Address(), int64(l.ldn), 1), B: matrix(q.param.At(l.w), int64(l.ldk), 1),
-		C: q.grad[in.Dst].Address(), CRow: int64(l.ldk),
-		M: int32(n), N: int32(l.k), K: int32(l.n), Group: 1,
+		A: matrix(q.grad[in.Src].Address(), int64(l.LDN), 1), B: matrix(q.param.At(l.W), int64(l.LDK), 1),
+		C: q.grad[in.Dst].Address(), CRow: int64(l.LDK),
+		M: int32(n), N: int32(l.K), K: int32(l.N), Group: 1,
 	}
 	slope := in.Act >= 0 && q.slope[in.Act] != nil
 	if slope {
-		g.Mul, g.MulRow = q.slope[in.Act].Address(), int64(l.ldk)
+		g.Mul, g.MulRow = q.slope[in.Act].Address(), int64(l.LDK)
 	}
 	switch {
 	case in.Add >= 0 && slope: // a product's epilogue adds last
@@ -182,7 +182,7 @@ func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
 		}
 		g.Accumulate = 1
 	case in.Add >= 0:
-		g.Add, g.AddRow = q.grad[in.Add].Address(), int64(l.ldk)
+		g.Add, g.AddRow = q.grad[in.Add].Address(), int64(l.LDK)
 	}
 	return q.product(&g)
 }
@@ -199,13 +199,13 @@ func (q *layersPass) backAct(in kernels.BackInstr, n int) error {
 
 // large says that a product makes the gradient of the layer's weights in less time than train_grad, which reads input and
 // gradient again for every few weights.
-func (l *trainLayer) large() bool { return l.n >= 128 && l.k >= 128 }
+func (l *Layer) large() bool { return l.N >= 128 && l.K >= 128 }
 
 // backWeights is the gradient of a layer's weights, dzᵀ x over the rows in order.
-func (q *layersPass) backWeights(l *trainLayer, n int) error {
+func (q *layersPass) backWeights(l *Layer, n int) error {
 	return q.product(&denseArgs{
-		A: matrix(q.grad[l.dz].Address(), 1, int64(l.ldn)), B: matrix(q.fwd[l.x].Address(), int64(l.ldk), 1),
-		C: q.g.At(l.w), CRow: int64(l.ldk), M: int32(l.n), N: int32(l.k), K: int32(n), Group: 1,
+		A: matrix(q.grad[l.dz].Address(), 1, int64(l.LDN)), B: matrix(q.fwd[l.x].Address(), int64(l.LDK), 1),
+		C: q.g.At(l.W), CRow: int64(l.LDK), M: int32(l.N), N: int32(l.K), K: int32(n), Group: 1,
 	})
 }
 
@@ -233,7 +233,7 @@ func (q *layersPass) each(name string, elements int, a *Args) error {
 	return q.kernels[name].Launch(min((elements+255)/256, 16*q.d.Multiprocessors), a)
 }
 
-func (q *layersPass) close() error {
+func (q *layersPass) Close() error {
 	var err error
 	for _, bs := range [][]*Buffer{q.fwd, q.slope, q.grad, {q.target, q.weight, q.coef, q.pick}} {
 		for _, b := range bs {

@@ -22,22 +22,22 @@ const (
 	tileInputs = 32
 )
 
-// trainLayer is a dense layer of n units with k inputs and where it lies in the flat vectors of parameters, gradients, moments
-// and averages: its weights [n][ldk], then its biases. Row strides are multiples of 4, so that rows are read 16 bytes at a
-// time; what is beyond n and k stays zero.
-type trainLayer struct {
+// Layer is a dense layer of N units with K inputs and where it lies in the flat vectors of parameters, gradients, moments
+// and averages: its weights [N][LDK], then its biases. Row strides are multiples of 4, so that rows are read 16 bytes at a
+// time; what is beyond N and K stays zero.
+type Layer struct {
 	weight, bias int // parameters of the program
-	n, k         int
-	ldn, ldk     int
-	w, b         int // offsets
-	copy         int // offset in the transposed copy of the weights [k][ldn]; −1 for none
+	N, K         int
+	LDN, LDK     int
+	W, B         int // offsets
+	Copy         int // offset in the transposed copy of the weights [K][LDN]; −1 for none
 	x, dz        int // forward and gradient buffers of the program
 }
 
-// paramLayout is the flat vectors of a program.
-type paramLayout struct {
+// Layout is the flat vectors of a program.
+type Layout struct {
 	params []kernels.Param
-	layers []trainLayer
+	Layers []Layer
 	size   int // of a vector
 	copies int // of the transposed copies
 }
@@ -45,8 +45,8 @@ type paramLayout struct {
 // round4 is the next multiple of 4.
 func round4(n int) int { return (n + 3) &^ 3 }
 
-func newParamLayout(p *kernels.ChainTraining, copies bool) (*paramLayout, error) {
-	l := &paramLayout{params: p.Params}
+func newParamLayout(p *kernels.ChainTraining, copies bool) (*Layout, error) {
+	l := &Layout{params: p.Params}
 	grad := map[int]kernels.BackInstr{} // by weight
 	for _, in := range p.Backward {
 		if in.Op == kernels.BackParams {
@@ -55,16 +55,16 @@ func newParamLayout(p *kernels.ChainTraining, copies bool) (*paramLayout, error)
 	}
 	for _, in := range p.Forward {
 		w := p.Params[in.W]
-		q := trainLayer{weight: in.W, bias: in.B, n: w.Rows, k: w.Cols, ldn: round4(w.Rows), ldk: round4(w.Cols), copy: -1,
+		q := Layer{weight: in.W, bias: in.B, N: w.Rows, K: w.Cols, LDN: round4(w.Rows), LDK: round4(w.Cols), Copy: -1,
 			x: grad[in.W].X, dz: grad[in.W].Src}
-		q.w = l.size
-		q.b = q.w + q.n*q.ldk
-		l.size = q.b + q.ldn
+		q.W = l.size
+		q.B = q.W + q.N*q.LDK
+		l.size = q.B + q.LDN
 		if copies {
-			q.copy = l.copies
-			l.copies += q.k * q.ldn
+			q.Copy = l.copies
+			l.copies += q.K * q.LDN
 		}
-		l.layers = append(l.layers, q)
+		l.Layers = append(l.Layers, q)
 	}
 	if l.size > 1<<31-1 {
 		return nil, fmt.Errorf("cuda: a network of %d parameters; training takes up to 2^31 − 1", l.size)
@@ -74,22 +74,22 @@ func newParamLayout(p *kernels.ChainTraining, copies bool) (*paramLayout, error)
 
 // tiles cuts the parameters; x and dz are the addresses of the layers' inputs, 0 where the weights' gradients are made
 // elsewhere, and of the gradients of their sums.
-func (l *paramLayout) tiles(x, dz func(layer int) uint64) []paramTile {
+func (l *Layout) tiles(x, dz func(layer int) uint64) []paramTile {
 	var out []paramTile
-	for i, q := range l.layers {
+	for i, q := range l.Layers {
 		px, pdz := x(i), dz(i)
-		for o := 0; o < q.n; o += tileUnits {
-			for k := 0; k < q.k; k += tileInputs {
-				t := paramTile{X: px + 4*uint64(k), Dz: pdz + 4*uint64(o), Ldk: int32(q.ldk), Ldn: int32(q.ldn),
-					K: int32(min(tileInputs, q.k-k)), N: int32(min(tileUnits, q.n-o)), W: int32(q.w + o*q.ldk + k), B: -1, Copy: -1}
+		for o := 0; o < q.N; o += tileUnits {
+			for k := 0; k < q.K; k += tileInputs {
+				t := paramTile{X: px + 4*uint64(k), Dz: pdz + 4*uint64(o), Ldk: int32(q.LDK), Ldn: int32(q.LDN),
+					K: int32(min(tileInputs, q.K-k)), N: int32(min(tileUnits, q.N-o)), W: int32(q.W + o*q.LDK + k), B: -1, Copy: -1}
 				if px == 0 {
 					t.X = 0
 				}
 				if k == 0 {
-					t.B = int32(q.b + o)
+					t.B = int32(q.B + o)
 				}
-				if q.copy >= 0 {
-					t.Copy = int64(q.copy + k*q.ldn + o)
+				if q.Copy >= 0 {
+					t.Copy = int64(q.Copy + k*q.LDN + o)
 				}
 				out = append(out, t)
 			}
@@ -99,28 +99,28 @@ func (l *paramLayout) tiles(x, dz func(layer int) uint64) []paramTile {
 }
 
 // pack converts from the natural layout of parameters.
-func (l *paramLayout) pack(dst []float32, src [][]float32) {
-	for _, q := range l.layers {
-		for o := range q.n {
-			copy(dst[q.w+o*q.ldk:][:q.k], src[q.weight][o*q.k:])
+func (l *Layout) pack(dst []float32, src [][]float32) {
+	for _, q := range l.Layers {
+		for o := range q.N {
+			copy(dst[q.W+o*q.LDK:][:q.K], src[q.weight][o*q.K:])
 		}
-		copy(dst[q.b:][:q.n], src[q.bias])
+		copy(dst[q.B:][:q.N], src[q.bias])
 	}
 }
 
 // unpack converts to the natural layout; dst is made if nil.
-func (l *paramLayout) unpack(dst [][]float32, src []float32) [][]float32 {
+func (l *Layout) unpack(dst [][]float32, src []float32) [][]float32 {
 	if dst == nil {
 		dst = make([][]float32, len(l.params))
 		for i, q := range l.params {
 			dst[i] = make([]float32, q.Rows*q.Cols)
 		}
 	}
-	for _, q := range l.layers {
-		for o := range q.n {
-			copy(dst[q.weight][o*q.k:][:q.k], src[q.w+o*q.ldk:])
+	for _, q := range l.Layers {
+		for o := range q.N {
+			copy(dst[q.weight][o*q.K:][:q.K], src[q.W+o*q.LDK:])
 		}
-		copy(dst[q.bias][:q.n], src[q.b:])
+		copy(dst[q.bias][:q.N], src[q.B:])
 	}
 	return dst
 }

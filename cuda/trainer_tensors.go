@@ -46,9 +46,9 @@ func (t *Trainer) ParamTensors() (params, grads []*tensor.Dense, err error) {
 		dst []*tensor.Dense
 		b   *Buffer
 	}{{params, t.param}, {grads, t.g}} {
-		for _, l := range t.layout.layers {
-			w, e := t.matrix(v.b, l.w, l.n, l.k, l.ldk)
-			b, e2 := t.d.Tensors().Over(v.b.View(4*l.b, 4*l.n), tensor.Float32, l.n)
+		for _, l := range t.layout.Layers {
+			w, e := t.matrix(v.b, l.W, l.N, l.K, l.LDK)
+			b, e2 := t.d.Tensors().Over(v.b.View(4*l.B, 4*l.N), tensor.Float32, l.N)
 			if err := errors.Join(e, e2); err != nil {
 				return nil, nil, err
 			}
@@ -61,10 +61,10 @@ func (t *Trainer) ParamTensors() (params, grads []*tensor.Dense, err error) {
 // Activations are the inputs of the layers of the last batch, [rows, width]: the network's input, then the units of each
 // hidden layer. They are valid until the next SetBatch or Close.
 func (t *Trainer) Activations() ([]*tensor.Dense, error) {
-	out := make([]*tensor.Dense, len(t.layout.layers))
-	for i, l := range t.layout.layers {
+	out := make([]*tensor.Dense, len(t.layout.Layers))
+	for i, l := range t.layout.Layers {
 		var err error
-		if out[i], err = t.matrix(t.pass.activation(i), 0, t.batch, l.k, l.ldk); err != nil {
+		if out[i], err = t.matrix(t.pass.Activation(i), 0, t.batch, l.K, l.LDK); err != nil {
 			return nil, err
 		}
 	}
@@ -81,13 +81,13 @@ func (t *Trainer) BatchTensors(rows int) (x, time, target, weight, output *tenso
 	if err := t.prepare(); err != nil {
 		return nil, nil, nil, nil, nil, err
 	}
-	d, first, last := t.prog.D, t.layout.layers[0], t.layout.layers[len(t.layout.layers)-1]
+	d, first, last := t.prog.D, t.layout.Layers[0], t.layout.Layers[len(t.layout.Layers)-1]
 	var e [5]error
-	x, e[0] = t.matrix(t.pass.input(), 0, rows, d, first.ldk)
-	time, e[1] = t.matrix(t.pass.input(), d, rows, first.k-d, first.ldk)
+	x, e[0] = t.matrix(t.pass.Input(), 0, rows, d, first.LDK)
+	time, e[1] = t.matrix(t.pass.Input(), d, rows, first.K-d, first.LDK)
 	target, e[2] = t.d.Tensors().Over(t.target, tensor.Float32, rows, d)
 	weight, e[3] = t.d.Tensors().Over(t.weight, tensor.Float32, rows)
-	output, e[4] = t.matrix(t.eval.output, 0, rows, d, last.ldn)
+	output, e[4] = t.matrix(t.eval.output, 0, rows, d, last.LDN)
 	return x, time, target, weight, output, errors.Join(e[:]...)
 }
 
@@ -101,12 +101,12 @@ func (t *Trainer) Refresh() error { return t.recopy() }
 
 // SetInputs draws the batch of src for step Steps() and uploads it.
 func (t *Trainer) SetInputs(src fit.Source) error {
-	t.host.fill(t.prog, src, t.step, t.batch, t.layout.layers[0].ldk)
-	return errors.Join(Upload(t.pass.input(), t.host.input), Upload(t.target, t.host.target), Upload(t.weight, t.host.weight))
+	t.host.fill(t.prog, src, t.step, t.batch, t.layout.Layers[0].LDK)
+	return errors.Join(Upload(t.pass.Input(), t.host.input), Upload(t.target, t.host.target), Upload(t.weight, t.host.weight))
 }
 
 // given is the batch in the tensors, for the kernels.
-func (t *Trainer) given() drawArgs {
+func (t *Trainer) given() DrawArgs {
 	a := t.draw.args
 	a.Data, a.Target, a.Weight = 0, t.target.Address(), t.weight.Address()
 	return a
@@ -130,7 +130,7 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 	if *g == nil {
 		var err error
 		if *g, err = t.d.Capture(func() error {
-			if err := t.pass.launch(t.given(), t.report, t.rowLoss, t.batch); err != nil {
+			if err := t.pass.Launch(t.given(), t.report, t.rowLoss, t.batch); err != nil {
 				return err
 			}
 			if err := t.enqueueOutput(); err != nil {
@@ -169,18 +169,18 @@ func (t *Trainer) prepare() (err error) {
 	if err := e.output.Free(); err != nil {
 		return err
 	}
-	e.output, err = t.zeros(4 * t.room * t.layout.layers[len(t.layout.layers)-1].ldn)
+	e.output, err = t.zeros(4 * t.room * t.layout.Layers[len(t.layout.Layers)-1].LDN)
 	e.room = t.room
 	return err
 }
 
 // enqueueOutput multiplies the last layer's input once more.
 func (t *Trainer) enqueueOutput() error {
-	i := len(t.layout.layers) - 1
-	l := t.layout.layers[i]
-	q := denseArgs{A: matrix(t.pass.x(i), int64(l.ldk), 1), B: matrix(t.param.At(l.w), 1, int64(l.ldk)),
-		C: t.eval.output.Address(), CRow: int64(l.ldn), Bias: t.param.At(l.b),
-		M: int32(t.batch), N: int32(l.n), K: int32(l.k), Group: 1, Act: int32(simd.Identity)}
+	i := len(t.layout.Layers) - 1
+	l := t.layout.Layers[i]
+	q := denseArgs{A: matrix(t.pass.X(i), int64(l.LDK), 1), B: matrix(t.param.At(l.W), 1, int64(l.LDK)),
+		C: t.eval.output.Address(), CRow: int64(l.LDN), Bias: t.param.At(l.B),
+		M: int32(t.batch), N: int32(l.N), K: int32(l.K), Group: 1, Act: int32(simd.Identity)}
 	s := tileF32Narrow
-	return t.eval.dense.Launch((t.batch+s.m-1)/s.m*((l.n+s.n-1)/s.n), Pack(new(Args), q))
+	return t.eval.dense.Launch((t.batch+s.m-1)/s.m*((l.N+s.n-1)/s.n), Pack(new(Args), q))
 }

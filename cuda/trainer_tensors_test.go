@@ -17,7 +17,7 @@ func TestActivations(t *testing.T) {
 	for _, c := range []trainNet{{d: 2, widths: []int{5, 5}, act: simd.Tanh}, {d: 2, widths: []int{7, 4}, act: simd.Tanh, freqs: 2}} {
 		p := c.training()
 		const n = 3
-		tr, err := NewTrainer(d, p, fit.Options{Batch: n}, nil)
+		tr, err := NewTrainer(d, p, fit.Options{Batch: n}, nil, TrainingPass(p))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -221,7 +221,12 @@ func relative[F simd.Float](a [][]float32, b [][]F) float64 {
 
 func newTrainer(t testing.TB, p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) *Trainer {
 	t.Helper()
-	tr, err := NewTrainer(open(t), p, o, b)
+	return newTrainerOn(t, open(t), p, o, b, TrainingPass(p))
+}
+
+func newTrainerOn(t testing.TB, d *Device, p *kernels.ChainTraining, o fit.Options, b *kernels.Batches, pass MakePass) *Trainer {
+	t.Helper()
+	tr, err := NewTrainer(d, p, o, b, pass)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +252,7 @@ func TestTrainerGradient(t *testing.T) {
 	for i, c := range trainNets {
 		t.Run(c.String(), func(t *testing.T) {
 			p := c.training()
-			if fused := fusable(p) == nil; fused != (i < 4) {
+			if fused := TrainingPass(p) != nil; fused != (i < 4) {
 				t.Errorf("fused %t", fused)
 			}
 			n := []int{33, 5, 1, 512}[i%4]
@@ -271,7 +276,7 @@ func TestTrainerGradient(t *testing.T) {
 				if norm := math.Sqrt(square); !(math.Abs(res.GradNorm-norm) <= tol*norm) {
 					t.Errorf("norm %v, want %v", res.GradNorm, norm)
 				}
-				tr.foldAbove = 3 // the second time, as for large networks
+				tr.SetFoldAbove(3) // the second time, as for large networks
 				got := must(tr.Gradients(nil))(t)
 				if e := relative(got, g); !(e <= tol) {
 					t.Errorf("gradient: relative error %.2g", e)
@@ -305,16 +310,13 @@ func TestTrainerDraw(t *testing.T) {
 				t.Fatal(err)
 			}
 			must(tr.Gradient(nil))(t)
-			ld := tr.layout.layers[0].ldk
-			got := make([]float32, n*ld)
-			if err := Download(got, tr.pass.input()); err != nil {
+			got, want, ld, err := tr.Inputs(hostSource{b, c.d, n}, step, n)
+			if err != nil {
 				t.Fatal(err)
 			}
-			var want hostBatch
-			want.fill(p, hostSource{b, c.d, n}, step, n, ld)
 			for i := range n {
 				for j := range p.Widths[0] {
-					g, w := got[i*ld+j], want.input[i*ld+j]
+					g, w := got[i*ld+j], want[i*ld+j]
 					tol := 2e-6 * (1 + math.Abs(float64(w))) // a few units in the last place of logarithm, root and sine
 					if j >= c.d {
 						tol = 6e-8
@@ -424,7 +426,7 @@ func equalStates(t *testing.T, what string, a, b *fit.State) {
 
 // Replayed graphs, launches one by one, blocks of any size and grids of any device give the same bits.
 func TestTrainerSameBits(t *testing.T) {
-	const steps = graphSteps + 5                                                                                // a graph of 16 steps, one of 4, one of 1
+	const steps = GraphSteps + 5                                                                                // a graph of 16 steps, one of 4, one of 1
 	for _, c := range []trainNet{{3, []int{9, 9}, simd.GELU, true, 3}, {33, []int{5, 5}, simd.SiLU, true, 0}} { // fused, and not
 		p, b := c.training(), testBatches(c.d)
 		o := optimisers[1]
@@ -434,11 +436,21 @@ func TestTrainerSameBits(t *testing.T) {
 		must2(whole.Run(t.Context(), rates(0, steps), losses))(t)
 		want := must(whole.State())(t)
 
-		single := newTrainer(t, p, o, b)
-		single.d.Multiprocessors = 7
+		d := open(t)
+		var rows *RowsPass
+		pass := TrainingPass(p)
+		if make := pass; make != nil {
+			pass = func(d *Device, p *kernels.ChainTraining, l *Layout, param, copied *Buffer) (Pass, error) {
+				q, err := make(d, p, l, param, copied)
+				rows, _ = q.(*RowsPass)
+				return q, err
+			}
+		}
+		single := newTrainerOn(t, d, p, o, b, pass)
+		d.Multiprocessors = 7
 		for i, lr := range rates(0, steps) {
-			if f, ok := single.pass.(*fusedPass); ok {
-				f.rows = []int{4, 8, 16}[i%3]
+			if rows != nil {
+				rows.BlockRows = []int{4, 8, 16}[i%3]
 			}
 			if res := must(single.Step(nil, lr))(t); res.Loss != losses[i] {
 				t.Errorf("%v: loss of step %d is %v by launches and %v by graphs", c, i, res.Loss, losses[i])
@@ -538,7 +550,7 @@ func TestTrainerErrors(t *testing.T) {
 		{fit.Options{Batch: 4}, kernels.Batches{X: b.X}, "a table of times of 0 cells"},
 		{fit.Options{Batch: 1 << 24}, *b, "for batches of 16777216 rows"},
 	} {
-		if _, err := NewTrainer(d, p, c.o, &c.b); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewTrainer(d, p, c.o, &c.b, TrainingPass(p)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
@@ -592,14 +604,14 @@ func BenchmarkTrainStep(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("%v/batch=%d", c.net, c.batch), func(b *testing.B) {
 			tr := newTrainer(b, c.net.training(), fit.Options{Batch: c.batch, EMA: 0.999}, testBatches(c.net.d))
-			lrs, losses := make([]float64, maxBurst), make([]float64, maxBurst)
+			lrs, losses := make([]float64, MaxBurst), make([]float64, MaxBurst)
 			for i := range lrs {
 				lrs[i] = 1e-4
 			}
-			must2(tr.Run(b.Context(), lrs[:2*graphSteps], losses))(b)
+			must2(tr.Run(b.Context(), lrs[:2*GraphSteps], losses))(b)
 			b.ResetTimer()
 			for done := 0; done < b.N; {
-				n, _, err := tr.Run(b.Context(), lrs[:min(maxBurst, b.N-done)], losses)
+				n, _, err := tr.Run(b.Context(), lrs[:min(MaxBurst, b.N-done)], losses)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,0 +1,88 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+
+	"hbar/kernels"
+	"hbar/kernels/infer"
+	"hbar/kernels/simd"
+)
+
+// An engine is shared, and has an end.
+func TestEngine(t *testing.T) {
+	open(t)
+	p := program(2, 64, 2, simd.SiLU, false, 0)
+	cpu, err := infer.New(p, infer.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(p, 0, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(e.Device(), "cuda:0 ") || e.Dim() != 2 {
+		t.Errorf("device %s, D = %d", e.Device(), e.Dim())
+	}
+	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	want := make([]float32, 60)
+	if err := cpu.Trajectory(context.Background(), want, nil, rows, no, nil); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 3 { // at once
+		all.Go(func() {
+			x := make([]float32, len(want))
+			if err := e.Trajectory(context.Background(), x, nil, rows, no, nil); err != nil {
+				t.Error(err)
+			}
+			for i := range x {
+				if !(math.Abs(float64(x[i]-want[i])) < 1e-5) {
+					t.Errorf("number %d is %v, on the CPU %v", i, x[i], want[i])
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(e.Close(), e.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Trajectory(context.Background(), want, nil, rows, no, nil); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := e.Forward(context.Background(), want[:2], []float32{1, 2}, []float64{0.5}); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A network that the fused kernels do not take runs all the same.
+func TestEngineGeneral(t *testing.T) {
+	open(t)
+	p := network(2, 0, Dense(20, simd.Tanh, -1), Dense(24, simd.SiLU, -1), Dense(2, simd.Identity, -1))
+	cpu, err := infer.New(p, infer.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(p, 0, FP32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	want, x := make([]float32, 60), make([]float32, 60)
+	if err := errors.Join(cpu.Trajectory(context.Background(), want, nil, rows, no, nil), e.Trajectory(context.Background(), x, nil, rows, no, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range want {
+		if e := math.Abs(float64(x[i] - v)); !(e <= 2e-6*max(1, math.Abs(float64(v)))) {
+			t.Errorf("number %d is %v, on the CPU %v", i, x[i], v)
+		}
+	}
+}
