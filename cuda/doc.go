@@ -1,15 +1,31 @@
-// Package cuda is the CUDA runtime of hbar: devices, memory, modules, launches, stream capture, and the executors that
-// run a kernels.Chain on a GPU. It is the only package that imports gorgonia.org/cu.
+// Package cuda opens networks on a GPU: an Engine with the methods of infer.Engine, a Trainer with those of learn.Trainer. Below
+// it are cuda/driver (the runtime), cuda/exec (any network, layer by layer) and cuda/chains (fused kernels for those that they take).
 //
 // It needs the build tag gpu, cgo and cuda.h; without the tag every entry point reports ErrUnavailable and the build is
 // pure Go. With it, one binary serves machines with and without a driver: libcuda is opened at run time.
 //
-// A Device is used by one goroutine at a time; an Engine may be shared. Work is enqueued on the device's one stream, in order;
-// Download, Event.Wait and Synchronize wait for it. Memory is allocated and freed in that order too: what work still uses may
-// be freed behind it.
+// A Device is used by one goroutine at a time; an Engine may be shared.
 package cuda
 
-import "errors"
+import (
+	"hbar/cuda/driver"
+	"hbar/cuda/exec"
+)
 
 // ErrUnavailable says that no CUDA device can be used; commands fall back to the CPU under --device auto.
-var ErrUnavailable = errors.New("cuda: no GPU")
+var ErrUnavailable = driver.ErrUnavailable
+
+// Precision is the arithmetic of a network on the device.
+type Precision = exec.Precision
+
+// The precisions.
+const (
+	FP32 = exec.FP32
+	F16  = exec.F16
+)
+
+// PrecisionNames are those that ParsePrecision reads.
+func PrecisionNames() []string { return exec.PrecisionNames() }
+
+// ParsePrecision reads "fp32" or "f16".
+func ParsePrecision(s string) (Precision, error) { return exec.ParsePrecision(s) }

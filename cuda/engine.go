@@ -6,38 +6,41 @@ import (
 	"context"
 	"errors"
 
+	"hbar/cuda/chains"
+	"hbar/cuda/driver"
+	"hbar/cuda/exec"
 	"hbar/kernels"
 )
 
 // Engine runs a network on a device: General for everything, and the fused kernels where they take the network. Its
 // methods may be called concurrently and take turns.
 type Engine struct {
-	*General
-	d       *Device
+	*exec.General
+	d       *driver.Device
 	p       *kernels.Chain
-	sampler *Sampler // nil: the network is none for the fused kernels
-	flow    *Flow    // this and what follows: made at the first use
-	path    *Path
-	taylor  *Taylor
+	sampler *chains.Sampler // nil: the network is none for the fused kernels
+	flow    *chains.Flow    // this and what follows: made at the first use
+	path    *chains.Path
+	taylor  *chains.Taylor
 }
 
 // NewEngine opens device index for a program. It fails, saying why, where there is no such device.
 func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error) {
-	d, err := Open(index)
+	d, err := driver.Open(index)
 	if err != nil {
 		return nil, err
 	}
 	e, general := &Engine{d: d}, precision
-	refused := Takes(p)
+	refused := chains.Takes(p)
 	if refused == nil {
 		general = FP32 // trajectories are the sampler's
 	}
-	if e.General, err = PrepareGeneral(d, p, general); err != nil {
+	if e.General, err = exec.PrepareGeneral(d, p, general); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	e.p = e.Chain()
 	if refused == nil {
-		e.sampler, err = NewSampler(d, e.p, precision)
+		e.sampler, err = chains.NewSampler(d, e.p, precision)
 	} else {
 		err = e.Open() // is there room for it?
 	}
@@ -62,7 +65,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 }
 
 // made is the executor at e, made if it is not there yet.
-func made[T any](e **T, create func(*Device, *kernels.Chain) (*T, error), d *Device, p *kernels.Chain) (_ *T, err error) {
+func made[T any](e **T, create func(*driver.Device, *kernels.Chain) (*T, error), d *driver.Device, p *kernels.Chain) (_ *T, err error) {
 	if *e == nil {
 		*e, err = create(d, p)
 	}
@@ -76,7 +79,7 @@ func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float
 		return kernels.ErrNoFlow
 	}
 	return e.Lend(func() error {
-		flow, err := made(&e.flow, NewFlow, e.d, e.p)
+		flow, err := made(&e.flow, chains.NewFlow, e.d, e.p)
 		if err != nil {
 			return err
 		}
@@ -90,7 +93,7 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 		return e.General.PathWeights(ctx, x, logw, rows, no, progress)
 	}
 	return e.Lend(func() error {
-		path, err := made(&e.path, NewPath, e.d, e.p)
+		path, err := made(&e.path, chains.NewPath, e.d, e.p)
 		if err != nil {
 			return err
 		}
@@ -101,11 +104,11 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 // Taylor integrates paths and the WKB expansion along them, as infer.Engine.Taylor does; kernels.ErrNoTaylor is its error
 // for a network that the fused kernels do not take.
 func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
-	if e.sampler == nil || e.p.D > MaxTaylorDim {
+	if e.sampler == nil || e.p.D > chains.MaxTaylorDim {
 		return kernels.ErrNoTaylor
 	}
 	return e.Lend(func() error {
-		taylor, err := made(&e.taylor, NewTaylor, e.d, e.p)
+		taylor, err := made(&e.taylor, chains.NewTaylor, e.d, e.p)
 		if err != nil {
 			return err
 		}

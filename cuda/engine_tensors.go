@@ -9,12 +9,13 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"hbar/cuda/driver"
 	"hbar/kernels"
 )
 
 // Tensors is the engine of tensors in the device's memory. Unlike the Engine's own methods it takes no turns: one goroutine at a
 // time may use it, and no other the Engine meanwhile.
-func (e *Engine) Tensors() *TensorEngine { return e.d.Tensors() }
+func (e *Engine) Tensors() *driver.TensorEngine { return e.d.Tensors() }
 
 // TrajectoryTensors is Trajectory of samples that stay on the device: x and m are tensors [n, D] of Tensors, float32; m may
 // be nil. It may return before the device is done, in order with what is enqueued next; after an error the numbers are
@@ -24,7 +25,7 @@ func (e *Engine) TrajectoryTensors(ctx context.Context, x, m *tensor.Dense, rows
 	if err != nil {
 		return err
 	}
-	var ms *Buffer
+	var ms *driver.Buffer
 	if m != nil {
 		if ms, err = e.samples("m", m); err != nil {
 			return err
@@ -42,7 +43,7 @@ func (e *Engine) TrajectoryTensors(ctx context.Context, x, m *tensor.Dense, rows
 }
 
 // samples is the memory of a tensor of samples.
-func (e *Engine) samples(name string, t *tensor.Dense) (*Buffer, error) {
+func (e *Engine) samples(name string, t *tensor.Dense) (*driver.Buffer, error) {
 	s := t.Shape()
 	if t.Engine() != tensor.Engine(e.d.Tensors()) || t.Dtype() != tensor.Float32 || len(s) != 2 || s[1] != e.Dim() {
 		return nil, fmt.Errorf("cuda: TrajectoryTensors: %s is %v of %v; want [n, %d] of float32 in the memory of %s", name, s, t.Dtype(), e.Dim(), e.d.Name)

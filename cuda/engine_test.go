@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"hbar/cuda/internal/cudatest"
 	"hbar/kernels"
 	"hbar/kernels/infer"
 	"hbar/kernels/simd"
@@ -17,8 +18,8 @@ import (
 
 // An engine is shared, and has an end.
 func TestEngine(t *testing.T) {
-	open(t)
-	p := program(2, 64, 2, simd.SiLU, false, 0)
+	cudatest.Open(t)
+	p := cudatest.Chain(2, 64, 2, simd.SiLU, false, 0)
 	cpu, err := infer.New(p, infer.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestEngine(t *testing.T) {
 	if !strings.HasPrefix(e.Device(), "cuda:0 ") || e.Dim() != 2 {
 		t.Errorf("device %s, D = %d", e.Device(), e.Dim())
 	}
-	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	rows, no := cudatest.Rows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
 	want := make([]float32, 60)
 	if err := cpu.Trajectory(context.Background(), want, nil, rows, no, nil); err != nil {
 		t.Fatal(err)
@@ -64,8 +65,8 @@ func TestEngine(t *testing.T) {
 
 // A network that the fused kernels do not take runs all the same.
 func TestEngineGeneral(t *testing.T) {
-	open(t)
-	p := network(2, 0, Dense(20, simd.Tanh, -1), Dense(24, simd.SiLU, -1), Dense(2, simd.Identity, -1))
+	cudatest.Open(t)
+	p := cudatest.Layered(2, 0, cudatest.Dense(20, simd.Tanh, -1), cudatest.Dense(24, simd.SiLU, -1), cudatest.Dense(2, simd.Identity, -1))
 	cpu, err := infer.New(p, infer.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestEngineGeneral(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	rows, no := testRows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
+	rows, no := cudatest.Rows(), kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}
 	want, x := make([]float32, 60), make([]float32, 60)
 	if err := errors.Join(cpu.Trajectory(context.Background(), want, nil, rows, no, nil), e.Trajectory(context.Background(), x, nil, rows, no, nil)); err != nil {
 		t.Fatal(err)

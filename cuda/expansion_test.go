@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"hbar/cuda/internal/cudatest"
 	"hbar/kernels"
 	"hbar/kernels/infer"
 	"hbar/kernels/simd"
@@ -29,8 +30,8 @@ func (e *expander) Taylor(ctx context.Context, y, est []float64, table *kernels.
 // The expansion of package likelihood on an engine of the device is that of the CPU: on given steps, and on the mesh that
 // pilots make.
 func TestTaylorExpand(t *testing.T) {
-	open(t)
-	p := program(2, 64, 1, simd.SiLU, false, 0)
+	cudatest.Open(t)
+	p := cudatest.Chain(2, 64, 1, simd.SiLU, false, 0)
 	cpu, err := infer.New(p, infer.Options{})
 	if err != nil {
 		t.Fatal(err)

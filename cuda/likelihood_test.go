@@ -7,6 +7,7 @@ import (
 	"math"
 	"testing"
 
+	"hbar/cuda/internal/cudatest"
 	"hbar/kernels"
 	"hbar/kernels/infer"
 	"hbar/kernels/simd"
@@ -32,8 +33,8 @@ func (c *counted) PathWeights(ctx context.Context, x []float32, logw []float64, 
 
 // Package likelihood runs the fused kernels of an engine, and finds on a device what it finds on the CPU.
 func TestLikelihoods(t *testing.T) {
-	open(t)
-	p := program(1, 64, 1, simd.SiLU, false, 0)
+	cudatest.Open(t)
+	p := cudatest.Chain(1, 64, 1, simd.SiLU, false, 0)
 	for _, q := range p.Params { // a small score, besides that of a standard normal
 		for i := range q.Data {
 			q.Data[i] /= 2
@@ -104,7 +105,7 @@ func TestLikelihoods(t *testing.T) {
 		}
 	}
 	// A network that the fused kernels do not take runs evaluation by evaluation.
-	mixed := program(1, 24, 2, simd.SiLU, false, 0)
+	mixed := cudatest.Chain(1, 24, 2, simd.SiLU, false, 0)
 	mixed.Forward[1].Act = simd.Tanh
 	cpu, err = infer.New(mixed, infer.Options{Workers: 1})
 	if err != nil {

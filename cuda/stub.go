@@ -27,22 +27,6 @@ func (d *Device) Close() error { return nil }
 
 func (d *Device) String() string { return "no GPU" }
 
-// Sampler is the fused sampler on a GPU.
-type Sampler struct{}
-
-// NewSampler compiles a program for the device.
-func NewSampler(d *Device, p *kernels.Chain, precision Precision) (*Sampler, error) {
-	return nil, unavailable()
-}
-
-// Trajectory carries samples through a step table.
-func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
-	return unavailable()
-}
-
-// Close frees the sampler's memory.
-func (s *Sampler) Close() error { return nil }
-
 // Engine runs a network on a GPU; its methods are those of the CPU's engine.
 type Engine struct{}
 

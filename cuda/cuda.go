@@ -1,0 +1,30 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"hbar/cuda/chains"
+	"hbar/cuda/driver"
+	"hbar/cuda/exec"
+	"hbar/kernels"
+	"hbar/kernels/fit"
+)
+
+// Available reports whether a CUDA device can be used, nil if so. The error wraps ErrUnavailable and says why not.
+func Available() error { return driver.Available() }
+
+// Device is an open GPU.
+type Device = driver.Device
+
+// Open opens device index (as CUDA_VISIBLE_DEVICES numbers them).
+func Open(index int) (*Device, error) { return driver.Open(index) }
+
+// Trainer takes training steps on a device.
+type Trainer = exec.Trainer
+
+// NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
+// a fit.Source. Where the fused kernels take the network its rows pass in one launch, else layer by layer. Workers and Impl of
+// the options have no meaning here. Close the trainer when done.
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
+	return exec.NewTrainer(d, p, opt, b, chains.TrainingPass(p))
+}

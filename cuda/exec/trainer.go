@@ -1,0 +1,451 @@
+//go:build gpu && cgo
+
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"hbar/cuda/driver"
+	"hbar/kernels"
+	"hbar/kernels/fit"
+	"hbar/kernels/gpu"
+)
+
+// Trainer runs a kernels.ChainTraining on a device: what learn.Trainer computes, with sums in another order. Parameters and the
+// optimiser's state stay on the device; batches are drawn there too, from kernels.Batches. A step is the same few launches
+// every time, captured once and replayed. Results do not depend on the device. Use it from one goroutine.
+type Trainer struct {
+	d     *driver.Device
+	prog  *kernels.ChainTraining
+	opt   fit.Options
+	step  int64 // steps taken
+	batch int
+	room  int // rows that there is memory for
+
+	layout  *Layout
+	draw    *drawer
+	pass    Pass
+	module  *driver.Module
+	kernels struct{ grad, fold, adam, copy *driver.Kernel }
+
+	param, m, v, g, ema, copied *driver.Buffer // ema and copied may be nil
+	report                      *driver.Buffer // trainControl, then losses and norms of maxBurst steps
+	rates                       *driver.Buffer // adamRow of maxBurst steps
+	tiles, squares, folded      *driver.Buffer
+	ntiles, foldAbove           int            // beyond so many tiles their sums of squares are added in two stages
+	rowLoss, target, weight     *driver.Buffer // by row; target and weight of batches that the host draws
+	host                        hostBatch
+
+	graphs map[int]*driver.Graph // by number of steps: what Run replays
+	eval   evaluation
+}
+
+// trainControl mirrors struct TrainControl of kernels/gpu/train.cuh.
+type trainControl struct {
+	Step, Now, Base int64
+	Loss, Norm      float64
+	Bad, _          int32
+}
+
+const (
+	badLoss     = 1
+	badGradient = 2
+)
+
+// adamRow and adamConstants mirror AdamRow and AdamConstants of kernels/gpu/train.cu.
+type adamRow struct{ LR, C1, C2, EMA float32 }
+
+type adamConstants struct {
+	Beta1, Beta2, Eps, Decay float32
+	Clip                     float64
+}
+
+const (
+	// maxBurst is the most steps that Run enqueues before it waits.
+	maxBurst = 1024
+	// graphSteps is the number of steps of the largest captured graph; there is one for each power of 4 below, too.
+	graphSteps = 16
+	// mostSquares is the most sums of squares that every block of the update adds up for itself.
+	mostSquares = 1024
+)
+
+// NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
+// a fit.Source. Rows pass through the network as fused says, or layer by layer if it is nil. Workers and Impl of the options
+// have no meaning here. Close the trainer when done.
+func NewTrainer(d *driver.Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, fused MakePass) (*Trainer, error) {
+	opt, err := opt.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*driver.Graph{}}
+	if err := t.open(b, fused); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func (t *Trainer) open(b *kernels.Batches, fused MakePass) (err error) {
+	if t.layout, err = newParamLayout(t.prog, fused != nil); err != nil {
+		return err
+	}
+	vectors := []**driver.Buffer{&t.param, &t.m, &t.v, &t.g}
+	if t.opt.EMA > 0 {
+		vectors = append(vectors, &t.ema)
+	}
+	for _, v := range vectors {
+		if *v, err = t.zeros(4 * t.layout.size); err != nil {
+			return fmt.Errorf("%w, for a network of %d parameters", err, t.layout.size)
+		}
+	}
+	if fused != nil {
+		if t.copied, err = t.zeros(4 * t.layout.copies); err != nil {
+			return err
+		}
+	}
+	if t.report, err = t.zeros(int(unsafe.Sizeof(trainControl{})) + 16*maxBurst); err != nil {
+		return err
+	}
+	if t.rates, err = t.d.Alloc(int(unsafe.Sizeof(adamRow{})) * maxBurst); err != nil {
+		return err
+	}
+	if t.draw, err = newDrawer(t.d, t.prog, b); err != nil {
+		return err
+	}
+	if err := t.load(); err != nil {
+		return err
+	}
+	if fused != nil {
+		t.pass, err = fused(t.d, t.prog, t.layout, t.param, t.copied)
+	} else {
+		t.pass, err = newLayersPass(t.d, t.prog, t.layout, t.param, t.g)
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.SetBatch(t.opt.Batch); err != nil {
+		return err
+	}
+	init := make([][]float32, len(t.prog.Params))
+	for i, q := range t.prog.Params {
+		init[i] = q.Data
+	}
+	return t.SetParams(init)
+}
+
+func (t *Trainer) zeros(bytes int) (*driver.Buffer, error) {
+	b, err := t.d.Alloc(bytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Zero(); err != nil {
+		return nil, errors.Join(err, b.Free())
+	}
+	return b, nil
+}
+
+func (t *Trainer) load() (err error) {
+	if t.module, err = t.d.Load(gpu.Train); err != nil {
+		return err
+	}
+	const gradWarps, adamThreads = 16, tileUnits * tileInputs
+	for _, k := range []struct {
+		kernel  **driver.Kernel
+		name    string
+		threads int
+		shared  int
+	}{
+		{&t.kernels.grad, "train_grad", 32 * gradWarps, 8*gradWarps + 4*gradWarps*tileUnits*(tileInputs+1)},
+		{&t.kernels.fold, "train_fold", adamThreads, 8 * adamThreads / 32},
+		{&t.kernels.adam, "train_adam", adamThreads, 8*adamThreads/32 + 4*tileInputs*(tileUnits+1)},
+		{&t.kernels.copy, "train_copy", adamThreads, 0},
+	} {
+		if *k.kernel, err = t.module.Kernel(k.name, k.threads, k.shared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close frees the trainer's memory on the device.
+func (t *Trainer) Close() error {
+	err := errors.Join(t.dropGraphs(), t.eval.close())
+	if t.pass != nil {
+		err = errors.Join(err, t.pass.Close())
+		t.pass = nil
+	}
+	if t.draw != nil {
+		err = errors.Join(err, t.draw.free())
+	}
+	for _, b := range []*driver.Buffer{t.param, t.m, t.v, t.g, t.ema, t.copied, t.report, t.rates, t.tiles, t.squares, t.folded, t.rowLoss, t.target, t.weight} {
+		err = errors.Join(err, b.Free())
+	}
+	if t.module != nil {
+		err = errors.Join(err, t.module.Unload())
+		t.module = nil
+	}
+	return err
+}
+
+func (t *Trainer) dropGraphs() (err error) {
+	for _, g := range t.graphs {
+		err = errors.Join(err, g.Close())
+	}
+	clear(t.graphs)
+	return errors.Join(err, t.eval.dropGraphs())
+}
+
+// Steps is the number of steps taken.
+func (t *Trainer) Steps() int64 { return t.step }
+
+// SetBatch changes the number of rows of the batches to come, at least 1. Memory grows with the largest.
+func (t *Trainer) SetBatch(n int) error {
+	if n < 1 {
+		return fmt.Errorf("cuda: SetBatch(%d): a batch has at least one row", n)
+	}
+	if err := t.dropGraphs(); err != nil {
+		return err
+	}
+	if t.batch = n; n > t.room {
+		t.room = 0 // in case of an error
+		if err := t.grow(n); err != nil {
+			return err
+		}
+		t.room = n
+	}
+	return nil
+}
+
+// grow makes room for batches of n rows.
+func (t *Trainer) grow(n int) error {
+	if err := t.pass.Resize(n); err != nil {
+		return err
+	}
+	for _, b := range []struct {
+		buffer **driver.Buffer
+		bytes  int
+	}{{&t.rowLoss, 8 * n}, {&t.target, 4 * n * t.prog.D}, {&t.weight, 4 * n}} {
+		next, err := t.d.Alloc(b.bytes)
+		if err != nil {
+			return err
+		}
+		if err := (*b.buffer).Free(); err != nil {
+			return errors.Join(err, next.Free())
+		}
+		*b.buffer = next
+	}
+	tiles := t.layout.tiles(t.pass.X, t.pass.DZ)
+	t.ntiles = len(tiles)
+	if t.tiles == nil {
+		var err error
+		if t.tiles, err = t.d.Alloc(len(tiles) * int(unsafe.Sizeof(paramTile{}))); err != nil {
+			return err
+		}
+		if t.squares, err = t.d.Alloc(8 * len(tiles)); err != nil {
+			return err
+		}
+		if t.folded, err = t.d.Alloc(8 * mostSquares); err != nil {
+			return err
+		}
+	}
+	return driver.Upload(t.tiles, tiles)
+}
+
+// Step takes one step of Adam with learning rate lr on the batch that src draws for step Steps(), or the device if src is
+// nil. A loss or gradient that is not finite is a *fit.NonFiniteError; then nothing has changed.
+func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
+	if err := t.begin([]float64{lr}); err != nil {
+		return fit.Result{}, err
+	}
+	c, _, err := t.direct(src, true)
+	if err != nil {
+		return fit.Result{}, err
+	}
+	t.step = c.Step
+	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+}
+
+// Gradient computes loss and gradient of the batch that src draws for step Steps(), or the device if src is nil, and
+// changes no parameter.
+func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
+	if err := t.begin(nil); err != nil {
+		return fit.Result{}, err
+	}
+	c, _, err := t.direct(src, false)
+	if err != nil {
+		return fit.Result{}, err
+	}
+	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+}
+
+// Run takes a step for each learning rate, on batches that the device draws, until ctx ends, which is no error. It returns
+// the number of steps taken, with their losses in losses, and the last one's result. The steps are enqueued without a wait
+// in between, 1024 at a time; ctx is looked at between these.
+func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
+	for taken < len(lrs) && ctx.Err() == nil {
+		burst := lrs[taken:min(len(lrs), taken+maxBurst)]
+		if err := t.begin(burst); err != nil {
+			return taken, last, err
+		}
+		for left := len(burst); left > 0; {
+			n := graphSteps
+			for n > left {
+				n /= 4
+			}
+			if err := t.replay(n); err != nil {
+				return taken, last, err
+			}
+			left -= n
+		}
+		c, values, err := t.read(len(burst))
+		if err != nil {
+			return taken, last, err
+		}
+		done := int(c.Step - t.step)
+		copy(losses[taken:], values[:done])
+		taken, t.step = taken+done, c.Step
+		last = fit.Result{Loss: c.Loss, GradNorm: c.Norm}
+		if err := t.blame(c); err != nil {
+			return taken, last, err
+		}
+	}
+	return taken, last, nil
+}
+
+// begin writes which step comes next and the rates of the steps from there.
+func (t *Trainer) begin(lrs []float64) error {
+	if t.module == nil {
+		return errors.New("cuda: the trainer is closed")
+	}
+	if t.batch > t.room {
+		return fmt.Errorf("cuda: there is no memory for batches of %d rows; SetBatch has said so", t.batch)
+	}
+	if err := driver.Upload(t.report, []trainControl{{Step: t.step, Base: t.step}}); err != nil {
+		return err
+	}
+	rows := make([]adamRow, len(lrs))
+	for i, lr := range lrs {
+		a := t.opt.Adam(t.step+int64(i), lr)
+		rows[i] = adamRow{a.LR, a.C1, a.C2, a.EMA}
+	}
+	return driver.Upload(t.rates, rows)
+}
+
+// direct runs one step, or its gradient, without a graph.
+func (t *Trainer) direct(src fit.Source, update bool) (trainControl, []float64, error) {
+	a := t.draw.args
+	if src != nil {
+		if err := t.SetInputs(src); err != nil {
+			return trainControl{}, nil, err
+		}
+		a = t.given()
+	} else if a.Data == 0 {
+		return trainControl{}, nil, errors.New("cuda: a trainer without kernels.Batches takes its batches from a source")
+	}
+	if err := t.enqueue(a, update); err != nil {
+		return trainControl{}, nil, err
+	}
+	return t.read(0)
+}
+
+// replay enqueues n steps with batches of the device's own.
+func (t *Trainer) replay(n int) error {
+	g := t.graphs[n]
+	if g == nil {
+		if t.draw.args.Data == 0 {
+			return errors.New("cuda: a trainer without kernels.Batches takes its batches from a source, by Step")
+		}
+		var err error
+		if g, err = t.d.Capture(func() error {
+			for range n {
+				if err := t.enqueue(t.draw.args, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		t.graphs[n] = g
+	}
+	return g.Replay()
+}
+
+// enqueue launches a step.
+func (t *Trainer) enqueue(a DrawArgs, update bool) error {
+	if err := t.pass.Launch(a, t.report, t.rowLoss, t.batch); err != nil {
+		return err
+	}
+	return t.enqueueUpdate(update)
+}
+
+// enqueueUpdate launches what follows the pass of the rows: the gradient, and unless update is false the step.
+func (t *Trainer) enqueueUpdate(update bool) error {
+	outputs := float64(t.batch) * float64(t.prog.D)
+	args := driver.Pack(new(driver.Args).Buf(t.tiles).I32(t.ntiles).I32(t.batch), outputs).Buf(t.g).Buf(t.squares).Buf(t.rowLoss).Buf(t.report)
+	if err := t.kernels.grad.Launch(t.ntiles+1, args); err != nil {
+		return err
+	}
+	squares, n := t.squares, t.ntiles
+	if n > t.foldAbove {
+		count := (n + t.foldAbove - 1) / t.foldAbove
+		folded := (n + count - 1) / count
+		if err := t.kernels.fold.Launch(folded, new(driver.Args).Buf(squares).I32(n).I32(count).Buf(t.folded)); err != nil {
+			return err
+		}
+		squares, n = t.folded, folded
+	}
+	o := t.opt
+	c := adamConstants{float32(o.Beta1), float32(o.Beta2), float32(o.Eps), float32(o.Decay), o.Clip}
+	losses := int(unsafe.Sizeof(trainControl{}))
+	args = driver.Pack(new(driver.Args).Buf(t.tiles).Buf(squares).I32(n).Buf(t.rates), c).Buf(t.param).Buf(t.m).Buf(t.v).Buf(t.g).Buf(t.ema).Buf(t.copied).
+		Buf(t.report).Buf(t.report.View(losses, 8*maxBurst)).Buf(t.report.View(losses+8*maxBurst, 8*maxBurst)).I32(int(boolean(update)))
+	return t.kernels.adam.Launch(t.ntiles, args)
+}
+
+func boolean(b bool) int32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// read waits for what is enqueued and returns the state and the losses of the last n steps begun.
+func (t *Trainer) read(n int) (trainControl, []float64, error) {
+	const words = int(unsafe.Sizeof(trainControl{}) / 8)
+	raw := make([]float64, words+n)
+	if err := driver.Download(raw, t.report); err != nil {
+		return trainControl{}, nil, err
+	}
+	return *(*trainControl)(unsafe.Pointer(unsafe.SliceData(raw))), raw[words:], nil
+}
+
+// blame says why a step was not taken; nil if it was.
+func (t *Trainer) blame(c trainControl) error {
+	switch c.Bad {
+	case badLoss:
+		rows := make([]float64, t.batch)
+		if err := driver.Download(rows, t.rowLoss); err != nil {
+			return err
+		}
+		for i, v := range rows {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return &fit.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: fmt.Sprintf("the weighted squared error of row %d is %v", i, v)}
+			}
+		}
+		return &fit.NonFiniteError{Step: t.step, Loss: c.Loss, Cause: "the sum of squared errors is too large"}
+	case badGradient:
+		g, err := t.Gradients(nil)
+		if err != nil {
+			return err
+		}
+		return fit.GradientError(t.step, c.Loss, t.prog.Params, g)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+//go:build gpu && cgo
+
+package exec
+
+import (
+	"errors"
+	"fmt"
+
+	"hbar/cuda/driver"
+	"hbar/kernels/fit"
+)
+
+// Params copies the parameters to dst, which is made if nil.
+func (t *Trainer) Params(dst [][]float32) ([][]float32, error) { return t.download(dst, t.param) }
+
+// Averages copies the averaged weights to dst, which is made if nil; it returns nil if none are kept.
+func (t *Trainer) Averages(dst [][]float32) ([][]float32, error) {
+	if t.ema == nil {
+		return nil, nil
+	}
+	return t.download(dst, t.ema)
+}
+
+// Gradients copies the last batch's gradient, before clipping, to dst, which is made if nil.
+func (t *Trainer) Gradients(dst [][]float32) ([][]float32, error) { return t.download(dst, t.g) }
+
+// State returns a copy of the state.
+func (t *Trainer) State() (*fit.State, error) {
+	s := &fit.State{Step: t.step}
+	var e [4]error
+	s.Params, e[0] = t.Params(nil)
+	s.M, e[1] = t.download(nil, t.m)
+	s.V, e[2] = t.download(nil, t.v)
+	s.EMA, e[3] = t.Averages(nil)
+	return s, errors.Join(e[:]...)
+}
+
+// SetParams replaces the parameters and leaves the optimiser's state alone, except that before the first step the averaged
+// weights start from them too.
+func (t *Trainer) SetParams(src [][]float32) error {
+	if err := t.upload(t.param, "parameters", src); err != nil {
+		return err
+	}
+	if t.ema != nil && t.step == 0 {
+		if err := t.upload(t.ema, "averaged weights", src); err != nil {
+			return err
+		}
+	}
+	return t.recopy()
+}
+
+// SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
+func (t *Trainer) SetState(s *fit.State) error {
+	if s.Step < 0 {
+		return fmt.Errorf("cuda: state has step %d; steps count from 0", s.Step)
+	}
+	ema := s.EMA
+	if ema == nil {
+		ema = s.Params
+	}
+	for _, f := range []struct {
+		b    *driver.Buffer
+		name string
+		v    [][]float32
+	}{{t.param, "parameters", s.Params}, {t.m, "mean gradients", s.M}, {t.v, "mean squared gradients", s.V}, {t.ema, "averaged weights", ema}} {
+		if f.b == nil {
+			continue
+		}
+		if err := t.upload(f.b, f.name, f.v); err != nil {
+			return err
+		}
+	}
+	t.step = s.Step
+	return t.recopy()
+}
+
+func (t *Trainer) download(dst [][]float32, b *driver.Buffer) ([][]float32, error) {
+	flat := make([]float32, t.layout.size)
+	if err := driver.Download(flat, b); err != nil {
+		return nil, err
+	}
+	return t.layout.unpack(dst, flat), nil
+}
+
+func (t *Trainer) upload(b *driver.Buffer, name string, src [][]float32) error {
+	if len(src) != len(t.prog.Params) {
+		return fmt.Errorf("cuda: state has %s for %d tensors; the network has %d", name, len(src), len(t.prog.Params))
+	}
+	for i, q := range t.prog.Params {
+		if len(src[i]) != q.Rows*q.Cols {
+			return fmt.Errorf("cuda: state has %d %s for %s; its shape is [%d, %d]", len(src[i]), name, q.Name, q.Rows, q.Cols)
+		}
+	}
+	flat := make([]float32, t.layout.size)
+	t.layout.pack(flat, src)
+	return driver.Upload(b, flat)
+}
+
+// recopy makes the transposed copy of the weights anew.
+func (t *Trainer) recopy() error {
+	if t.copied == nil {
+		return nil
+	}
+	return t.kernels.copy.Launch(t.ntiles, new(driver.Args).Buf(t.tiles).Buf(t.param).Buf(t.copied))
+}

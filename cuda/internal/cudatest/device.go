@@ -1,0 +1,67 @@
+//go:build gpu && cgo
+
+package cudatest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"hbar/cuda/driver"
+)
+
+// Need skips where there is no device, with the reason. Who sets HBAR_LIBCUDA, to the emulator where there is no GPU,
+// wants no test skipped for the lack of one.
+func Need(t testing.TB) {
+	t.Helper()
+	err := driver.Available()
+	if err != nil && os.Getenv("HBAR_LIBCUDA") != "" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+}
+
+// Open returns device 0.
+func Open(t testing.TB) *driver.Device {
+	t.Helper()
+	Need(t)
+	d, err := driver.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// Emulated skips where the device's memory cannot be set by the test.
+func Emulated(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HBAR_LIBCUDA") == "" {
+		t.Skip("sets what the emulated device has: no HBAR_LIBCUDA")
+	}
+}
+
+// Wants reports an error that lacks a driver's call, size or words.
+func Wants(t *testing.T, what string, err error, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if err == nil || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: error %v, want %q in it", what, err, p)
+		}
+	}
+}
+
+// Ramp is n different numbers.
+func Ramp(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i) + 0.5
+	}
+	return x
+}
