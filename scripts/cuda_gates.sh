@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What can be checked of the CUDA build without a GPU, beyond the compiler's own word (scripts/build_cuda.sh refuses spills):
-#   the driver calls that cuda/trampoline.c defines are those that the program makes
+#   the driver calls that cuda/driver/trampoline.c defines are those that the program makes
 #   registers, stack and shared memory of every kernel are those of kernels/gpu/*.resources
 #   no kernel touches local memory; every f16 sampler multiplies on tensor cores
 #   a binary with CUDA needs libc and nothing else
@@ -23,7 +23,7 @@ table() {
 
 fatbins=(kernels/gpu/*.fatbin)
 
-scripts/driver_symbols.sh | table cuda/driver_symbols.h
+scripts/driver_symbols.sh | table cuda/driver/driver_symbols.h
 
 for f in "${fatbins[@]}"; do
   cuobjdump -res-usage "$f" 2>&1 | awk '
@@ -46,4 +46,4 @@ if other=$(grep -vE '^(libc|libdl|libpthread|ld-linux-x86-64)\.so\.[0-9]$' <<<"$
   printf 'a binary with CUDA needs more than libc: %s\n' "$other" >&2
   exit 1
 fi
-echo "gates: $(wc -l <cuda/driver_symbols.h) driver calls, $(cat kernels/gpu/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"
+echo "gates: $(wc -l <cuda/driver/driver_symbols.h) driver calls, $(cat kernels/gpu/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Do the checks of the CUDA kernels bite? Breaks each kernel file in some way and wants its tests to fail for that reason.
-#   scripts/cuda_mutants.sh TESTBINARY [NAME...]     (go test -c -tags gpu ./cuda); NAMEs choose mutants by a part of their name
+#   scripts/cuda_mutants.sh DIR [NAME...]     NAMEs choose mutants by a part of their name
+# DIR has the tests: go test -c -tags gpu -o DIR/ ./cuda/exec ./cuda/chains
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=$(realpath "$1")
@@ -11,7 +12,7 @@ trap 'rm -r "$work"' EXIT
 # mutant NAME FILE EDIT KERNELS TESTS WANT [FLAG...]: the TESTS on an emulator of KERNELS (.cu files, by their beginnings), where
 # the sed script EDIT has changed FILE, must fail and print WANT.
 mutant() {
-  local name=$1 file=$2 edit=$3 kernels=$4 run=$5 want=$6 k
+  local name=$1 file=$2 edit=$3 kernels=$4 run=$5 want=$6 k package=chains
   shift 6
   if [ ${#chosen[@]} -gt 0 ]; then
     for k in "${chosen[@]}"; do [[ $name == *$k* ]] && break; done
@@ -28,9 +29,10 @@ mutant() {
     return 1
   fi
   "$work/scripts/build_emulator.sh" "$work/emulator.so" "$@"
+  case $run in TestTrainer*|TestDense*|TestGeneral*) package=exec ;; esac
   local preload=''
   if [ $# -gt 0 ]; then preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"; fi
-  if (cd cuda && LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 HBAR_EMU_ORDER=3 HBAR_LIBCUDA="$work/emulator.so" timeout 120 "$tests" -test.run "^($run)" >"$work/log" 2>&1); then
+  if (cd "cuda/$package" && LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 HBAR_EMU_ORDER=3 HBAR_LIBCUDA="$work/emulator.so" timeout 120 "$tests/$package.test" -test.run "^($run)" >"$work/log" 2>&1); then
     echo "mutant '$name' passes the tests" >&2
     return 1
   fi

@@ -1,4 +1,4 @@
-// cuBLAS as cuda/blas.go calls it; see blas.c. Results are cublasStatus_t, 0 for success.
+// cuBLAS as blas.go calls it; see blas.c. Results are cublasStatus_t, 0 for success.
 #pragma once
 typedef struct cublasContext *blas_handle;
 int blas_open(void); // whether there is a library

@@ -12,7 +12,7 @@ __device__ __forceinline__ float layer_value(int act, float x, bool slope, float
   return x > v ? x : v * s;
 }
 
-// What a launch computes, for m < M and n < N, mirrored by cuda/general_dense.go. With G = m / group:
+// What a launch computes, for m < M and n < N, mirrored by cuda/exec/general_dense.go. With G = m / group:
 //
 //   s = sum_k a(m, k) b(k, n)   + c(m, n) if accumulate   + bias(G, n) if m is the first row of its group
 //   slope(m, n) = f'(s)

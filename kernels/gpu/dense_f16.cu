@@ -4,7 +4,7 @@
 #include "gemm_f16.cuh"
 
 // With s = sum_k a(m, k) b(n, k) + bias(m, n): out(m, n) = f(s) + add(m, n), in float32 if out32 is there, else in halves,
-// whose rows have zeros behind N up to a multiple of 8. Mirrored by cuda/general_f16.go. bias_row 0: one bias for all.
+// whose rows have zeros behind N up to a multiple of 8. Mirrored by cuda/exec/general_f16.go. bias_row 0: one bias for all.
 struct DenseF16 {
   const uint16_t *a, *b;
   int64_t a_row, b_row;

@@ -8,7 +8,7 @@
 #define KERNEL(name)  // tells the emulator of a kernel
 #endif
 
-// ---- the network: a chain of dense layers, mirrored by cuda/net.go --------------------------------------------------
+// ---- the network: a chain of dense layers, mirrored by cuda/chains/net.go --------------------------------------------------
 enum { MAX_LAYERS = 16, MAX_D = 32 };
 enum { ACT_SILU = 1, ACT_GELU = 2, ACT_TANH = 3 };  // simd.Act's numbers
 

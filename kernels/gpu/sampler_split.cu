@@ -8,7 +8,7 @@
 #include "mma.cuh"
 #include "state.cuh"
 
-// What the weights are multiplied by, powers of two: [0] the head's, [i] those of layer i; mirrored by cuda/sampler_split.go.
+// What the weights are multiplied by, powers of two: [0] the head's, [i] those of layer i; mirrored by cuda/chains/sampler_split.go.
 struct SplitScale { float w[MAX_LAYERS]; };
 
 // Two numbers as halves, and what is left of them.

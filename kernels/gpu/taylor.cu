@@ -21,7 +21,7 @@ struct TaylorMethod {
   double counted;  // components in the norm, at least 1
 };
 
-// One evaluation; mirrored by cuda/taylor.go.
+// One evaluation; mirrored by cuda/chains/taylor.go.
 struct TaylorStage { double h, cin, p, q, drift, half; };
 
 // The network's blob, in floats: the first layer's weights [2][width], the head's [2][width] and its bias [2] + 2 of padding,

@@ -7,7 +7,7 @@
 // ---- gradients of parameters -----------------------------------------------------------------------------------------------
 enum { UNITS = 16, INPUTS = 32, GRAD_WARPS = 16, GRAD_THREADS = 32 * GRAD_WARPS, ADAM_THREADS = UNITS * INPUTS };
 
-// UNITS x INPUTS weights of a layer, mirrored by cuda/trainer.go. Parameters, gradients, moments and averages are vectors of one
+// UNITS x INPUTS weights of a layer, mirrored by cuda/exec/trainer_layout.go. Parameters, gradients, moments and averages are vectors of one
 // layout: weights [n][ldk] of each layer, then its biases.
 struct ParamTile {
   const float* x;   // the layer's input, [rows][ldk], at the tile's first input; null where the weights' gradient is there already

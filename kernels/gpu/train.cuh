@@ -7,7 +7,7 @@
 #pragma once
 #include "activations.cuh"
 
-// ---- a run's state on the device, mirrored by cuda/trainer.go ----------------------------------------------------------
+// ---- a run's state on the device, mirrored by cuda/exec/trainer.go ----------------------------------------------------------
 struct TrainControl {
   long long step;  // steps taken
   long long now;   // the step at hand: written by train_grad, for train_adam, which counts step on

@@ -10,7 +10,7 @@
 
 enum { WARPS = 16, THREADS = 32 * WARPS, CHUNK = 128 };
 
-// A dense layer, mirrored by cuda/trainer_fused.go. Row strides are multiples of 4 floats, with zero weights beyond n and k.
+// A dense layer, mirrored by cuda/chains/training.go. Row strides are multiples of 4 floats, with zero weights beyond n and k.
 struct FusedLayer {
   const float* forward;  // weights [k][ldn]
   const float* weights;  // the same [n][ldk]

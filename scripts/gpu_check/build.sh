@@ -23,7 +23,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 else
   module=$(go list -m)
   go list -tags gpu -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... |
-    awk -v cuda="$module/cuda" '$1 ~ /\.test$/ { for (i = 1; i <= NF; i++) if ($i == cuda || $1 == cuda ".test") { print substr($1, 1, length($1) - 5); next } }' |
+    awk -v driver="$module/cuda/driver" '$1 ~ /\.test$/ { for (i = 1; i <= NF; i++) if ($i == driver) { print substr($1, 1, length($1) - 5); next } }' |
     grep -v '/cmd/paper$' | sed "s|^$module/||"
 fi >"$out/packages"
 while read -r package; do
