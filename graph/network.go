@@ -47,7 +47,7 @@ func newBatch(spec Spec, params []kernels.Param, batch int) (*Network, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := spec.fits(params); err != nil {
+	if err := fits(spec, params); err != nil {
 		return nil, err
 	}
 	n := &Network{Spec: spec}
@@ -70,8 +70,8 @@ func newBatch(spec Spec, params []kernels.Param, batch int) (*Network, error) {
 	return n, nil
 }
 
-// fits reports where params are not those of ParamShapes.
-func (s Spec) fits(params []kernels.Param) error {
+// fits reports where params are not those of s.
+func fits(s Spec, params []kernels.Param) error {
 	want := s.ParamShapes()
 	for i, w := range want {
 		if i >= len(params) {
