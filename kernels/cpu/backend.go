@@ -1,0 +1,69 @@
+package cpu
+
+import (
+	"reflect"
+
+	"hbar/program"
+	"hbar/program/ops"
+)
+
+// table has a binder for each op that the CPU runs. Fused ops that are not here run as their fallbacks.
+var table = map[reflect.Type]binder{}
+
+func init() {
+	for _, e := range []struct {
+		op program.Op
+		b  binder
+	}{
+		{ops.Dense{}, bindDense},
+		{ops.DenseInput{}, bindDenseInput},
+		{ops.DenseWeight{}, bindDenseWeight},
+		{ops.BiasSum{}, bindBiasSum},
+		{ops.Conv{}, bindConv},
+		{ops.ConvInput{}, bindConvInput},
+		{ops.ConvWeight{}, bindConvWeight},
+		{ops.GroupNorm{}, bindGroupNorm},
+		{ops.GroupNormInput{}, bindGroupNormInput},
+		{ops.GroupNormParams{}, bindGroupNormParams},
+		{ops.LayerNorm{}, bindLayerNorm},
+		{ops.LayerNormInput{}, bindLayerNormInput},
+		{ops.Softmax{}, bindSoftmax},
+		{ops.Attention{}, bindAttention},
+		{ops.AttentionInput{}, bindAttentionInput},
+		{ops.AttentionTangent{}, bindAttentionTangent},
+		{ops.Unary{}, bindUnary},
+		{ops.Power{}, bindReference},
+		{ops.Scale{}, bindScale},
+		{ops.Add{}, bindAdd},
+		{ops.Mul{}, bindMul},
+		{ops.SumTo{}, bindSumTo},
+		{ops.ExpandTo{}, bindExpandTo},
+		{ops.SumBatch{}, bindSumBatch},
+		{ops.GatedAdd{}, bindGatedAdd},
+		{ops.Reshape{}, bindReshape},
+		{ops.Transpose{}, bindReference},
+		{ops.Slice{}, bindSlice},
+		{ops.Place{}, bindPlace},
+		{ops.Concat{}, bindConcat},
+		{ops.Einsum{}, bindReference},
+		{ops.SumPool{}, bindSumPool},
+		{ops.Upsample{}, bindUpsample},
+		{ops.Patchify{}, bindPatchify},
+		{ops.Unpatchify{}, bindUnpatchify},
+		{ops.Embedding{}, bindEmbedding},
+		{ops.EmbeddingTable{}, bindEmbeddingTable},
+		{ops.Sinusoid{}, bindSinusoid},
+		{ops.Fourier{}, bindReference},
+		{ops.DropoutMask{}, bindDropoutMask},
+		{ops.SquaredError{}, bindSquaredError},
+		{ops.SquaredErrorInput{}, bindSquaredErrorInput},
+	} {
+		table[reflect.TypeOf(e.op)] = e.b
+	}
+}
+
+// Supports reports whether the CPU has a routine for an op.
+func Supports(op program.Op) bool {
+	_, ok := table[reflect.TypeOf(op)]
+	return ok
+}

@@ -1,0 +1,388 @@
+package cpu
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+
+	"hbar/program"
+	"hbar/program/plan"
+)
+
+// Executor runs a program on the CPU. Its methods are for one goroutine at a time.
+//
+// A batch passes through the program in blocks of samples, and a block through one instruction after the other, whose work
+// the team shares. Results do not depend on the blocks or the team.
+type Executor struct {
+	prog   *program.Program
+	team   *Team
+	plan   *plan.Plan
+	values []storage
+	steps  []step
+	block  int // samples of a block
+
+	perSample, shared []float32
+	temp              []float32 // copies of shared values, for routines that want one for each sample
+
+	n          int  // samples of the block that runs
+	first      int  // its first sample in the batch
+	accumulate bool // it is not the first: sums over the batch go on
+	stale      bool // parameters have changed
+}
+
+// storage is where a value is.
+type storage struct {
+	program.Info
+	size int
+	s    []float32
+	wide []float64 // of scalars that are inputs, and of losses
+	view *view
+	own  bool // memory of the caller's, or of s alone
+}
+
+// view is a range of columns of another value: rows of that value's last dimension, from lo on. A value that only has
+// another shape is a view of all columns.
+type view struct {
+	of program.ID
+	lo int
+	ld int // columns of the other value
+}
+
+// step is an instruction bound to routines.
+type step struct {
+	program.Instr
+	bound
+	stage   plan.Stage
+	rate    program.Rate
+	skipped bool // another instruction does its work
+}
+
+// bound are the functions of an instruction. All but run may be nil.
+type bound struct {
+	prepare func()       // takes weights that have changed
+	run     func()       // computes a block
+	finish  func()       // ends sums over the batch
+	bytes   func() int64 // memory of its own
+}
+
+// binder finds the routines for an instruction.
+type binder func(x *Executor, in program.Instr) (bound, error)
+
+// Options of an executor. The zero value is usual.
+type Options struct {
+	// Block is the number of samples that pass through the program together; 0 chooses by memory.
+	Block int
+	// Memory is what Block is chosen for, in bytes; 0 is 1 GiB.
+	Memory int64
+}
+
+// maxBlock is the most samples of a block that are chosen: more gain nothing.
+const maxBlock = 16
+
+// NewExecutor binds p to the routines of this package. An operation without a routine, nor a fallback of operations that have
+// one, is an error that names it.
+func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
+	p, err := supported(p)
+	if err != nil {
+		return nil, err
+	}
+	x := &Executor{prog: p, team: team, values: make([]storage, len(p.Values)), stale: true}
+	for i, v := range p.Values {
+		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived}
+	}
+	for _, o := range p.Outputs {
+		if v := &x.values[o.ID]; v.Rate != program.Sample && v.Role == program.Derived {
+			v.own = true // the caller's memory
+		}
+	}
+	for _, in := range p.Instrs {
+		x.steps = append(x.steps, step{Instr: in, rate: p.InstrRate(in)})
+	}
+	x.findViews()
+	x.fuse()
+	if err := x.bind(); err != nil {
+		return nil, err
+	}
+	x.place(o)
+	return x, nil
+}
+
+// bind looks up the instructions that are left.
+func (x *Executor) bind() error {
+	for i := range x.steps {
+		s := &x.steps[i]
+		if s.skipped || s.run != nil {
+			continue
+		}
+		b, err := table[reflect.TypeOf(s.Op)](x, s.Instr)
+		if err != nil {
+			return fmt.Errorf("cpu: %s: %w", s.Op.Name(), err)
+		}
+		s.bound = b
+	}
+	return nil
+}
+
+// place makes the plan and the memory.
+func (x *Executor) place(o Options) {
+	x.plan = plan.New(x.prog, plan.Options{
+		Own: func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
+		View: func(id program.ID) program.ID {
+			if v := x.values[id].view; v != nil {
+				return v.of
+			}
+			return program.None
+		},
+	})
+	for i := range x.steps {
+		x.steps[i].stage = x.plan.Stage[i]
+	}
+	x.block = o.Block
+	if x.block <= 0 {
+		memory := o.Memory
+		if memory == 0 {
+			memory = 1 << 30
+		}
+		x.block = int(max(1, min(maxBlock, memory/int64(4*max(1, x.plan.PerSample)))))
+	}
+	x.shared = aligned(x.plan.Shared)
+	for id := range x.values {
+		v := &x.values[id]
+		if at := x.plan.Offset[id]; at >= 0 && v.Rate != program.Sample {
+			v.s = x.shared[at : at+v.size]
+		}
+	}
+}
+
+// Block is the number of samples that pass through the program together.
+func (x *Executor) Block() int { return x.block }
+
+// Bytes is the memory of values, for a batch of n samples, and of packed weights.
+func (x *Executor) Bytes(n int) int64 {
+	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Shared))
+	for _, s := range x.steps {
+		if s.bytes != nil && !s.skipped {
+			b += s.bytes()
+		}
+	}
+	return b
+}
+
+// Program is the program that runs: the one given, with fallbacks in place of ops that have no routine.
+func (x *Executor) Program() *program.Program { return x.prog }
+
+// SetParams binds the parameters, in their layouts in the program. The slices are read by each run; call it again, or
+// Changed, when their contents have changed.
+func (x *Executor) SetParams(params map[string][]float32) error {
+	for id := range x.values {
+		v := &x.values[id]
+		if v.Role != program.Param {
+			continue
+		}
+		d, ok := params[v.Name]
+		if !ok {
+			return fmt.Errorf("cpu: parameter %s is missing", v.Name)
+		}
+		if len(d) != v.size {
+			return fmt.Errorf("cpu: parameter %s has %d numbers; want %d for %v", v.Name, len(d), v.size, v.Shape)
+		}
+		v.s = d
+	}
+	x.stale = true
+	return nil
+}
+
+// Changed says that the contents of parameters have changed.
+func (x *Executor) Changed() { x.stale = true }
+
+// Batch is a batch to run. Values are by name: n arrays one after the other for those of rate Sample, one for the others.
+type Batch struct {
+	N int
+	// In are inputs. Scalars (shape [1]) may be given in Wide instead, in float64: times, labels, counters, weights.
+	In   map[string][]float32
+	Wide map[string][]float64
+	// Out receives outputs; those that are not wanted may be missing. WideOut receives losses in float64.
+	Out     map[string][]float32
+	WideOut map[string][]float64
+}
+
+// Run computes a batch.
+func (x *Executor) Run(b *Batch) error {
+	if err := x.checkBatch(b); err != nil {
+		return err
+	}
+	x.own(b)
+	if x.stale {
+		x.stage(plan.Constants, 1)
+		for i := range x.steps {
+			if s := &x.steps[i]; s.prepare != nil && !s.skipped {
+				s.prepare()
+			}
+		}
+		x.stale = false
+	}
+	x.inputs(b, program.Step, 0, 1)
+	x.accumulate = false
+	x.stage(plan.Steps, 1)
+	if need := min(b.N, x.block) * x.plan.PerSample; len(x.perSample) < need {
+		x.perSample = nil // the old block may go before the new one comes
+		runtime.GC()
+		x.perSample = aligned(need)
+	}
+	for lo := 0; lo < b.N; lo += x.block {
+		n := min(x.block, b.N-lo)
+		x.arrange(n)
+		x.inputs(b, program.Sample, lo, n)
+		x.first, x.accumulate = lo, lo > 0
+		x.stage(plan.Samples, n)
+		x.outputs(b, lo, n)
+	}
+	x.accumulate = false
+	for i := range x.steps {
+		if s := &x.steps[i]; s.finish != nil && !s.skipped {
+			s.finish()
+		}
+	}
+	x.stage(plan.Sums, 1)
+	x.outputs(b, -1, 1)
+	return nil
+}
+
+func (x *Executor) stage(stage plan.Stage, n int) {
+	x.n = n
+	for i := range x.steps {
+		if s := &x.steps[i]; s.stage == stage && !s.skipped {
+			s.run()
+		}
+	}
+}
+
+// arrange points the values at the memory of a block of n samples.
+func (x *Executor) arrange(n int) {
+	for id := range x.values {
+		v := &x.values[id]
+		if at := x.plan.Offset[id]; at >= 0 && v.Rate == program.Sample {
+			v.s = x.perSample[n*at : n*(at+v.size)]
+		}
+		if len(v.wide) < n && v.size == 1 {
+			v.wide = make([]float64, n)
+		}
+	}
+}
+
+// rows of a value in a batch of n samples.
+func rowsOf(rate program.Rate, n int) int {
+	if rate == program.Sample {
+		return n
+	}
+	return 1
+}
+
+func (x *Executor) checkBatch(b *Batch) error {
+	if b.N < 1 {
+		return fmt.Errorf("cpu: a batch of %d samples; want at least one", b.N)
+	}
+	for _, v := range x.values {
+		want := v.size * rowsOf(v.Rate, b.N)
+		if v.Role == program.Param && v.s == nil {
+			return fmt.Errorf("cpu: parameter %s has no value", v.Name)
+		}
+		if v.Role != program.Input {
+			continue
+		}
+		got := len(b.In[v.Name])
+		if w, ok := b.Wide[v.Name]; ok && v.size == 1 {
+			got = len(w)
+		}
+		if got != want {
+			return fmt.Errorf("cpu: input %s has %d numbers; want %d", v.Name, got, want)
+		}
+	}
+	for _, o := range x.prog.Outputs {
+		v := x.values[o.ID]
+		want := v.size * rowsOf(v.Rate, b.N)
+		if d, ok := b.Out[o.Name]; ok && len(d) != want {
+			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
+		}
+		if d, ok := b.WideOut[o.Name]; ok && len(d) != want {
+			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
+		}
+	}
+	return nil
+}
+
+// own gives the values that all samples share and that the caller wants the caller's memory.
+func (x *Executor) own(b *Batch) {
+	for _, o := range x.prog.Outputs {
+		v := &x.values[o.ID]
+		if v.Role != program.Derived || v.Rate == program.Sample || v.view != nil {
+			continue
+		}
+		if d, ok := b.Out[o.Name]; ok {
+			v.s = d
+		} else if len(v.s) != v.size {
+			v.s = aligned(v.size)[:v.size]
+		}
+	}
+}
+
+// inputs takes the inputs of a rate for n samples from lo on.
+func (x *Executor) inputs(b *Batch, rate program.Rate, lo, n int) {
+	for id := range x.values {
+		v := &x.values[id]
+		if v.Role != program.Input || (v.Rate == program.Sample) != (rate == program.Sample) {
+			continue
+		}
+		if v.size > 1 {
+			v.s = b.In[v.Name][lo*v.size : (lo+n)*v.size]
+			continue
+		}
+		if w, ok := b.Wide[v.Name]; ok {
+			v.wide = append(v.wide[:0], w[lo:lo+n]...)
+			v.s = append(v.s[:0], make([]float32, n)...)
+			for i, d := range v.wide {
+				v.s[i] = float32(d)
+			}
+			continue
+		}
+		v.s = append(v.s[:0], b.In[v.Name][lo:lo+n]...)
+		v.wide = append(v.wide[:0], make([]float64, n)...)
+		for i, d := range v.s {
+			v.wide[i] = float64(d)
+		}
+	}
+}
+
+// outputs hands on the outputs of n samples from lo on, or with lo −1 those that all samples share.
+func (x *Executor) outputs(b *Batch, lo, n int) {
+	for _, o := range x.prog.Outputs {
+		v := &x.values[o.ID]
+		if (v.Rate == program.Sample) != (lo >= 0) {
+			continue
+		}
+		at := max(lo, 0)
+		if d, ok := b.Out[o.Name]; ok {
+			x.copyOut(d[at*v.size:(at+n)*v.size], o.ID)
+		}
+		if d, ok := b.WideOut[o.Name]; ok {
+			for i := range n * v.size {
+				if v.size == 1 && len(v.wide) >= n {
+					d[at+i] = v.wide[i]
+				} else {
+					d[at*v.size+i] = float64(x.get(o.ID)[i])
+				}
+			}
+		}
+	}
+}
+
+func (x *Executor) copyOut(dst []float32, id program.ID) {
+	a := x.array(id)
+	if a.ld == a.cols {
+		if &dst[0] != &a.s[0] {
+			copy(dst, a.s)
+		}
+		return
+	}
+	CopyColumns(x.team, dst, a.cols, a.s, a.ld, len(dst)/a.cols, a.cols)
+}

@@ -1,0 +1,168 @@
+package cpu
+
+import (
+	"fmt"
+
+	"hbar/kernels/simd"
+	"hbar/program"
+	"hbar/program/ops"
+)
+
+// activation is the routines' name of a function.
+func activation(f ops.Fn) (simd.Act, error) {
+	switch f {
+	case "":
+		return simd.Identity, nil
+	case ops.SiLU:
+		return simd.SiLU, nil
+	case ops.GELU:
+		return simd.GELU, nil
+	case ops.GELUTanh:
+		return simd.GELUTanh, nil
+	case ops.Tanh:
+		return simd.Tanh, nil
+	}
+	return 0, fmt.Errorf("the activation %q has no routine", f)
+}
+
+// groupNorm is the routine for a group norm of n samples with inputs x, weight, bias.
+func (x *Executor) groupNorm(op ops.GroupNorm, in program.Instr) (*GroupNorm, error) {
+	act, err := activation(op.Act)
+	s := x.shape(in.In[0])
+	return &GroupNorm{P: x.rows(in.In[0]), C: lastDim(s), Groups: op.Groups, Eps: op.Eps, Act: act}, err
+}
+
+// load sets what a block has.
+func (x *Executor) load(g *GroupNorm, in program.Instr) {
+	g.N, g.Weight, g.Bias = x.n, x.get(in.In[1]), x.get(in.In[2])
+}
+
+// statistics finds the instructions that share those of a group norm: those of equal first three inputs and attributes.
+func (x *Executor) statistics(op ops.GroupNorm, in program.Instr) *[]float32 {
+	key := fmt.Sprint(in.In[:3], op)
+	if x.stats == nil {
+		x.stats = map[string]*[]float32{}
+	}
+	if x.stats[key] == nil {
+		x.stats[key] = new([]float32)
+	}
+	return x.stats[key]
+}
+
+func bindGroupNorm(x *Executor, in program.Instr) (bound, error) {
+	op := in.Op.(ops.GroupNorm)
+	g, err := x.groupNorm(op, in)
+	stats := x.statistics(op, in)
+	return bound{run: func() {
+		x.load(g, in)
+		if need := g.StatsLen(); cap(*stats) < need {
+			*stats = make([]float32, need)
+		}
+		*stats = (*stats)[:g.StatsLen()]
+		g.Forward(x.team, x.get(in.Out[0]), x.each(in.In[0]), *stats)
+	}}, err
+}
+
+func bindGroupNormInput(x *Executor, in program.Instr) (bound, error) {
+	op := in.Op.(ops.GroupNormInput).Of
+	g, err := x.groupNorm(op, in)
+	stats := x.statistics(op, in)
+	var params *program.Instr // the gradients of weight and bias, from the same pass
+	for i := range x.steps {
+		s := &x.steps[i]
+		if p, ok := s.Op.(ops.GroupNormParams); ok && p.Of == op && equalIDs(s.In, in.In) && !x.dependsOn(s.In[3], in.Out[0]) {
+			params, s.skipped = &s.Instr, true
+		}
+	}
+	return bound{run: func() {
+		x.load(g, in)
+		v, dy := x.each(in.In[0]), x.each(in.In[3])
+		x.fresh(g, stats, v)
+		o := GroupNormGrad{DX: x.get(in.Out[0]), Accumulate: x.accumulate}
+		if params != nil {
+			o.DWeight, o.DBias = x.get(params.Out[0]), x.get(params.Out[1])
+		}
+		g.Backward(x.team, o, dy, v, *stats)
+	}}, err
+}
+
+// dependsOn reports whether the instruction that writes a reads b. It is false for what this file asks: inputs of an
+// instruction are written before it.
+func (x *Executor) dependsOn(a, b program.ID) bool { return a == b }
+
+func equalIDs(a, b []program.ID) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// fresh computes the statistics if no group norm of the program does.
+func (x *Executor) fresh(g *GroupNorm, stats *[]float32, v []float32) {
+	if len(*stats) == g.StatsLen() {
+		return
+	}
+	y := x.scratch(len(v))
+	*stats = make([]float32, g.StatsLen())
+	g.Forward(x.team, y, v, *stats)
+}
+
+// scratch is memory for the run of one instruction.
+func (x *Executor) scratch(n int) []float32 {
+	if len(x.temp) < n {
+		x.temp = aligned(n)
+	}
+	return x.temp[:n]
+}
+
+func bindGroupNormParams(x *Executor, in program.Instr) (bound, error) {
+	op := in.Op.(ops.GroupNormParams).Of
+	g, err := x.groupNorm(op, in)
+	stats := x.statistics(op, in)
+	return bound{run: func() {
+		x.load(g, in)
+		v, dy := x.each(in.In[0]), x.each(in.In[3])
+		x.fresh(g, stats, v)
+		dx := x.scratch(len(v))
+		g.Backward(x.team, GroupNormGrad{DX: dx, DWeight: x.get(in.Out[0]), DBias: x.get(in.Out[1]), Accumulate: x.accumulate}, dy, v, *stats)
+	}}, err
+}
+
+func bindLayerNorm(x *Executor, in program.Instr) (bound, error) {
+	l := x.layerNorm(in.Op.(ops.LayerNorm).Eps, in)
+	return bound{run: func() {
+		l.N = x.n
+		if len(in.In) == 3 {
+			l.Shift, l.Scale = x.each(in.In[1]), x.each(in.In[2])
+		}
+		l.Forward(x.team, x.get(in.Out[0]), x.each(in.In[0]))
+	}}, nil
+}
+
+func (x *Executor) layerNorm(eps float64, in program.Instr) *LayerNorm {
+	return &LayerNorm{P: x.rows(in.In[0]), C: lastDim(x.shape(in.In[0])), Eps: eps}
+}
+
+func bindLayerNormInput(x *Executor, in program.Instr) (bound, error) {
+	l := x.layerNorm(in.Op.(ops.LayerNormInput).Eps, in)
+	return bound{run: func() {
+		l.N = x.n
+		o := LayerNormGrad{DX: x.get(in.Out[0])}
+		if len(in.In) == 3 {
+			l.Scale = x.each(in.In[1])
+			l.Shift = l.Scale // of no account to the gradients
+			o.DShift, o.DScale = x.get(in.Out[1]), x.get(in.Out[2])
+		}
+		l.Backward(x.team, o, x.each(in.In[len(in.In)-1]), x.each(in.In[0]))
+	}}, nil
+}
+
+func bindSoftmax(x *Executor, in program.Instr) (bound, error) {
+	rows, c := x.rows(in.In[0]), lastDim(x.shape(in.In[0]))
+	return bound{run: func() { Softmax(x.team, x.get(in.Out[0]), x.get(in.In[0]), x.n*rows, c) }}, nil
+}
