@@ -57,6 +57,8 @@ func init() {
 		{ops.DropoutMask{}, bindDropoutMask},
 		{ops.SquaredError{}, bindSquaredError},
 		{ops.SquaredErrorInput{}, bindSquaredErrorInput},
+		{layer{}, bindLayer},
+		{slope{}, bindSlope},
 	} {
 		table[reflect.TypeOf(e.op)] = e.b
 	}

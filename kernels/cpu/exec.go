@@ -22,7 +22,8 @@ type Executor struct {
 	block  int // samples of a block
 
 	perSample, shared []float32
-	temp              []float32 // copies of shared values, for routines that want one for each sample
+	temp              []float32             // for the run of one instruction
+	stats             map[string]*statistic // of group norms
 
 	n          int  // samples of the block that runs
 	first      int  // its first sample in the batch
@@ -86,6 +87,7 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
+	p = fuse(p)
 	x := &Executor{prog: p, team: team, values: make([]storage, len(p.Values)), stale: true}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived}
@@ -99,7 +101,6 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 		x.steps = append(x.steps, step{Instr: in, rate: p.InstrRate(in)})
 	}
 	x.findViews()
-	x.fuse()
 	if err := x.bind(); err != nil {
 		return nil, err
 	}
@@ -168,7 +169,8 @@ func (x *Executor) Bytes(n int) int64 {
 	return b
 }
 
-// Program is the program that runs: the one given, with fallbacks in place of ops that have no routine.
+// Program is the program that runs: the one given, with fallbacks in place of ops that have no routine, and with layers
+// fused.
 func (x *Executor) Program() *program.Program { return x.prog }
 
 // SetParams binds the parameters, in their layouts in the program. The slices are read by each run; call it again, or

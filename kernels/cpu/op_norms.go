@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"hbar/kernels/simd"
 	"hbar/program"
@@ -37,29 +38,41 @@ func (x *Executor) load(g *GroupNorm, in program.Instr) {
 	g.N, g.Weight, g.Bias = x.n, x.get(in.In[1]), x.get(in.In[2])
 }
 
-// statistics finds the instructions that share those of a group norm: those of equal first three inputs and attributes.
-func (x *Executor) statistics(op ops.GroupNorm, in program.Instr) *[]float32 {
+// statistics of a group norm, which its instruction leaves for those of the gradients.
+type statistic struct {
+	s     []float32
+	given bool // a group norm of the program computes them
+}
+
+// statistics finds those that instructions share: those of equal first three inputs and attributes.
+func (x *Executor) statistics(op ops.GroupNorm, in program.Instr) *statistic {
 	key := fmt.Sprint(in.In[:3], op)
 	if x.stats == nil {
-		x.stats = map[string]*[]float32{}
+		x.stats = map[string]*statistic{}
 	}
 	if x.stats[key] == nil {
-		x.stats[key] = new([]float32)
+		x.stats[key] = new(statistic)
 	}
 	return x.stats[key]
+}
+
+// room returns memory for those of a block.
+func (s *statistic) room(g *GroupNorm) []float32 {
+	if cap(s.s) < g.StatsLen() {
+		s.s = make([]float32, g.StatsLen())
+	}
+	s.s = s.s[:g.StatsLen()]
+	return s.s
 }
 
 func bindGroupNorm(x *Executor, in program.Instr) (bound, error) {
 	op := in.Op.(ops.GroupNorm)
 	g, err := x.groupNorm(op, in)
 	stats := x.statistics(op, in)
+	stats.given = true
 	return bound{run: func() {
 		x.load(g, in)
-		if need := g.StatsLen(); cap(*stats) < need {
-			*stats = make([]float32, need)
-		}
-		*stats = (*stats)[:g.StatsLen()]
-		g.Forward(x.team, x.get(in.Out[0]), x.each(in.In[0]), *stats)
+		g.Forward(x.team, x.get(in.Out[0]), x.each(in.In[0]), stats.room(g))
 	}}, err
 }
 
@@ -70,7 +83,7 @@ func bindGroupNormInput(x *Executor, in program.Instr) (bound, error) {
 	var params *program.Instr // the gradients of weight and bias, from the same pass
 	for i := range x.steps {
 		s := &x.steps[i]
-		if p, ok := s.Op.(ops.GroupNormParams); ok && p.Of == op && equalIDs(s.In, in.In) && !x.dependsOn(s.In[3], in.Out[0]) {
+		if p, ok := s.Op.(ops.GroupNormParams); ok && p.Of == op && slices.Equal(s.In, in.In) {
 			params, s.skipped = &s.Instr, true
 		}
 	}
@@ -82,34 +95,15 @@ func bindGroupNormInput(x *Executor, in program.Instr) (bound, error) {
 		if params != nil {
 			o.DWeight, o.DBias = x.get(params.Out[0]), x.get(params.Out[1])
 		}
-		g.Backward(x.team, o, dy, v, *stats)
+		g.Backward(x.team, o, dy, v, stats.s)
 	}}, err
 }
 
-// dependsOn reports whether the instruction that writes a reads b. It is false for what this file asks: inputs of an
-// instruction are written before it.
-func (x *Executor) dependsOn(a, b program.ID) bool { return a == b }
-
-func equalIDs(a, b []program.ID) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // fresh computes the statistics if no group norm of the program does.
-func (x *Executor) fresh(g *GroupNorm, stats *[]float32, v []float32) {
-	if len(*stats) == g.StatsLen() {
-		return
+func (x *Executor) fresh(g *GroupNorm, stats *statistic, v []float32) {
+	if !stats.given {
+		g.Forward(x.team, x.scratch(len(v)), v, stats.room(g))
 	}
-	y := x.scratch(len(v))
-	*stats = make([]float32, g.StatsLen())
-	g.Forward(x.team, y, v, *stats)
 }
 
 // scratch is memory for the run of one instruction.
@@ -129,7 +123,7 @@ func bindGroupNormParams(x *Executor, in program.Instr) (bound, error) {
 		v, dy := x.each(in.In[0]), x.each(in.In[3])
 		x.fresh(g, stats, v)
 		dx := x.scratch(len(v))
-		g.Backward(x.team, GroupNormGrad{DX: dx, DWeight: x.get(in.Out[0]), DBias: x.get(in.Out[1]), Accumulate: x.accumulate}, dy, v, *stats)
+		g.Backward(x.team, GroupNormGrad{DX: dx, DWeight: x.get(in.Out[0]), DBias: x.get(in.Out[1]), Accumulate: x.accumulate}, dy, v, stats.s)
 	}}, err
 }
 

@@ -58,7 +58,7 @@ func inline(b *program.Builder, p *program.Program, wrt map[string]string, hasRu
 	return x, env
 }
 
-// leafNamed returns the leaf of that name, which must be like v, or adds an input of the shape of v.
+// leafNamed returns the leaf of that name, which must be like v, or adds an input of the shape and rate of v; inputs change with each batch.
 func leafNamed(b *program.Builder, name string, v program.Value) program.Value {
 	if id := b.Program().Lookup(name); id != program.None {
 		old := b.Value(id)
@@ -67,7 +67,7 @@ func leafNamed(b *program.Builder, name string, v program.Value) program.Value {
 		}
 		return old
 	}
-	return b.Input(name, v.Rate(), v.Shape()...)
+	return b.Input(name, max(v.Rate(), program.Step), v.Shape()...)
 }
 
 func check(p *program.Program, leaves, outputs map[string]string) error {

@@ -10,37 +10,17 @@ import (
 	"hbar/program/diff"
 	"hbar/program/eval"
 	"hbar/program/ops"
+	"hbar/program/ops/opstest"
 )
 
 const batch = 2
 
-// build makes a program of one op with inputs in0, in1, … and outputs out0, out1, …, by the op or by its fallback.
+// opCase is a case with the methods of this test.
+type opCase struct{ opstest.Case }
+
 func (c opCase) build(t *testing.T, fallback bool) *program.Program {
 	t.Helper()
-	p, err := program.Build(func(b *program.Builder) {
-		var in []program.Value
-		for i, s := range c.in {
-			rate := program.Sample
-			if c.shared[i] {
-				rate = program.Constant
-			}
-			in = append(in, b.Input(fmt.Sprintf("in%d", i), rate, s...))
-		}
-		var out []program.Value
-		if fallback {
-			out = c.op.(program.Fused).Fallback(b, in)
-		} else {
-			out = b.Apply(c.op, in...)
-		}
-		for i, v := range out {
-			b.Output(fmt.Sprintf("out%d", i), v)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, p)
-	return p
+	return must(t)(c.Program(fallback))
 }
 
 func check(t *testing.T, p *program.Program) {
@@ -52,11 +32,13 @@ func check(t *testing.T, p *program.Program) {
 
 type arrays = map[string][]float64
 
-// inputs draws random numbers for all inputs of p.
+// inputs draws random numbers for all inputs and parameters of p.
 func (c opCase) inputs(p *program.Program, r *rand.Rand) arrays {
 	in := arrays{}
-	for _, id := range p.With(program.Input) {
-		v := p.Values[id]
+	for _, v := range p.Values {
+		if v.Role == program.Derived {
+			continue
+		}
 		x := make([]float64, rows(v)*program.Size(v.Shape))
 		for k := range x {
 			x[k] = r.NormFloat64()
@@ -65,9 +47,9 @@ func (c opCase) inputs(p *program.Program, r *rand.Rand) arrays {
 		if n, _ := fmt.Sscanf(v.Name, "in%d", &i); n == 1 {
 			for k := range x {
 				switch {
-				case c.integer[i]:
+				case c.Integer[i]:
 					x[k] = float64(r.IntN(4))
-				case c.positive[i]:
+				case c.Positive[i]:
 					x[k] = 0.5 + math.Abs(x[k])
 				}
 			}
@@ -114,9 +96,9 @@ func near(t *testing.T, what string, got, want []float64, tol float64) {
 }
 
 func walk(t *testing.T, f func(t *testing.T, c opCase, r *rand.Rand)) {
-	for i, c := range cases {
-		t.Run(fmt.Sprintf("%d_%s", i, c.op.Name()), func(t *testing.T) {
-			f(t, c, rand.New(rand.NewPCG(1, uint64(i))))
+	for i, c := range opstest.Cases {
+		t.Run(fmt.Sprintf("%d_%s", i, c.Op.Name()), func(t *testing.T) {
+			f(t, opCase{c}, rand.New(rand.NewPCG(1, uint64(i))))
 		})
 	}
 }
@@ -124,7 +106,7 @@ func walk(t *testing.T, f func(t *testing.T, c opCase, r *rand.Rand)) {
 // TestFallbacks compares fused ops with the plain ones. Both sum some tens of terms in float64.
 func TestFallbacks(t *testing.T) {
 	walk(t, func(t *testing.T, c opCase, r *rand.Rand) {
-		if _, ok := c.op.(program.Fused); !ok {
+		if _, ok := c.Op.(program.Fused); !ok {
 			return
 		}
 		p := c.build(t, false)
@@ -139,8 +121,8 @@ func TestFallbacks(t *testing.T) {
 // directions are names for tangents of all inputs that have a derivative.
 func (c opCase) directions(prefix string) map[string]string {
 	m := map[string]string{}
-	for i := range c.in {
-		if !c.integer[i] {
+	for i := range c.In {
+		if !c.Integer[i] {
 			m[fmt.Sprintf("in%d", i)] = fmt.Sprintf("%s%d", prefix, i)
 		}
 	}
@@ -287,8 +269,8 @@ func higher(t *testing.T, back *program.Program, in arrays, dirs map[string]stri
 // TestShapeErrors gives each op one input too many: its rule must refuse, without a panic.
 func TestShapeErrors(t *testing.T) {
 	walk(t, func(t *testing.T, c opCase, _ *rand.Rand) {
-		in := append(append([][]int(nil), c.in...), []int{2, 3, 4, 5, 6, 7}, []int{1})
-		if _, err := c.op.Shapes(in); err == nil {
+		in := append(append([][]int(nil), c.In...), []int{2, 3, 4, 5, 6, 7}, []int{1})
+		if _, err := c.Op.Shapes(in); err == nil {
 			t.Errorf("%v is accepted", in)
 		}
 	})
