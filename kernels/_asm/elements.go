@@ -33,20 +33,8 @@ func (t isa) elements(n reg.Register, mask reg.VecPhysical, body func(ld func(p 
 		body(func(p reg.Register, v reg.VecPhysical) { VMOVUPS_Z(at(p), reg.K1, v) },
 			func(v reg.VecPhysical, p reg.Register) { VMOVUPS(v, reg.K1, at(p)) })
 	} else {
-		masks, ok := pool["masks"]
-		if !ok {
-			masks = GLOBL("masks", 8|16) // 8 set words, then 8 clear ones
-			for i := range 16 {
-				m := uint32(1<<32 - 1)
-				if i >= 8 {
-					m = 0
-				}
-				DATA(4*i, operand.U32(m))
-			}
-			pool["masks"] = masks
-		}
 		q := GP64()
-		LEAQ(masks.Offset(32), q)
+		LEAQ(t.maskTable().Offset(32), q)
 		SHLQ(operand.U8(2), n)
 		SUBQ(n, q)
 		VMOVUPS(mem(q, 0), mask)

@@ -15,15 +15,20 @@ import (
 
 func main() {
 	name := flag.String("isa", "avx2", "instruction set: avx2 or avx512")
+	set := flag.String("set", "chains", "kernels to generate: chains (products, activations, updates) or rows (simd.Rows)")
 	flag.Parse()
 	ConstraintExpr("!noasm")
-	switch *name {
-	case "avx2":
-		avx2.all()
-	case "avx512":
-		avx512.all()
-	default:
+	t, ok := map[string]isa{"avx2": avx2, "avx512": avx512}[*name]
+	if !ok {
 		log.Fatalf("_asm: instruction set %q unknown; have avx2, avx512", *name)
+	}
+	switch *set {
+	case "chains":
+		t.all()
+	case "rows":
+		t.allRows()
+	default:
+		log.Fatalf("_asm: set %q unknown; have chains, rows", *set)
 	}
 	Generate()
 }

@@ -24,6 +24,7 @@ type kernels struct {
 	normals        normalsFn
 	adam           adamFn
 	peak32, peak64 func(n int)
+	rows           rowKernels
 }
 
 func (k *kernels) impl(name string) *Impl {
@@ -40,7 +41,7 @@ func (k *kernels) impl(name string) *Impl {
 		Jet64:     k.f64.jets,
 		Peak32:    func(n int) int { return peak(k.peak32, n, k.lanes) },
 		Peak64:    func(n int) int { return peak(k.peak64, n, k.lanes/2) },
-		Rows:      genericRows,
+		Rows:      k.rows.withAct(k.act32).rows(),
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 //
 // Sums over rows run from the first row to the last, so that a matrix cut into blocks of rows gives the same bits.
 type Rows struct {
-	// Affine writes y = f((x - m)·a + b), with vectors m, a and b. m and b may be nil, which stands for zeros.
+	// Affine writes y = f((x - m)·a + b), with vectors m, a and b. m, or m and b, may be nil, which
+	// stands for zeros.
 	Affine func(f Act, y, x, m, a, b []float32)
 
 	// AffineGrad is the backward form of Affine: dz = dy·f'((x - m)·a + b), s0 += Σ dz and s1 += Σ dz·(x - m), the sums
@@ -36,7 +37,7 @@ type Rows struct {
 	LayerNorm func(y, x, a, b []float32, eps float32)
 
 	// LayerNormGrad is the backward form of LayerNorm: with g = dy·a and the means ⟨·⟩ over a row,
-	// dx = (g - ⟨g⟩ - x̂⟨g x̂⟩)/√(σ² + eps). It adds Σ dy·x̂ over rows to sa and Σ dy to sb, unless they are nil.
+	// dx = (g - ⟨g⟩ - x̂⟨g x̂⟩)/√(σ² + eps). It adds Σ dy·x̂ over rows to sa and Σ dy to sb, unless both are nil.
 	LayerNormGrad func(dx, dy, x, a, sa, sb []float32, eps float32)
 
 	// Exp writes y = exp(scale·(x - max x)) and returns its sum. scale is positive. An empty x gives 0.
@@ -112,8 +113,8 @@ func checkAffine(f Act, y, x, m, a, b []float32) int {
 	checkAct(f, y, nil, x)
 	if m != nil {
 		need("Affine", "m", len(m), len(a))
-	}
-	if b != nil {
+		need("Affine", "b", len(b), len(a))
+	} else if b != nil {
 		need("Affine", "b", len(b), len(a))
 	}
 	return rowsOf("Affine", len(x), len(a))
@@ -264,8 +265,6 @@ func layerNormGradGeneric(dx, dy, x, a, sa, sb []float32, eps float32) {
 			g1 += g * h
 			if sa != nil {
 				sa[c] = float32(float64(sa[c]) + float64(dy[c])*h)
-			}
-			if sb != nil {
 				sb[c] += dy[c]
 			}
 		}
@@ -281,10 +280,8 @@ func layerNormGradGeneric(dx, dy, x, a, sa, sb []float32, eps float32) {
 func checkLayerNormGrad(dx, dy, x, a, sa, sb []float32) int {
 	need("LayerNormGrad", "dx", len(dx), len(x))
 	need("LayerNormGrad", "dy", len(dy), len(x))
-	if sa != nil {
+	if sa != nil || sb != nil {
 		need("LayerNormGrad", "sa", len(sa), len(a))
-	}
-	if sb != nil {
 		need("LayerNormGrad", "sb", len(sb), len(a))
 	}
 	return rowsOf("LayerNormGrad", len(x), len(a))
@@ -379,21 +376,19 @@ func checkSum4(y, a, b, c, d []float32) {
 
 func packTGeneric(dst, src []float32, ld, n, k int) {
 	if checkPackT(dst, src, ld, n, k) {
-		packTRows(dst, src, ld, 0, n, k)
+		packTRows(dst, src, ld, 0, n, 0, k)
 	}
 }
 
-// packTRows is PackT for the rows from first on, which starts a panel.
-func packTRows(dst, src []float32, ld, first, n, k int) {
+// packTRows is PackT for rows first to n-1, of which the first starts a panel, and columns from on.
+func packTRows(dst, src []float32, ld, first, n, from, k int) {
 	for i := first; i < (n+Panel32-1)/Panel32*Panel32; i++ {
 		d := dst[i/Panel32*k*Panel32+i%Panel32:]
-		if i >= n {
-			for j := range k {
-				d[j*Panel32] = 0
+		for j := from; j < k; j++ {
+			v := float32(0)
+			if i < n {
+				v = src[i*ld+j]
 			}
-			continue
-		}
-		for j, v := range src[i*ld:][:k] {
 			d[j*Panel32] = v
 		}
 	}

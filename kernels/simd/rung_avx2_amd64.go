@@ -10,8 +10,8 @@ var avx2 = kernels{
 		carry: carrier[float32]{panels: 1, steps: 12,
 			silu: []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
 			grad: []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1}},
-		act:   [5]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32},
-		grad:  [5]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad},
+		act:   [5]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32, GELUTanh: avx2GeluTanh32},
+		grad:  [5]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad, GELUTanh: avx2GeluTanh32Grad},
 		lanes: 8,
 		jet: [4][6]jetFn[float32]{
 			1: {1: avx2Jet32_1_1, 2: avx2Jet32_1_2, 3: avx2Jet32_1_3, 4: avx2Jet32_1_4, 5: avx2Jet32_1_5},
@@ -36,4 +36,5 @@ var avx2 = kernels{
 	adam:    avx2Adam,
 	peak32:  avx2Peak32,
 	peak64:  avx2Peak64,
+	rows:    avx2Rows,
 }

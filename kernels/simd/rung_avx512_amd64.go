@@ -11,8 +11,8 @@ var avx512 = kernels{
 		carry: carrier[float32]{panels: 2, steps: 4,
 			silu: []carryFn[float32]{8: avx512Silu32Carry_8x2, 9: avx512Silu32Carry_9x2, 10: avx512Silu32Carry_10x2, 11: avx512Silu32Carry_11x2, 12: avx512Silu32Carry_12x2},
 			grad: []carryFn[float32]{8: avx512Silu32GradCarry_8x2, 9: avx512Silu32GradCarry_9x2, 10: avx512Silu32GradCarry_10x2, 11: avx512Silu32GradCarry_11x2, 12: avx512Silu32GradCarry_12x2}},
-		act:   [5]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32},
-		grad:  [5]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad},
+		act:   [5]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32, GELUTanh: avx512GeluTanh32},
+		grad:  [5]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad, GELUTanh: avx512GeluTanh32Grad},
 		lanes: 16,
 		jet: [4][6]jetFn[float32]{
 			1: {1: avx512Jet32_1_1, 2: avx512Jet32_1_2, 3: avx512Jet32_1_3, 4: avx512Jet32_1_4, 5: avx512Jet32_1_5},
@@ -38,4 +38,5 @@ var avx512 = kernels{
 	adam:    avx512Adam,
 	peak32:  avx512Peak32,
 	peak64:  avx512Peak64,
+	rows:    avx512Rows,
 }

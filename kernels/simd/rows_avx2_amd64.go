@@ -1,0 +1,28 @@
+//go:build !noasm
+
+package simd
+
+var avx2Rows = rowKernels{
+	affine:            affineKernels{avx2AffineMB, avx2AffineB, avx2Affine},
+	affineSilu:        affineKernels{mb: avx2AffineMBSilu, b: avx2AffineBSilu},
+	affineGrad:        avx2AffineGrad,
+	affineGradSilu:    avx2AffineGradSilu,
+	combine:           avx2Combine,
+	gate:              avx2Gate,
+	columnSums:        avx2ColumnSums,
+	columnDots:        avx2ColumnDots,
+	moments:           [2]momentsFn{avx2Moments_1, avx2Moments_4},
+	layerNorm:         avx2LayerNorm,
+	layerNormGrad:     avx2LayerNormGrad,
+	layerNormGradSums: avx2LayerNormGradSums,
+	exp:               avx2Exp,
+	softmaxGrad:       avx2SoftmaxGrad,
+	add:               avx2Add,
+	mul:               avx2Mul,
+	mulAdd:            avx2MulAdd,
+	scale:             avx2Scale,
+	axpy:              avx2Axpy,
+	sum4:              avx2Sum4,
+	packT:             avx2PackT,
+	lanes64:           4,
+}

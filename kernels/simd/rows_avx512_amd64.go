@@ -1,0 +1,28 @@
+//go:build !noasm
+
+package simd
+
+var avx512Rows = rowKernels{
+	affine:            affineKernels{avx512AffineMB, avx512AffineB, avx512Affine},
+	affineSilu:        affineKernels{mb: avx512AffineMBSilu, b: avx512AffineBSilu},
+	affineGrad:        avx512AffineGrad,
+	affineGradSilu:    avx512AffineGradSilu,
+	combine:           avx512Combine,
+	gate:              avx512Gate,
+	columnSums:        avx512ColumnSums,
+	columnDots:        avx512ColumnDots,
+	moments:           [2]momentsFn{avx512Moments_1, avx512Moments_4},
+	layerNorm:         avx512LayerNorm,
+	layerNormGrad:     avx512LayerNormGrad,
+	layerNormGradSums: avx512LayerNormGradSums,
+	exp:               avx512Exp,
+	softmaxGrad:       avx512SoftmaxGrad,
+	add:               avx512Add,
+	mul:               avx512Mul,
+	mulAdd:            avx512MulAdd,
+	scale:             avx512Scale,
+	axpy:              avx512Axpy,
+	sum4:              avx512Sum4,
+	packT:             avx2PackT,
+	lanes64:           8,
+}
