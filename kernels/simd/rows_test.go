@@ -56,8 +56,8 @@ func TestRows(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
 		r := rand.New(rand.NewPCG(31, 32))
 		for _, c := range rowCases() {
-			for _, w := range []int{1, 3, 7, 8, 9, 16, 17, 31, 32, 33, 64, 67, 100, 133} {
-				for _, rows := range []int{0, 1, 3, 4, 5, 9} {
+			for _, w := range []int{1, 7, 8, 9, 16, 17, 33, 67, 133} {
+				for _, rows := range []int{0, 1, 4, 5, 9} {
 					testRows(t, im, c, rows, w, r)
 				}
 			}
