@@ -18,6 +18,12 @@ type Reporter interface {
 	Saved(step int)
 }
 
+// Watcher is a Reporter that also wants to know of steps between two calls of Progress, some times a second.
+type Watcher interface {
+	Reporter
+	Step(taken int)
+}
+
 // silent is the Reporter of those who give none.
 type silent struct{}
 

@@ -210,6 +210,9 @@ func (t *Run) loop(ctx context.Context) error {
 		if taken < len(rates) { // ctx has ended
 			continue
 		}
+		if w, ok := t.report.(Watcher); ok {
+			w.Step(step)
+		}
 		if step%o.LogEvery == 0 || step == o.Steps {
 			if err := t.report.Progress(t.sums.report(o, step, rates[taken-1], last.GradNorm)); err != nil {
 				return errors.Join(err, t.save())

@@ -26,6 +26,9 @@ func (l *runLog) Progress(r train.Report) error {
 		ui.Field{Name: "lr", Value: r.LR, Quiet: true}, ui.Field{Name: "grad_norm", Value: r.GradNorm, Quiet: true})
 }
 
+// Step implements train.Watcher.
+func (l *runLog) Step(taken int) { l.bar.Show(int64(taken)) }
+
 // Saved implements train.Reporter.
 func (l *runLog) Saved(int) {}
 

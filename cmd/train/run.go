@@ -169,6 +169,7 @@ func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *t
 		}
 	}()
 	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.file)
+	l.bar.Show(int64(job.Step()))
 	res, err = job.Run(ctx, l)
 	l.bar.Done()
 	return res, l.bar.Rate(), err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"hbar/kernels"
 	"hbar/kernels/fit"
@@ -39,6 +40,8 @@ type Trainer struct {
 	pool              *pool
 	deals             [3]deal // tasks of the phases: chunks, pieces, pieces
 	source            fit.Source
+	ended             <-chan struct{} // of Run's context
+	halted            [2]atomic.Bool  // a worker saw that in this phase
 	update            bool
 	adam              simd.AdamStep
 	chunkLoss         []float64 // sum of the weighted squared errors, by chunk
@@ -158,6 +161,21 @@ func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
 	return t.do(src, true)
 }
 
+// errHalted is the error of a step that was given up because the context of Run ended: nothing has changed.
+var errHalted = errors.New("learn: the step was given up")
+
+// halt reports whether Run's context has ended. The first two phases of a step ask between tasks, so that a step of a large batch
+// need not be waited for.
+func (t *Trainer) halt(phase int) bool {
+	select {
+	case <-t.ended:
+		t.halted[phase].Store(true)
+		return true
+	default:
+		return false
+	}
+}
+
 // Run takes a step for each learning rate, on the batches that src draws, until ctx ends, which is no error. It returns the
 // number of steps taken, with their losses in losses, and the last one's result; that alone has a gradient's norm, unless
 // gradients are clipped.
@@ -167,7 +185,13 @@ func (t *Trainer) Run(ctx context.Context, src fit.Source, lrs, losses []float64
 			break
 		}
 		t.SetNorm(i == len(lrs)-1)
-		if last, err = t.Step(src, lr); err != nil {
+		t.ended = ctx.Done()
+		result, err := t.Step(src, lr)
+		t.ended = nil
+		if errors.Is(err, errHalted) {
+			break
+		}
+		if last = result; err != nil {
 			return i, last, err
 		}
 		losses[i] = last.Loss
@@ -184,6 +208,8 @@ func (t *Trainer) do(src fit.Source, update bool) (fit.Result, error) {
 		return fit.Result{}, errors.New("learn: the trainer is closed")
 	}
 	t.source, t.update, t.err = src, update, nil
+	t.halted[0].Store(false)
+	t.halted[1].Store(false)
 	for i, n := range [...]int{t.chunks(), len(t.pieces), len(t.pieces)} {
 		t.deals[i].reset(n)
 	}
@@ -200,10 +226,13 @@ func (t *Trainer) do(src fit.Source, update bool) (fit.Result, error) {
 // work is a worker's part of a step.
 func (t *Trainer) work(id int) {
 	w := t.workers[id]
-	for lo, hi := t.deals[0].take(id, leastTile, mostTile); lo < hi; lo, hi = t.deals[0].take(id, leastTile, mostTile) {
+	for lo, hi := t.deals[0].take(id, leastTile, mostTile); lo < hi && !t.halt(0); lo, hi = t.deals[0].take(id, leastTile, mostTile) {
 		w.runTile(t, lo*chunkRows, min(hi*chunkRows, t.batch))
 	}
 	t.pool.sync.wait()
+	if t.gaveUp(id, 0) {
+		return
+	}
 	loss := 0.0
 	for _, v := range t.chunkLoss[:t.chunks()] {
 		loss += v
@@ -219,10 +248,13 @@ func (t *Trainer) work(id int) {
 		return
 	}
 
-	for lo, hi := t.deals[1].take(id, 1, 1); lo < hi; lo, hi = t.deals[1].take(id, 1, 1) {
+	for lo, hi := t.deals[1].take(id, 1, 1); lo < hi && !t.halt(1); lo, hi = t.deals[1].take(id, 1, 1) {
 		w.paramGrad(t, &t.pieces[lo])
 	}
 	t.pool.sync.wait()
+	if t.gaveUp(id, 1) {
+		return
+	}
 	sum, bad := 0.0, false
 	for id, v := range t.sumSquare {
 		sum += v
@@ -248,6 +280,16 @@ func (t *Trainer) work(id int) {
 	for lo, hi := t.deals[2].take(id, 1, 1); lo < hi; lo, hi = t.deals[2].take(id, 1, 1) {
 		w.update(t, &t.pieces[lo])
 	}
+}
+
+// gaveUp reports, behind the barrier that ends a phase, whether a worker halted in it: the same to all of them, which is why each
+// phase has a flag of its own.
+func (t *Trainer) gaveUp(id, phase int) bool {
+	halted := t.halted[phase].Load()
+	if halted && id == 0 {
+		t.err = errHalted
+	}
+	return halted
 }
 
 func (t *Trainer) chunks() int { return (t.batch + chunkRows - 1) / chunkRows }

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -347,5 +348,38 @@ func TestSetNorm(t *testing.T) {
 	}
 	if !equal(params[0], params[1]) {
 		t.Error("asking for the norm changes the step")
+	}
+}
+
+// A context that ends within a step gives the step up: nothing of it has happened, and the run goes on from there with the same
+// bits.
+func TestHaltWithinStep(t *testing.T) {
+	p := network(2, 20, 2, simd.SiLU, false, nil, 8)
+	mk := func() *Trainer {
+		tr, err := New(p, fit.Options{Batch: 4000, Workers: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(tr.Close)
+		return tr
+	}
+	a, b := mk(), mk()
+	ctx, cancel := context.WithCancel(t.Context())
+	src := fit.SourceFunc(func(tile *fit.Tile) {
+		if tile.Step == 2 && tile.Lo > 1000 {
+			cancel()
+		}
+		batch{2}.Fill(tile)
+	})
+	rates, losses := []float64{1e-3, 1e-3, 1e-3, 1e-3}, make([]float64, 4)
+	if taken, last, err := a.Run(ctx, src, rates, losses); taken != 2 || err != nil || a.Steps() != 2 || last.Loss != losses[1] {
+		t.Fatalf("%d steps taken, the trainer says %d, %v", taken, a.Steps(), err)
+	}
+	if taken, _, err := a.Run(t.Context(), batch{2}, rates[2:], losses[2:]); taken != 2 || err != nil {
+		t.Fatalf("%d more steps taken, %v", taken, err)
+	}
+	steps(t, b, batch{2}, 4)
+	if x, y := a.State(), b.State(); !equal(x.Params, y.Params) || !equal(x.M, y.M) || !equal(x.V, y.V) {
+		t.Error("the run that was stopped differs")
 	}
 }

@@ -45,6 +45,7 @@ type Progress struct {
 	lastLine  string
 	drawnLine string
 	ended     bool // a plain line has said that all is done
+	fields    []Field
 	logErr    error
 	everyLine time.Duration
 }
@@ -80,12 +81,29 @@ func (p *Progress) Report(done int64, fields ...Field) error {
 		return nil
 	}
 	now := p.now()
-	p.last = done
 	p.measure(now, done)
+	p.fields = append(p.fields[:0], fields...)
 	if p.log != nil && p.logErr == nil {
 		_, p.logErr = p.log.Write(p.record(now, done, fields))
 	}
-	p.lastLine = p.status(now, done, fields)
+	p.show(now, done)
+	return p.logErr
+}
+
+// Show says that done units are finished, to the eye alone, with the figures of the last report.
+func (p *Progress) Show(done int64) {
+	if p == nil {
+		return
+	}
+	now := p.now()
+	p.measure(now, done)
+	p.show(now, done)
+}
+
+// show draws how far the job is, if it is time to.
+func (p *Progress) show(now time.Time, done int64) {
+	p.last = done
+	p.lastLine = p.status(now, done, p.fields)
 	every := redraw
 	if !p.terminal {
 		every = p.everyLine
@@ -93,7 +111,6 @@ func (p *Progress) Report(done int64, fields ...Field) error {
 	if !p.shown || now.Sub(p.drawn) >= every {
 		p.draw(now, p.lastLine)
 	}
-	return p.logErr
 }
 
 // Done draws the last report, whenever it came, and ends the line.

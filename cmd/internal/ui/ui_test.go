@@ -244,6 +244,17 @@ func TestProgressEndsOnce(t *testing.T) {
 	}
 }
 
+// Show draws and does not log.
+func TestProgressShow(t *testing.T) {
+	p, out, log, c := progress(100)
+	p.Report(10, Field{Name: "loss", Value: 2})
+	c.at = c.at.Add(6 * time.Second)
+	p.Show(50)
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(out.String(), " 50%  50/100 steps") || !strings.Contains(out.String(), "loss 2\n") {
+		t.Errorf("%d records, drawn:\n%s", n, out)
+	}
+}
+
 // Which signals end a process at once that is stopping: no SIGHUP, and not the copy that timeout or a shell sends to the group.
 func TestAgain(t *testing.T) {
 	for _, c := range []struct {
@@ -296,7 +307,7 @@ func TestWait(t *testing.T) {
 	stuck := make(chan struct{})
 	defer close(stuck)
 	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := Wait(ctx, io.Discard, "waiting", func() (int, error) { <-stuck; return 0, nil }); !errors.Is(err, context.Canceled) {
+	if _, err := Wait(ctx, io.Discard, "waiting", func() (int, error) { <-stuck; return 0, nil }); !errors.Is(err, ErrInterrupted) || err.Error() != "interrupted while waiting" {
 		t.Errorf("Wait returns %v after its context has ended", err)
 	}
 	p, out, _, c := progress(0)

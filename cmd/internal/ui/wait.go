@@ -11,8 +11,8 @@ import (
 const quiet = time.Second
 
 // Wait runs work that cannot be told to stop, such as reading a file, and shows on w that it goes on once it lasts longer than
-// a second: what names it ("reading points.npy"). If ctx ends first, Wait returns its error at once, and work is left to end
-// with the process. It must therefore leave nothing half done that counts, and use nothing that the caller closes.
+// a second: what names it ("reading points.npy"). If ctx ends first, Wait returns ErrInterrupted at once, and work is left to
+// end with the process. It must therefore leave nothing half done that counts, and use nothing that the caller closes.
 func Wait[T any](ctx context.Context, w io.Writer, what string, work func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
@@ -38,7 +38,7 @@ func Wait[T any](ctx context.Context, w io.Writer, what string, work func() (T, 
 			default:
 			}
 			var none T
-			return none, ctx.Err()
+			return none, fmt.Errorf("%w while %s", ErrInterrupted, what)
 		case <-tick.C:
 			p.wait()
 		}
