@@ -15,7 +15,7 @@ import (
 
 func main() {
 	name := flag.String("isa", "avx2", "instruction set: avx2 or avx512")
-	set := flag.String("set", "chains", "kernels to generate: chains (products, activations, updates) or rows (simd.Rows)")
+	set := flag.String("set", "chains", "kernels to generate: chains (products, activations, updates), rows (simd.Rows) or winograd (simd.Winograd)")
 	flag.Parse()
 	ConstraintExpr("!noasm")
 	t, ok := map[string]isa{"avx2": avx2, "avx512": avx512}[*name]
@@ -27,8 +27,10 @@ func main() {
 		t.all()
 	case "rows":
 		t.allRows()
+	case "winograd":
+		t.winograd()
 	default:
-		log.Fatalf("_asm: set %q unknown; have chains, rows", *set)
+		log.Fatalf("_asm: set %q unknown; have chains, rows, winograd", *set)
 	}
 	Generate()
 }

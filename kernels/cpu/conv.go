@@ -43,6 +43,7 @@ func (s ConvShape) check() error {
 type Conv struct {
 	ConvShape
 	dense *Dense // of a 1×1 kernel with stride 1 and no padding, which is a dense layer over pixels
+	wino  *winograd
 	im2c  *im2col
 }
 
@@ -58,6 +59,8 @@ func NewConv(s ConvShape) (*Conv, error) {
 	switch {
 	case s.KH == 1 && s.KW == 1 && s.Stride == 1 && s.Left+s.Right+s.Top+s.Bottom == 0:
 		c.dense = NewDense(s.In, s.Out)
+	case winogradSuits(s):
+		c.wino = newWinograd(s)
 	default:
 		c.im2c = newIm2col(s)
 	}
@@ -69,6 +72,9 @@ func (c *Conv) Bytes() (forward, backward int) {
 	if c.dense != nil {
 		return c.dense.Bytes()
 	}
+	if c.wino != nil {
+		return c.wino.bytes()
+	}
 	return c.im2c.bytes()
 }
 
@@ -79,6 +85,10 @@ func (c *Conv) SetForward(t *Team, w []float32) {
 		c.dense.SetForward(t, w)
 		return
 	}
+	if c.wino != nil {
+		c.wino.setForward(t, w)
+		return
+	}
 	c.im2c.fwd.SetForward(t, w)
 }
 
@@ -87,6 +97,10 @@ func (c *Conv) SetBackward(t *Team, w []float32) {
 	need("convolution weights", len(w), c.Out*c.KH*c.KW*c.In)
 	if c.dense != nil {
 		c.dense.SetBackward(t, w)
+		return
+	}
+	if c.wino != nil {
+		c.wino.setBackward(t, w)
 		return
 	}
 	c.im2c.setBackward(t, w)
@@ -110,6 +124,10 @@ func (c *Conv) Forward(t *Team, y []float32, ldy int, x []float32, ldx, n int, e
 		c.dense.Forward(t, y, ldy, x, ldx, n*rows, e)
 		return
 	}
+	if c.wino != nil {
+		c.wino.forward(t, y, ldy, x, ldx, n, e)
+		return
+	}
 	c.im2c.forward(t, y, ldy, x, ldx, n, e)
 }
 
@@ -126,15 +144,24 @@ func (c *Conv) BackwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, n 
 		c.dense.BackwardX(t, dx, lddx, dy, lddy, n*rows, accumulate)
 		return
 	}
+	if c.wino != nil {
+		c.wino.bwd.forward(t, dx, lddx, dy, lddy, n, &Epilogue{Accumulate: accumulate})
+		return
+	}
 	c.im2c.backwardX(t, dx, lddx, dy, lddy, n, accumulate)
 }
 
 // Sums is the number of elements in which BackwardW keeps the gradient of the weights. InPlace reports whether they are
 // laid out as the weights, so that the gradient itself can be given for them.
-func (c *Conv) Sums() int { return c.Out * c.KH * c.KW * c.In }
+func (c *Conv) Sums() int {
+	if c.wino != nil {
+		return 16 * c.Out * c.In
+	}
+	return c.Out * c.KH * c.KW * c.In
+}
 
 // InPlace: see Sums.
-func (c *Conv) InPlace() bool { return true }
+func (c *Conv) InPlace() bool { return c.wino == nil }
 
 // BackwardW computes the gradient of the weights over n samples in sums, or adds it to sums if accumulate. FinishW takes
 // it from there. Each element is summed over samples and pixels in their order: a batch in several calls, the second and
@@ -150,6 +177,10 @@ func (c *Conv) BackwardW(t *Team, sums, dy []float32, lddy int, x []float32, ldx
 		c.dense.BackwardW(t, sums, dy, lddy, x, ldx, n*rows, accumulate)
 		return
 	}
+	if c.wino != nil {
+		c.wino.backwardW(t, sums, dy, lddy, x, ldx, n, accumulate)
+		return
+	}
 	c.im2c.backwardW(t, sums, dy, lddy, x, ldx, n, accumulate)
 }
 
@@ -160,6 +191,8 @@ func (c *Conv) FinishW(t *Team, dw, sums []float32, accumulate bool) {
 	need("convolution weight gradient", len(dw), size)
 	need("sums of a convolution's weight gradient", len(sums), c.Sums())
 	switch {
+	case c.wino != nil:
+		c.wino.finishW(t, dw, sums, accumulate)
 	case &dw[0] == &sums[0]:
 	case accumulate:
 		t.Impl.Update(dw[:size], sums[:size], nil, nil, &plus)

@@ -36,6 +36,7 @@ type Team struct {
 	failure any // what a task panicked with, written once under failed
 
 	scratch [][]float32
+	shared  []float32
 	done    sync.WaitGroup
 	closed  bool
 }
@@ -167,9 +168,18 @@ func (t *Team) Scratch(worker, floats int) []float32 {
 	return t.scratch[worker][:floats:floats]
 }
 
-// ScratchBytes is the memory that the workers' scratch occupies now.
+// Shared returns floats elements of memory that belongs to the caller of Run and that all workers may use, aligned to
+// 64 bytes. It holds arbitrary values and stays valid until the next call of Shared. It grows to the largest request.
+func (t *Team) Shared(floats int) []float32 {
+	if len(t.shared) < floats {
+		t.shared = aligned(floats)
+	}
+	return t.shared[:floats:floats]
+}
+
+// ScratchBytes is the memory that Scratch and Shared occupy now.
 func (t *Team) ScratchBytes() int {
-	n := 0
+	n := 4 * len(t.shared)
 	for _, s := range t.scratch {
 		n += 4 * len(s)
 	}

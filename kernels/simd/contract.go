@@ -107,6 +107,7 @@ type Impl struct {
 	Peak64 func(n int) int
 
 	Rows
+	Winograd
 }
 
 // Best is the implementation chosen for this machine at start; HBAR_SIMD=generic|avx2|avx512 overrides it (see Choice).

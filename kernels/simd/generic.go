@@ -19,6 +19,7 @@ var generic = &Impl{
 	Peak32:    peakGeneric[float32],
 	Peak64:    peakGeneric[float64],
 	Rows:      genericRows,
+	Winograd:  genericWinograd,
 }
 
 // headGeneric sums in float64.

@@ -25,6 +25,7 @@ type kernels struct {
 	adam           adamFn
 	peak32, peak64 func(n int)
 	rows           rowKernels
+	winograd       winogradKernels
 }
 
 func (k *kernels) impl(name string) *Impl {
@@ -42,6 +43,7 @@ func (k *kernels) impl(name string) *Impl {
 		Peak32:    func(n int) int { return peak(k.peak32, n, k.lanes) },
 		Peak64:    func(n int) int { return peak(k.peak64, n, k.lanes/2) },
 		Rows:      k.rows.withAct(k.act32).rows(),
+		Winograd:  k.winograd.impl(),
 	}
 }
 

@@ -37,4 +37,7 @@ var avx2 = kernels{
 	peak32:  avx2Peak32,
 	peak64:  avx2Peak64,
 	rows:    avx2Rows,
+	winograd: winogradKernels{
+		input: avx2WinogradInput, output: avx2WinogradOutput, outputGrad: avx2WinogradOutputGrad, weights: avx2WinogradWeights, weightsGrad: avx2WinogradWeightsGrad, transpose: avx2Transpose16,
+	},
 }

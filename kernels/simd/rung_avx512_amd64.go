@@ -39,4 +39,7 @@ var avx512 = kernels{
 	peak32:  avx512Peak32,
 	peak64:  avx512Peak64,
 	rows:    avx512Rows,
+	winograd: winogradKernels{
+		input: avx512WinogradInput, output: avx512WinogradOutput, outputGrad: avx512WinogradOutputGrad, weights: avx512WinogradWeights, weightsGrad: avx512WinogradWeightsGrad, transpose: avx512Transpose16,
+	},
 }
