@@ -33,6 +33,7 @@ func init() {
 		{ops.AttentionTangent{}, bindAttentionTangent},
 		{ops.Unary{}, bindUnary},
 		{ops.Power{}, bindReference},
+		{ops.Fill{}, bindReference},
 		{ops.Scale{}, bindScale},
 		{ops.Add{}, bindAdd},
 		{ops.Mul{}, bindMul},

@@ -36,6 +36,7 @@ var Cases = []Case{
 	{Op: ops.Unary{Fn: ops.Tanh}, In: shapes(six)},
 	{Op: ops.Unary{Fn: ops.Exp}, In: shapes(six)},
 	{Op: ops.Power{P: -0.5}, In: shapes(six), Positive: map[int]bool{0: true}},
+	{Op: ops.Fill{Value: 2.5, Shape: image}},
 	{Op: ops.Scale{A: 3, B: -1}, In: shapes(six)},
 	{Op: ops.Add{}, In: shapes(image, six)},
 	{Op: ops.Add{}, In: shapes(scalar, image)},
