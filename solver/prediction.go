@@ -28,6 +28,19 @@ type Prediction struct {
 	Target Target
 	// SigmaData is the standard deviation of the data that PredictEDM is preconditioned for; 0 means 0.5.
 	SigmaData float64
+	// TimeScale and TimeShift make the time that the network takes, TimeScale τ + TimeShift, of the τ of Coeffs. The zero value
+	// of both is the identity. Embedded sets them for networks that embed times from 0 to 1000.
+	TimeScale, TimeShift float64
+}
+
+// Embedded is p for networks that embed their time by sinusoids made for 0 to 1000, as U-Nets and transformers do: of a
+// schedule of discrete states the network's time is the number of the state, elsewhere 1000 t.
+func (p Prediction) Embedded(s Schedule) Prediction {
+	p.TimeScale, p.TimeShift = 1000, 0
+	if d, ok := s.(*DDPM); ok {
+		p.TimeScale, p.TimeShift = d.Steps, -1
+	}
+	return p
 }
 
 // PredictionNames lists the prediction types.
@@ -51,6 +64,9 @@ func (p Prediction) Validate() error {
 	if !(p.SigmaData >= 0) || math.IsInf(p.SigmaData, 1) {
 		return fmt.Errorf("solver: prediction %q: sigma_data = %v; need a positive number, or 0 for 0.5", p, p.SigmaData)
 	}
+	if !(p.TimeScale >= 0) || math.IsInf(p.TimeScale, 1) || math.IsNaN(p.TimeShift) || math.IsInf(p.TimeShift, 0) || p.TimeScale == 0 && p.TimeShift != 0 {
+		return fmt.Errorf("solver: prediction %q: the network's time is %v τ + %v; need a positive factor and finite numbers", p, p.TimeScale, p.TimeShift)
+	}
 	return nil
 }
 
@@ -64,7 +80,8 @@ func (p Prediction) sigmaData() float64 {
 	return p.SigmaData
 }
 
-// Coeffs returns the coefficients of s = P x + Q n(cin x, tau). The time input is t, for PredictEDM log(σ/α)/4.
+// Coeffs returns the coefficients of s = P x + Q n(cin x, tau). The time input is t, for PredictEDM log(σ/α)/4, each after
+// TimeScale and TimeShift.
 func (p Prediction) Coeffs(s Schedule, t float64) (cin, P, Q, tau float64) {
 	alpha, sigma := s.Alpha(t), s.Sigma(t)
 	cin, tau = 1, t
@@ -83,6 +100,9 @@ func (p Prediction) Coeffs(s Schedule, t float64) (cin, P, Q, tau float64) {
 		S := math.Hypot(sigma, alpha*sd)
 		cin, tau = 1/S, -s.Lambda(t)/4
 		P, Q = -1/(S*S), sd*alpha/(sigma*S)
+	}
+	if p.TimeScale != 0 {
+		tau = p.TimeScale*tau + p.TimeShift
 	}
 	return cin, P, Q, tau
 }

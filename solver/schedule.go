@@ -56,6 +56,8 @@ var schedules = []struct {
 	{"subvp", func() settable { return &SubVP{VP{BetaMin: 0.1, BetaMax: 20, Span: Span{1e-3, 1}}} }},
 	{"ve", func() settable { return &VE{SigmaMin: 0.01, SigmaMax: 50, Span: Span{1e-5, 1}} }},
 	{"edm", func() settable { return &EDM{Span: Span{0.002, 80}} }},
+	{"ddpm", func() settable { return &DDPM{BetaStart: 1e-4, BetaEnd: 0.02, Steps: 1000, Span: Span{1e-3, 1}} }},
+	{"ddpm-cosine", func() settable { return &DDPM{Cosine: true, Steps: 1000, Span: Span{1e-3, 1}} }},
 }
 
 // ScheduleNames lists the schedules.
@@ -72,7 +74,7 @@ func ParseSchedule(name string) (Schedule, error) { return NewSchedule(name, nil
 
 // NewSchedule returns the schedule of that name with the given settings; those not given keep their published values.
 // All schedules have "tmin" and "tmax"; simple has "beta", vp and subvp "beta_min" and "beta_max", ve "sigma_min" and
-// "sigma_max".
+// "sigma_max", ddpm "beta_start" and "beta_end", ddpm and ddpm-cosine "steps".
 func NewSchedule(name string, params map[string]float64) (Schedule, error) {
 	for _, e := range schedules {
 		if e.name != name {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,11 @@ func all(t *testing.T) []Schedule {
 		out = append(out, s)
 	}
 	return out
+}
+
+// smooth are those whose g² is continuous: only there methods reach their orders.
+func smooth(t *testing.T) []Schedule {
+	return slices.DeleteFunc(all(t), func(s Schedule) bool { _, discrete := s.(*DDPM); return discrete })
 }
 
 // derivative is the eighth-order central difference of f at t.
@@ -47,6 +53,9 @@ func probes(s Schedule) (times, scales []float64) {
 			scale = 0.1 // e^{8.5 t}
 		case "simple", "vp", "subvp":
 			scale = min(t, 0.2) // e^{−5t²}, e^{−10t}
+		case "ddpm", "ddpm-cosine": // smooth between the states, a thousandth apart; the first is as 1/t
+			t = (math.Floor(t*1000-1e-6) + 0.5) / 1000
+			scale = min(t, 0.004)
 		}
 		times, scales = append(times, t), append(scales, scale)
 	}
@@ -94,6 +103,9 @@ func TestScheduleTable(t *testing.T) {
 		"subvp":  {0.62955000033644882, 0.36441360189245207},
 		"ve":     {1, 0.016572270086699934}, // 10⁻⁴·5000^0.6
 		"edm":    {1, 0.09},
+		// the products of 1 − β_k, k = 0 … 299
+		"ddpm":        {0.62961874134928075, 0.60358024054174741},
+		"ddpm-cosine": {0.88707976594601079, 0.21308948884917067},
 	}
 	for _, s := range all(t) {
 		w := want[s.Name()]
@@ -171,6 +183,8 @@ func TestScheduleRoundTrip(t *testing.T) {
 		{"subvp", map[string]float64{"beta_min": 0, "tmin": 0.1}},
 		{"ve", map[string]float64{"sigma_min": 0.02, "sigma_max": 10, "tmin": 0}},
 		{"edm", map[string]float64{"tmin": 0.01, "tmax": 1.0 / 3}},
+		{"ddpm", map[string]float64{"beta_start": 2e-4, "beta_end": 0.03, "steps": 500, "tmin": 0.002}},
+		{"ddpm-cosine", map[string]float64{"steps": 250, "tmin": 0.004}},
 	} {
 		s, err := NewSchedule(c.name, c.params)
 		if err != nil {
@@ -202,7 +216,7 @@ func TestScheduleErrors(t *testing.T) {
 		value     float64
 		want      string
 	}{
-		{"cosin", "tmin", 0.1, `solver: schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm`},
+		{"cosin", "tmin", 0.1, `solver: schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm, ddpm, ddpm-cosine`},
 		{"cosine", "beta", 1, `solver: schedule "cosine" has no setting "beta"; have tmax, tmin`},
 		{"simple", "beta", math.NaN(), `solver: schedule "simple": beta = NaN is not finite`},
 		{"simple", "beta", -1, "needs beta > 0"},
@@ -213,6 +227,11 @@ func TestScheduleErrors(t *testing.T) {
 		{"subvp", "beta_min", -1, `schedule "subvp" needs beta_min ≥ 0`},
 		{"ve", "sigma_min", 60, "needs sigma_max > sigma_min"},
 		{"edm", "tmin", -1, "needs tmin > 0"},
+		{"ddpm", "steps", 10.5, "needs a whole number of steps"},
+		{"ddpm", "beta_end", 1, "needs beta_end < 1"},
+		{"ddpm", "beta_start", 0.5, "needs beta_end ≥ beta_start"},
+		{"ddpm", "tmax", 1.5, "needs tmax ≤ 1"},
+		{"ddpm-cosine", "beta_end", 0.1, `schedule "ddpm-cosine" has no setting "beta_end"; have steps, tmax, tmin`},
 	} {
 		_, err := NewSchedule(c.name, map[string]float64{c.key: c.value})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

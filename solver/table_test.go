@@ -37,6 +37,9 @@ func eachMethod(t *testing.T, f func(t *testing.T, s Schedule, m Sampler, h floa
 func TestWeakOrder(t *testing.T) {
 	g := gauss{0.7, 0.5}
 	eachMethod(t, func(t *testing.T, s Schedule, m Sampler, h float64) {
+		if _, discrete := s.(*DDPM); discrete {
+			return // g² jumps; see TestDDPM
+		}
 		order, _ := m.Order()
 		wantMean, wantStd := g.exact(s, h)
 		lowest := math.Inf(1)
@@ -360,7 +363,7 @@ func TestLinearGain(t *testing.T) {
 // A dial that varies: all samplers converge to one law, and that law is not that of a constant.
 func TestVaryingDial(t *testing.T) {
 	g := gauss{0.7, 0.5}
-	for _, s := range all(t) {
+	for _, s := range smooth(t) {
 		// 2 at the noise end, 0 at the data end, smooth in λ
 		mid := (s.Lambda(s.Tmin()) + s.Lambda(s.Tmax())) / 2
 		h := func(t float64) float64 { return 1 - math.Tanh((s.Lambda(t)-mid)/2) }

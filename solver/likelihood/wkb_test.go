@@ -40,6 +40,9 @@ func TestExpandGaussians(t *testing.T) {
 				}
 				x := []float64{0.6, 0.1, -0.9, -0.4, 1.2, 0.7}[:2*d]
 				for _, clock := range []Clock{ClockLambda, ClockTime} {
+					if _, discrete := s.(*solver.DDPM); discrete && clock == ClockTime {
+						continue // the drift in t jumps a thousand times, where steps at this tolerance are refused
+					}
 					order := min(2, 4-d)
 					got, err := Expand(ctx, g, s, x, ExpandOptions{Options: Options{Tol: 1e-9, Clock: clock}, Order: order})
 					if err != nil {
