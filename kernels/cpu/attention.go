@@ -94,7 +94,7 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 	if a.TQ == 0 {
 		return
 	}
-	w := newAttentionWork(a)
+	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
 		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+rowTile))
 		kt, vp := c.take(w.panels), c.take(w.panels)
@@ -129,8 +129,8 @@ type attentionWork struct {
 	out    int // elements of a tile of outputs
 }
 
-func newAttentionWork(a *Attention) *attentionWork {
-	w := &attentionWork{Attention: a, im: simd.Best(), scale: float32(1 / math.Sqrt(float64(a.D))), d: padded(a.D), tk: padded(a.TK)}
+func newAttentionWork(t *Team, a *Attention) *attentionWork {
+	w := &attentionWork{Attention: a, im: t.Impl, scale: float32(1 / math.Sqrt(float64(a.D))), d: padded(a.D), tk: padded(a.TK)}
 	w.panels = w.d * w.tk
 	w.tile = rowTile * w.tk
 	w.out = rowTile * w.d
@@ -192,7 +192,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 	if a.TQ == 0 {
 		return
 	}
-	w := newAttentionWork(a)
+	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
 		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out))
 		kt, vp, dkt, dvp := c.take(w.panels), c.take(w.panels), c.take(w.panels), c.take(w.panels)

@@ -8,7 +8,7 @@ import "hbar/kernels/simd"
 // queries run in their order, one multiply-add after the other, so that they do not depend on tiles.
 func (a *Attention) Backward(t *Team, dq, dk, dv, dy, q, k, v Heads) {
 	a.check("Attention.Backward", []Heads{q, dy, dq}, []Heads{k, v, dk, dv})
-	w := &attentionBackward{newAttentionWork(a), t, dq, dk, dv, dy, q, k, v}
+	w := &attentionBackward{newAttentionWork(t, a), t, dq, dk, dv, dy, q, k, v}
 	if a.parts(t) <= 1 {
 		t.Run(a.N*a.Heads, func(worker, i int) { w.whole(worker, i/a.Heads, i%a.Heads) })
 		return

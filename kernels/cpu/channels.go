@@ -34,7 +34,7 @@ func Modulate(t *Team, y, x, scale, shift []float32, n, p, c int) {
 	if shift != nil {
 		want("Modulate", "shift", len(shift), n*c)
 	}
-	im := simd.Best()
+	im := t.Impl
 	perSample(t, n, p, c, func(worker, s, lo, hi int) {
 		a := plusOne(t, worker, vector(scale, s, c))
 		if shift == nil {
@@ -50,7 +50,7 @@ func Modulate(t *Team, y, x, scale, shift []float32, n, p, c int) {
 func GatedAdd(t *Team, y, x, z, gate []float32, n, p, c int) {
 	checkChannels("GatedAdd", n, p, c, y, x, z)
 	want("GatedAdd", "gate", len(gate), n*c)
-	im := simd.Best()
+	im := t.Impl
 	perSample(t, n, p, c, func(_, s, lo, hi int) { im.Gate(y[lo:hi], x[lo:hi], z[lo:hi], vector(gate, s, c)) })
 }
 
@@ -58,7 +58,7 @@ func GatedAdd(t *Team, y, x, z, gate []float32, n, p, c int) {
 func ScaleChannels(t *Team, y, x, a []float32, n, p, c int) {
 	checkChannels("ScaleChannels", n, p, c, y, x)
 	want("ScaleChannels", "a", len(a), n*c)
-	im := simd.Best()
+	im := t.Impl
 	perSample(t, n, p, c, func(_, s, lo, hi int) {
 		im.Affine(simd.Identity, y[lo:hi], x[lo:hi], nil, vector(a, s, c), nil)
 	})
@@ -68,7 +68,7 @@ func ScaleChannels(t *Team, y, x, a []float32, n, p, c int) {
 func AddChannels(t *Team, y, x, b []float32, n, p, c int) {
 	checkChannels("AddChannels", n, p, c, y, x)
 	want("AddChannels", "b", len(b), n*c)
-	im := simd.Best()
+	im := t.Impl
 	perSample(t, n, p, c, func(worker, s, lo, hi int) {
 		one := t.Scratch(worker, c)
 		for i := range one {
@@ -92,13 +92,13 @@ func Broadcast(t *Team, y, b []float32, n, p, c int) {
 // ChannelSums writes to s [N, C] the sums over positions of x. Mean over positions is its product with 1/P.
 func ChannelSums(t *Team, s, x []float32, n, p, c int) {
 	checkChannels("ChannelSums", n, p, c, x)
-	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { simd.Best().ColumnSums(sum, x[lo:hi]) })
+	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { t.Impl.ColumnSums(sum, x[lo:hi]) })
 }
 
 // ChannelDots writes to s [N, C] the sums over positions of x·y.
 func ChannelDots(t *Team, s, x, y []float32, n, p, c int) {
 	checkChannels("ChannelDots", n, p, c, x, y)
-	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { simd.Best().ColumnDots(sum, x[lo:hi], y[lo:hi]) })
+	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { t.Impl.ColumnDots(sum, x[lo:hi], y[lo:hi]) })
 }
 
 // channelTotals adds up, in float64, what f sums over each block of positions.
@@ -138,7 +138,7 @@ func SumSamples(t *Team, g, x []float32, n, w int, accumulate bool) {
 
 // sumSamples is SumSamples with rows of x ld elements apart.
 func sumSamples(t *Team, g, x []float32, n, w, ld int, accumulate bool) {
-	im := simd.Best()
+	im := t.Impl
 	flat(t, w, func(lo, hi int) {
 		if !accumulate {
 			clear(g[lo:hi])

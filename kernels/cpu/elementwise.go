@@ -8,7 +8,7 @@ import "hbar/kernels/simd"
 func Add(t *Team, y, a, b []float32) {
 	want("Add", "b", len(b), len(a))
 	want("Add", "y", len(y), len(a))
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(a), func(lo, hi int) { im.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
@@ -16,7 +16,7 @@ func Add(t *Team, y, a, b []float32) {
 func Mul(t *Team, y, a, b []float32) {
 	want("Mul", "b", len(b), len(a))
 	want("Mul", "y", len(y), len(a))
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(a), func(lo, hi int) { im.Mul(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
@@ -24,21 +24,21 @@ func Mul(t *Team, y, a, b []float32) {
 func MulAdd(t *Team, y, a, b []float32) {
 	want("MulAdd", "b", len(b), len(a))
 	want("MulAdd", "y", len(y), len(a))
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(a), func(lo, hi int) { im.MulAdd(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
 // Scale writes y = s·x.
 func Scale(t *Team, y, x []float32, s float32) {
 	want("Scale", "y", len(y), len(x))
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(x), func(lo, hi int) { im.Scale(y[lo:hi], x[lo:hi], s) })
 }
 
 // Axpy adds s·x to y.
 func Axpy(t *Team, y, x []float32, s float32) {
 	want("Axpy", "y", len(y), len(x))
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(x), func(lo, hi int) { im.Axpy(y[lo:hi], x[lo:hi], s) })
 }
 
@@ -54,7 +54,7 @@ func Activate(t *Team, f simd.Act, y, d, x []float32) {
 	if d != nil {
 		want("Activate", "d", len(d), len(x))
 	}
-	im := simd.Best()
+	im := t.Impl
 	flat(t, len(x), func(lo, hi int) {
 		if d == nil {
 			im.Act32(f, y[lo:hi], nil, x[lo:hi])
@@ -68,7 +68,7 @@ func Activate(t *Team, f simd.Act, y, d, x []float32) {
 func ActivateGrad(t *Team, f simd.Act, dx, dy, x []float32) {
 	want("ActivateGrad", "dx", len(dx), len(x))
 	want("ActivateGrad", "dy", len(dy), len(x))
-	im := simd.Best()
+	im := t.Impl
 	const part = 1 << 11
 	t.Run((len(x)+flatBlock-1)/flatBlock, func(worker, i int) {
 		for lo := i * flatBlock; lo < min(len(x), (i+1)*flatBlock); lo += part {
@@ -88,7 +88,7 @@ func Derivative(t *Team, f simd.Act, order int, y, x []float32) {
 		Activate(t, f, y, nil, x)
 		return
 	}
-	im := simd.Best()
+	im := t.Impl
 	factorial := 1.0
 	for k := 2; k <= order; k++ {
 		factorial *= float64(k)

@@ -88,14 +88,9 @@ func loadGolden(t *testing.T) []goldenCase {
 }
 
 // eachImpl runs f with every implementation of the inner loops.
-func eachImpl(t *testing.T, f func(t *testing.T)) {
-	before := simd.Best().Name
-	defer simd.Use(before)
+func eachImpl(t *testing.T, f func(t *testing.T, im *simd.Impl)) {
 	for _, im := range simd.All() {
-		if err := simd.Use(im.Name); err != nil {
-			t.Fatal(err)
-		}
-		t.Run(im.Name, f)
+		t.Run(im.Name, func(t *testing.T) { f(t, im) })
 	}
 }
 
@@ -160,9 +155,10 @@ func (c *goldenCase) compare(t *testing.T, got results, last bool) {
 // TestGolden: every layer against PyTorch in float64.
 func TestGolden(t *testing.T) {
 	cases := loadGolden(t)
-	eachImpl(t, func(t *testing.T) {
+	eachImpl(t, func(t *testing.T, im *simd.Impl) {
 		team := NewTeam(2)
 		defer team.Close()
+		team.Impl = im
 		for i := range cases {
 			c := &cases[i]
 			run, ok := goldenLayers[c.Op]

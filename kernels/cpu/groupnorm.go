@@ -49,7 +49,7 @@ func (g *GroupNorm) Forward(t *Team, y, x, stats []float32) {
 	if g.P == 0 {
 		return
 	}
-	im := simd.Best()
+	im := t.Impl
 	q := newPhased(t, g.N)
 	s := g.newStatistics(q, im, x, stats)
 	defer s.free()

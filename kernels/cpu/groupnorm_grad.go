@@ -24,7 +24,7 @@ func (g *GroupNorm) Backward(t *Team, o GroupNormGrad, dy, x, stats []float32) {
 		clear(o.DAdd)
 	}
 	q := newPhased(t, g.N)
-	b := g.newBackward(q, simd.Best(), stats)
+	b := g.newBackward(q, t.Impl, stats)
 	defer b.free()
 	var params []float32
 	if o.DWeight != nil || o.DBias != nil {
@@ -176,7 +176,7 @@ func (g *GroupNorm) Tangent(t *Team, dy, dx, dadd, x, stats []float32) {
 		return
 	}
 	q := newPhased(t, g.N)
-	im := simd.Best()
+	im := t.Impl
 	// The sums are those of Backward with du for dz and weights of 1; the weight comes into dx's coefficients.
 	b := g.newBackward(q, im, stats)
 	defer b.free()

@@ -23,12 +23,11 @@ func Upsample(t *Team, y, x []float32, n, h, w, c int) {
 func UpsampleGrad(t *Team, dx, dy []float32, n, h, w, c int) {
 	want("UpsampleGrad", "dx", len(dx), n*h*w*c)
 	want("UpsampleGrad", "dy", len(dy), 4*n*h*w*c)
-	t.Run(n*h, func(_, i int) { quads(dx[i*w*c:], dy[4*i*w*c:], 2*w, w, c, 1) })
+	t.Run(n*h, func(_, i int) { quads(t.Impl, dx[i*w*c:], dy[4*i*w*c:], 2*w, w, c, 1) })
 }
 
 // quads writes to y the sums of 2×2 pixels of two rows of x, each in pixels, times s.
-func quads(y, x []float32, in, out, c int, s float32) {
-	im := simd.Best()
+func quads(im *simd.Impl, y, x []float32, in, out, c int, s float32) {
 	top, bottom := x[:in*c], x[in*c:]
 	for j := range out {
 		a, b := top[2*j*c:(2*j+2)*c], bottom[2*j*c:(2*j+2)*c]
@@ -42,7 +41,7 @@ func AvgPool(t *Team, y, x []float32, n, h, w, c int) {
 	want("AvgPool", "y", len(y), n*(h/2)*(w/2)*c)
 	t.Run(n*(h/2), func(_, i int) {
 		s, r := i/(h/2), i%(h/2)
-		quads(y[i*(w/2)*c:], x[(s*h+2*r)*w*c:], w, w/2, c, 0.25)
+		quads(t.Impl, y[i*(w/2)*c:], x[(s*h+2*r)*w*c:], w, w/2, c, 0.25)
 	})
 }
 
@@ -50,7 +49,7 @@ func AvgPool(t *Team, y, x []float32, n, h, w, c int) {
 func AvgPoolGrad(t *Team, dx, dy []float32, n, h, w, c int) {
 	want("AvgPoolGrad", "dx", len(dx), n*h*w*c)
 	want("AvgPoolGrad", "dy", len(dy), n*(h/2)*(w/2)*c)
-	im := simd.Best()
+	im := t.Impl
 	t.Run(n*h, func(_, i int) {
 		s, r := i/h, i%h
 		out := dx[i*w*c : (i+1)*w*c]
@@ -77,7 +76,7 @@ func CopyColumns(t *Team, dst []float32, dld int, src []float32, sld, rows, w in
 // AddColumns adds instead: dst[i·dld + j] += src[i·sld + j].
 func AddColumns(t *Team, dst []float32, dld int, src []float32, sld, rows, w int) {
 	checkColumns("AddColumns", dst, dld, src, sld, rows, w)
-	im := simd.Best()
+	im := t.Impl
 	columnTasks(t, rows, w, func(i int) { im.Add(dst[i*dld:i*dld+w], dst[i*dld:i*dld+w], src[i*sld:i*sld+w]) })
 }
 

@@ -118,11 +118,12 @@ func batchCases() []batchCase {
 // parameters the bits of a sum over micro-batches.
 func TestBatchInvariance(t *testing.T) {
 	cases := batchCases()
-	eachImpl(t, func(t *testing.T) {
+	eachImpl(t, func(t *testing.T, im *simd.Impl) {
 		var teams []*Team
 		for _, w := range []int{1, 2, 3, 4} {
 			team := NewTeam(w)
 			defer team.Close()
+			team.Impl = im
 			teams = append(teams, team)
 		}
 		for _, c := range cases {

@@ -44,7 +44,7 @@ func (l *LayerNorm) factors(t *Team, worker, n int) (a, b []float32) {
 // Forward writes y [N, P, C], which may be x.
 func (l *LayerNorm) Forward(t *Team, y, x []float32) {
 	l.check("LayerNorm", y, x)
-	im := simd.Best()
+	im := t.Impl
 	perSample(t, l.N, l.P, l.C, func(worker, n, lo, hi int) {
 		a, b := l.factors(t, worker, n)
 		im.LayerNorm(y[lo:hi], x[lo:hi], a, b, float32(l.Eps))
@@ -82,7 +82,7 @@ func (l *LayerNorm) Backward(t *Team, o LayerNormGrad, dy, x []float32) {
 
 // backward writes dx, and to scale and shift [N, C], unless they are nil, the sums over positions of dy·x̂ and dy.
 func (l *LayerNorm) backward(t *Team, dx, dy, x, scale, shift []float32) {
-	im := simd.Best()
+	im := t.Impl
 	c, b := l.C, blocks(l.P, l.C)
 	q := newPhased(t, l.N)
 	parts, back := borrow[float32](&pool32, 2*q.slots*b*c)
@@ -114,7 +114,7 @@ func (l *LayerNorm) backward(t *Team, dx, dy, x, scale, shift []float32) {
 // dy may be dx.
 func (l *LayerNorm) Tangent(t *Team, dy, dx, x []float32) {
 	l.check("LayerNorm.Tangent", dy, dx, x)
-	im := simd.Best()
+	im := t.Impl
 	plain := LayerNorm{N: l.N, P: l.P, C: l.C}
 	perSample(t, l.N, l.P, l.C, func(worker, n, lo, hi int) {
 		one, _ := plain.factors(t, worker, n)

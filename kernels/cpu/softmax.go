@@ -16,7 +16,7 @@ func rowsAtOnce(t *Team, rows, w int, f func(row int)) {
 func Softmax(t *Team, y, x []float32, rows, w int) {
 	want("Softmax", "x", len(x), rows*w)
 	want("Softmax", "y", len(y), rows*w)
-	im := simd.Best()
+	im := t.Impl
 	rowsAtOnce(t, rows, w, func(r int) { softmaxRow(im, y[r*w:(r+1)*w], x[r*w:(r+1)*w], 1) })
 }
 
@@ -32,7 +32,7 @@ func SoftmaxGrad(t *Team, dx, dy, y []float32, rows, w int) {
 	want("SoftmaxGrad", "dx", len(dx), rows*w)
 	want("SoftmaxGrad", "dy", len(dy), rows*w)
 	want("SoftmaxGrad", "y", len(y), rows*w)
-	im := simd.Best()
+	im := t.Impl
 	rowsAtOnce(t, rows, w, func(r int) {
 		im.SoftmaxGrad(dx[r*w:(r+1)*w], y[r*w:(r+1)*w], dy[r*w:(r+1)*w], 1)
 	})
