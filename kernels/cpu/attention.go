@@ -51,8 +51,14 @@ const panel = simd.Panel32
 // padded is n rounded up to whole panels.
 func padded(n int) int { return (n + panel - 1) / panel * panel }
 
-// rowTile is the number of queries whose row of the matrix is in memory at once.
-const rowTile = 48
+// rowTile is the most queries whose rows of the matrix are in memory at once.
+const rowTile = 64
+
+// tile is how many of n queries to take at once, so that tiles are as equal as can be.
+func tile(n int) int {
+	tiles := max(1, (n+rowTile-1)/rowTile)
+	return (n + tiles - 1) / tiles
+}
 
 // parts is the number of tasks into which the queries of one head are cut, so that all workers have one. Rows do not
 // depend on it.
@@ -103,8 +109,9 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 		w.pack(vp, v.head(n, h, a.D), a.TK)
 		q, y := q.head(n, h, a.D), y.head(n, h, a.D)
 		var p simd.Product[float32]
-		for i := lo; i < hi; i += rowTile {
-			m := min(rowTile, hi-i)
+		step := tile(hi - lo)
+		for i := lo; i < hi; i += step {
+			m := min(step, hi-i)
 			w.scores(&p, s, q, i, m, kt, false)
 			for r := range m {
 				row := s[r*w.tk:][:a.TK]
@@ -125,8 +132,8 @@ type attentionWork struct {
 	scale  float32
 	d, tk  int // padded to panels
 	panels int // elements of a matrix [TK, D] in panels, of channels or, transposed, of keys
-	tile   int // elements of a tile of scores
-	out    int // elements of a tile of outputs
+	tile   int // elements of the largest tile of scores
+	out    int // elements of the largest tile of outputs
 }
 
 func newAttentionWork(t *Team, a *Attention) *attentionWork {
@@ -206,8 +213,9 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 			w.pack(dvp, dv.head(n, h, a.D), a.TK)
 		}
 		var p simd.Product[float32]
-		for i := lo; i < hi; i += rowTile {
-			m := min(rowTile, hi-i)
+		step := tile(hi - lo)
+		for i := lo; i < hi; i += step {
+			m := min(step, hi-i)
 			w.scores(&p, s, q.head(n, h, a.D), i, m, kt, false)
 			w.probabilities(s, m)
 			clear(o)

@@ -62,8 +62,9 @@ func (w *attentionBackward) whole(worker, n, h int) {
 	clear(dk)
 	clear(dv)
 	var prod simd.Product[float32]
-	for i := 0; i < w.TQ; i += rowTile {
-		m := min(rowTile, w.TQ-i)
+	step := tile(w.TQ)
+	for i := 0; i < w.TQ; i += step {
+		m := min(step, w.TQ-i)
 		w.rows(&prod, in, p, ds, o, n, h, i, m)
 		w.attentionWork.pack(xp, w.dy.head(n, h, w.D).from(i), m)
 		w.columns(&prod, dv, p, 0, w.TK, m, xp, true)
@@ -89,8 +90,9 @@ func (w *attentionBackward) shared() {
 		o := c.take(w.out)
 		p, ds := matrix(n, h, 0), matrix(n, h, 1)
 		var prod simd.Product[float32]
-		for i := lo; i < hi; i += rowTile {
-			m := min(rowTile, hi-i)
+		step := tile(hi - lo)
+		for i := lo; i < hi; i += step {
+			m := min(step, hi-i)
 			w.rows(&prod, in, p[i*w.tk:], ds[i*w.tk:], o, n, h, i, m)
 		}
 	})
