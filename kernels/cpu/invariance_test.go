@@ -31,7 +31,7 @@ func batchCases() []batchCase {
 	r := rand.New(rand.NewPCG(1, 2))
 	const N = batchSamples
 	var cases []batchCase
-	for _, s := range []struct{ p, c, groups int }{{49, 6, 3}, {300, 64, 32}, {130, 40, 5}} {
+	for _, s := range []struct{ p, c, groups int }{{49, 6, 3}, {130, 64, 32}, {150, 20, 5}} {
 		size := s.p * s.c
 		x, dy, add, w, b := normal(r, N*size), normal(r, N*size), normal(r, N*s.c), normal(r, s.c), normal(r, s.c)
 		cases = append(cases, batchCase{fmt.Sprint("group norm ", s), 2 * s.c, func(t *Team, lo, hi int, params []float32) [][]float32 {
@@ -92,7 +92,7 @@ func batchCases() []batchCase {
 			return [][]float32{y}
 		}})
 	}
-	for _, s := range []struct{ heads, tq, tk, d int }{{2, 49, 49, 6}, {1, 100, 100, 64}, {3, 17, 30, 5}} {
+	for _, s := range []struct{ heads, tq, tk, d int }{{2, 49, 49, 6}, {1, 70, 70, 32}, {3, 17, 30, 5}} {
 		c := s.heads * s.d
 		q, k, v, dy := normal(r, N*s.tq*c), normal(r, N*s.tk*c), normal(r, N*s.tk*c), normal(r, N*s.tq*c)
 		cases = append(cases, batchCase{fmt.Sprint("attention ", s), 0, func(t *Team, lo, hi int, _ []float32) [][]float32 {
