@@ -26,6 +26,8 @@ type Dataset struct {
 	Labels     []int32  // n of them, each in 0 … Classes−1; nil: there are none
 	Classes    int      // number of classes; 0 without labels
 	ClassNames []string // Classes of them; nil: the classes have numbers only
+
+	SampleRate int // of sounds, samples a second; 0: not a sound
 }
 
 // Note is one finding about a file.

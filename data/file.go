@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
+	"math/bits"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"hbar/data/internal/files"
 )
 
 // extensions are the endings of file names that ByPath reads.
-var extensions = []string{".npy", ".csv", ".tsv", ".txt", ".dat", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz"}
+var extensions = []string{".npy", ".csv", ".tsv", ".txt", ".dat", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz", ".npz", ".bin", ".wav"}
 
 // reader parses a file of the given size.
 type reader func(r io.Reader, size int64) (*Dataset, error)
@@ -33,12 +36,18 @@ func readerFor(path string, o Options) reader {
 	case strings.HasSuffix(base, ".idx"), strings.HasSuffix(base, ".idx.gz"),
 		strings.HasSuffix(base, "-ubyte"), strings.HasSuffix(base, "-ubyte.gz"):
 		return readIDX
+	case strings.HasSuffix(base, ".npz"):
+		return readNpz
+	case strings.HasSuffix(base, ".bin"):
+		return readCIFAR
+	case isWav(base):
+		return func(r io.Reader, size int64) (*Dataset, error) { return readWav(r, size, o.Length) }
 	}
 	return nil
 }
 
 func looksLikeFile(path string) bool {
-	return readerFor(path, Options{}) != nil || strings.ContainsAny(path, `/\`)
+	return readerFor(path, Options{}) != nil || strings.ContainsAny(path, `/\`) || isFolderLike(path)
 }
 
 // ByPath reads all samples of a file, by the ending of its name:
@@ -46,6 +55,9 @@ func looksLikeFile(path string) bool {
 //	.npy                              bool, integers, float16, float32, float64 of any shape N×…, C or Fortran order, either byte order
 //	.csv, .tsv, .txt, .dat            tables of numbers, one sample a line, with or without a header
 //	.idx, -ubyte, and those with .gz  MNIST-style arrays of any type
+//	.npz                              arrays as above, stored or deflated: arr_0 or images, and arr_1 or labels
+//	.bin                              a binary batch of CIFAR-10 or CIFAR-100
+//	.wav                              16-bit PCM, by LoadWith, which is told the length of a piece
 //
 // The Normalisation is the identity; Fit makes another. Values must be finite. Expanded gzip data may be at most
 // 256 MiB and 200 times the compressed size.
@@ -56,20 +68,16 @@ func byPath(path string, o Options) (*Dataset, error) {
 	if read == nil {
 		return nil, fmt.Errorf("data: %s: unknown kind of file; have %s", path, strings.Join(extensions, ", "))
 	}
-	// Before it is opened: opening a pipe waits for whoever writes to it.
-	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("data: %s is not a regular file", path)
-	}
-	f, err := os.Open(path)
+	before, _, _ := files.Stamp(path)
+	f, size, err := openRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("data: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("data: %w", err)
+	s, err := read(f, size)
+	if after, _, _ := files.Stamp(path); after != before {
+		return nil, fmt.Errorf("data: %s %w", path, files.ErrChanged)
 	}
-	s, err := read(f, st.Size())
 	if err != nil {
 		return nil, fmt.Errorf("data: %s: %w", path, err)
 	}
@@ -95,6 +103,11 @@ func newDataset(x []float64, shape []int) (*Dataset, error) {
 
 // elements is the product of a shape of sizes ≥ 0, checked against the number of elements that the file can hold.
 func elements(shape []int64, limit int64) (int64, error) {
+	return elementsUpTo(maxSamples, shape, limit)
+}
+
+// elementsUpTo is elements with another bound than 2³⁰.
+func elementsUpTo(most int64, shape []int64, limit int64) (int64, error) {
 	if slices.Contains(shape, 0) {
 		return 0, fmt.Errorf("shape %v is empty", shape)
 	}
@@ -105,10 +118,20 @@ func elements(shape []int64, limit int64) (int64, error) {
 		}
 		p *= v
 	}
-	if p > maxSamples {
-		return 0, fmt.Errorf("shape %v has more than 2³⁰ elements; split the set", shape)
+	if p > most {
+		return 0, fmt.Errorf("shape %v has more than %s elements; split the set", shape, powerOfTwo(most))
 	}
 	return p, nil
+}
+
+// powerOfTwo writes one as 2ⁿ.
+func powerOfTwo(v int64) string {
+	digits := []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")
+	text := "2"
+	for _, c := range strconv.Itoa(bits.Len64(uint64(v)) - 1) {
+		text += string(digits[c-'0'])
+	}
+	return text
 }
 
 // sampleShape drops the leading N. A list of numbers is N samples of one coordinate. N×H×W are images of one channel.

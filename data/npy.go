@@ -29,11 +29,15 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 	if len(h.shape) == 0 {
 		return nil, errors.New("a .npy scalar; want an array of N samples")
 	}
-	n, err := elements(h.shape, (size-headerSize)/int64(e.size))
+	most := int64(maxSamples)
+	if isImages(h.shape) && h.descr[1:] == "u1" {
+		most = maxImageBytes
+	}
+	n, err := elementsUpTo(most, h.shape, (size-headerSize)/int64(e.size))
 	if err != nil {
 		return nil, err
 	}
-	if isImages(h.shape) && e.size == 1 {
+	if isImages(h.shape) && h.descr[1:] == "u1" {
 		b, err := readBytes(br, n, n)
 		if err != nil {
 			return nil, err

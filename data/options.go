@@ -1,6 +1,11 @@
 package data
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+
+	"hbar/data/internal/picture"
+)
 
 // NoLabels is the value of Options.Labels that leaves labels away.
 const NoLabels = "none"
@@ -18,10 +23,34 @@ type Options struct {
 	Header string
 
 	Labels string // a file of labels; "none" for none; "" for those that the data carry
+	Length int    // samples of a piece of sound; in an array N×T or N×T×C it says that these are sequences of this length
+	Resize int    // images are resized to this many pixels squared; 0 keeps their size
+	Crop   bool   // images are first cut to the square at their centre
+	Cache  string // folder for decoded pictures; "" is the user's cache folder, "none" keeps none
 }
 
-// LoadWith is what a --data flag means: a built-in name, else a file, in full or a range of its samples.
+// maxSide bounds Options.Resize.
+const maxSide = 1 << 13
+
+// Validate checks what does not depend on the data.
+func (o Options) Validate() error {
+	switch {
+	case o.Resize < 0 || o.Resize > maxSide:
+		return fmt.Errorf("data: resize to %d pixels; want 1 to %d, or 0 to keep the size", o.Resize, maxSide)
+	case o.Length < 0 || o.Length > maxSamples:
+		return fmt.Errorf("data: pieces of %d samples; want 1 to 2³⁰", o.Length)
+	}
+	return nil
+}
+
+// fit is what is to be done to images.
+func (o Options) fit() picture.Fit { return picture.Fit{Side: o.Resize, Crop: o.Crop} }
+
+// LoadWith is what a --data flag means: a built-in name, else a file, folder or archive, in full or a range of its samples.
 func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
 	s, err := loadAll(nameOrPath, o)
 	if err != nil {
 		return nil, err
@@ -55,29 +84,93 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 	return s, nil
 }
 
-// loadAll is a range of a built-in set, or a whole file.
-func loadAll(nameOrPath string, o Options) (*Dataset, error) {
-	if isBuiltinOrUnknown(nameOrPath) {
+// loadAll is a range of a built-in set, or a whole file, folder or archive.
+func loadAll(nameOrPath string, o Options) (s *Dataset, err error) {
+	switch {
+	case isBuiltinOrUnknown(nameOrPath):
 		if o.Columns != "" {
 			return nil, fmt.Errorf("data: --columns %s is for tables in files; %s is a built-in set", o.Columns, nameOrPath)
 		}
-		return Range(nameOrPath, o.First, o.N, o.Seed)
+		s, err = Range(nameOrPath, o.First, o.N, o.Seed)
+	case isFolderLike(nameOrPath):
+		s, err = readFolder(nameOrPath, o)
+	default:
+		s, err = readFile(nameOrPath, o)
 	}
-	s, err := byPath(nameOrPath, o)
-	if err != nil || o.Labels != "" {
-		return s, err
+	if err != nil {
+		return nil, err
 	}
-	if path := siblingLabels(nameOrPath); path != "" {
-		labels, names, err := readLabels(path)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.setLabels(labels, names); err != nil {
-			return nil, fmt.Errorf("data: %s beside %s: %w (--labels none leaves them away)", path, nameOrPath, err)
+	if err := s.sequences(o); err != nil {
+		return nil, fmt.Errorf("data: %s: %w", nameOrPath, err)
+	}
+	if !isFolderLike(nameOrPath) || s.Bytes == nil { // pictures were brought to size as they were decoded
+		if err := s.resize(o.fit()); err != nil {
+			return nil, fmt.Errorf("data: %s: %w", nameOrPath, err)
 		}
 	}
 	return s, nil
 }
 
+// readFile is a whole file, with the labels that are in it or lie beside it.
+func readFile(path string, o Options) (*Dataset, error) {
+	s, err := byPath(path, o)
+	if err != nil || o.Labels != "" {
+		return s, err
+	}
+	if beside := siblingLabels(path); beside != "" {
+		labels, names, err := readLabels(beside)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.setLabels(labels, names); err != nil {
+			return nil, fmt.Errorf("data: %s beside %s: %w (--labels none leaves them away)", beside, path, err)
+		}
+	}
+	return s, nil
+}
+
+// sequences takes arrays N×T and N×T×C for sequences where a length is given.
+func (s *Dataset) sequences(o Options) error {
+	if o.Length == 0 || s.SampleRate > 0 {
+		return nil
+	}
+	var shape []int
+	switch {
+	case len(s.Shape) == 1:
+		shape = []int{s.D, 1}
+	case len(s.Shape) == 3 && s.Shape[2] == 1: // read as images of one channel
+		shape = s.Shape[:2]
+	}
+	if shape == nil || shape[0] != o.Length {
+		return fmt.Errorf("samples of shape %v are not sequences of length %d (--length)", s.Shape, o.Length)
+	}
+	if s.Bytes != nil {
+		return fmt.Errorf("sequences of bytes; want floats (x.astype('float32') in numpy)")
+	}
+	s.Shape = shape
+	return nil
+}
+
 // isBuiltinOrUnknown says that a name is not meant to be a file's.
 func isBuiltinOrUnknown(name string) bool { return IsBuiltin(name) || !looksLikeFile(name) }
+
+// Range of the values of a set, in data units.
+func (s *Dataset) extent() (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	if s.Bytes != nil {
+		var seen [256]bool
+		for _, v := range s.Bytes {
+			seen[v] = true
+		}
+		for v, ok := range seen {
+			if ok {
+				lo, hi = min(lo, float64(v)), max(hi, float64(v))
+			}
+		}
+		return lo, hi
+	}
+	for _, v := range s.X {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return lo, hi
+}
