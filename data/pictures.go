@@ -2,7 +2,6 @@ package data
 
 import (
 	"fmt"
-	"image"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -15,14 +14,14 @@ const maxImageBytes = 1 << 33
 
 // pictures is the decoding of a listing's pictures.
 type pictures struct {
-	l       *listing
-	fit     picture.Fit
-	h, w, c int // of every picture afterwards
-	first   [2]int
-	out     []byte
-	colour  atomic.Bool // a picture has colours where the first had none
-	blended atomic.Bool // a picture has transparent pixels
-	scratch [][]byte    // by worker
+	l        *listing
+	fit      picture.Fit
+	h, w, c  int    // of every picture afterwards
+	first    [2]int // height and width of the first before
+	out      []byte
+	colour   atomic.Bool // a picture has colours where the first had none
+	blended  atomic.Bool // a picture has transparent pixels
+	decoders []picture.Decoder
 }
 
 // readPictures is the pictures of a listing, decoded now or before, with their labels.
@@ -71,12 +70,12 @@ func (p *pictures) start() error {
 	if err != nil {
 		return err
 	}
-	m, err := picture.Decode(b)
+	var d picture.Decoder
+	m, err := d.Decode(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	p.first = [2]int{m.Bounds().Dy(), m.Bounds().Dx()}
-	p.c = picture.Channels(m, b)
+	p.first, p.c = [2]int{m.H, m.W}, m.Channels
 	if p.h, p.w, err = p.fit.Size(p.first[0], p.first[1]); err != nil {
 		return fmt.Errorf("%s %w", name, err)
 	}
@@ -90,7 +89,7 @@ func (p *pictures) decodeAll() error {
 	}
 	workers := runtime.GOMAXPROCS(0)
 	p.out = make([]byte, n*d)
-	p.scratch = make([][]byte, workers)
+	p.decoders = make([]picture.Decoder, workers)
 	return p.l.Each(p.l.pictures, workers, func(worker, k int, b []byte) error {
 		if p.colour.Load() && p.c == 1 {
 			return nil // decoded again
@@ -101,42 +100,26 @@ func (p *pictures) decodeAll() error {
 
 // decode is picture k.
 func (p *pictures) decode(worker, k int, b []byte) error {
-	m, err := picture.Decode(b)
+	m, err := p.decoders[worker].Decode(b)
 	if err != nil {
 		return err
 	}
-	if picture.Channels(m, b) == 3 && p.c == 1 {
+	if m.Channels == 3 && p.c == 1 {
 		p.colour.Store(true)
 		return nil
 	}
-	if o, ok := m.(interface{ Opaque() bool }); ok && !p.blended.Load() && !o.Opaque() {
+	if m.Blended && !p.blended.Load() {
 		p.blended.Store(true)
 	}
-	h, w := m.Bounds().Dy(), m.Bounds().Dx()
-	if gh, gw, err := p.fit.Size(h, w); err != nil {
+	if h, w, err := p.fit.Size(m.H, m.W); err != nil {
 		return err
-	} else if gh != p.h || gw != p.w {
+	} else if h != p.h || w != p.w {
 		return fmt.Errorf("has %d×%d pixels, but %s has %d×%d; all must have one size (--resize N makes them so, with --crop if they are not square)",
-			w, h, p.l.Files[p.l.pictures[0]].Path, p.first[1], p.first[0])
+			m.W, m.H, p.l.Files[p.l.pictures[0]].Path, p.first[1], p.first[0])
 	}
 	d := p.h * p.w * p.c
-	dst := p.out[k*d : (k+1)*d]
-	if p.fit == (picture.Fit{}) {
-		picture.Bytes(dst, m, p.c)
-		return nil
-	}
-	whole := p.scratchFor(worker, m)
-	picture.Bytes(whole, m, p.c)
-	p.fit.Bytes(dst, whole, h, w, p.c)
+	p.fit.Bytes(p.out[k*d:(k+1)*d], m.Spread(p.c), m.H, m.W, p.c)
 	return nil
-}
-
-func (p *pictures) scratchFor(worker int, m image.Image) []byte {
-	n := m.Bounds().Dx() * m.Bounds().Dy() * p.c
-	if len(p.scratch[worker]) < n {
-		p.scratch[worker] = make([]byte, n)
-	}
-	return p.scratch[worker][:n]
 }
 
 // resize brings the images of an array to a size, as pictures are.

@@ -27,30 +27,79 @@ func IsPicture(name string) bool {
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// Decode reads a PNG or JPEG, whatever its name. It looks at the declared size before it makes room for it.
-func Decode(b []byte) (image.Image, error) {
+// Picture is height × width × channels bytes.
+type Picture struct {
+	H, W, Channels int    // Channels is 1 or 3
+	Pix            []byte // row by row
+	Blended        bool   // it had transparent pixels
+}
+
+// Decoder reads pictures one after the other. Its zero value is ready.
+type Decoder struct {
+	fast fastPNG
+	pix  []byte
+}
+
+// Decode reads a PNG or JPEG, whatever its name. It looks at the declared size before it makes room for it. The pixels are valid
+// until the next call.
+func (d *Decoder) Decode(b []byte) (Picture, error) {
+	var m image.Image
+	var err error
 	switch {
 	case len(b) == 0:
-		return nil, errors.New("empty file")
+		return Picture{}, errors.New("empty file")
 	case bytes.HasPrefix(b, []byte(pngSignature)):
 		if err := checkPNG(b); err != nil {
-			return nil, err
+			return Picture{}, err
 		}
-		m, err := png.Decode(bytes.NewReader(b))
-		return m, plain(err)
+		if p, ok := d.fast.decode(b); ok {
+			return p, nil
+		}
+		m, err = png.Decode(bytes.NewReader(b))
 	case bytes.HasPrefix(b, []byte{0xff, 0xd8}):
-		c, err := jpeg.DecodeConfig(bytes.NewReader(b))
-		if err != nil {
-			return nil, plain(err)
+		c, cerr := jpeg.DecodeConfig(bytes.NewReader(b))
+		if cerr != nil {
+			return Picture{}, plain(cerr)
 		}
 		// A block of 8×8 takes a bit at the least.
 		if err := checkSize(uint64(c.Width), uint64(c.Height), len(b), 512); err != nil {
-			return nil, err
+			return Picture{}, err
 		}
-		m, err := jpeg.Decode(bytes.NewReader(b))
-		return m, plain(err)
+		m, err = jpeg.Decode(bytes.NewReader(b))
+	default:
+		return Picture{}, errors.New("neither PNG nor JPEG")
 	}
-	return nil, errors.New("neither PNG nor JPEG")
+	if err != nil {
+		return Picture{}, plain(err)
+	}
+	p := Picture{H: m.Bounds().Dy(), W: m.Bounds().Dx(), Channels: channels(m, b)}
+	d.pix = sized(d.pix, p.H*p.W*p.Channels)
+	p.Pix = d.pix
+	toBytes(p.Pix, m, p.Channels)
+	if o, ok := m.(interface{ Opaque() bool }); ok {
+		p.Blended = !o.Opaque()
+	}
+	return p, nil
+}
+
+// Spread is the pixels with so many channels: as they are, or a grey picture's with three.
+func (p Picture) Spread(channels int) []byte {
+	if channels == p.Channels {
+		return p.Pix
+	}
+	out := make([]byte, 3*len(p.Pix))
+	for i, v := range p.Pix {
+		out[3*i], out[3*i+1], out[3*i+2] = v, v, v
+	}
+	return out
+}
+
+// sized is b with the length n, or a new slice if it is too small.
+func sized(b []byte, n int) []byte {
+	if cap(b) < n {
+		return make([]byte, n)
+	}
+	return b[:n]
 }
 
 // checkPNG checks what the header of a PNG declares against the size of the file.
@@ -97,8 +146,8 @@ func plain(err error) error {
 	return errors.New(strings.TrimPrefix(strings.TrimPrefix(text, "png: "), "jpeg: "))
 }
 
-// Channels is 1 for a grey picture and 3 for all others. b is the file that m was read from.
-func Channels(m image.Image, b []byte) int {
+// channels is 1 for a grey picture and 3 for all others. b is the file that m was read from.
+func channels(m image.Image, b []byte) int {
 	switch m := m.(type) {
 	case *image.Gray, *image.Gray16:
 		return 1
@@ -118,8 +167,8 @@ func Channels(m image.Image, b []byte) int {
 	return 3
 }
 
-// Bytes writes the pixels of m to dst, height × width × channels, row by row.
-func Bytes(dst []byte, m image.Image, channels int) {
+// toBytes writes the pixels of m to dst, height × width × channels, row by row.
+func toBytes(dst []byte, m image.Image, channels int) {
 	r := m.Bounds()
 	w, h := r.Dx(), r.Dy()
 	_ = dst[:w*h*channels]
