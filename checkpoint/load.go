@@ -6,15 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"hbar/checkpoint/safetensors"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/nets"
 )
 
-// Load reads a model file, ours or a plain MLP's from PyTorch.
+// Load reads a model file, ours or a plain MLP's from PyTorch, or a directory with a network as diffusers keeps it: see
+// loadDir.
 func Load(path string) (*Model, error) {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		m, err := loadDir(path)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+		return m, nil
+	}
 	f, err := safetensors.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
@@ -54,26 +63,41 @@ func fromFile(f *safetensors.File) (*Model, error) {
 	if err := m.readMetadata(f.Metadata); err != nil {
 		return nil, err
 	}
-	var err error
-	if m.Params, err = orderParams(f.Tensors); err != nil {
-		return nil, err
-	}
-	if text, ok := f.Metadata["net"]; ok {
-		m.Spec, err = parseNet(text)
-	} else {
-		m.Spec, err = inferSpec(m.Params)
-	}
-	if err != nil {
+	if err := m.readNetwork(f); err != nil {
 		return nil, err
 	}
 	return m, m.validate()
+}
+
+// readNetwork reads the network that the metadata describe, or an MLP where they describe none.
+func (m *Model) readNetwork(f *safetensors.File) error {
+	var err error
+	text, described := f.Metadata["net"]
+	if described {
+		c, err := nets.Unmarshal([]byte(text))
+		if err != nil {
+			return fmt.Errorf("metadata net: %w", err)
+		}
+		mlp, ok := c.(nets.MLP)
+		if !ok {
+			return m.fill(c, f.Tensors)
+		}
+		m.Spec = mlp
+	}
+	if m.Params, err = orderParams(f.Tensors); err != nil {
+		return err
+	}
+	if !described {
+		m.Spec, err = inferSpec(m.Params)
+	}
+	return err
 }
 
 func (m *Model) readMetadata(meta map[string]string) error {
 	for _, v := range []struct {
 		key  string
 		into any
-	}{{"normalisation", &m.Norm}, {"columns", &m.Columns}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}} {
+	}{{"normalisation", &m.Norm}, {"columns", &m.Columns}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}, {"shape", &m.Shape}} {
 		if text, ok := meta[v.key]; ok {
 			if err := unmarshal(text, v.into); err != nil {
 				return fmt.Errorf("metadata %s: %w", v.key, err)
@@ -109,25 +133,13 @@ func unmarshal(text string, into any) error {
 	return nil
 }
 
-func parseNet(text string) (graph.Spec, error) {
-	var n net
-	if err := unmarshal(text, &n); err != nil {
-		return graph.Spec{}, fmt.Errorf("metadata net: %w", err)
-	}
-	if n.Type != netType {
-		return graph.Spec{}, fmt.Errorf("metadata net: type %.40q unknown; have %s", n.Type, netType)
-	}
-	return graph.Spec{D: n.D, Width: n.Width, Depth: n.Depth, Act: n.Act, Residual: n.Residual,
-		Fourier: n.Fourier, FourierScale: n.FourierScale}, nil
-}
-
 // inferSpec reads a plain MLP off the shapes of its layers: [x, t] → Width → … → D.
-func inferSpec(params []kernels.Param) (graph.Spec, error) {
+func inferSpec(params []kernels.Param) (nets.MLP, error) {
 	if len(params) < 4 || len(params)%2 != 0 {
-		return graph.Spec{}, errors.New("without metadata net, weights and biases of two or more dense layers are needed")
+		return nets.MLP{}, errors.New("without metadata net, weights and biases of two or more dense layers are needed")
 	}
 	last := params[len(params)-2]
-	s := graph.Spec{D: last.Rows, Width: params[0].Rows, Depth: len(params)/2 - 1, Act: "silu"}
+	s := nets.MLP{D: last.Rows, Width: params[0].Rows, Depth: len(params)/2 - 1, Act: "silu"}
 	if in := params[0].Cols; in != s.D+1 {
 		return s, fmt.Errorf("the first layer takes %d inputs and the last gives D = %d; without metadata net, D + 1 inputs (coordinates, then the time) are expected", in, s.D)
 	}

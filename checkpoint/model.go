@@ -3,20 +3,26 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"hbar/checkpoint/safetensors"
 	"hbar/data"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/nets"
+	"hbar/program"
 )
 
 // Model is a trained score network and all that is needed to use it.
 type Model struct {
-	Spec graph.Spec
+	// Net is a network of another kind than an MLP, with its weights; nil: Spec and Params describe an MLP.
+	Net  *nets.Network
+	Spec nets.MLP
 	// Params are the tensors of Spec.ParamShapes: dense0.weight, dense0.bias, dense1.weight, …, then time.freqs if
 	// Spec.Fourier > 0.
 	Params []kernels.Param
+	// Shape is the shape of a sample where it is not the network's: that of the images whose coordinates an MLP takes as a row.
+	Shape []int
 
 	Schedule       string             // name; empty if the file does not say
 	ScheduleParams map[string]float64 // nil: the schedule's defaults
@@ -29,21 +35,44 @@ type Model struct {
 	Training json.RawMessage   // the options of the training run, a JSON value; nil: unknown
 	Version  string            // of the program that wrote the file; empty: written elsewhere
 	Versions map[string]string // of what it was built with
+
+	// Notes are what a user should know about a model from elsewhere, a line each. They are not stored.
+	Notes []string
 }
 
-// net is the metadata's description of the network.
-type net struct {
-	Type         string  `json:"type"`
-	D            int     `json:"d"`
-	Width        int     `json:"width"`
-	Depth        int     `json:"depth"`
-	Act          string  `json:"act"`
-	Residual     bool    `json:"residual"`
-	Fourier      int     `json:"fourier"`
-	FourierScale float64 `json:"fourier_scale"`
+// Config is the kind of the network with its sizes.
+func (m *Model) Config() nets.Config {
+	if m.Net != nil {
+		return m.Net.Config
+	}
+	return m.Spec
 }
 
-const netType = "mlp"
+// SampleShape is the shape of a sample: [D], [T, C] or [H, W, C].
+func (m *Model) SampleShape() []int {
+	if m.Shape != nil {
+		return m.Shape
+	}
+	return m.Config().SampleShape()
+}
+
+// D is the number of coordinates of a sample.
+func (m *Model) D() int { return program.Size(m.Config().SampleShape()) }
+
+// Network is the network as a program with its weights, of any kind. It shares the memory of the weights.
+func (m *Model) Network() (*nets.Network, error) {
+	if m.Net != nil {
+		return m.Net, nil
+	}
+	n, err := nets.New(m.Spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range m.Params {
+		n.Weights = append(n.Weights, p.Data)
+	}
+	return n, n.CheckWeights()
+}
 
 // Param returns the tensor of that name, or nil.
 func (m *Model) Param(name string) *kernels.Param {
@@ -82,7 +111,25 @@ func (m *Model) file() (*safetensors.File, error) {
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
-	s := m.Spec
+	meta, err := m.metadata()
+	if err != nil {
+		return nil, err
+	}
+	f := &safetensors.File{Metadata: meta}
+	if m.Net != nil {
+		f.Tensors = published(m.Net)
+	} else {
+		f.Tensors = tensors("", m.Params)
+	}
+	return f, nil
+}
+
+// metadata is all but the tensors.
+func (m *Model) metadata() (map[string]string, error) {
+	network, err := nets.Marshal(m.Config())
+	if err != nil {
+		return nil, err
+	}
 	meta := map[string]string{"format": format, "prediction": m.Prediction}
 	for _, v := range []struct{ key, value string }{
 		{"sde", m.Schedule}, {"data", m.Data}, {"hbar_version", m.Version}, {"training", string(m.Training)},
@@ -95,7 +142,8 @@ func (m *Model) file() (*safetensors.File, error) {
 		meta["sigma_data"] = strconv.FormatFloat(m.SigmaData, 'g', -1, 64)
 	}
 	for key, value := range map[string]any{
-		"net":             net{netType, s.D, s.Width, s.Depth, s.Act, s.Residual, s.Fourier, s.FourierScale},
+		"net":             json.RawMessage(network),
+		"shape":           m.Shape,
 		"normalisation":   m.Norm,
 		"columns":         m.Columns,
 		"schedule_params": m.ScheduleParams,
@@ -109,7 +157,7 @@ func (m *Model) file() (*safetensors.File, error) {
 			meta[key] = string(b)
 		}
 	}
-	return &safetensors.File{Metadata: meta, Tensors: tensors("", m.Params)}, nil
+	return meta, nil
 }
 
 // format marks our own files.
@@ -117,16 +165,13 @@ const format = "hbar"
 
 // validate checks all that Load promises.
 func (m *Model) validate() error {
-	if err := checkParams(m.Spec, m.Params); err != nil {
+	if err := m.validateWeights(); err != nil {
 		return err
 	}
-	for i := range m.Params {
-		t := tensor("", &m.Params[i])
-		if err := t.Finite(); err != nil {
-			return err
-		}
+	if m.Shape != nil && (program.Size(m.Shape) != m.D() || slices.Min(append([]int{1}, m.Shape...)) < 1) {
+		return fmt.Errorf("the shape of a sample is %v; want one of %d coordinates", m.Shape, m.D())
 	}
-	if err := m.Norm.Validate(m.Spec.D); err != nil {
+	if err := m.Norm.Validate(m.D()); err != nil {
 		return err
 	}
 	if m.Columns != nil && len(m.Columns) != m.Spec.D {
@@ -140,6 +185,22 @@ func (m *Model) validate() error {
 	}
 	if m.Training != nil && !json.Valid(m.Training) {
 		return fmt.Errorf("the training options are not JSON")
+	}
+	return nil
+}
+
+func (m *Model) validateWeights() error {
+	if m.Net != nil {
+		return checkNetwork(m.Net)
+	}
+	if err := checkParams(m.Spec, m.Params); err != nil {
+		return err
+	}
+	for i := range m.Params {
+		t := tensor("", &m.Params[i])
+		if err := t.Finite(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"hbar/checkpoint/safetensors"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/nets"
 )
 
 // layerName splits "net.2.weight" into "net.", 2 and "weight".
@@ -44,7 +44,7 @@ func orderParams(ts []safetensors.Tensor) ([]kernels.Param, error) {
 	common := ""
 	for i := range ts {
 		t := &ts[i]
-		if t.Name == graph.FreqsName {
+		if t.Name == nets.FreqsName {
 			freqs = t
 			continue
 		}
@@ -98,7 +98,7 @@ func orderParams(ts []safetensors.Tensor) ([]kernels.Param, error) {
 		}
 	}
 	if freqs != nil {
-		p, err := param(graph.FreqsName, freqs)
+		p, err := param(nets.FreqsName, freqs)
 		if err != nil {
 			return nil, err
 		}

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"hbar/checkpoint/safetensors"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/nets"
 )
 
 // tensor describes a parameter as it is stored. A matrix keeps two dimensions even if one is 1.
@@ -45,7 +45,7 @@ func param(name string, t *safetensors.Tensor) (kernels.Param, error) {
 }
 
 // checkParams tests that the parameters are those of the network, in order.
-func checkParams(s graph.Spec, params []kernels.Param) error {
+func checkParams(s nets.MLP, params []kernels.Param) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}

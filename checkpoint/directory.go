@@ -1,0 +1,231 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hbar/checkpoint/safetensors"
+	"hbar/data"
+	"hbar/nets"
+	"hbar/solver"
+)
+
+const configName = "config.json"
+
+// weightNames are the files of weights, the first that is there.
+var weightNames = []string{"diffusion_pytorch_model.safetensors", "model.safetensors"}
+
+// loadDir reads a directory as diffusers writes it: config.json and diffusion_pytorch_model.safetensors or model.safetensors,
+// in the directory itself or in its folder unet, and scheduler_config.json there or in the folder scheduler. A directory
+// with model.safetensors alone is one of a training run.
+func loadDir(dir string) (*Model, error) {
+	base, err := configDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if base == "" { // a run's directory
+		path := filepath.Join(dir, weightNames[1])
+		f, err := safetensors.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		m, err := fromFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return m, nil
+	}
+	path := filepath.Join(base, configName)
+	text, err := readSmall(path)
+	if err != nil {
+		return nil, err
+	}
+	config, err := nets.FromPublished(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	path, err = weightFile(base)
+	if err != nil {
+		return nil, err
+	}
+	f, err := safetensors.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Schedule: f.Metadata["sde"], Prediction: f.Metadata["prediction"], Data: f.Metadata["data"], Version: f.Metadata["hbar_version"]}
+	if err := m.readMetadata(f.Metadata); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := m.fill(config, f.Tensors); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if m.Schedule == "" {
+		if err := m.readScheduler(dir, base); err != nil {
+			return nil, err
+		}
+	}
+	if _, ok := f.Metadata["normalisation"]; !ok && len(config.SampleShape()) == 3 {
+		m.Norm = pixels()
+	}
+	if config.Variance() {
+		m.Notes = append(m.Notes, "the network also gives a variance, in the second half of its channels, which is not used")
+	}
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// pixels is x/127.5 − 1, the normalisation of images of bytes.
+func pixels() data.Normalisation {
+	return data.Normalisation{Mean: []float64{127.5}, Scale: []float64{127.5}}
+}
+
+// configDir is the folder with config.json, or "" for the directory of a run.
+func configDir(dir string) (string, error) {
+	for _, base := range []string{dir, filepath.Join(dir, "unet")} {
+		if _, err := os.Stat(filepath.Join(base, configName)); err == nil {
+			return base, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, weightNames[1])); err == nil {
+		return "", nil
+	}
+	return "", fmt.Errorf("%s has no %s, neither itself nor in its folder unet; want a directory as diffusers writes it", dir, configName)
+}
+
+// weightFile is the file of weights in a folder.
+func weightFile(base string) (string, error) {
+	for _, name := range weightNames {
+		path := filepath.Join(base, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	for name, hint := range map[string]string{
+		"diffusion_pytorch_model.bin":                    "it has diffusion_pytorch_model.bin, a pickle, which is not read; save it with safe_serialization=True",
+		"diffusion_pytorch_model.safetensors.index.json": "its weights are split into several files, which are not read; save them as one",
+	} {
+		if _, err := os.Stat(filepath.Join(base, name)); err == nil {
+			return "", fmt.Errorf("%s has no %s; %s", base, strings.Join(weightNames, " or "), hint)
+		}
+	}
+	return "", fmt.Errorf("%s has no %s", base, strings.Join(weightNames, " or "))
+}
+
+// readSmall reads a file of settings.
+func readSmall(path string) ([]byte, error) {
+	const limit = 1 << 20
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && len(text) > limit {
+		err = fmt.Errorf("%s has more than %d bytes, which no settings have", path, limit)
+	}
+	return text, err
+}
+
+// scheduler is what matters of a scheduler_config.json: the discrete chain that the network was trained for. The other settings
+// choose how to sample it.
+type scheduler struct {
+	Class      string   `json:"_class_name"`
+	Steps      *float64 `json:"num_train_timesteps,omitempty"`
+	Betas      string   `json:"beta_schedule,omitempty"`
+	BetaStart  *float64 `json:"beta_start,omitempty"`
+	BetaEnd    *float64 `json:"beta_end,omitempty"`
+	Trained    any      `json:"trained_betas,omitempty"`
+	ZeroSNR    bool     `json:"rescale_betas_zero_snr,omitempty"`
+	Prediction string   `json:"prediction_type,omitempty"`
+}
+
+// predictionTypes are diffusers' names of predictions and ours.
+var predictionTypes = [][2]string{{"epsilon", "eps"}, {"sample", "x0"}, {"v_prediction", "v"}}
+
+// discrete are the schedulers of diffusers that run a discrete chain of β.
+var discrete = []string{"DDPMScheduler", "DDIMScheduler", "DDIMInverseScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler", "PNDMScheduler", "LMSDiscreteScheduler",
+	"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+	"DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "DEISMultistepScheduler", "UniPCMultistepScheduler"}
+
+// readScheduler sets schedule and prediction from scheduler_config.json, or to DDPM's where there is none.
+func (m *Model) readScheduler(dir, base string) error {
+	m.Schedule, m.Prediction = "ddpm", "eps"
+	for _, folder := range []string{filepath.Join(dir, "scheduler"), dir, base} {
+		path := filepath.Join(folder, schedulerName)
+		text, err := readSmall(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = m.setScheduler(text)
+		}
+		if err != nil && !strings.Contains(err.Error(), path) {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		return err
+	}
+	m.Notes = append(m.Notes, "there is no "+schedulerName+": the schedule is taken to be ddpm, with β from 0.0001 to 0.02, and the prediction eps")
+	return nil
+}
+
+const schedulerName = "scheduler_config.json"
+
+func (m *Model) setScheduler(text []byte) error {
+	var s scheduler
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	switch {
+	case s.Class != "" && !slices.Contains(discrete, s.Class):
+		return fmt.Errorf("scheduler %.60q is not one of a discrete chain of β; have %s", s.Class, strings.Join(discrete, ", "))
+	case s.Trained != nil:
+		return errors.New(`setting "trained_betas" gives a list of β; only null is supported`)
+	case s.ZeroSNR:
+		return errors.New(`setting "rescale_betas_zero_snr" is true; only false is supported`)
+	}
+	m.ScheduleParams = map[string]float64{}
+	switch s.Betas {
+	case "", "linear":
+		m.Schedule = "ddpm"
+		for name, v := range map[string]*float64{"beta_start": s.BetaStart, "beta_end": s.BetaEnd} {
+			if v != nil {
+				m.ScheduleParams[name] = *v
+			}
+		}
+	case "squaredcos_cap_v2":
+		m.Schedule = "ddpm-cosine"
+	default:
+		return fmt.Errorf(`setting "beta_schedule" is %.60q; have linear, squaredcos_cap_v2`, s.Betas)
+	}
+	if s.Steps != nil {
+		m.ScheduleParams["steps"], m.ScheduleParams["tmin"] = *s.Steps, 1 / *s.Steps
+	}
+	if _, err := solver.NewSchedule(m.Schedule, m.ScheduleParams); err != nil {
+		return err
+	}
+	var have []string
+	for _, p := range predictionTypes {
+		if s.Prediction == p[0] || s.Prediction == "" {
+			m.Prediction = p[1]
+			return nil
+		}
+		have = append(have, p[0])
+	}
+	return fmt.Errorf(`setting "prediction_type" is %.60q; have %s`, s.Prediction, strings.Join(have, ", "))
+}
