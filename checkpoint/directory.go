@@ -199,6 +199,9 @@ func (m *Model) setScheduler(text []byte) error {
 	case s.ZeroSNR:
 		return errors.New(`setting "rescale_betas_zero_snr" is true; only false is supported`)
 	}
+	if s.Steps != nil && !(*s.Steps >= 2) {
+		return fmt.Errorf(`setting "num_train_timesteps" is %g; want at least 2`, *s.Steps)
+	}
 	m.ScheduleParams = map[string]float64{}
 	switch s.Betas {
 	case "", "linear":

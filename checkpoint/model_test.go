@@ -14,12 +14,12 @@ import (
 
 	"hbar/checkpoint/safetensors"
 	"hbar/data"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/nets"
 )
 
 // model makes a model with distinct weights.
-func model(s graph.Spec) *Model {
+func model(s nets.MLP) *Model {
 	m := &Model{
 		Spec:           s,
 		Params:         s.ParamShapes(),
@@ -50,7 +50,7 @@ func fill(params []kernels.Param, scale float32) {
 }
 
 func TestModelRoundTrip(t *testing.T) {
-	for _, s := range []graph.Spec{
+	for _, s := range []nets.MLP{
 		{D: 2, Width: 5, Depth: 3, Act: "silu"},
 		{D: 1, Width: 1, Depth: 1, Act: "tanh"}, // a weight of one column next to biases
 		{D: 3, Width: 4, Depth: 2, Act: "gelu", Residual: true, Fourier: 6, FourierScale: 16},
@@ -75,7 +75,7 @@ func TestModelRoundTrip(t *testing.T) {
 
 func TestSaveKeepsOldFileOnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.safetensors")
-	m := model(graph.Spec{D: 2, Width: 5, Depth: 3, Act: "silu"})
+	m := model(nets.MLP{D: 2, Width: 5, Depth: 3, Act: "silu"})
 	if err := m.Save(path); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSaveErrors(t *testing.T) {
 		{func(m *Model) { m.Training = json.RawMessage("{") }, "not JSON"},
 		{func(m *Model) { m.ScheduleParams["x"] = math.NaN() }, "schedule_params"},
 	} {
-		m := model(graph.Spec{D: 2, Width: 5, Depth: 2, Act: "silu"})
+		m := model(nets.MLP{D: 2, Width: 5, Depth: 2, Act: "silu"})
 		c.spoil(m)
 		path := filepath.Join(t.TempDir(), "model.safetensors")
 		if err := m.Save(path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
@@ -152,7 +152,7 @@ func TestPyTorchNames(t *testing.T) {
 			t.Errorf("%v: %v", names, err)
 			continue
 		}
-		if want := (graph.Spec{D: 2, Width: 4, Depth: 2, Act: "silu"}); m.Spec != want || m.Prediction != "score" || m.Schedule != "" {
+		if want := (nets.MLP{D: 2, Width: 4, Depth: 2, Act: "silu"}); m.Spec != want || m.Prediction != "score" || m.Schedule != "" {
 			t.Errorf("%v: spec %+v, prediction %q, schedule %q", names, m.Spec, m.Prediction, m.Schedule)
 		}
 		for i := range 3 {
@@ -252,7 +252,7 @@ func FuzzModel(f *testing.F) {
 	}
 	add(torch("net.0", "net.2", "net.4"))
 	add(torch("dense0", "dense1"))
-	for _, s := range []graph.Spec{{D: 1, Width: 2, Depth: 1, Act: "silu"}, {D: 1, Width: 1, Depth: 1, Act: "gelu", Residual: true, Fourier: 1, FourierScale: 2}} {
+	for _, s := range []nets.MLP{{D: 1, Width: 2, Depth: 1, Act: "silu"}, {D: 1, Width: 1, Depth: 1, Act: "gelu", Residual: true, Fourier: 1, FourierScale: 2}} {
 		file, err := model(s).file()
 		if err != nil {
 			f.Fatal(err)

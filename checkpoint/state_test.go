@@ -11,11 +11,11 @@ import (
 	"testing"
 
 	"hbar/checkpoint/safetensors"
-	"hbar/graph"
+	"hbar/nets"
 )
 
 func state() *State {
-	spec := graph.Spec{D: 2, Width: 3, Depth: 1, Act: "silu"}
+	spec := nets.MLP{D: 2, Width: 3, Depth: 1, Act: "silu"}
 	s := &State{
 		Step: 17, Seed: math.MaxUint64, Sample: 1 << 60, Options: "sha256:abc",
 		Extra:  json.RawMessage(`{"best":1.5}`),
@@ -71,7 +71,7 @@ func TestStateErrors(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a file is there after the errors")
 	}
-	if err := model(graph.Spec{D: 2, Width: 5, Depth: 2, Act: "silu"}).Save(path); err != nil {
+	if err := model(nets.MLP{D: 2, Width: 5, Depth: 2, Act: "silu"}).Save(path); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := LoadState(path); err == nil || !strings.Contains(err.Error(), `format is "hbar", want "hbar-state"`) {

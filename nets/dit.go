@@ -129,8 +129,7 @@ func (d DiT) build(m *maker) {
 func (n *dit) tokens(x value) value {
 	grid := n.grid()
 	T := program.Size(grid)
-	pos := n.fixed("pos_embed", draw{kind: given, values: func(dst []float32, _ uint64, _ int) { n.positions(dst, grid) }},
-		[]int{1, T, n.HiddenSize}, T, n.HiddenSize)
+	pos := n.fixed("pos_embed", draw{kind: positions, grid: grid}, []int{1, T, n.HiddenSize}, T, n.HiddenSize)
 	p := n.b.Apply(ops.Patchify{Patch: n.PatchSize}, x)[0]
 	window := make([]int, len(grid))
 	for i := range window {
@@ -141,16 +140,18 @@ func (n *dit) tokens(x value) value {
 	return ops.Sum(n.b, z, pos)
 }
 
-// positions writes the sinusoids of the tokens' positions. In two dimensions the first half of a row encodes the column, the
-// second the row.
-func (d DiT) positions(dst []float32, grid []int) {
-	for token := range program.Size(grid) {
-		row := dst[token*d.HiddenSize : (token+1)*d.HiddenSize]
+// encodePositions writes the sinusoids of the positions of a grid, a row for each. In two dimensions the first half of a row
+// encodes the column, the second the row.
+func encodePositions(dst []float32, grid []int) {
+	tokens := program.Size(grid)
+	width := len(dst) / tokens
+	for token := range tokens {
+		row := dst[token*width : (token+1)*width]
 		if len(grid) == 1 {
 			position(row, token)
 			continue
 		}
-		half := d.HiddenSize / 2
+		half := width / 2
 		position(row[:half], token%grid[1])
 		position(row[half:], token/grid[1])
 	}

@@ -11,18 +11,18 @@ import (
 type draw struct {
 	kind    drawKind
 	scale   float64
-	in, out int                                     // inputs and outputs of a unit, for kinds that depend on them
-	values  func(dst []float32, seed uint64, i int) // of kind given
+	in, out int   // inputs and outputs of a unit, of kind xavier
+	grid    []int // of kind positions
 }
 
 type drawKind uint8
 
 const (
-	constant drawKind = iota // scale
-	xavier                   // uniform on ±√(6/(in + out)) (Glorot 2010)
-	uniform                  // uniform on ±scale
-	normal                   // normal with deviation scale
-	given                    // by values
+	constant  drawKind = iota // scale
+	xavier                    // uniform on ±√(6/(in + out)) (Glorot 2010)
+	uniform                   // uniform on ±scale
+	normal                    // normal with deviation scale
+	positions                 // sinusoids of the positions of a grid
 )
 
 var (
@@ -57,8 +57,8 @@ func (d draw) fill(dst []float32, seed uint64, i int) {
 		for j := range dst {
 			dst[j] = float32(d.scale * r.NormFloat64())
 		}
-	case given:
-		d.values(dst, seed, i)
+	case positions:
+		encodePositions(dst, d.grid)
 	}
 }
 
