@@ -13,8 +13,10 @@ import (
 // Cloud is a set of points: n rows of D coordinates, row-major.
 type Cloud struct {
 	Name string // "data", "samples, h = 1"
-	X    []float32
+	X    []float64
 	D    int
+	// Columns are names of the coordinates, for axes: D of them, or nil.
+	Columns []string
 }
 
 // N is the number of points.
@@ -54,16 +56,75 @@ func Compare(path, heading string, shape []int, clouds ...Cloud) error {
 	case isImage(shape, d):
 		return images(path, heading, shape, clouds)
 	case d == 1:
-		return histograms(path, heading, clouds)
+		return histograms(path, heading, clouds[0].axis(0, "x"), clouds)
 	case d == 2:
-		return scatter(path, heading, "x₁", "x₂", clouds)
+		return scatter(path, heading, clouds[0].axis(0, "x₁"), clouds[0].axis(1, "x₂"), clouds)
+	}
+	of := "of the variance"
+	if scale := unlike(clouds[0]); scale != nil {
+		of = "of the scaled columns' variance"
+		for i := range clouds {
+			clouds[i] = clouds[i].scaled(scale)
+		}
 	}
 	projected, share := principal(clouds)
-	label := func(i int) string { return fmt.Sprintf("component %d (%.0f %% of the variance)", i+1, 100*share[i]) }
+	label := func(i int) string { return fmt.Sprintf("component %d (%.0f %% %s)", i+1, 100*share[i], of) }
 	return scatter(path, heading, label(0), label(1), projected)
 }
 
-// scatter draws each cloud (D = 2) in a panel of its own, all with the same, equal axes. The axes follow the bulk of
+// axis is the name of coordinate j.
+func (c Cloud) axis(j int, none string) string {
+	if j < len(c.Columns) && c.Columns[j] != "" {
+		return c.Columns[j]
+	}
+	return none
+}
+
+// alike is the ratio of spreads up to which coordinates are taken to have one unit: beyond, a picture with equal scales would
+// show one of them alone.
+const alike = 8
+
+// unlike are the standard deviations of the coordinates of a cloud (1 for those that do not vary) if they are of different size,
+// else nil.
+func unlike(c Cloud) []float64 {
+	x, _ := centred(c, min(c.N(), maxPoints, max(fitNumbers/c.D, 2)))
+	n, d := x.Dims()
+	std := make([]float64, d)
+	least, largest := math.Inf(1), 0.0
+	for j := range std {
+		top := 0.0
+		for i := range n {
+			top = math.Max(top, math.Abs(x.At(i, j)))
+		}
+		if top == 0 {
+			std[j] = 1
+			continue
+		}
+		for i := range n {
+			v := x.At(i, j) / top
+			std[j] += v * v / float64(n)
+		}
+		std[j] = top * math.Sqrt(std[j])
+		least, largest = math.Min(least, std[j]), math.Max(largest, std[j])
+	}
+	if largest <= alike*least {
+		return nil
+	}
+	return std
+}
+
+// scaled divides the coordinates.
+func (c Cloud) scaled(by []float64) Cloud {
+	x := make([]float64, len(c.X))
+	for i, v := range c.X {
+		x[i] = v / by[i%c.D]
+	}
+	c.X = x
+	return c
+}
+
+// scatter draws each cloud (D = 2) in a panel of its own, all with the same axes, which have one scale unless the coordinates are
+// of different size. The axes follow the bulk of
 // the points; how many lie outside is said in the panel's title.
 func scatter(path, heading, xlabel, ylabel string, clouds []Cloud) error {
 	xlo, xhi := bulk(clouds, 0)
@@ -85,7 +146,8 @@ func scatter(path, heading, xlabel, ylabel string, clouds []Cloud) error {
 		p.Add(dots)
 		p.Title.Text = c.title(len(xy)+outside, outside)
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = xlo, xhi, ylo, yhi
-		pg.panels = append(pg.panels, panel{p, true})
+		wide, high := xhi-xlo, yhi-ylo
+		pg.panels = append(pg.panels, panel{p, wide <= alike*high && high <= alike*wide})
 	}
 	pg.width = vg.Length(len(pg.panels)) * 9.5 * vg.Centimeter
 	return pg.save(path)
@@ -110,7 +172,7 @@ func (c Cloud) points(xlo, xhi, ylo, yhi float64) (xy plotter.XYs, outside int) 
 	shown := min(n, maxPoints)
 	for k := range shown {
 		i := int(int64(k) * int64(n) / int64(shown))
-		x, y := float64(c.X[i*c.D]), float64(c.X[i*c.D+1])
+		x, y := c.X[i*c.D], c.X[i*c.D+1]
 		if x >= xlo && x <= xhi && y >= ylo && y <= yhi {
 			xy = append(xy, plotter.XY{X: x, Y: y})
 		} else {
@@ -149,7 +211,7 @@ func (c Cloud) column(j int) []float64 {
 	v := make([]float64, 0, shown)
 	for k := range shown {
 		i := int(int64(k) * int64(n) / int64(shown))
-		if x := float64(c.X[i*c.D+j]); finite(x) {
+		if x := c.X[i*c.D+j]; finite(x) {
 			v = append(v, x)
 		}
 	}
@@ -157,9 +219,9 @@ func (c Cloud) column(j int) []float64 {
 }
 
 // histograms draws the densities of one-dimensional clouds over each other: the first filled, the others as lines.
-func histograms(path, heading string, clouds []Cloud) error {
+func histograms(path, heading, axis string, clouds []Cloud) error {
 	lo, hi := bulk(clouds, 0)
-	p := newPlot(heading, "x", "density")
+	p := newPlot(heading, axis, "density")
 	addGrid(p)
 	bins := min(max(int(2*math.Cbrt(float64(min(clouds[0].N(), maxPoints)))), 16), 80)
 	top := 0.0
@@ -184,7 +246,7 @@ func histograms(path, heading string, clouds []Cloud) error {
 func density(c Cloud, lo, hi float64, bins int) plotter.XYs {
 	count := make([]float64, bins)
 	for _, x := range c.X {
-		if k := (float64(x) - lo) / (hi - lo) * float64(bins); k >= 0 && k < float64(bins) {
+		if k := (x - lo) / (hi - lo) * float64(bins); k >= 0 && k < float64(bins) {
 			count[int(k)]++
 		}
 	}

@@ -18,7 +18,7 @@ type Field struct {
 	NX, NY                 int
 	XMin, XMax, YMin, YMax float64
 	Z                      []float64
-	Points                 []float32 // optional points over it: n×2
+	Points                 []float64 // optional points over it: n×2
 }
 
 // Density draws fields side by side as images with one common scale of colours, which starts at zero unless a value is
@@ -51,7 +51,7 @@ func Density(path, heading, label string, fields ...Field) error {
 		if len(f.Points) > 0 {
 			var xy plotter.XYs
 			for k := 0; k+1 < len(f.Points); k += 2 {
-				xy = append(xy, plotter.XY{X: float64(f.Points[k]), Y: float64(f.Points[k+1])})
+				xy = append(xy, plotter.XY{X: f.Points[k], Y: f.Points[k+1]})
 			}
 			p.Add(&plotter.Scatter{XYs: xy, GlyphStyle: draw.GlyphStyle{
 				Color: color.NRGBA{0xff, 0xff, 0xff, 0x90}, Radius: vg.Points(0.9), Shape: draw.CircleGlyph{},

@@ -26,7 +26,7 @@ func isImage(shape []int, d int) bool {
 func images(path, heading string, shape []int, clouds []Cloud) error {
 	range0 := newExtent()
 	for _, v := range clouds[0].X {
-		range0.add(float64(v))
+		range0.add(v)
 	}
 	pg := page{heading: heading, height: 10.5 * vg.Centimeter}
 	for _, c := range clouds {
@@ -78,8 +78,8 @@ func contactSheet(c Cloud, shape []int, side int, r extent) *image.NRGBA {
 }
 
 // level is a value's place in the range, from 0 to 1; what lies outside is cut, and NaN is 0.
-func level(v float32, r extent) float64 {
-	f := (float64(v) - r.lo) / math.Max(r.hi-r.lo, math.SmallestNonzeroFloat64)
+func level(v float64, r extent) float64 {
+	f := (v - r.lo) / math.Max(r.hi-r.lo, math.SmallestNonzeroFloat64)
 	if !(f > 0) {
 		return 0
 	}

@@ -57,11 +57,19 @@ func (pg page) save(path string) (err error) {
 	for i, p := range pg.panels {
 		row[i] = p.Plot
 	}
+	names := make([][2]string, len(row))
+	for i, p := range row {
+		names[i] = [2]string{p.X.Label.Text, p.Y.Label.Text}
+	}
 	for range 2 { // new ranges may have wider labels, which move the axes a little
 		for i, cell := range plot.Align([][]*plot.Plot{row}, tiles, c)[0] {
+			p := row[i]
 			if pg.panels[i].equal {
-				equalise(row[i], row[i].DataCanvas(cell))
+				equalise(p, p.DataCanvas(cell))
 			}
+			area := p.DataCanvas(cell).Size()
+			fitTicks(&p.X, names[i][0], area.X, false)
+			fitTicks(&p.Y, names[i][1], area.Y, true)
 		}
 	}
 	for i, cell := range plot.Align([][]*plot.Plot{row}, tiles, c)[0] {

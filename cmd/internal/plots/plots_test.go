@@ -60,12 +60,12 @@ func bluish(r, g, b int) bool   { return b > r+60 }
 func reddish(r, g, b int) bool  { return r > b+60 }
 func coloured(r, g, b int) bool { return bluish(r, g, b) || reddish(r, g, b) }
 
-func roll(n int, noise float64, rng *rand.Rand) []float32 {
-	x := make([]float32, 2*n)
+func roll(n int, noise float64, rng *rand.Rand) []float64 {
+	x := make([]float64, 2*n)
 	for i := range n {
 		t := 1.5 * math.Pi * (1 + 2*rng.Float64())
-		x[2*i] = float32((t*math.Cos(t) + noise*rng.NormFloat64()) / 6.865)
-		x[2*i+1] = float32((t*math.Sin(t) + noise*rng.NormFloat64()) / 6.865)
+		x[2*i] = float64((t*math.Cos(t) + noise*rng.NormFloat64()) / 6.865)
+		x[2*i+1] = float64((t*math.Sin(t) + noise*rng.NormFloat64()) / 6.865)
 	}
 	return x
 }
@@ -73,13 +73,13 @@ func roll(n int, noise float64, rng *rand.Rand) []float32 {
 // A circle of points in a wide box must come out round: the axes have one scale.
 func TestCompareScatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var circle []float32
+	var circle []float64
 	for i := range 400 {
 		s, c := math.Sincos(2 * math.Pi * float64(i) / 400)
-		circle = append(circle, float32(2*c), float32(2*s))
+		circle = append(circle, float64(2*c), float64(2*s))
 	}
 	path := picturePath(t)
-	if err := Compare(path, "", nil, Cloud{"circle", circle, 2}, Cloud{"swiss roll", roll(2000, 0.5, rng), 2}); err != nil {
+	if err := Compare(path, "", nil, Cloud{Name: "circle", X: circle, D: 2}, Cloud{Name: "swiss roll", X: roll(2000, 0.5, rng), D: 2}); err != nil {
 		t.Fatal(err)
 	}
 	b, n := box(open(t, path), bluish)
@@ -95,9 +95,9 @@ func TestCompareSwissRoll(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	samples := roll(10000, 0.6, rng)
 	samples[0] = 500 // one wild sample must not squeeze the rest
-	samples[3] = float32(math.NaN())
+	samples[3] = math.NaN()
 	path := picturePath(t)
-	if err := Compare(path, "swiss roll, simple schedule", nil, Cloud{"data", roll(3000, 0.5, rng), 2}, Cloud{"samples, h = 1", samples, 2}); err != nil {
+	if err := Compare(path, "swiss roll, simple schedule", nil, Cloud{Name: "data", X: roll(3000, 0.5, rng), D: 2}, Cloud{Name: "samples, h = 1", X: samples, D: 2}); err != nil {
 		t.Fatal(err)
 	}
 	img := open(t, path)
@@ -107,7 +107,7 @@ func TestCompareSwissRoll(t *testing.T) {
 }
 
 func TestTitleCountsOutside(t *testing.T) {
-	c := Cloud{"samples", []float32{0, 0, 1, 1, 9, 9, float32(math.NaN()), 0}, 2}
+	c := Cloud{Name: "samples", X: []float64{0, 0, 1, 1, 9, 9, math.NaN(), 0}, D: 2}
 	xy, outside := c.points(-2, 2, -2, 2)
 	if len(xy) != 2 || outside != 2 {
 		t.Fatalf("%d inside, %d outside; want 2 and 2", len(xy), outside)
@@ -119,24 +119,24 @@ func TestTitleCountsOutside(t *testing.T) {
 
 func TestCompareHistogram(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	a, b := make([]float32, 3000), make([]float32, 20000)
+	a, b := make([]float64, 3000), make([]float64, 20000)
 	for i := range a {
-		a[i] = float32(rng.NormFloat64())
+		a[i] = rng.NormFloat64()
 	}
 	for i := range b {
-		b[i] = float32(1.1 * rng.NormFloat64())
+		b[i] = float64(1.1 * rng.NormFloat64())
 	}
 	path := picturePath(t)
-	if err := Compare(path, "one-dimensional Gaussian", nil, Cloud{"data", a, 1}, Cloud{"samples", b, 1}); err != nil {
+	if err := Compare(path, "one-dimensional Gaussian", nil, Cloud{Name: "data", X: a, D: 1}, Cloud{Name: "samples", X: b, D: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, n := box(open(t, path), coloured); n < 5000 {
 		t.Errorf("%d coloured pixels", n)
 	}
 	// Uniform on [0, 1): density 1 in every bin; the points outside count in the norm.
-	u := make([]float32, 1000)
+	u := make([]float64, 1000)
 	for i := range u {
-		u[i] = (float32(i) + 0.5) / 1000
+		u[i] = (float64(i) + 0.5) / 1000
 	}
 	for _, v := range density(Cloud{X: u, D: 1}, 0, 0.5, 10)[1:11] {
 		if math.Abs(v.Y-1) > 1e-9 {
@@ -149,7 +149,7 @@ func TestCompareHistogram(t *testing.T) {
 func TestCompareImages(t *testing.T) {
 	const side = 8
 	n := 100
-	x := make([]float32, n*side*side)
+	x := make([]float64, n*side*side)
 	for k := range n {
 		for i := range side {
 			for j := range side {
@@ -159,9 +159,9 @@ func TestCompareImages(t *testing.T) {
 			}
 		}
 	}
-	c := Cloud{"data", x, side * side}
+	c := Cloud{Name: "data", X: x, D: side * side}
 	path := picturePath(t)
-	if err := Compare(path, "digits", []int{side, side}, c, Cloud{"samples", x, side * side}); err != nil {
+	if err := Compare(path, "digits", []int{side, side}, c, Cloud{Name: "samples", X: x, D: side * side}); err != nil {
 		t.Fatal(err)
 	}
 	if _, n := box(open(t, path), func(r, g, b int) bool { return r < 40 }); n < 10000 {
@@ -181,15 +181,15 @@ func TestCompareImages(t *testing.T) {
 // Three dimensions, nearly all variance along (1, 1, 0): the first component must find it.
 func TestComparePrincipal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var x []float32
+	var x []float64
 	for range 2000 {
 		u, v, w := 3*rng.NormFloat64(), rng.NormFloat64(), 0.1*rng.NormFloat64()
-		x = append(x, float32((u-v)/math.Sqrt2), float32((u+v)/math.Sqrt2), float32(w))
+		x = append(x, float64((u-v)/math.Sqrt2), float64((u+v)/math.Sqrt2), float64(w))
 	}
-	if err := Compare(picturePath(t), "", nil, Cloud{"data", x, 3}, Cloud{"samples", x[:300], 3}); err != nil {
+	if err := Compare(picturePath(t), "", nil, Cloud{Name: "data", X: x, D: 3}, Cloud{Name: "samples", X: x[:300], D: 3}); err != nil {
 		t.Fatal(err)
 	}
-	p, share := principal([]Cloud{{"data", x, 3}})
+	p, share := principal([]Cloud{{Name: "data", X: x, D: 3}})
 	if math.Abs(share[0]-0.9) > 0.02 || math.Abs(share[1]-0.1) > 0.02 {
 		t.Errorf("shares %v, want 0.9 and 0.1", share)
 	}
@@ -203,15 +203,15 @@ func TestComparePrincipal(t *testing.T) {
 }
 
 func TestCompareRefuses(t *testing.T) {
-	two := Cloud{"data", make([]float32, 4), 2}
+	two := Cloud{Name: "data", X: make([]float64, 4), D: 2}
 	for _, c := range []struct {
 		clouds []Cloud
 		want   string
 	}{
 		{nil, "nothing to compare"},
-		{[]Cloud{{"data", nil, 2}}, "0 numbers"},
-		{[]Cloud{{"data", make([]float32, 3), 2}}, "not n > 0 rows of 2"},
-		{[]Cloud{two, {"samples", make([]float32, 3), 3}}, "samples has 3 dimensions, data 2"},
+		{[]Cloud{{Name: "data", X: nil, D: 2}}, "0 numbers"},
+		{[]Cloud{{Name: "data", X: make([]float64, 3), D: 2}}, "not n > 0 rows of 2"},
+		{[]Cloud{two, {Name: "samples", X: make([]float64, 3), D: 3}}, "samples has 3 dimensions, data 2"},
 	} {
 		if err := Compare(picturePath(t), "", nil, c.clouds...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)

@@ -48,7 +48,7 @@ func centred(c Cloud, n int) (x *mat.Dense, mean []float64) {
 		i := int(int64(k) * int64(c.N()) / int64(n))
 		row := x.RawRowView(k)
 		for j := range row {
-			row[j] = float64(c.X[i*c.D+j])
+			row[j] = c.X[i*c.D+j]
 			if finite(row[j]) {
 				count[j]++
 				mean[j] += (row[j] - mean[j]) / count[j]
@@ -152,14 +152,14 @@ func krylov(x *mat.Dense) (basis [][]float64) {
 
 // project is the cloud in the coordinates of two directions about a mean.
 func (c Cloud) project(mean []float64, dirs [2][]float64) Cloud {
-	p := make([]float32, 2*c.N())
+	p := make([]float64, 2*c.N())
 	for k := range c.N() {
 		for a, dir := range dirs {
 			s := 0.0
 			for j, v := range dir {
-				s += v * (float64(c.X[k*c.D+j]) - mean[j])
+				s += v * (c.X[k*c.D+j] - mean[j])
 			}
-			p[2*k+a] = float32(s)
+			p[2*k+a] = s
 		}
 	}
 	return Cloud{Name: c.Name, X: p, D: 2}

@@ -46,7 +46,7 @@ func TestPrincipalShares(t *testing.T) {
 			c := Cloud{Name: "data", D: d}
 			for range n {
 				for j := range d {
-					c.X = append(c.X, float32(7+spectrum.sd(j)*rng.NormFloat64()))
+					c.X = append(c.X, float64(7+spectrum.sd(j)*rng.NormFloat64()))
 				}
 			}
 			if d == 1 {
@@ -76,9 +76,9 @@ func BenchmarkPrincipal(b *testing.B) {
 	for _, d := range []int{1024, 3072, 12288} {
 		b.Run(fmt.Sprint(d), func(b *testing.B) {
 			rng := rand.New(rand.NewPCG(3, 4))
-			c := Cloud{Name: "data", D: d, X: make([]float32, 4000*d)}
+			c := Cloud{Name: "data", D: d, X: make([]float64, 4000*d)}
 			for i := range c.X {
-				c.X[i] = float32(rng.NormFloat64())
+				c.X[i] = float64(rng.NormFloat64())
 			}
 			for b.Loop() {
 				principal([]Cloud{c})

@@ -1,11 +1,8 @@
 package plots
 
 import (
-	"fmt"
 	"image/color"
 	"math"
-	"strconv"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -82,83 +79,6 @@ func addGrid(p *plot.Plot) {
 	g.Horizontal = draw.LineStyle{Color: gridInk, Width: vg.Points(0.6)}
 	g.Vertical = g.Horizontal
 	p.Add(g)
-}
-
-// ticks are at multiples of 1, 2 or 5 times a power of ten, four to eleven of them.
-type ticks struct{}
-
-func (ticks) Ticks(lo, hi float64) []plot.Tick {
-	span := hi - lo
-	step := math.Pow(10, math.Floor(math.Log10(span/5)))
-	for _, m := range []float64{10, 5, 2} {
-		if span/(m*step) >= 3.8 {
-			step *= m
-			break
-		}
-	}
-	var t []plot.Tick
-	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+1e-9*step; k++ {
-		t = append(t, plot.Tick{Value: k * step, Label: label(k*step, span)})
-	}
-	return t
-}
-
-// label writes a tick's value: zero is "0" however rounding left it, large counts have their thousands marked.
-func label(v, span float64) string {
-	if math.Abs(v) < 1e-9*math.Abs(span) {
-		return "0"
-	}
-	s := strconv.FormatFloat(v, 'g', 6, 64)
-	if a := math.Abs(v); a >= 1e4 && a < 1e9 && v == math.Trunc(v) {
-		s = thousands(int64(v))
-	}
-	return strings.ReplaceAll(s, "-", "−")
-}
-
-// thousands sets narrow gaps between groups of three digits.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	first := 0
-	if n < 0 {
-		first = 1
-	}
-	for i := len(s) - 3; i > first; i -= 3 {
-		s = s[:i] + "\u2009" + s[i:]
-	}
-	return s
-}
-
-// logTicks mark the decades, and the 2 and 5 between them where there are few decades.
-type logTicks struct{}
-
-func (logTicks) Ticks(lo, hi float64) []plot.Tick {
-	var t []plot.Tick
-	first, last := int(math.Floor(math.Log10(lo))), int(math.Ceil(math.Log10(hi)))
-	for e := first; e <= last; e++ {
-		for m := 1; m <= 9; m++ {
-			v := float64(m) * math.Pow(10, float64(e))
-			if v < lo*(1-1e-9) || v > hi*(1+1e-9) {
-				continue
-			}
-			s := ""
-			if m == 1 || last-first <= 3 && (m == 2 || m == 5) || last-first <= 1 {
-				s = decade(v)
-			}
-			t = append(t, plot.Tick{Value: v, Label: s})
-		}
-	}
-	return t
-}
-
-// decade writes a value of a logarithmic axis: 0.01, 200, 1e−5. (The fonts at hand lack a raised minus.)
-func decade(v float64) string {
-	if v >= 0.999e-3 && v < 1e4 {
-		return strconv.FormatFloat(v, 'g', 3, 64)
-	}
-	s := strconv.FormatFloat(v, 'e', 0, 64) // 1e-05, 2e+06
-	mantissa, exponent, _ := strings.Cut(s, "e")
-	e, _ := strconv.Atoi(exponent)
-	return strings.ReplaceAll(fmt.Sprintf("%se%d", mantissa, e), "-", "−")
 }
 
 // line is a line through the points in the given style.
