@@ -26,10 +26,10 @@ const (
 // NormKinds lists the ways to fit a Normalisation.
 func NormKinds() []string { return []string{NormNone, NormSet, NormCoordinate} }
 
-// constantScale is the scale of a coordinate that does not vary, relative to its value: samples then have four digits of it right.
-const constantScale = 1e-4
+// constantScale is the scale of a coordinate that does not vary, relative to its value: samples then have three digits of it right.
+const constantScale = 1e-3
 
-// Fit computes a Normalisation of the kind from n×d samples. By coordinate, one that does not vary takes a scale of 10⁻⁴ of its
+// Fit computes a Normalisation of the kind from n×d samples. By coordinate, one that does not vary takes a scale of 10⁻³ of its
 // value, or where that is 0 of the smallest standard deviation of the others.
 func Fit(kind string, x []float64, d int) (Normalisation, error) {
 	switch kind {

@@ -18,7 +18,7 @@ func TestFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if no.Mean[0] != 2 || no.Mean[1] != 20 || no.Mean[2] != 5 || no.Scale[0] != 1 || no.Scale[1] != 10 || no.Scale[2] != 5e-4 {
+	if no.Mean[0] != 2 || no.Mean[1] != 20 || no.Mean[2] != 5 || no.Scale[0] != 1 || no.Scale[1] != 10 || no.Scale[2] != 5e-3 {
 		t.Errorf("coordinate: %+v, the set's scale is %g", no, set.Scale[0])
 	}
 	if set.Mean[0] != 9 || len(set.Scale) != 1 {

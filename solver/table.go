@@ -115,7 +115,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 				r.C, r.J = 0, 0
 			}
 			if !finiteRow(r) {
-				return nil, fmt.Errorf("solver: schedule %q, sampler %q: step %d of %d, t = %v to %v, overflows: %+v", s.Name(), o.Sampler, k, o.Steps, st.t, st.next, r)
+				return nil, fmt.Errorf("solver: schedule %q, sampler %q: step %d of %d, from t = %.6g to %.6g, overflows float64 at h = %g; a smaller h or more steps would do", s.Name(), o.Sampler, k+1, o.Steps, st.t, st.next, st.h(st.t))
 			}
 			table.Rows = append(table.Rows, r)
 		}
@@ -126,7 +126,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 		r := kernels.Row{T: tau, Cin: cin, Step: uint32(o.Steps)}
 		r.A, r.B = p.Denoised(s, t)
 		if !finiteRow(r) {
-			return nil, fmt.Errorf("solver: schedule %q: the denoising step at t = %v overflows: %+v", s.Name(), t, r)
+			return nil, fmt.Errorf("solver: schedule %q: the denoising step at t = %.6g overflows float64", s.Name(), t)
 		}
 		table.Rows = append(table.Rows, r)
 	}

@@ -22,6 +22,8 @@ type Result struct {
 	// Loss is the mean over the last LossSteps steps, a sixteenth of the run; NaN if no step of it was taken.
 	Loss      float64
 	LossSteps int
+	// ZeroLoss is the loss of a network whose output is zero: one that has learnt nothing.
+	ZeroLoss float64
 }
 
 // Run is a training run.
@@ -33,7 +35,8 @@ type Run struct {
 	model   *checkpoint.Model // its parameters are filled in when they are wanted
 	print   string            // fingerprint
 	sums    sums
-	saved   int // step of the last checkpoint
+	zero    float64 // loss of a network that says zero
+	saved   int     // step of the last checkpoint
 	most    int // steps to ask the trainer for at once, so that an interrupt does not wait long
 }
 
@@ -133,7 +136,9 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	}
 	t.model.Params = initial
 	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
-	source := newBatches(x, set.D, o, newTimes(o, schedule, prediction, weighting, sigmaData))
+	times := newTimes(o, schedule, prediction, weighting, sigmaData)
+	t.zero = zeroLoss(times, x)
+	source := newBatches(x, set.D, o, times)
 	lo := fit.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
 	if o.NewTrainer != nil {
 		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
@@ -265,5 +270,5 @@ func (s *sums) report(o Options, step int, lr, norm float64) Report {
 }
 
 func (t *Run) result() *Result {
-	return &Result{Model: t.model, Step: t.Step(), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN}
+	return &Result{Model: t.model, Step: t.Step(), Loss: t.sums.Tail / float64(t.sums.TailN), LossSteps: t.sums.TailN, ZeroLoss: t.zero}
 }

@@ -168,6 +168,22 @@ func linearLoss(s solver.Schedule, p solver.Prediction, w solver.Weighting, sd, 
 	return w.Weight(s, p, t) / noise * signal / (signal + noise)
 }
 
+// zeroLoss is the loss of a network that says zero on the data x: the mean of weight·target² over times, data and noise.
+func zeroLoss(t times, x []float32) float64 {
+	square := 0.0
+	for _, v := range x {
+		square += float64(v) * float64(v) / float64(len(x))
+	}
+	const n = 1 << 12
+	sum := 0.0
+	for k := range n {
+		e := t.draw((float64(k) + 0.5) / n)
+		a, b := float64(e.targetX0), float64(e.targetZ)
+		sum += float64(e.weight) * (a*a*square + b*b) / n
+	}
+	return sum
+}
+
 // proposal draws cells with probabilities other than uniform, for importance sampling: with E over uniform cells k of
 // f_k = E over the proposal of ratio(k)·f_k for any f, the mean is kept; the variance is least if the probabilities follow
 // the size of f. A tenth of the probability stays uniform, so no ratio exceeds 10.

@@ -317,3 +317,50 @@ func BenchmarkFill(b *testing.B) {
 		})
 	}
 }
+
+// The loss of a network that says zero is the mean over batches of the weight times the squared target.
+func TestZeroLoss(t *testing.T) {
+	set, err := data.ByName("swissroll", 500, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := set.Normalised()
+	sd, err := spread(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{}, {Importance: true}, {Prediction: "x0"}, {Prediction: "v"}, {Prediction: "edm", Times: TimesUniform, Importance: true}, {Schedule: "edm"}} {
+		o = o.WithDefaults()
+		s, err := solver.NewSchedule(o.Schedule, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := o.prediction(sd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := solver.ParseWeighting(o.Weight)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dist := newTimes(o, s, p, w, sd)
+		b := newBatches(x, 2, o, dist)
+		const n = 20000
+		tile := fill(b, 0, 0, n, 0)
+		values := make([]float64, n)
+		mean := 0.0
+		for i := range values {
+			for _, v := range tile.Target[2*i : 2*i+2] {
+				values[i] += float64(tile.Weight[i]) * float64(v) * float64(v) / 2
+			}
+			mean += values[i] / n
+		}
+		square := 0.0
+		for _, v := range values {
+			square += (v - mean) * (v - mean) / n
+		}
+		if got, e := zeroLoss(dist, x), math.Sqrt(square/n); math.Abs(got-mean) > 4*e {
+			t.Errorf("%s, %s, times %s: %g, batches give %g ± %g", o.Schedule, o.Prediction, o.Times, got, mean, e)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func define(o *options) *flags.Set {
 	g.Bool(&o.denoise, "denoise", "end with the posterior mean E[x₀|x] of the last state x (Tweedie's formula): removes the noise of deviation σ(Tmin) that is left in it, for one more evaluation")
 
 	g = s.Group("Output")
-	g.String(&o.out, "out", "FILE.npy", "the samples, n × D, float32, in data units")
+	g.String(&o.out, "out", "FILE", "the samples, n × D, in data units: an array in a .npy file, float32, or float64 where float32 has too few digits for the spread of the data; or a table with a header in a .csv file")
 	g.String(&o.plot, "plot", "FILE.png", "a picture, beside the training data if that is built in")
 	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
 
@@ -92,7 +92,7 @@ func parse(args []string, help io.Writer) (options, error) {
 		}
 		o.Device = flags.Device{Kind: "cpu"}
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "plot", Path: o.plot, Picture: true}}
+	outputs := []flags.File{{Name: "out", Path: o.out, Endings: []string{".npy", ".csv"}}, {Name: "plot", Path: o.plot, Picture: true}}
 	if len(o.trajectory) > 0 {
 		states, times := o.trajectoryFiles()
 		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})

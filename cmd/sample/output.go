@@ -1,6 +1,11 @@
 package main
 
 import (
+	"math"
+	"path/filepath"
+	"strings"
+
+	"hbar/checkpoint"
 	"hbar/data"
 	"hbar/solver"
 )
@@ -8,37 +13,49 @@ import (
 // output takes the samples as they come: to files, and the first few for the picture.
 type output struct {
 	norm       data.Normalisation
-	samples    *data.NpyWriter
+	dtype      data.DType // of the arrays: float64 where float32 has too few digits for the data
+	samples    data.RowWriter
 	trajectory *data.NpyWriter // nil: not wanted
 	row        []float64       // states of one sample, times × D
-	shown      []float32       // samples for the picture
+	shown      []float64       // samples for the picture
 	show       int             // how many numbers of them are wanted
 	timesPath  string
+
+	nonFinite, firstNonFinite int // samples that are not finite in data units
 }
 
 // shownSamples is how many samples a picture is drawn from.
 const shownSamples = 8000
 
-func newOutput(o options, d int, norm data.Normalisation) (*output, error) {
-	out := &output{norm: norm}
+func newOutput(o options, m *checkpoint.Model) (*output, error) {
+	d := m.Spec.D
+	out := &output{norm: m.Norm, dtype: m.Norm.DType(d)}
 	if o.plot != "" {
 		out.show = min(o.n, shownSamples) * d
 	}
 	var err error
-	if out.samples, err = data.CreateNpy(o.out, data.Float32, d); err != nil {
+	if isCSV(o.out) {
+		out.samples, err = data.CreateCSV(o.out, out.dtype, d, m.Columns)
+	} else {
+		out.samples, err = data.CreateNpy(o.out, out.dtype, d)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if k := len(o.trajectory); k > 0 {
 		var states string
 		states, out.timesPath = o.trajectoryFiles()
 		out.row = make([]float64, k*d)
-		if out.trajectory, err = data.CreateNpy(states, data.Float32, k, d); err != nil {
+		if out.trajectory, err = data.CreateNpy(states, out.dtype, k, d); err != nil {
 			out.abort()
 			return nil, err
 		}
 	}
 	return out, nil
 }
+
+// isCSV reports whether a file is called a table.
+func isCSV(path string) bool { return strings.EqualFold(filepath.Ext(path), ".csv") }
 
 // take writes a chunk in data units.
 func (out *output) take(c solver.Chunk) error {
@@ -55,10 +72,25 @@ func (out *output) take(c solver.Chunk) error {
 		}
 	}
 	out.norm.Invert(c.X, c.X, c.D)
-	for _, v := range c.X[:min(len(c.X), out.show-len(out.shown))] {
-		out.shown = append(out.shown, float32(v))
+	for i := range c.N {
+		if !finite(c.X[i*c.D : (i+1)*c.D]) {
+			if out.nonFinite == 0 {
+				out.firstNonFinite = c.Start + i
+			}
+			out.nonFinite++
+		}
 	}
+	out.shown = append(out.shown, c.X[:min(len(c.X), out.show-len(out.shown))]...)
 	return out.samples.WriteFloat64(c.X)
+}
+
+func finite(x []float64) bool {
+	for _, v := range x {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // commit gives the files their names.

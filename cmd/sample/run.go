@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.batch == 0 && m.OnGPU() {
 		o.batch = max(1, gpuBatch/m.Net.Dim())
 	}
-	out, err := newOutput(o, m.Net.Dim(), m.Norm)
+	out, err := newOutput(o, m.Model)
 	if err != nil {
 		return err
 	}
@@ -66,10 +66,13 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
+	if res.Samples > 0 && out.nonFinite == res.Samples {
+		return o.failure(res)
+	}
 	if err := out.commit(res.Recorded); err != nil {
 		return err
 	}
-	o.report(io, m, res, seconds)
+	o.report(io, m, out, res, seconds)
 	if o.plot == "" {
 		return nil
 	}
@@ -105,15 +108,33 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	}
 }
 
+// failure is the error of a run without a finite sample.
+func (o options) failure(res solver.Result) error {
+	advice := "the network may not be trained, or be for another --schedule"
+	switch {
+	case o.h > 1:
+		advice = fmt.Sprintf("at h = %g the steps are too coarse: lower --h, raise --steps, or take --sampler exp with --grid lambda", o.h)
+	case o.sampler == "em" || o.sampler == "heun":
+		advice = "raise --steps, or take --sampler exp2 with --grid lambda; if that does not help, " + advice
+	case o.steps < solver.DefaultSteps:
+		advice = "raise --steps; if that does not help, " + advice
+	}
+	return fmt.Errorf("none of %s samples is finite, and none is written: %s", ui.Count(int64(res.Samples)), advice)
+}
+
 // report says what came out and how fast. A sample-step is one sample taken through one step; a step of heun is one.
-func (o options) report(io ui.Streams, m *model.Model, res solver.Result, seconds float64) {
-	if res.NonFinite > 0 {
+func (o options) report(io ui.Streams, m *model.Model, out *output, res solver.Result, seconds float64) {
+	if out.nonFinite > 0 {
 		fmt.Fprintf(io.Err, "sample: warning: %s of %s samples are not finite, the first in row %d; they are in the file as they are\n",
-			ui.Count(int64(res.NonFinite)), ui.Count(int64(res.Samples)), res.FirstNonFinite)
+			ui.Count(int64(out.nonFinite)), ui.Count(int64(res.Samples)), out.firstNonFinite)
 	}
 	rate := float64(res.Samples) / seconds
 	fmt.Fprintf(io.Out, "rate      %s samples/s, %s sample-steps/s, %.3g s\n", ui.Rate(rate), ui.Rate(rate*float64(o.steps)), seconds)
-	fmt.Fprintf(io.Out, "written   %s, %d × %d\n", o.out, res.Samples, m.Spec.D)
+	kind := "float32"
+	if out.dtype == data.Float64 {
+		kind = "float64, because float32 has too few digits for these data"
+	}
+	fmt.Fprintf(io.Out, "written   %s, %d × %d, %s\n", o.out, res.Samples, m.Spec.D, kind)
 	if len(res.Recorded) > 0 {
 		fmt.Fprintf(io.Out, "          states at t =")
 		for _, t := range res.Recorded {
@@ -124,9 +145,9 @@ func (o options) report(io ui.Streams, m *model.Model, res solver.Result, second
 }
 
 // draw plots the samples beside the data they should look like, where these are known.
-func (o options) draw(m *model.Model, shown []float32) error {
+func (o options) draw(m *model.Model, shown []float64) error {
 	d := m.Spec.D
-	clouds := []plots.Cloud{{Name: fmt.Sprintf("samples, h = %g", o.h), X: shown, D: d}}
+	clouds := []plots.Cloud{{Name: fmt.Sprintf("samples, h = %g", o.h), X: shown, D: d, Columns: m.Columns}}
 	var shape []int
 	if data.IsBuiltin(m.Data) {
 		n := len(shown) / d
@@ -135,12 +156,7 @@ func (o options) draw(m *model.Model, shown []float32) error {
 		}
 		if set, err := data.Load(m.Data, 0, n, 0); err == nil && set.D == d {
 			shape = set.Shape
-			values := set.Values()
-			x := make([]float32, len(values))
-			for i, v := range values {
-				x[i] = float32(v)
-			}
-			clouds = append([]plots.Cloud{{Name: "data", X: x, D: d}}, clouds...)
+			clouds = append([]plots.Cloud{{Name: "data", X: set.Values(), D: d}}, clouds...)
 		}
 	}
 	heading := fmt.Sprintf("schedule %s, %s steps of %s", m.Schedule.Name(), ui.Count(int64(o.steps)), o.sampler)

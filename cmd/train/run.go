@@ -83,6 +83,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	} else if res.LossSteps > 0 {
 		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
 	}
+	if err := o.learnt(res); err != nil {
+		return err
+	}
 	if err := o.drawSamples(ctx, set, res.Model, device.after(), io); errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w while drawing samples; the trained network is in %s", ui.ErrInterrupted, o.Dir)
 	} else if err != nil {
@@ -90,6 +93,19 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	}
 	o.farewell(io.Out)
 	return nil
+}
+
+// failedLoss is the loss, in units of that of a network that says zero, from which a run has failed: initial weights lie about 1,
+// and steps that are too large throw them far off without an end in numbers that are not finite.
+const failedLoss = 2
+
+// learnt is an error if training has made the network worse than one that says nothing.
+func (o options) learnt(res *train.Result) error {
+	if !(res.Loss > failedLoss*res.ZeroLoss) {
+		return nil
+	}
+	return fmt.Errorf("training failed: the loss, %.4g, is above the %.4g of a network that says nothing; try --lr %.1g, or --clip 1 or --warmup %d; the weights as they are are in %s",
+		res.Loss, res.ZeroLoss, min(o.LR/10, 1e-3), max(o.Steps/20, 1), o.Dir)
 }
 
 // print is --dry-run: where the run would go and the options it would have.

@@ -37,30 +37,24 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 		n = 400
 	}
 	bar := ui.NewProgress(io.Err, "samples", 0, int64(n), nil)
-	x := make([]float32, n*set.D)
+	x := make([]float64, n*set.D)
 	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{TableOptions: picture, N: n, Seed: o.Seed,
 		Progress: func(done int) { bar.Report(int64(done)) }},
 		func(chunk solver.Chunk) error {
-			y := make([]float64, len(chunk.X))
-			c.Norm.Invert(y, chunk.X, set.D)
-			for i, v := range y {
-				x[chunk.Start*set.D+i] = float32(v)
-			}
+			c.Norm.Invert(x[chunk.Start*set.D:][:len(chunk.X)], chunk.X, set.D)
 			return nil
 		})
 	bar.Done()
 	if err != nil {
 		return err
 	}
+	if res.NonFinite == n {
+		return fmt.Errorf("none of %d samples of the trained network is finite: train longer, or at a learning rate below %g", n, o.LR)
+	}
 	if res.NonFinite > 0 {
 		fmt.Fprintf(io.Err, "warning: %d of %d samples are not finite\n", res.NonFinite, n)
 	}
-	values := set.Values()
-	x0 := make([]float32, len(values))
-	for i, v := range values {
-		x0[i] = float32(v)
-	}
 	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))
 	return plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
-		plots.Cloud{Name: "data", X: x0, D: set.D}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
+		plots.Cloud{Name: "data", X: set.Values(), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
 }

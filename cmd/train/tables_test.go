@@ -13,6 +13,16 @@ import (
 	"hbar/train"
 )
 
+// repository is the root of the sources; a test that changes its folder asks before.
+func repository(t *testing.T) string {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(here, "..", "..")
+}
+
 // A table with columns of different scale: what was read and how it is scaled is said, in options.json and the checkpoint too.
 func TestTable(t *testing.T) {
 	var csv strings.Builder
@@ -45,5 +55,31 @@ func TestTable(t *testing.T) {
 	m, err := checkpoint.Load(filepath.Join(dir, "run", train.ModelFile))
 	if err != nil || len(m.Columns) != 2 || m.Columns[0] != "income" || !(m.Norm.Scale[0] > 1e4) || !(m.Norm.Scale[1] < 10) {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// Data at 10⁹ ± 1: the network is given numbers of about unit size, and the picture shows them.
+func TestLargeOffset(t *testing.T) {
+	dir, out, err := call(t, tiny("--data", filepath.Join(repository(t), "data", "testdata", "large-offset.csv"), "--n-data", "0", "--out", "run")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := checkpoint.Load(filepath.Join(dir, "run", train.ModelFile))
+	if err != nil || m.Norm.DType(2) != data.Float64 || !(math.Abs(m.Norm.Mean[0]-1e9-3) < 1) || !(m.Norm.Scale[0] < 2) {
+		t.Errorf("%+v, %v\n%s", m.Norm, err, out)
+	}
+}
+
+// Steps that are too large end in an error that says what to change, with the weights as they are kept.
+func TestWorseThanNothing(t *testing.T) {
+	dir, out, err := call(t, tiny("--lr", "100", "--out", "run")...)
+	if err == nil || !strings.Contains(err.Error(), "training failed: the loss") || !strings.Contains(err.Error(), "--lr 0.001") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !rundir.Exists(filepath.Join(dir, "run"), train.ModelFile) || !rundir.Exists(filepath.Join(dir, "run"), lossFile) {
+		t.Error("weights and loss are lost")
+	}
+	if _, out, err := call(t, tiny("--steps", "1", "--out", "run")...); err != nil { // initial weights have not failed
+		t.Errorf("%v\n%s", err, out)
 	}
 }

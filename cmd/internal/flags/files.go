@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hbar/internal/atomicfile"
@@ -13,11 +14,13 @@ import (
 type File struct {
 	Name, Path string
 	Picture    bool // it will hold a PNG image, and must be called so
+	// Endings are those that its name may have, which say what it will hold; nil: any.
+	Endings []string
 }
 
 // CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
-// themselves, that would replace one another or one of the inputs, by whatever path or link these are named, and pictures
-// that are called anything but .png. It removes what killed processes left of earlier attempts at these outputs.
+// themselves, that would replace one another or one of the inputs, by whatever path or link these are named, pictures
+// that are called anything but .png, and names with other endings than there are formats. It removes what killed processes left of earlier attempts at these outputs.
 func CheckOutputs(outputs, inputs []File) error {
 	taken := inputs
 	for _, f := range outputs {
@@ -39,10 +42,24 @@ func CheckOutputs(outputs, inputs []File) error {
 		if ext := filepath.Ext(f.Path); f.Picture && !strings.EqualFold(ext, ".png") {
 			return fmt.Errorf("--%s %s: pictures are PNG files; call it %s.png", f.Name, f.Path, strings.TrimSuffix(f.Path, ext))
 		}
+		if err := f.checkEnding(); err != nil {
+			return err
+		}
 		taken = append(taken[:len(taken):len(taken)], f)
 		atomicfile.RemoveStale(dir, filepath.Base(f.Path))
 	}
 	return nil
+}
+
+// checkEnding refuses a name whose ending asks for a format that is not written. A device such as /dev/null may have any.
+func (f File) checkEnding() error {
+	if f.Endings == nil || slices.Contains(f.Endings, strings.ToLower(filepath.Ext(f.Path))) {
+		return nil
+	}
+	if st, err := os.Stat(f.Path); err == nil && !st.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("--%s %s: the ending of the name says what is written; have %s", f.Name, f.Path, strings.Join(f.Endings, ", "))
 }
 
 // sameFile reports whether two paths lead to one file, which need not exist yet.
