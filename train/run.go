@@ -37,7 +37,7 @@ type Run struct {
 	sums    sums
 	zero    float64 // loss of a network that says zero
 	saved   int     // step of the last checkpoint
-	most    int // steps to ask the trainer for at once, so that an interrupt does not wait long
+	most    int     // steps to ask the trainer for at once, so that an interrupt does not wait long
 }
 
 // sums are the running means of the loss; they are part of a checkpoint so that a resumed run logs the same figures.
