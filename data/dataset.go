@@ -27,7 +27,8 @@ type Dataset struct {
 	Classes    int      // number of classes; 0 without labels
 	ClassNames []string // Classes of them; nil: the classes have numbers only
 
-	SampleRate int // of sounds, samples a second; 0: not a sound
+	SampleRate int         // of sounds, samples a second; 0: not a sound
+	limits     *[2]float64 // the range that was stated for the values
 }
 
 // Note is one finding about a file.

@@ -10,7 +10,8 @@ import (
 const NormAuto = "auto"
 
 // Normalise gives the set the Normalisation of the kind, notes which one that is and why, and warns of what will be learnt badly.
-// It returns the kind: under NormAuto the one that was chosen, or NormAuto itself for images of bytes, which are mapped to −1 … 1.
+// It returns the kind: under NormAuto the one that was chosen, or NormAuto itself where a range of values is mapped to −1 … 1: that of
+// images of bytes, of floats in 0 … 1, −1 … 1 or 0 … 255, and any that was stated.
 //
 // NormAuto takes a table by coordinate, because columns have units of their own, and images and sequences by one mean and one
 // scale, because their numbers have one unit. Columns that look like pixels (16 or more with the same least value) count as an
@@ -18,12 +19,8 @@ const NormAuto = "auto"
 func (s *Dataset) Normalise(kind string) (string, error) {
 	why := "as --normalise says"
 	auto := kind == NormAuto
-	if auto {
-		if s.Bytes != nil {
-			s.Norm = BytesNormalisation()
-			s.note("scaling", "bytes 0 … 255 to −1 … 1")
-			return kind, nil
-		}
+	if auto && s.scaleRange() {
+		return kind, nil
 	}
 	x := s.Values()
 	l := look{set: s, x: x, kind: kind, refuse: auto}

@@ -26,7 +26,10 @@ type Options struct {
 	Length int    // samples of a piece of sound; in an array N×T or N×T×C it says that these are sequences of this length
 	Resize int    // images are resized to this many pixels squared; 0 keeps their size
 	Crop   bool   // images are first cut to the square at their centre
-	Cache  string // folder for decoded pictures; "" is the user's cache folder, "none" keeps none
+	// Range is the lowest and the highest value that images and sequences may have; Normalise maps it to −1 … 1. nil: it is found
+	// by looking.
+	Range []float64
+	Cache string // folder for decoded pictures; "" is the user's cache folder, "none" keeps none
 }
 
 // maxSide bounds Options.Resize.
@@ -39,6 +42,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("data: resize to %d pixels; want 1 to %d, or 0 to keep the size", o.Resize, maxSide)
 	case o.Length < 0 || o.Length > maxSamples:
 		return fmt.Errorf("data: pieces of %d samples; want 1 to 2³⁰", o.Length)
+	case o.Range != nil && (len(o.Range) != 2 || !(o.Range[1] > o.Range[0]) || o.Range[1]-o.Range[0] > math.MaxFloat64):
+		return fmt.Errorf("data: range %v; want two numbers, the lower first", o.Range)
 	}
 	return nil
 }
@@ -71,7 +76,7 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 		}
 	}
 	if isBuiltinOrUnknown(nameOrPath) {
-		return s, nil
+		return s, s.checkRange(o.Range)
 	}
 	have, n := s.N(), o.N
 	if n <= 0 && o.First < uint64(have) {
@@ -81,7 +86,7 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 		return nil, fmt.Errorf("data: %s has %d samples; asked for %d from sample %d on", nameOrPath, have, max(n, 1), o.First)
 	}
 	s.keep(int(o.First), n)
-	return s, nil
+	return s, s.checkRange(o.Range)
 }
 
 // loadAll is a range of a built-in set, or a whole file, folder or archive.
@@ -153,24 +158,3 @@ func (s *Dataset) sequences(o Options) error {
 
 // isBuiltinOrUnknown says that a name is not meant to be a file's.
 func isBuiltinOrUnknown(name string) bool { return IsBuiltin(name) || !looksLikeFile(name) }
-
-// Range of the values of a set, in data units.
-func (s *Dataset) extent() (lo, hi float64) {
-	lo, hi = math.Inf(1), math.Inf(-1)
-	if s.Bytes != nil {
-		var seen [256]bool
-		for _, v := range s.Bytes {
-			seen[v] = true
-		}
-		for v, ok := range seen {
-			if ok {
-				lo, hi = min(lo, float64(v)), max(hi, float64(v))
-			}
-		}
-		return lo, hi
-	}
-	for _, v := range s.X {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	return lo, hi
-}

@@ -22,6 +22,7 @@ type options struct {
 	Columns   string `json:"columns,omitempty"`
 	Header    string `json:"header,omitempty"`
 	Normalise string `json:"normalise"`
+	flags.Images
 	train.Options
 	Device  flags.Device      `json:"device"`
 	Version string            `json:"version"`
@@ -58,11 +59,12 @@ func define(o *options) *flags.Set {
 	s := flags.New("train", "Fits a score network to data by denoising score matching, and draws samples from it. "+
 		"Without options: a swiss roll, in well under a minute.")
 	g := s.Group("Data")
-	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a file: .npy; .csv, .tsv, .txt or .dat, a table of one sample a line; .idx or .idx.gz")
+	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a file: .npy; .csv, .tsv, .txt or .dat, a table of one sample a line; .idx or .idx.gz; .npz; .bin of CIFAR; .wav; or a folder, .zip, .tar or .tar.gz of PNG or JPEG pictures, or of sounds")
 	flags.DefineTable(g, &o.Columns, &o.Header)
+	o.Images.Define(g)
 	g.Int(&o.NData, "n-data", "N", flags.NonNegative, "number of samples to train on; 0 takes all of a file and 3000 of a synthetic set")
 	g.Choice(&o.Normalise, "normalise", append([]string{data.NormAuto}, data.NormKinds()...),
-		"scale the data for the network: not at all, by one mean and one scale for the whole set, or by those of each coordinate; auto looks at the data and says what it chose and why: a table goes by coordinate, images and sequences by one scale, bytes 0 … 255 of images to −1 … 1, a named set keeps its own")
+		"scale the data for the network: not at all, by one mean and one scale for the whole set, or by those of each coordinate; auto looks at the data and says what it chose and why: a table goes by coordinate, images and sequences by their range to −1 … 1 where it can be told, else by one scale, a named set keeps its own")
 
 	g = s.Group("What is learnt")
 	g.Choice(&o.Schedule, "schedule", solver.ScheduleNames(), "the forward process from data to noise")
@@ -187,8 +189,8 @@ func (o options) name() string {
 
 // load makes or reads the data, in units the network is to see, and settles how these are scaled.
 func (o *options) load() (*data.Dataset, error) {
-	set, err := data.LoadWith(o.Data, data.Options{N: o.NData, Seed: o.Seed, Columns: o.Columns, Header: o.Header})
-	if err != nil || o.Normalise == data.NormAuto && data.IsBuiltin(o.Data) {
+	set, err := data.LoadWith(o.Data, o.Images.AddTo(data.Options{N: o.NData, Seed: o.Seed, Columns: o.Columns, Header: o.Header}))
+	if err != nil || o.Normalise == data.NormAuto && data.IsBuiltin(o.Data) && o.Range == nil {
 		return set, err
 	}
 	o.Normalise, err = set.Normalise(o.Normalise)

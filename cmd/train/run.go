@@ -151,10 +151,26 @@ func (o *options) mayWrite() error {
 	return nil
 }
 
+// describeData says what was read.
+func describeData(w io.Writer, name string, m data.Summary) {
+	if m.Kind == "samples" {
+		fmt.Fprintf(w, "data      %s, %s samples of %s\n", name, ui.Count(int64(m.N)), m.Size())
+	} else {
+		fmt.Fprintf(w, "data      %s, %s %s of %s, %s\n", name, ui.Count(int64(m.N)), m.Kind, m.Size(), m.Values())
+	}
+	if m.Classes > 0 {
+		fmt.Fprintf(w, "labels    %s classes of %s to %s samples", ui.Count(int64(m.Classes)), ui.Count(int64(m.Least)), ui.Count(int64(m.Most)))
+		if names := m.Names(); names != "" {
+			fmt.Fprintf(w, ": %s", names)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
 	spec := o.Spec(set.D)
-	fmt.Fprintf(w, "data      %s, %s samples of %d\n", o.Data, ui.Count(int64(set.N())), set.D)
+	describeData(w, o.Data, set.Summary())
 	for _, n := range set.Notes {
 		fmt.Fprintf(w, "%-9s %s\n", n.Label, n.Text)
 	}

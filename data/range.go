@@ -1,0 +1,82 @@
+package data
+
+import (
+	"fmt"
+	"math"
+)
+
+// extent is the least and the largest value of the set, in data units.
+func (s *Dataset) extent() (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	if s.Bytes == nil {
+		for _, v := range s.X {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+		return lo, hi
+	}
+	var seen [256]bool
+	for _, v := range s.Bytes {
+		seen[v] = true
+	}
+	for v, ok := range seen {
+		if ok {
+			lo, hi = min(lo, float64(v)), max(hi, float64(v))
+		}
+	}
+	return lo, hi
+}
+
+// checkRange notes the range that was stated for the values, and refuses values outside.
+func (s *Dataset) checkRange(limits []float64) error {
+	if limits == nil {
+		return nil
+	}
+	if len(s.Shape) == 1 {
+		return fmt.Errorf("data: %s: a range of values is for images and sequences; tables are scaled as --normalise says", s.Name)
+	}
+	lo, hi := s.extent()
+	if lo < limits[0] || hi > limits[1] {
+		return fmt.Errorf("data: %s: the values go from %g to %g, beyond the range %g to %g that was stated", s.Name, lo, hi, limits[0], limits[1])
+	}
+	s.limits = &[2]float64{limits[0], limits[1]}
+	return nil
+}
+
+// dimBytes is the largest value up to which bytes are taken for numbers of fewer bits, such as the 0 … 16 of the UCI digits.
+const dimBytes = 63
+
+// scaleRange maps the range that the values of images and sequences come from to −1 … 1, if it was stated or can be told by
+// looking.
+func (s *Dataset) scaleRange() bool {
+	if len(s.Shape) == 1 && s.limits == nil {
+		return false
+	}
+	lo, hi := s.extent()
+	switch {
+	case lo == hi: // all are equal: refused elsewhere
+		return false
+	case s.limits != nil:
+		s.scaleFrom(s.limits[0], s.limits[1], "as --range says")
+	case s.Bytes != nil && hi <= dimBytes:
+		s.scaleFrom(0, hi, fmt.Sprintf("the bytes reach %g only; --range 0,255 takes all", hi))
+	case s.Bytes != nil:
+		s.Norm = BytesNormalisation()
+		s.note("scaling", "bytes 0 … 255 to −1 … 1: y = x/127.5 − 1")
+	case s.SampleRate > 0:
+		return false
+	case lo >= -1 && hi <= 1 && lo < 0 && max(-lo, hi) > 0.5:
+		s.scaleFrom(-1, 1, "the values fit; --range may say otherwise")
+	case lo >= 0 && hi <= 1 && hi > 0.5:
+		s.scaleFrom(0, 1, "the values fit; --range may say otherwise")
+	case lo >= 0 && hi <= 255 && hi >= 128:
+		s.scaleFrom(0, 255, "the values fit; --range may say otherwise")
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *Dataset) scaleFrom(lo, hi float64, why string) {
+	s.Norm = Normalisation{Mean: []float64{(lo + hi) / 2}, Scale: []float64{(hi - lo) / 2}}
+	s.note("scaling", "%g … %g to −1 … 1: %s", lo, hi, why)
+}

@@ -1,0 +1,69 @@
+package data
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Summary is what a set holds, for a report.
+type Summary struct {
+	N           int
+	Kind        string // "samples", "images" or "sequences"
+	Shape       []int  // of one
+	Bytes       bool
+	Low, High   float64 // the least and the largest value, in data units
+	Classes     int     // 0: no labels
+	ClassNames  []string
+	Least, Most int // samples of a class
+}
+
+// Summary counts what the set holds. It looks at every value once.
+func (s *Dataset) Summary() Summary {
+	m := Summary{N: s.N(), Kind: "samples", Shape: s.Shape, Bytes: s.Bytes != nil, Classes: s.Classes, ClassNames: s.ClassNames}
+	switch len(s.Shape) {
+	case 2:
+		m.Kind = "sequences"
+	case 3:
+		m.Kind = "images"
+	}
+	m.Low, m.High = s.extent()
+	if s.Labels != nil {
+		counts := make([]int, s.Classes)
+		for _, k := range s.Labels {
+			counts[k]++
+		}
+		m.Least = m.N
+		for _, n := range counts {
+			m.Least, m.Most = min(m.Least, n), max(m.Most, n)
+		}
+	}
+	return m
+}
+
+// Size is the shape as people write it: 28×28×1.
+func (m Summary) Size() string {
+	parts := make([]string, len(m.Shape))
+	for i, v := range m.Shape {
+		parts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(parts, "×")
+}
+
+// Values says what the values are: bytes 0 … 255, or values -0.3 … 1.
+func (m Summary) Values() string {
+	if m.Bytes {
+		return fmt.Sprintf("bytes %g … %g", m.Low, m.High)
+	}
+	return fmt.Sprintf("values %.4g … %.4g", m.Low, m.High)
+}
+
+// shownClasses is how many names of classes a report shows.
+const shownClasses = 10
+
+// Names lists the names of the classes, shortened; empty if they have numbers only.
+func (m Summary) Names() string {
+	if len(m.ClassNames) > shownClasses {
+		return strings.Join(m.ClassNames[:shownClasses], ", ") + ", …"
+	}
+	return strings.Join(m.ClassNames, ", ")
+}
