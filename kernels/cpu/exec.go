@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -29,6 +30,7 @@ type Executor struct {
 	first      int  // its first sample in the batch
 	accumulate bool // it is not the first: sums over the batch go on
 	stale      bool // parameters have changed
+	ended      <-chan struct{}
 }
 
 // storage is where a value is.
@@ -37,6 +39,7 @@ type storage struct {
 	size int
 	s    []float32
 	wide []float64 // of scalars that are inputs, and of losses
+	loss bool      // wide has the result of an op
 	view *view
 	own  bool // memory of the caller's, or of s alone
 }
@@ -209,7 +212,11 @@ type Batch struct {
 }
 
 // Run computes a batch.
-func (x *Executor) Run(b *Batch) error {
+func (x *Executor) Run(b *Batch) error { return x.RunContext(context.Background(), b) }
+
+// RunContext computes a batch. It looks at ctx between instructions: when that has ended, its error is returned, and outputs are
+// partly written.
+func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	if err := x.checkBatch(b); err != nil {
 		return err
 	}
@@ -236,7 +243,12 @@ func (x *Executor) Run(b *Batch) error {
 		x.arrange(n)
 		x.inputs(b, program.Sample, lo, n)
 		x.first, x.accumulate = lo, lo > 0
+		x.ended = ctx.Done()
 		x.stage(plan.Samples, n)
+		x.ended = nil
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		x.outputs(b, lo, n)
 	}
 	x.accumulate = false
@@ -253,6 +265,11 @@ func (x *Executor) Run(b *Batch) error {
 func (x *Executor) stage(stage plan.Stage, n int) {
 	x.n = n
 	for i := range x.steps {
+		select {
+		case <-x.ended:
+			return
+		default:
+		}
 		if s := &x.steps[i]; s.stage == stage && !s.skipped {
 			s.run()
 		}
@@ -265,9 +282,6 @@ func (x *Executor) arrange(n int) {
 		v := &x.values[id]
 		if at := x.plan.Offset[id]; at >= 0 && v.Rate == program.Sample {
 			v.s = x.perSample[n*at : n*(at+v.size)]
-		}
-		if len(v.wide) < n && v.size == 1 {
-			v.wide = make([]float64, n)
 		}
 	}
 }
@@ -368,7 +382,7 @@ func (x *Executor) outputs(b *Batch, lo, n int) {
 		}
 		if d, ok := b.WideOut[o.Name]; ok {
 			for i := range n * v.size {
-				if v.size == 1 && len(v.wide) >= n {
+				if v.loss || v.Role == program.Input && v.size == 1 {
 					d[at+i] = v.wide[i]
 				} else {
 					d[at*v.size+i] = float64(x.get(o.ID)[i])

@@ -50,6 +50,7 @@ func bindDropoutMask(x *Executor, in program.Instr) (bound, error) {
 
 func bindSquaredError(x *Executor, in program.Instr) (bound, error) {
 	size := x.values[in.In[0]].size
+	x.values[in.Out[0]].loss = true
 	return bound{run: func() {
 		v := &x.values[in.Out[0]]
 		if len(v.wide) < x.n {

@@ -18,6 +18,7 @@ type Tile struct {
 	Tau    []float64 // n: the network's time input c_noise(t)
 	Target []float32 // n×D: what the network should give
 	Weight []float32 // n: weight of the row's squared error
+	Label  []float64 // n: the label, for networks with labels; nil for those without
 
 	// Features, n×F, are computed from Tau after Fill. A source that has them instead of times sets HasFeatures.
 	Features    []float32
