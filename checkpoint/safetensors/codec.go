@@ -25,6 +25,11 @@ var codecs = map[string]codec{
 			t.F64 = append(t.F64, math.Float64frombits(le.Uint64(b)))
 		}
 	}},
+	"I64": {8, func(t *Tensor, b []byte) {
+		for ; len(b) >= 8; b = b[8:] {
+			t.F64 = append(t.F64, float64(int64(le.Uint64(b))))
+		}
+	}},
 	"F16": {2, func(t *Tensor, b []byte) {
 		for ; len(b) >= 2; b = b[2:] {
 			t.F32 = append(t.F32, halfToFloat(le.Uint16(b)))
@@ -46,7 +51,7 @@ func (e *entry) empty() Tensor {
 	n, _ := count(e.shape) // checked before
 	const first = 1 << 20  // more is taken as data arrive
 	n = min(n, first)
-	if e.dtype == "F64" {
+	if e.dtype == "F64" || e.dtype == "I64" {
 		t.F64 = make([]float64, 0, n)
 	} else {
 		t.F32 = make([]float32, 0, n)

@@ -106,7 +106,7 @@ func parseHeader(text []byte, dataSize int64) ([]entry, map[string]string, error
 func (e *entry) check(dataSize int64) error {
 	c, ok := codecs[e.dtype]
 	if !ok {
-		return fmt.Errorf("dtype %s not supported; have F32, F64, F16, BF16", quote(e.dtype))
+		return fmt.Errorf("dtype %s not supported; have F32, F64, F16, BF16, I64", quote(e.dtype))
 	}
 	n, err := count(e.shape)
 	if err != nil {

@@ -10,7 +10,7 @@ type Tensor struct {
 	Name  string
 	Shape []int
 	F32   []float32 // dtype F32; on reading also F16 and BF16, which widen exactly
-	F64   []float64 // dtype F64
+	F64   []float64 // dtype F64; on reading also I64, which is exact below 2⁵³
 }
 
 // File is the contents of a .safetensors file.

@@ -7,6 +7,7 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/fit"
+	"hbar/kernels/simd"
 	"hbar/program"
 )
 
@@ -174,7 +175,7 @@ func (t *Trainer) Step(ctx context.Context, src fit.Source, lr float64) (fit.Res
 	if err != nil {
 		return r, err
 	}
-	a := t.opt.Adam(t.step, lr)
+	a := t.adam(lr)
 	if t.opt.Clip > 0 && r.GradNorm > t.opt.Clip {
 		a.Scale = float32(t.opt.Clip / r.GradNorm)
 	}
@@ -189,6 +190,16 @@ func (t *Trainer) Step(ctx context.Context, src fit.Source, lr float64) (fit.Res
 	t.x.Changed()
 	t.step++
 	return r, nil
+}
+
+// adam is the step's constants. The bias corrections are those of the decays as the kernel has them, in float32: with those of
+// 0.999 itself the mean squared gradient would be wrong by 1.3·10⁻⁵, since 1 − 0.999 is so in float32.
+func (t *Trainer) adam(lr float64) simd.AdamStep {
+	a := t.opt.Adam(t.step, lr)
+	s := float64(t.step + 1)
+	a.C1 = float32(1 / (1 - math.Pow(float64(a.Beta1), s)))
+	a.C2 = float32(1 / (1 - math.Pow(float64(a.Beta2), s)))
+	return a
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
