@@ -167,7 +167,7 @@ func hostile() []badFile {
 		{"huge size", raw(one(`"F32"`, "[99999999999999999999]", "[0,4]"), four...), "is not an integer"},
 		{"overflowing shape", raw(one(`"F32"`, "[2305843009213693952,4,4]", "[0,0]")), "more than 2⁴⁸ elements"},
 		{"many dimensions", raw(one(`"F32"`, "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[0,4]"), four...), "more than 16 integers"},
-		{"wrong dtype", raw(one(`"I64"`, "[1]", "[0,8]"), eight...), `dtype "I64" not supported; have F32`},
+		{"wrong dtype", raw(one(`"I32"`, "[1]", "[0,8]"), eight...), `dtype "I32" not supported; have F32`},
 		{"shape and offsets differ", raw(one(`"F32"`, "[2]", "[0,4]"), four...), "hold 4 bytes; F32 of shape [2] needs 8"},
 		{"reversed offsets", raw(one(`"F32"`, "[1]", "[4,0]"), four...), "lie outside"},
 		{"offsets beyond the file", raw(one(`"F32"`, "[2]", "[0,8]"), four...), "lie outside the 4 bytes"},
