@@ -217,11 +217,7 @@ func (o Options) prediction(sigmaData float64) (solver.Prediction, error) {
 // fingerprint identifies all that decides the result of a run: the options, without those that may change on resume, and
 // the data. Steps decide only with a decay that ends there.
 func (o Options) fingerprint(x []float32) (string, error) {
-	o.Workers, o.LogEvery, o.SaveEvery = 0, 0, 0
-	if o.Decay == DecayNone {
-		o.Steps = 0
-	}
-	text, err := json.Marshal(o)
+	text, err := json.Marshal(o.decisive())
 	if err != nil {
 		return "", err
 	}
@@ -234,6 +230,15 @@ func (o Options) fingerprint(x []float32) (string, error) {
 		h.Write(b[:])
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// decisive are the options that decide the result.
+func (o Options) decisive() Options {
+	o.Workers, o.LogEvery, o.SaveEvery = 0, 0, 0
+	if o.Decay == DecayNone {
+		o.Steps = 0
+	}
+	return o
 }
 
 // rate is the learning rate of a step, counted from 0.

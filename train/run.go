@@ -10,6 +10,7 @@ import (
 	"hbar/checkpoint"
 	"hbar/data"
 	"hbar/graph"
+	"hbar/internal/memory"
 	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 	"hbar/solver"
@@ -101,6 +102,10 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if set.N() < 1 {
 		return nil, errors.New("train: the data set is empty")
 	}
+	limit := memory.Available()
+	if err := o.fits(set.D, set.N(), o.NewTrainer != nil, limit); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
 	x := set.Normalised()
 	sigmaData, err := spread(x)
 	if err != nil {
@@ -146,6 +151,9 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 		}
 	}
 	if t.trainer == nil {
+		if err := o.fits(set.D, set.N(), false, limit); err != nil { // a GPU was wished for and is not there
+			return nil, fmt.Errorf("train: %w", err)
+		}
 		on, err := learn.New(network.Training(), lo)
 		if err != nil {
 			return nil, err

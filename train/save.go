@@ -133,7 +133,7 @@ func (t *Run) resume() error {
 		return err
 	}
 	if s.Options != t.print {
-		return fmt.Errorf("train: %s was made with other options or other data; resume with the same (only steps, unless the learning rate decays, workers and intervals may change)", path)
+		return t.mismatch(path)
 	}
 	if s.Sample != s.Step*uint64(t.o.Batch) || s.Seed != t.o.Seed {
 		return fmt.Errorf("train: %s: step %d and random numbers at %d of seed %d do not fit", path, s.Step, s.Sample, s.Seed)

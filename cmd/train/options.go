@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
+	"hbar/internal/memory"
 	"hbar/solver"
 	"hbar/train"
 )
@@ -32,6 +35,7 @@ type options struct {
 	overwrite bool
 	dryRun    bool
 	lock      *rundir.Lock // of Dir
+	saved     *options     // with --resume, those of the run
 }
 
 const (
@@ -155,14 +159,20 @@ func resumed(o options, args []string) (options, error) {
 	if err := rundir.ReadJSON(filepath.Join(dir, optionsFile), &saved); err != nil {
 		return o, fmt.Errorf("--resume: %w", err)
 	}
-	saved.Workers = 0 // this machine's
 	o = saved
+	o.saved, o.Workers = &saved, 0 // workers are this machine's
 	s := define(&o)
 	if err := s.Parse(args, io.Discard); err != nil {
 		return o, err
 	}
 	o.out = dir
-	return o.resolve(s)
+	o, err := o.resolve(s)
+	if err == nil && !data.IsBuiltin(o.Data) && !s.Given("data") {
+		if _, e := os.Stat(o.Data); e != nil {
+			err = fmt.Errorf("--resume: the data of the run are not there any more: %w; name them by --data", e)
+		}
+	}
+	return o, err
 }
 
 // resolve fills in what follows from other options, and checks all of them.
@@ -175,7 +185,46 @@ func (o options) resolve(s *flags.Set) (options, error) {
 	}
 	o.Options = o.Options.WithDefaults()
 	o.Version, o.Built = train.Versions()
+	if !data.IsBuiltin(o.Data) {
+		o.Data = flags.Absolute(o.Data) // a resumed run may be in another folder
+	}
 	return o, nil
+}
+
+// refused says why a run cannot be resumed in terms of the command's options.
+func (o options) refused(m *train.Mismatch) error {
+	differ := m.Differ
+	for _, d := range train.Differences(o.saved, o) {
+		if slices.Contains([]string{"data", "n_data", "normalise", "columns", "header"}, d.Name) {
+			differ = append(differ, d)
+		}
+	}
+	if len(differ) == 0 {
+		return m
+	}
+	parts := make([]string, len(differ))
+	for i, d := range differ {
+		parts[i] = fmt.Sprintf("--%s %s, now %s", strings.ReplaceAll(d.Name, "_", "-"), d.Saved, d.Now)
+	}
+	return fmt.Errorf("--resume: %s was made with other options: %s; leave these out, or begin anew with --overwrite or another --out", o.out, strings.Join(parts, "; "))
+}
+
+// dataFits refuses data that do not fit in memory, as far as that is known before they are read.
+func (o options) dataFits() error {
+	if !data.IsBuiltin(o.Data) {
+		st, err := os.Stat(o.Data)
+		if err != nil || o.NData > 0 {
+			return nil // the reader says what is wrong, or reads a part
+		}
+		return memory.Check(memory.Need{{What: "the file " + o.Data, Bytes: float64(st.Size())}}, memory.Available(), nil)
+	}
+	one, err := data.Load(o.Data, 0, 1, o.Seed)
+	if err != nil {
+		return err
+	}
+	need := func(n int) float64 { return o.Options.Need(one.D, n).Total() - o.Options.Need(one.D, 0).Total() }
+	return memory.Check(memory.Need{{What: "the data", Bytes: need(o.NData)}}, memory.Available(),
+		memory.Suggest(memory.Option{Name: "--n-data", Value: o.NData, Need: need}))
 }
 
 // name is what a run is called by default.

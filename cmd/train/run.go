@@ -13,6 +13,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
+	"hbar/internal/memory"
 	"hbar/kernels/simd"
 	"hbar/train"
 )
@@ -39,7 +40,10 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 			err = e
 		}
 	}()
-	set, err := o.load()
+	if err := o.dataFits(); err != nil {
+		return err
+	}
+	set, err := ui.Wait(ctx, io.Err, "reading "+o.Data, o.load)
 	if err != nil {
 		return err
 	}
@@ -50,20 +54,23 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	defer o.lock.Close()
-	o.NewTrainer = device.trainer
-	job, err := train.New(set, o.Options)
+	o.introduce(io.Out, set, device)
+	job, err := o.prepare(ctx, set, device, io)
 	if err != nil {
 		if o.out == "" {
 			o.lock.Discard()
 			os.Remove(o.Dir) // made a moment ago, and empty
+			os.Remove(runsDir)
 		}
 		return err
 	}
 	if err := rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o); err != nil {
 		return err
 	}
-	o.introduce(io.Out, set, device)
 	first := job.Step()
+	if o.Resume {
+		fmt.Fprintf(io.Out, "resumed   from step %s of %s\n", ui.Count(int64(first)), ui.Count(int64(o.Steps)))
+	}
 	res, rate, err := o.fit(ctx, job, io)
 	if res != nil && res.Step > 0 {
 		if e := drawLoss(o); err == nil {
@@ -86,7 +93,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := o.learnt(res); err != nil {
 		return err
 	}
-	if err := o.drawSamples(ctx, set, res.Model, device.after(), io); errors.Is(err, context.Canceled) {
+	if err := o.drawSamples(ctx, set, res.Model, device.after(), io); errors.Is(err, context.Canceled) || errors.Is(err, ui.ErrInterrupted) {
 		return fmt.Errorf("%w while drawing samples; the trained network is in %s", ui.ErrInterrupted, o.Dir)
 	} else if err != nil {
 		return err
@@ -106,6 +113,25 @@ func (o options) learnt(res *train.Result) error {
 	}
 	return fmt.Errorf("training failed: the loss, %.4g, is above the %.4g of a network that says nothing; try --lr %.1g, or --clip 1 or --warmup %d; the weights as they are are in %s",
 		res.Loss, res.ZeroLoss, min(o.LR/10, 1e-3), max(o.Steps/20, 1), o.Dir)
+}
+
+// prepare makes the network and its trainer, or takes them from the run's checkpoint.
+func (o *options) prepare(ctx context.Context, set *data.Dataset, device *device, io ui.Streams) (job *train.Run, err error) {
+	if device.gpu != nil {
+		o.NewTrainer = device.trainer
+		job, err = train.New(set, o.Options)
+	} else {
+		job, err = ui.Wait(ctx, io.Err, "preparing the network", func() (*train.Run, error) { return train.New(set, o.Options) })
+	}
+	var refused *train.Mismatch
+	var large *memory.TooMuch
+	switch {
+	case errors.As(err, &refused) && o.saved != nil:
+		return nil, o.refused(refused)
+	case errors.As(err, &large):
+		return nil, large
+	}
+	return job, err
 }
 
 // print is --dry-run: where the run would go and the options it would have.
@@ -186,6 +212,7 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
 		}
 		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
 	}
+	fmt.Fprintf(w, "memory    about %v; there are %v\n", o.Need(set.D, set.N()), memory.Available())
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 }
 

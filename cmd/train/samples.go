@@ -55,6 +55,9 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 		fmt.Fprintf(io.Err, "warning: %d of %d samples are not finite\n", res.NonFinite, n)
 	}
 	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))
-	return plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
-		plots.Cloud{Name: "data", X: set.Values(), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
+	_, err = ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) {
+		return struct{}{}, plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
+			plots.Cloud{Name: "data", X: set.Values(), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
+	})
+	return err
 }

@@ -247,7 +247,9 @@ func TestErrors(t *testing.T) {
 		{"--times lognormal --importance on", 2, "importance sampling is for times grid and uniform"},
 		{"--out run", 2, "run holds a run already; go on with it by --resume"},
 		{"--resume --out nowhere", 2, "nowhere holds no run"},
-		{"--resume --out run --lr 0.5", 1, "other options"},
+		{"--resume --out run --lr 0.5 --n-data 100", 1, "run was made with other options: --lr 0.002, now 0.5; --n-data 200, now 100; leave these out"},
+		{"--batch 16777216 --width 4096", 1, "would fit"},
+		{"--n-data 1000000000000000", 1, "would fit"},
 		{"--data swisroll", 1, `set "swisroll" unknown; have swissroll, gaussians25`},
 		{"--data none.npy", 1, "none.npy"},
 		{"--data file.npy", 1, "file.npy"},
@@ -316,6 +318,43 @@ func TestOwnData(t *testing.T) {
 	}
 	if m.Spec.D != 3 || len(m.Norm.Mean) != 3 || m.Columns != nil || !(math.Abs(m.Norm.Scale[0]-2) < 0.02) || !(math.Abs(m.Norm.Scale[1]-9.5) < 0.02) || m.Prediction != "edm" || math.Abs(m.SigmaData-1) > 1e-6 {
 		t.Errorf("D %d, normalisation %+v, prediction %s, σ_data %g", m.Spec.D, m.Norm, m.Prediction, m.SigmaData)
+	}
+}
+
+// A run is resumed from another folder with the data it began with, and says from which step it goes on.
+func TestResumeElsewhere(t *testing.T) {
+	dir, _, err := call(t, "--out", "none", "--dry-run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("points.csv", []byte("1,2\n2,1\n0,4\n3,3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	quiet := ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}
+	if err := run(context.Background(), tiny("--n-data", "0", "--data", "points.csv", "--out", "run", "--decay", "none"), quiet); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	var out bytes.Buffer
+	resume := []string{"--resume", "--steps", "80", "--out", filepath.Join(dir, "run")}
+	if err := run(context.Background(), resume, ui.Streams{Out: &out, Err: &bytes.Buffer{}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "resumed   from step 64 of 80\n") || !strings.Contains(out.String(), "memory    about ") {
+		t.Errorf("output:\n%s", out.String())
+	}
+	points := filepath.Join(dir, "points.csv")
+	if err := os.WriteFile(points, []byte("1,2\n2,1\n0,4\n3,4\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(context.Background(), resume, quiet); err == nil || !strings.Contains(err.Error(), "other data") {
+		t.Errorf("other numbers in the file: %v", err)
+	}
+	if err := os.Remove(points); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(context.Background(), resume, quiet); err == nil || !strings.Contains(err.Error(), "name them by --data") {
+		t.Errorf("no file: %v", err)
 	}
 }
 

@@ -83,3 +83,14 @@ func place(path string) string {
 	}
 	return filepath.Join(dir, filepath.Base(path))
 }
+
+// Absolute is the absolute path of a file that exists; anything else is returned as it is.
+func Absolute(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return path
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}

@@ -1,0 +1,66 @@
+package train
+
+import (
+	"math"
+
+	"hbar/internal/memory"
+)
+
+// Bytes that a run holds. They are measured, peak resident memory of runs with one of them large, and include copies that live
+// for a moment only.
+const (
+	bytesPerParam  = 60 // weights, gradient, Adam's moments and averages, the transposed weights, and their copies in a checkpoint
+	bytesPerNumber = 16 // of the data: float64, float32 as the network sees it, and a copy for the picture
+)
+
+// Need is the memory of a run on the CPU with n points in d dimensions.
+func (o Options) Need(d, n int) memory.Need {
+	o = o.WithDefaults()
+	return memory.Need{
+		{What: "network and optimiser", Bytes: bytesPerParam * o.params(d)},
+		{What: "activations of a batch", Bytes: float64(o.Batch) * o.rowBytes(d)},
+		{What: "data", Bytes: bytesPerNumber * float64(n) * float64(d)},
+	}
+}
+
+// params is the number of parameters of the network, without the overflow of an int.
+func (o Options) params(d int) float64 {
+	w, depth := float64(o.Width), float64(o.Depth)
+	return (float64(o.inputs(d))+1)*w + (depth-1)*w*(w+1) + (w+1)*float64(d)
+}
+
+// inputs is the number of the network's inputs: coordinates, and the time or its features.
+func (o Options) inputs(d int) int {
+	if o.Fourier > 0 {
+		return d + 2*o.Fourier
+	}
+	return d + 1
+}
+
+// rowBytes is what a row of a batch takes between the forward and the backward pass: the input, each hidden layer with its
+// gradient, and the output's gradient, all float32 in rows that are padded to cache lines.
+func (o Options) rowBytes(d int) float64 {
+	const line = 16
+	padded := func(n int) float64 { return math.Ceil(float64(n)/line)*line + line }
+	return 4 * (padded(o.inputs(d)) + 2*float64(o.Depth)*padded(o.Width) + padded(d) + line)
+}
+
+// fits refuses a run that needs more memory than there is, with what would fit. On a GPU a batch takes none of the machine's.
+func (o Options) fits(d, n int, onGPU bool, l memory.Limit) error {
+	if onGPU {
+		o.Batch = 1
+	}
+	need := o.Need(d, n)
+	with := func(change func(*Options, int)) func(int) float64 {
+		return func(v int) float64 {
+			p := o
+			change(&p, v)
+			return p.Need(d, n).Total()
+		}
+	}
+	return memory.Check(need, l, memory.Suggest(
+		memory.Option{Name: "batch", Value: o.Batch, Need: with(func(p *Options, v int) { p.Batch = v })},
+		memory.Option{Name: "width", Value: o.Width, Need: with(func(p *Options, v int) { p.Width = v })},
+		memory.Option{Name: "depth", Value: o.Depth, Need: with(func(p *Options, v int) { p.Depth = v })},
+	))
+}
