@@ -30,6 +30,10 @@ func (t isa) allRows() {
 	t.softmaxExp()
 	t.softmaxGrad()
 	t.flat()
+	for _, f := range []act{silu32, gelu32, geluTanh32} {
+		t.actGrad(f)
+	}
+	t.pack()
 	if t.vec == 32 {
 		t.packT()
 	}
@@ -206,7 +210,7 @@ func (t isa) rowMap(name string, streams, vectors []string, prepare func(), body
 }
 
 // rowBank leaves the first n registers, and the tail's mask, to the code of a loop over rows.
-func (t isa) rowBank(f act, n int) *bank {
+func (t isa) rowBank(n int) *bank {
 	free := t.v[n:]
 	if t.vec == 32 {
 		free = t.v[n:15]
@@ -226,7 +230,7 @@ func (t isa) affine(silu, m, b bool) {
 		name += "B"
 		vectors = append(vectors, "b")
 	}
-	k := t.rowBank(silu32, 9)
+	k := t.rowBank(9)
 	prepare := func() {}
 	if silu {
 		name += "Silu"
@@ -268,7 +272,7 @@ func (t isa) affine(silu, m, b bool) {
 // affineGrad: dz = dy·f'((x - m)·a + b), s0 += dz, s1 += dz·(x - m).
 func (t isa) affineGrad(silu bool) {
 	name, vectors := "AffineGrad", []string{"s0", "s1", "m"}
-	k := t.rowBank(silu32, 12)
+	k := t.rowBank(12)
 	prepare := func() {}
 	if silu {
 		name += "Silu"

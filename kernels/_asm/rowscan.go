@@ -279,7 +279,7 @@ func (t isa) softmaxExp() {
 	for i := range 4 {
 		f32.zero(t.v[2+i])
 	}
-	k := t.rowBank(silu32, 10)
+	k := t.rowBank(10)
 	k.keep(k.exp32consts(math.Log2E)...)
 	k.keep(k.val(-87))
 	s.pass(4, func(i int, tail bool) {
@@ -420,6 +420,52 @@ func (t isa) packT() {
 	ADDQ(operand.U32(8*64), dst)
 	DECQ(n)
 	JNZ(label("group"))
+	VZEROUPPER()
+	RET()
+}
+
+// actGrad: dx = dy·f'(x) for n elements.
+func (t isa) actGrad(f act) {
+	text(t.name+"ActGrad"+f.name, "func(dx, dy, x *float32, n int)")
+	dx, dy, x := Load(Param("dx"), GP64()), Load(Param("dy"), GP64()), Load(Param("x"), GP64())
+	s := t.newRowScan(operand.NewParamAddr("n", 24))
+	k := t.rowBank(3+f.temps)
+	k.keep(f.consts(k)...)
+	s.pass(1, func(_ int, tail bool) {
+		v, y, d := t.v[0], t.v[1], t.v[2]
+		t.load(s.at(x, 0), v, tail)
+		f.code(k, v, y, d, t.v[3:3+f.temps], true).emit()
+		t.load(s.at(dy, 0), y, tail)
+		f32.mul(y, d, d)
+		t.store(d, s.at(dx, 0), tail)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// pack: n rows, ld bytes apart, of p panels of 64 bytes; a panel's rows are contiguous and the panels dp bytes apart.
+func (t isa) pack() {
+	text(t.name+"Pack", "func(dst *float32, dp int, src *float32, ld, n, p int)")
+	dst, dp := Load(Param("dst"), GP64()), Load(Param("dp"), GP64())
+	src, ld, n := Load(Param("src"), GP64()), Load(Param("ld"), GP64()), Load(Param("n"), GP64())
+	d, s, p := GP64(), GP64(), GP64()
+	Label("row")
+	MOVQ(dst, d)
+	MOVQ(src, s)
+	Load(Param("p"), p)
+	Label("panel")
+	for v := 0; v < 64; v += t.vec {
+		VMOVUPS(mem(s, v), t.v[v/t.vec])
+		VMOVUPS(t.v[v/t.vec], mem(d, v))
+	}
+	ADDQ(operand.U32(64), s)
+	ADDQ(dp, d)
+	DECQ(p)
+	JNZ(label("panel"))
+	ADDQ(operand.U32(64), dst)
+	ADDQ(ld, src)
+	DECQ(n)
+	JNZ(label("row"))
 	VZEROUPPER()
 	RET()
 }

@@ -32,10 +32,10 @@ type head struct {
 func (v Heads) head(n, h, d int) head { return head{v.S[n*v.Sample+h*d:], v.Row} }
 
 func (a *Attention) check(op string, queries, keys []Heads) {
-	if a.N < 0 || a.Heads < 1 || a.TQ < 0 || a.TK < 1 || a.D < 1 {
-		panic(fmt.Sprintf("cpu: %s: N=%d Heads=%d TQ=%d TK=%d D=%d: there is a head, a key and a channel", op, a.N, a.Heads, a.TQ, a.TK, a.D))
+	if a.N < 0 || a.Heads < 1 || a.TQ < 1 || a.TK < 1 || a.D < 1 {
+		panic(fmt.Sprintf("cpu: %s: N=%d Heads=%d TQ=%d TK=%d D=%d: want at least one head, query, key and channel", op, a.N, a.Heads, a.TQ, a.TK, a.D))
 	}
-	if a.N == 0 || a.TQ == 0 {
+	if a.N == 0 {
 		return
 	}
 	for _, v := range queries {
@@ -73,10 +73,7 @@ func (a *Attention) parts(t *Team) int {
 // each calls f for the parts of all heads; queries lo to hi-1 belong to a part.
 func (a *Attention) each(t *Team, f func(worker, n, h, lo, hi int)) {
 	p := a.parts(t)
-	step := 0
-	if p > 0 {
-		step = (a.TQ + p - 1) / p
-	}
+	step := (a.TQ + p - 1) / p
 	t.Run(a.N*a.Heads*p, func(worker, task int) {
 		i, part := task/p, task%p
 		if lo, hi := part*step, min(a.TQ, (part+1)*step); lo < hi {
@@ -97,9 +94,6 @@ func (c *carve) take(n int) []float32 {
 // Forward writes y.
 func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 	a.check("Attention", []Heads{q, y}, []Heads{k, v})
-	if a.TQ == 0 {
-		return
-	}
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
 		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+rowTile))
@@ -117,7 +111,7 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 				row := s[r*w.tk:][:a.TK]
 				sums[r] = w.im.Exp(row, row, w.scale)
 			}
-			w.values(&p, o, s, m, vp, false)
+			w.values(&p, head{o, w.d}, s, m, vp, false)
 			for r := range m {
 				w.im.Scale(y.s[(i+r)*y.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
 			}
@@ -145,15 +139,10 @@ func newAttentionWork(t *Team, a *Attention) *attentionWork {
 }
 
 // pack copies n rows of a head to panels of channels, padded with zeros.
-func (w *attentionWork) pack(dst []float32, x head, n int) {
-	for p := 0; p < w.d; p += panel {
-		c := min(panel, w.D-p)
-		to := dst[p*n:]
-		for i := range n {
-			clear(to[i*panel+copy(to[i*panel:(i+1)*panel], x.s[i*x.ld+p:][:c]) : (i+1)*panel])
-		}
-	}
-}
+func (w *attentionWork) pack(dst []float32, x head, n int) { w.im.Pack(dst, x.s, x.ld, n, w.D) }
+
+// direct reports whether products can write rows of a head themselves: the panels end with the head.
+func (w *attentionWork) direct() bool { return w.d == w.D }
 
 // scores writes to s [m, tk], or adds, the products of queries i.. with all keys, whose transpose kt holds.
 func (w *attentionWork) scores(p *simd.Product[float32], s []float32, q head, i, m int, kt []float32, add bool) {
@@ -162,9 +151,10 @@ func (w *attentionWork) scores(p *simd.Product[float32], s []float32, q head, i,
 	w.im.Product32(p)
 }
 
-// values writes to o [m, d], or adds, the products of the rows of s with the rows of a matrix [TK, D] in panels.
-func (w *attentionWork) values(p *simd.Product[float32], o, s []float32, m int, vp []float32, add bool) {
-	*p = simd.Product[float32]{C: o, CM: w.d, CP: panel, A: s, AM: w.tk, AK: 1,
+// values writes to m rows of o, whole panels wide, or adds, the products of the rows of s with the rows of a matrix
+// [TK, D] in panels.
+func (w *attentionWork) values(p *simd.Product[float32], o head, s []float32, m int, vp []float32, add bool) {
+	*p = simd.Product[float32]{C: o.s, CM: o.ld, CP: panel, A: s, AM: w.tk, AK: 1,
 		B: vp, BP: w.TK * panel, BK: panel, M: m, K: w.TK, NP: w.d / panel, Accumulate: add}
 	w.im.Product32(p)
 }
@@ -196,9 +186,6 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 		}
 	}
 	a.check("Attention.Tangent", queries, keys)
-	if a.TQ == 0 {
-		return
-	}
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
 		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out))
@@ -220,7 +207,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 			w.probabilities(s, m)
 			clear(o)
 			if dv.S != nil {
-				w.values(&p, o, s, m, dvp, false)
+				w.values(&p, head{o, w.d}, s, m, dvp, false)
 			}
 			if dq.S != nil {
 				w.scores(&p, ds, dq.head(n, h, a.D), i, m, kt, false)
@@ -233,7 +220,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 					row := ds[r*w.tk:][:a.TK]
 					w.im.SoftmaxGrad(row, s[r*w.tk:][:a.TK], row, w.scale)
 				}
-				w.values(&p, o, ds, m, vp, true)
+				w.values(&p, head{o, w.d}, ds, m, vp, true)
 			}
 			w.spread(dy.head(n, h, a.D), i, o, m)
 		}

@@ -9,7 +9,7 @@ import "hbar/kernels/simd"
 func (a *Attention) Backward(t *Team, dq, dk, dv, dy, q, k, v Heads) {
 	a.check("Attention.Backward", []Heads{q, dy, dq}, []Heads{k, v, dk, dv})
 	w := &attentionBackward{newAttentionWork(t, a), t, dq, dk, dv, dy, q, k, v}
-	if a.parts(t) <= 1 {
+	if a.parts(t) == 1 {
 		t.Run(a.N*a.Heads, func(worker, i int) { w.whole(worker, i/a.Heads, i%a.Heads) })
 		return
 	}
@@ -42,13 +42,19 @@ func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o
 		row := ds[r*w.tk:][:w.TK]
 		w.im.SoftmaxGrad(row, p[r*w.tk:][:w.TK], row, w.scale)
 	}
-	w.values(prod, o, ds, m, c.k, false)
-	w.spread(w.dq.head(n, h, w.D), i, o, m)
+	dq := w.dq.head(n, h, w.D)
+	if w.direct() {
+		w.values(prod, dq.from(i), ds, m, c.k, false)
+		return
+	}
+	w.values(prod, head{o, w.d}, ds, m, c.k, false)
+	w.spread(dq, i, o, m)
 }
 
-// columns adds to o [n, d] the sums over m queries of columns from.. of s [m, tk] times rows of x in panels.
-func (w *attentionBackward) columns(p *simd.Product[float32], o, s []float32, from, n, m int, xp []float32, add bool) {
-	*p = simd.Product[float32]{C: o, CM: w.d, CP: panel, A: s[from:], AM: 1, AK: w.tk,
+// columns writes to n rows of o, whole panels wide, or adds, the sums over m queries of columns from.. of s [m, tk] times
+// rows of x in panels.
+func (w *attentionBackward) columns(p *simd.Product[float32], o head, s []float32, from, n, m int, xp []float32, add bool) {
+	*p = simd.Product[float32]{C: o.s, CM: o.ld, CP: panel, A: s[from:], AM: 1, AK: w.tk,
 		B: xp, BP: m * panel, BK: panel, M: n, K: m, NP: w.d / panel, Accumulate: add}
 	w.im.Product32(p)
 }
@@ -57,22 +63,25 @@ func (w *attentionBackward) columns(p *simd.Product[float32], o, s []float32, fr
 func (w *attentionBackward) whole(worker, n, h int) {
 	c := carve(w.t.Scratch(worker, 5*w.panels+2*w.tile+2*w.out))
 	in := w.pack(&c, n, h)
-	dk, dv := c.take(w.panels), c.take(w.panels)
+	dk, dv := w.dk.head(n, h, w.D), w.dv.head(n, h, w.D)
+	if !w.direct() {
+		dk, dv = head{c.take(w.panels), w.d}, head{c.take(w.panels), w.d}
+	}
 	p, ds, o, xp := c.take(w.tile), c.take(w.tile), c.take(w.out), c.take(w.out)
-	clear(dk)
-	clear(dv)
 	var prod simd.Product[float32]
 	step := tile(w.TQ)
 	for i := 0; i < w.TQ; i += step {
 		m := min(step, w.TQ-i)
 		w.rows(&prod, in, p, ds, o, n, h, i, m)
 		w.attentionWork.pack(xp, w.dy.head(n, h, w.D).from(i), m)
-		w.columns(&prod, dv, p, 0, w.TK, m, xp, true)
+		w.columns(&prod, dv, p, 0, w.TK, m, xp, i > 0)
 		w.attentionWork.pack(xp, w.q.head(n, h, w.D).from(i), m)
-		w.columns(&prod, dk, ds, 0, w.TK, m, xp, true)
+		w.columns(&prod, dk, ds, 0, w.TK, m, xp, i > 0)
 	}
-	w.spread(w.dk.head(n, h, w.D), 0, dk, w.TK)
-	w.spread(w.dv.head(n, h, w.D), 0, dv, w.TK)
+	if !w.direct() {
+		w.spread(w.dk.head(n, h, w.D), 0, dk.s, w.TK)
+		w.spread(w.dv.head(n, h, w.D), 0, dv.s, w.TK)
+	}
 }
 
 // from is the head without its first rows.
@@ -113,7 +122,12 @@ func (w *attentionBackward) shared() {
 		xp, o := c.take(w.TQ*w.d), c.take((hi-lo)*w.d)
 		w.attentionWork.pack(xp, from.head(n, h, w.D), w.TQ)
 		var prod simd.Product[float32]
-		w.columns(&prod, o, matrix(n, h, which), lo, hi-lo, w.TQ, xp, false)
-		w.spread(to.head(n, h, w.D), lo, o, hi-lo)
+		y := to.head(n, h, w.D)
+		if w.direct() {
+			w.columns(&prod, y.from(lo), matrix(n, h, which), lo, hi-lo, w.TQ, xp, false)
+			return
+		}
+		w.columns(&prod, head{o, w.d}, matrix(n, h, which), lo, hi-lo, w.TQ, xp, false)
+		w.spread(y, lo, o, hi-lo)
 	})
 }

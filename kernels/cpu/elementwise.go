@@ -69,15 +69,7 @@ func ActivateGrad(t *Team, f simd.Act, dx, dy, x []float32) {
 	want("ActivateGrad", "dx", len(dx), len(x))
 	want("ActivateGrad", "dy", len(dy), len(x))
 	im := t.Impl
-	const part = 1 << 11
-	t.Run((len(x)+flatBlock-1)/flatBlock, func(worker, i int) {
-		for lo := i * flatBlock; lo < min(len(x), (i+1)*flatBlock); lo += part {
-			hi := min(len(x), lo+part)
-			s := t.Scratch(worker, 2*part)
-			im.Act32(f, s[:hi-lo], s[part:part+hi-lo], x[lo:hi])
-			im.Mul(dx[lo:hi], dy[lo:hi], s[part:part+hi-lo])
-		}
-	})
+	flat(t, len(x), func(lo, hi int) { im.ActGrad(f, dx[lo:hi], dy[lo:hi], x[lo:hi]) })
 }
 
 // Derivative writes y = the derivative of f of the given order ≥ 0 at x. Orders above 1 are computed in float64, element

@@ -83,4 +83,16 @@ func avx2Axpy(y *float32, x *float32, n int, s float32)
 func avx2Sum4(y *float32, a *float32, b *float32, c *float32, d *float32, n int, s float32)
 
 //go:noescape
+func avx2ActGradSilu(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx2ActGradGelu(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx2ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx2Pack(dst *float32, dp int, src *float32, ld int, n int, p int)
+
+//go:noescape
 func avx2PackT(dst *float32, src *float32, ld int, n int)

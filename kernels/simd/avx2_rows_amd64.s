@@ -4029,6 +4029,520 @@ end:
 	VZEROUPPER
 	RET
 
+// func avx2ActGradSilu(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2ActGradSilu(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    masks<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y15
+	VMOVUPS c4b400000<>+0(SB), Y6
+	VMOVUPS cbfb8aa3b<>+0(SB), Y7
+	VMOVUPS c3aaddd0a<>+0(SB), Y8
+	VMOVUPS c3c1e7544<>+0(SB), Y9
+	VMOVUPS c3d635ba9<>+0(SB), Y10
+	VMOVUPS c3e75fcde<>+0(SB), Y11
+	VMOVUPS c3f317215<>+0(SB), Y12
+	VMOVUPS c3f800000<>+0(SB), Y13
+	VMOVUPS cc2ae0000<>+0(SB), Y14
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000008, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Y0
+	VMAXPS      Y0, Y14, Y1
+	VMOVUPS     c42ae0000<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VMOVUPS     Y6, Y4
+	VFMADD231PS Y7, Y3, Y4
+	VSUBPS      Y6, Y4, Y5
+	VFMSUB132PS Y7, Y5, Y3
+	VMOVUPS     Y8, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y9, Y3, Y5
+	VFMADD213PS Y10, Y3, Y5
+	VFMADD213PS Y11, Y3, Y5
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VADDPS      Y13, Y5, Y3
+	VDIVPS      Y3, Y13, Y4
+	VMULPS      Y4, Y1, Y1
+	VMULPS      Y4, Y5, Y5
+	VMOVUPS     c42ae0000<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VMOVUPS     Y4, Y2
+	VFMADD231PS Y5, Y3, Y2
+	VMOVUPS     (CX)(BX*1), Y1
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000008, SI
+	JEQ         over1
+	VMASKMOVPS  (DX)(BX*1), Y15, Y0
+	VMAXPS      Y0, Y14, Y1
+	VMOVUPS     c42ae0000<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VMOVUPS     Y6, Y4
+	VFMADD231PS Y7, Y3, Y4
+	VSUBPS      Y6, Y4, Y5
+	VFMSUB132PS Y7, Y5, Y3
+	VMOVUPS     Y8, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y9, Y3, Y5
+	VFMADD213PS Y10, Y3, Y5
+	VFMADD213PS Y11, Y3, Y5
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VADDPS      Y13, Y5, Y3
+	VDIVPS      Y3, Y13, Y4
+	VMULPS      Y4, Y1, Y1
+	VMULPS      Y4, Y5, Y5
+	VMOVUPS     c42ae0000<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VMOVUPS     Y4, Y2
+	VFMADD231PS Y5, Y3, Y2
+	VMASKMOVPS  (CX)(BX*1), Y15, Y1
+	VMULPS      Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y15, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx2ActGradGelu(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2ActGradGelu(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    masks<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y15
+	VMOVUPS c4b400000<>+0(SB), Y9
+	VMOVUPS cbf38aa3b<>+0(SB), Y10
+	VMOVUPS c3aaddd0a<>+0(SB), Y11
+	VMOVUPS c3c1e7544<>+0(SB), Y12
+	VMOVUPS c3d635ba9<>+0(SB), Y13
+	VMOVUPS c3e75fcde<>+0(SB), Y14
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000008, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Y0
+	VMOVUPS     Y0, Y7
+	VANDPS      c7fffffff<>+0(SB), Y7, Y6
+	VMOVUPS     c414ccccd<>+0(SB), Y3
+	VMINPS      Y6, Y3, Y6
+	VMULPS      Y6, Y6, Y3
+	VMOVUPS     Y9, Y4
+	VFMADD231PS Y10, Y3, Y4
+	VSUBPS      Y9, Y4, Y5
+	VFMSUB132PS Y10, Y5, Y3
+	VMOVUPS     Y11, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VFMADD213PS Y14, Y3, Y5
+	VFMADD213PS c3f317215<>+0(SB), Y3, Y5
+	VFMADD213PS c3f800000<>+0(SB), Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VMOVUPS     c3f800000<>+0(SB), Y3
+	VFMADD231PS c3eb33333<>+0(SB), Y6, Y3
+	VMOVUPS     c3f800000<>+0(SB), Y4
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     cbceec390<>+0(SB), Y4
+	VFMADD213PS c3e136d62<>+0(SB), Y3, Y4
+	VFMADD213PS cbe82ed0a<>+0(SB), Y3, Y4
+	VFMADD213PS c3e22feab<>+0(SB), Y3, Y4
+	VFMADD213PS cbcbd5165<>+0(SB), Y3, Y4
+	VFMADD213PS c3dd814a1<>+0(SB), Y3, Y4
+	VFMADD213PS c3df56aed<>+0(SB), Y3, Y4
+	VFMADD213PS c3e0f37f3<>+0(SB), Y3, Y4
+	VFMADD213PS c3e0ef8ea<>+0(SB), Y3, Y4
+	VMULPS      Y3, Y4, Y4
+	VMULPS      Y5, Y4, Y4
+	VMOVUPS     c3f800000<>+0(SB), Y3
+	VSUBPS      Y4, Y3, Y3
+	VBLENDVPS   Y7, Y4, Y3, Y3
+	VMOVUPS     cc14ccccd<>+0(SB), Y1
+	VMAXPS      Y7, Y1, Y1
+	VMOVUPS     c414ccccd<>+0(SB), Y8
+	VMINPS      Y1, Y8, Y8
+	VMULPS      Y5, Y8, Y8
+	VMOVUPS     Y3, Y2
+	VFMADD231PS c3ecc422a<>+0(SB), Y8, Y2
+	VMULPS      Y3, Y1, Y1
+	VMOVUPS     (CX)(BX*1), Y1
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000008, SI
+	JEQ         over1
+	VMASKMOVPS  (DX)(BX*1), Y15, Y0
+	VMOVUPS     Y0, Y7
+	VANDPS      c7fffffff<>+0(SB), Y7, Y6
+	VMOVUPS     c414ccccd<>+0(SB), Y3
+	VMINPS      Y6, Y3, Y6
+	VMULPS      Y6, Y6, Y3
+	VMOVUPS     Y9, Y4
+	VFMADD231PS Y10, Y3, Y4
+	VSUBPS      Y9, Y4, Y5
+	VFMSUB132PS Y10, Y5, Y3
+	VMOVUPS     Y11, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VFMADD213PS Y14, Y3, Y5
+	VFMADD213PS c3f317215<>+0(SB), Y3, Y5
+	VFMADD213PS c3f800000<>+0(SB), Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VMOVUPS     c3f800000<>+0(SB), Y3
+	VFMADD231PS c3eb33333<>+0(SB), Y6, Y3
+	VMOVUPS     c3f800000<>+0(SB), Y4
+	VDIVPS      Y3, Y4, Y3
+	VMOVUPS     cbceec390<>+0(SB), Y4
+	VFMADD213PS c3e136d62<>+0(SB), Y3, Y4
+	VFMADD213PS cbe82ed0a<>+0(SB), Y3, Y4
+	VFMADD213PS c3e22feab<>+0(SB), Y3, Y4
+	VFMADD213PS cbcbd5165<>+0(SB), Y3, Y4
+	VFMADD213PS c3dd814a1<>+0(SB), Y3, Y4
+	VFMADD213PS c3df56aed<>+0(SB), Y3, Y4
+	VFMADD213PS c3e0f37f3<>+0(SB), Y3, Y4
+	VFMADD213PS c3e0ef8ea<>+0(SB), Y3, Y4
+	VMULPS      Y3, Y4, Y4
+	VMULPS      Y5, Y4, Y4
+	VMOVUPS     c3f800000<>+0(SB), Y3
+	VSUBPS      Y4, Y3, Y3
+	VBLENDVPS   Y7, Y4, Y3, Y3
+	VMOVUPS     cc14ccccd<>+0(SB), Y1
+	VMAXPS      Y7, Y1, Y1
+	VMOVUPS     c414ccccd<>+0(SB), Y8
+	VMINPS      Y1, Y8, Y8
+	VMULPS      Y5, Y8, Y8
+	VMOVUPS     Y3, Y2
+	VFMADD231PS c3ecc422a<>+0(SB), Y8, Y2
+	VMULPS      Y3, Y1, Y1
+	VMASKMOVPS  (CX)(BX*1), Y15, Y1
+	VMULPS      Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y15, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+DATA cbf38aa3b<>+0(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+4(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+8(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+12(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+16(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+20(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+24(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+28(SB)/4, $0xbf38aa3b
+GLOBL cbf38aa3b<>(SB), RODATA|NOPTR, $32
+
+DATA c7fffffff<>+0(SB)/4, $0x7fffffff
+DATA c7fffffff<>+4(SB)/4, $0x7fffffff
+DATA c7fffffff<>+8(SB)/4, $0x7fffffff
+DATA c7fffffff<>+12(SB)/4, $0x7fffffff
+DATA c7fffffff<>+16(SB)/4, $0x7fffffff
+DATA c7fffffff<>+20(SB)/4, $0x7fffffff
+DATA c7fffffff<>+24(SB)/4, $0x7fffffff
+DATA c7fffffff<>+28(SB)/4, $0x7fffffff
+GLOBL c7fffffff<>(SB), RODATA|NOPTR, $32
+
+DATA c414ccccd<>+0(SB)/4, $0x414ccccd
+DATA c414ccccd<>+4(SB)/4, $0x414ccccd
+DATA c414ccccd<>+8(SB)/4, $0x414ccccd
+DATA c414ccccd<>+12(SB)/4, $0x414ccccd
+DATA c414ccccd<>+16(SB)/4, $0x414ccccd
+DATA c414ccccd<>+20(SB)/4, $0x414ccccd
+DATA c414ccccd<>+24(SB)/4, $0x414ccccd
+DATA c414ccccd<>+28(SB)/4, $0x414ccccd
+GLOBL c414ccccd<>(SB), RODATA|NOPTR, $32
+
+DATA c3eb33333<>+0(SB)/4, $0x3eb33333
+DATA c3eb33333<>+4(SB)/4, $0x3eb33333
+DATA c3eb33333<>+8(SB)/4, $0x3eb33333
+DATA c3eb33333<>+12(SB)/4, $0x3eb33333
+DATA c3eb33333<>+16(SB)/4, $0x3eb33333
+DATA c3eb33333<>+20(SB)/4, $0x3eb33333
+DATA c3eb33333<>+24(SB)/4, $0x3eb33333
+DATA c3eb33333<>+28(SB)/4, $0x3eb33333
+GLOBL c3eb33333<>(SB), RODATA|NOPTR, $32
+
+DATA cbceec390<>+0(SB)/4, $0xbceec390
+DATA cbceec390<>+4(SB)/4, $0xbceec390
+DATA cbceec390<>+8(SB)/4, $0xbceec390
+DATA cbceec390<>+12(SB)/4, $0xbceec390
+DATA cbceec390<>+16(SB)/4, $0xbceec390
+DATA cbceec390<>+20(SB)/4, $0xbceec390
+DATA cbceec390<>+24(SB)/4, $0xbceec390
+DATA cbceec390<>+28(SB)/4, $0xbceec390
+GLOBL cbceec390<>(SB), RODATA|NOPTR, $32
+
+DATA c3e136d62<>+0(SB)/4, $0x3e136d62
+DATA c3e136d62<>+4(SB)/4, $0x3e136d62
+DATA c3e136d62<>+8(SB)/4, $0x3e136d62
+DATA c3e136d62<>+12(SB)/4, $0x3e136d62
+DATA c3e136d62<>+16(SB)/4, $0x3e136d62
+DATA c3e136d62<>+20(SB)/4, $0x3e136d62
+DATA c3e136d62<>+24(SB)/4, $0x3e136d62
+DATA c3e136d62<>+28(SB)/4, $0x3e136d62
+GLOBL c3e136d62<>(SB), RODATA|NOPTR, $32
+
+DATA cbe82ed0a<>+0(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+4(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+8(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+12(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+16(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+20(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+24(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+28(SB)/4, $0xbe82ed0a
+GLOBL cbe82ed0a<>(SB), RODATA|NOPTR, $32
+
+DATA c3e22feab<>+0(SB)/4, $0x3e22feab
+DATA c3e22feab<>+4(SB)/4, $0x3e22feab
+DATA c3e22feab<>+8(SB)/4, $0x3e22feab
+DATA c3e22feab<>+12(SB)/4, $0x3e22feab
+DATA c3e22feab<>+16(SB)/4, $0x3e22feab
+DATA c3e22feab<>+20(SB)/4, $0x3e22feab
+DATA c3e22feab<>+24(SB)/4, $0x3e22feab
+DATA c3e22feab<>+28(SB)/4, $0x3e22feab
+GLOBL c3e22feab<>(SB), RODATA|NOPTR, $32
+
+DATA cbcbd5165<>+0(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+4(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+8(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+12(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+16(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+20(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+24(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+28(SB)/4, $0xbcbd5165
+GLOBL cbcbd5165<>(SB), RODATA|NOPTR, $32
+
+DATA c3dd814a1<>+0(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+4(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+8(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+12(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+16(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+20(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+24(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+28(SB)/4, $0x3dd814a1
+GLOBL c3dd814a1<>(SB), RODATA|NOPTR, $32
+
+DATA c3df56aed<>+0(SB)/4, $0x3df56aed
+DATA c3df56aed<>+4(SB)/4, $0x3df56aed
+DATA c3df56aed<>+8(SB)/4, $0x3df56aed
+DATA c3df56aed<>+12(SB)/4, $0x3df56aed
+DATA c3df56aed<>+16(SB)/4, $0x3df56aed
+DATA c3df56aed<>+20(SB)/4, $0x3df56aed
+DATA c3df56aed<>+24(SB)/4, $0x3df56aed
+DATA c3df56aed<>+28(SB)/4, $0x3df56aed
+GLOBL c3df56aed<>(SB), RODATA|NOPTR, $32
+
+DATA c3e0f37f3<>+0(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+4(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+8(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+12(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+16(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+20(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+24(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+28(SB)/4, $0x3e0f37f3
+GLOBL c3e0f37f3<>(SB), RODATA|NOPTR, $32
+
+DATA c3e0ef8ea<>+0(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+4(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+8(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+12(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+16(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+20(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+24(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+28(SB)/4, $0x3e0ef8ea
+GLOBL c3e0ef8ea<>(SB), RODATA|NOPTR, $32
+
+DATA cc14ccccd<>+0(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+4(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+8(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+12(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+16(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+20(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+24(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+28(SB)/4, $0xc14ccccd
+GLOBL cc14ccccd<>(SB), RODATA|NOPTR, $32
+
+DATA c3ecc422a<>+0(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+4(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+8(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+12(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+16(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+20(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+24(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+28(SB)/4, $0x3ecc422a
+GLOBL c3ecc422a<>(SB), RODATA|NOPTR, $32
+
+// func avx2ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2ActGradGeluTanh(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    masks<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y15
+	VMOVUPS c4b400000<>+0(SB), Y7
+	VMOVUPS cbfb8aa3b<>+0(SB), Y8
+	VMOVUPS c3aaddd0a<>+0(SB), Y9
+	VMOVUPS c3c1e7544<>+0(SB), Y10
+	VMOVUPS c3d635ba9<>+0(SB), Y11
+	VMOVUPS c3e75fcde<>+0(SB), Y12
+	VMOVUPS c3f317215<>+0(SB), Y13
+	VMOVUPS c3f800000<>+0(SB), Y14
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000008, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Y0
+	VMOVUPS     cc1200000<>+0(SB), Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     c41200000<>+0(SB), Y6
+	VMINPS      Y1, Y6, Y6
+	VMULPS      Y6, Y6, Y3
+	VMOVUPS     c3fcc422a<>+0(SB), Y4
+	VFMADD231PS c3d922279<>+0(SB), Y3, Y4
+	VMULPS      Y4, Y6, Y3
+	VMOVUPS     Y7, Y4
+	VFMADD231PS Y8, Y3, Y4
+	VSUBPS      Y7, Y4, Y5
+	VFMSUB132PS Y8, Y5, Y3
+	VMOVUPS     Y9, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y10, Y3, Y5
+	VFMADD213PS Y11, Y3, Y5
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VFMADD213PS Y14, Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VADDPS      Y14, Y5, Y3
+	VDIVPS      Y3, Y14, Y4
+	VMULPS      Y4, Y1, Y1
+	VMULPS      Y4, Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMULPS      Y6, Y6, Y6
+	VMOVUPS     c3fcc422a<>+0(SB), Y3
+	VFMADD231PS c3e5b33b6<>+0(SB), Y6, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     Y4, Y2
+	VFMADD231PS Y5, Y4, Y2
+	VMOVUPS     (CX)(BX*1), Y1
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000008, SI
+	JEQ         over1
+	VMASKMOVPS  (DX)(BX*1), Y15, Y0
+	VMOVUPS     cc1200000<>+0(SB), Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     c41200000<>+0(SB), Y6
+	VMINPS      Y1, Y6, Y6
+	VMULPS      Y6, Y6, Y3
+	VMOVUPS     c3fcc422a<>+0(SB), Y4
+	VFMADD231PS c3d922279<>+0(SB), Y3, Y4
+	VMULPS      Y4, Y6, Y3
+	VMOVUPS     Y7, Y4
+	VFMADD231PS Y8, Y3, Y4
+	VSUBPS      Y7, Y4, Y5
+	VFMSUB132PS Y8, Y5, Y3
+	VMOVUPS     Y9, Y5
+	VPSLLD      $0x17, Y4, Y4
+	VFMADD213PS Y10, Y3, Y5
+	VFMADD213PS Y11, Y3, Y5
+	VFMADD213PS Y12, Y3, Y5
+	VFMADD213PS Y13, Y3, Y5
+	VFMADD213PS Y14, Y3, Y5
+	VPADDD      Y4, Y5, Y5
+	VADDPS      Y14, Y5, Y3
+	VDIVPS      Y3, Y14, Y4
+	VMULPS      Y4, Y1, Y1
+	VMULPS      Y4, Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMULPS      Y6, Y6, Y6
+	VMOVUPS     c3fcc422a<>+0(SB), Y3
+	VFMADD231PS c3e5b33b6<>+0(SB), Y6, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     Y4, Y2
+	VFMADD231PS Y5, Y4, Y2
+	VMASKMOVPS  (CX)(BX*1), Y15, Y1
+	VMULPS      Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y15, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx2Pack(dst *float32, dp int, src *float32, ld int, n int, p int)
+// Requires: AVX
+TEXT ·avx2Pack(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dp+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ n+32(FP), SI
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ p+40(FP), R9
+
+panel:
+	VMOVUPS (R8), Y0
+	VMOVUPS Y0, (DI)
+	VMOVUPS 32(R8), Y1
+	VMOVUPS Y1, 32(DI)
+	ADDQ    $0x00000040, R8
+	ADDQ    CX, DI
+	DECQ    R9
+	JNZ     panel
+	ADDQ    $0x00000040, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JNZ     row
+	VZEROUPPER
+	RET
+
 // func avx2PackT(dst *float32, src *float32, ld int, n int)
 // Requires: AVX
 TEXT ·avx2PackT(SB), NOSPLIT, $0-32

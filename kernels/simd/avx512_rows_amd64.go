@@ -81,3 +81,15 @@ func avx512Axpy(y *float32, x *float32, n int, s float32)
 
 //go:noescape
 func avx512Sum4(y *float32, a *float32, b *float32, c *float32, d *float32, n int, s float32)
+
+//go:noescape
+func avx512ActGradSilu(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx512ActGradGelu(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx512ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx512Pack(dst *float32, dp int, src *float32, ld int, n int, p int)

@@ -4053,3 +4053,631 @@ tail:
 end:
 	VZEROUPPER
 	RET
+
+// func avx512ActGradSilu(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·avx512ActGradSilu(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x0000000f, BX
+	MOVQ    $0x00000001, SI
+	SHLXQ   BX, SI, SI
+	DECQ    SI
+	KMOVW   SI, K2
+	VMOVUPS c4b400000<>+0(SB), Z6
+	VMOVUPS cbfb8aa3b<>+0(SB), Z7
+	VMOVUPS c3aaddd0a<>+0(SB), Z8
+	VMOVUPS c3c1e7544<>+0(SB), Z9
+	VMOVUPS c3d635ba9<>+0(SB), Z10
+	VMOVUPS c3e75fcde<>+0(SB), Z11
+	VMOVUPS c3f317215<>+0(SB), Z12
+	VMOVUPS c3f800000<>+0(SB), Z13
+	VMOVUPS cc2ae0000<>+0(SB), Z14
+	VMOVUPS c42ae0000<>+0(SB), Z15
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000010, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Z0
+	VMAXPS      Z0, Z14, Z1
+	VMINPS      Z1, Z15, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD231PS Z7, Z3, Z4
+	VSUBPS      Z6, Z4, Z5
+	VFMSUB132PS Z7, Z5, Z3
+	VMOVUPS     Z8, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z9, Z3, Z5
+	VFMADD213PS Z10, Z3, Z5
+	VFMADD213PS Z11, Z3, Z5
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VADDPS      Z13, Z5, Z3
+	VDIVPS      Z3, Z13, Z4
+	VMULPS      Z4, Z1, Z1
+	VMULPS      Z4, Z5, Z5
+	VMINPS      Z1, Z15, Z3
+	VMOVUPS     Z4, Z2
+	VFMADD231PS Z5, Z3, Z2
+	VMOVUPS     (CX)(BX*1), Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000010, SI
+	JEQ         over1
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VMAXPS      Z0, Z14, Z1
+	VMINPS      Z1, Z15, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD231PS Z7, Z3, Z4
+	VSUBPS      Z6, Z4, Z5
+	VFMSUB132PS Z7, Z5, Z3
+	VMOVUPS     Z8, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z9, Z3, Z5
+	VFMADD213PS Z10, Z3, Z5
+	VFMADD213PS Z11, Z3, Z5
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VADDPS      Z13, Z5, Z3
+	VDIVPS      Z3, Z13, Z4
+	VMULPS      Z4, Z1, Z1
+	VMULPS      Z4, Z5, Z5
+	VMINPS      Z1, Z15, Z3
+	VMOVUPS     Z4, Z2
+	VFMADD231PS Z5, Z3, Z2
+	VMOVUPS.Z   (CX)(BX*1), K2, Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, K2, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx512ActGradGelu(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·avx512ActGradGelu(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x0000000f, BX
+	MOVQ    $0x00000001, SI
+	SHLXQ   BX, SI, SI
+	DECQ    SI
+	KMOVW   SI, K2
+	VMOVUPS c4b400000<>+0(SB), Z9
+	VMOVUPS cbf38aa3b<>+0(SB), Z10
+	VMOVUPS c3aaddd0a<>+0(SB), Z11
+	VMOVUPS c3c1e7544<>+0(SB), Z12
+	VMOVUPS c3d635ba9<>+0(SB), Z13
+	VMOVUPS c3e75fcde<>+0(SB), Z14
+	VMOVUPS c3f317215<>+0(SB), Z15
+	VMOVUPS c3f800000<>+0(SB), Z16
+	VMOVUPS c7fffffff<>+0(SB), Z17
+	VMOVUPS c414ccccd<>+0(SB), Z18
+	VMOVUPS c3eb33333<>+0(SB), Z19
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000010, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Z0
+	VMOVUPS     Z0, Z7
+	VANDPS      Z17, Z7, Z6
+	VMINPS      Z6, Z18, Z6
+	VMULPS      Z6, Z6, Z3
+	VMOVUPS     Z9, Z4
+	VFMADD231PS Z10, Z3, Z4
+	VSUBPS      Z9, Z4, Z5
+	VFMSUB132PS Z10, Z5, Z3
+	VMOVUPS     Z11, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VFMADD213PS Z14, Z3, Z5
+	VFMADD213PS Z15, Z3, Z5
+	VFMADD213PS Z16, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VMOVUPS     Z16, Z3
+	VFMADD231PS Z19, Z6, Z3
+	VDIVPS      Z3, Z16, Z3
+	VMOVUPS     cbceec390<>+0(SB), Z4
+	VFMADD213PS c3e136d62<>+0(SB), Z3, Z4
+	VFMADD213PS cbe82ed0a<>+0(SB), Z3, Z4
+	VFMADD213PS c3e22feab<>+0(SB), Z3, Z4
+	VFMADD213PS cbcbd5165<>+0(SB), Z3, Z4
+	VFMADD213PS c3dd814a1<>+0(SB), Z3, Z4
+	VFMADD213PS c3df56aed<>+0(SB), Z3, Z4
+	VFMADD213PS c3e0f37f3<>+0(SB), Z3, Z4
+	VFMADD213PS c3e0ef8ea<>+0(SB), Z3, Z4
+	VMULPS      Z3, Z4, Z4
+	VMULPS      Z5, Z4, Z4
+	VSUBPS      Z4, Z16, Z3
+	VPMOVD2M    Z7, K1
+	VBLENDMPS   Z4, Z3, K1, Z3
+	VMOVUPS     cc14ccccd<>+0(SB), Z1
+	VMAXPS      Z7, Z1, Z1
+	VMINPS      Z1, Z18, Z8
+	VMULPS      Z5, Z8, Z8
+	VMOVUPS     Z3, Z2
+	VFMADD231PS c3ecc422a<>+0(SB), Z8, Z2
+	VMULPS      Z3, Z1, Z1
+	VMOVUPS     (CX)(BX*1), Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000010, SI
+	JEQ         over1
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VMOVUPS     Z0, Z7
+	VANDPS      Z17, Z7, Z6
+	VMINPS      Z6, Z18, Z6
+	VMULPS      Z6, Z6, Z3
+	VMOVUPS     Z9, Z4
+	VFMADD231PS Z10, Z3, Z4
+	VSUBPS      Z9, Z4, Z5
+	VFMSUB132PS Z10, Z5, Z3
+	VMOVUPS     Z11, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VFMADD213PS Z14, Z3, Z5
+	VFMADD213PS Z15, Z3, Z5
+	VFMADD213PS Z16, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VMOVUPS     Z16, Z3
+	VFMADD231PS Z19, Z6, Z3
+	VDIVPS      Z3, Z16, Z3
+	VMOVUPS     cbceec390<>+0(SB), Z4
+	VFMADD213PS c3e136d62<>+0(SB), Z3, Z4
+	VFMADD213PS cbe82ed0a<>+0(SB), Z3, Z4
+	VFMADD213PS c3e22feab<>+0(SB), Z3, Z4
+	VFMADD213PS cbcbd5165<>+0(SB), Z3, Z4
+	VFMADD213PS c3dd814a1<>+0(SB), Z3, Z4
+	VFMADD213PS c3df56aed<>+0(SB), Z3, Z4
+	VFMADD213PS c3e0f37f3<>+0(SB), Z3, Z4
+	VFMADD213PS c3e0ef8ea<>+0(SB), Z3, Z4
+	VMULPS      Z3, Z4, Z4
+	VMULPS      Z5, Z4, Z4
+	VSUBPS      Z4, Z16, Z3
+	VPMOVD2M    Z7, K1
+	VBLENDMPS   Z4, Z3, K1, Z3
+	VMOVUPS     cc14ccccd<>+0(SB), Z1
+	VMAXPS      Z7, Z1, Z1
+	VMINPS      Z1, Z18, Z8
+	VMULPS      Z5, Z8, Z8
+	VMOVUPS     Z3, Z2
+	VFMADD231PS c3ecc422a<>+0(SB), Z8, Z2
+	VMULPS      Z3, Z1, Z1
+	VMOVUPS.Z   (CX)(BX*1), K2, Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, K2, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+DATA cbf38aa3b<>+0(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+4(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+8(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+12(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+16(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+20(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+24(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+28(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+32(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+36(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+40(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+44(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+48(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+52(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+56(SB)/4, $0xbf38aa3b
+DATA cbf38aa3b<>+60(SB)/4, $0xbf38aa3b
+GLOBL cbf38aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA c7fffffff<>+0(SB)/4, $0x7fffffff
+DATA c7fffffff<>+4(SB)/4, $0x7fffffff
+DATA c7fffffff<>+8(SB)/4, $0x7fffffff
+DATA c7fffffff<>+12(SB)/4, $0x7fffffff
+DATA c7fffffff<>+16(SB)/4, $0x7fffffff
+DATA c7fffffff<>+20(SB)/4, $0x7fffffff
+DATA c7fffffff<>+24(SB)/4, $0x7fffffff
+DATA c7fffffff<>+28(SB)/4, $0x7fffffff
+DATA c7fffffff<>+32(SB)/4, $0x7fffffff
+DATA c7fffffff<>+36(SB)/4, $0x7fffffff
+DATA c7fffffff<>+40(SB)/4, $0x7fffffff
+DATA c7fffffff<>+44(SB)/4, $0x7fffffff
+DATA c7fffffff<>+48(SB)/4, $0x7fffffff
+DATA c7fffffff<>+52(SB)/4, $0x7fffffff
+DATA c7fffffff<>+56(SB)/4, $0x7fffffff
+DATA c7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL c7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA c414ccccd<>+0(SB)/4, $0x414ccccd
+DATA c414ccccd<>+4(SB)/4, $0x414ccccd
+DATA c414ccccd<>+8(SB)/4, $0x414ccccd
+DATA c414ccccd<>+12(SB)/4, $0x414ccccd
+DATA c414ccccd<>+16(SB)/4, $0x414ccccd
+DATA c414ccccd<>+20(SB)/4, $0x414ccccd
+DATA c414ccccd<>+24(SB)/4, $0x414ccccd
+DATA c414ccccd<>+28(SB)/4, $0x414ccccd
+DATA c414ccccd<>+32(SB)/4, $0x414ccccd
+DATA c414ccccd<>+36(SB)/4, $0x414ccccd
+DATA c414ccccd<>+40(SB)/4, $0x414ccccd
+DATA c414ccccd<>+44(SB)/4, $0x414ccccd
+DATA c414ccccd<>+48(SB)/4, $0x414ccccd
+DATA c414ccccd<>+52(SB)/4, $0x414ccccd
+DATA c414ccccd<>+56(SB)/4, $0x414ccccd
+DATA c414ccccd<>+60(SB)/4, $0x414ccccd
+GLOBL c414ccccd<>(SB), RODATA|NOPTR, $64
+
+DATA c3eb33333<>+0(SB)/4, $0x3eb33333
+DATA c3eb33333<>+4(SB)/4, $0x3eb33333
+DATA c3eb33333<>+8(SB)/4, $0x3eb33333
+DATA c3eb33333<>+12(SB)/4, $0x3eb33333
+DATA c3eb33333<>+16(SB)/4, $0x3eb33333
+DATA c3eb33333<>+20(SB)/4, $0x3eb33333
+DATA c3eb33333<>+24(SB)/4, $0x3eb33333
+DATA c3eb33333<>+28(SB)/4, $0x3eb33333
+DATA c3eb33333<>+32(SB)/4, $0x3eb33333
+DATA c3eb33333<>+36(SB)/4, $0x3eb33333
+DATA c3eb33333<>+40(SB)/4, $0x3eb33333
+DATA c3eb33333<>+44(SB)/4, $0x3eb33333
+DATA c3eb33333<>+48(SB)/4, $0x3eb33333
+DATA c3eb33333<>+52(SB)/4, $0x3eb33333
+DATA c3eb33333<>+56(SB)/4, $0x3eb33333
+DATA c3eb33333<>+60(SB)/4, $0x3eb33333
+GLOBL c3eb33333<>(SB), RODATA|NOPTR, $64
+
+DATA cbceec390<>+0(SB)/4, $0xbceec390
+DATA cbceec390<>+4(SB)/4, $0xbceec390
+DATA cbceec390<>+8(SB)/4, $0xbceec390
+DATA cbceec390<>+12(SB)/4, $0xbceec390
+DATA cbceec390<>+16(SB)/4, $0xbceec390
+DATA cbceec390<>+20(SB)/4, $0xbceec390
+DATA cbceec390<>+24(SB)/4, $0xbceec390
+DATA cbceec390<>+28(SB)/4, $0xbceec390
+DATA cbceec390<>+32(SB)/4, $0xbceec390
+DATA cbceec390<>+36(SB)/4, $0xbceec390
+DATA cbceec390<>+40(SB)/4, $0xbceec390
+DATA cbceec390<>+44(SB)/4, $0xbceec390
+DATA cbceec390<>+48(SB)/4, $0xbceec390
+DATA cbceec390<>+52(SB)/4, $0xbceec390
+DATA cbceec390<>+56(SB)/4, $0xbceec390
+DATA cbceec390<>+60(SB)/4, $0xbceec390
+GLOBL cbceec390<>(SB), RODATA|NOPTR, $64
+
+DATA c3e136d62<>+0(SB)/4, $0x3e136d62
+DATA c3e136d62<>+4(SB)/4, $0x3e136d62
+DATA c3e136d62<>+8(SB)/4, $0x3e136d62
+DATA c3e136d62<>+12(SB)/4, $0x3e136d62
+DATA c3e136d62<>+16(SB)/4, $0x3e136d62
+DATA c3e136d62<>+20(SB)/4, $0x3e136d62
+DATA c3e136d62<>+24(SB)/4, $0x3e136d62
+DATA c3e136d62<>+28(SB)/4, $0x3e136d62
+DATA c3e136d62<>+32(SB)/4, $0x3e136d62
+DATA c3e136d62<>+36(SB)/4, $0x3e136d62
+DATA c3e136d62<>+40(SB)/4, $0x3e136d62
+DATA c3e136d62<>+44(SB)/4, $0x3e136d62
+DATA c3e136d62<>+48(SB)/4, $0x3e136d62
+DATA c3e136d62<>+52(SB)/4, $0x3e136d62
+DATA c3e136d62<>+56(SB)/4, $0x3e136d62
+DATA c3e136d62<>+60(SB)/4, $0x3e136d62
+GLOBL c3e136d62<>(SB), RODATA|NOPTR, $64
+
+DATA cbe82ed0a<>+0(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+4(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+8(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+12(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+16(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+20(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+24(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+28(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+32(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+36(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+40(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+44(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+48(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+52(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+56(SB)/4, $0xbe82ed0a
+DATA cbe82ed0a<>+60(SB)/4, $0xbe82ed0a
+GLOBL cbe82ed0a<>(SB), RODATA|NOPTR, $64
+
+DATA c3e22feab<>+0(SB)/4, $0x3e22feab
+DATA c3e22feab<>+4(SB)/4, $0x3e22feab
+DATA c3e22feab<>+8(SB)/4, $0x3e22feab
+DATA c3e22feab<>+12(SB)/4, $0x3e22feab
+DATA c3e22feab<>+16(SB)/4, $0x3e22feab
+DATA c3e22feab<>+20(SB)/4, $0x3e22feab
+DATA c3e22feab<>+24(SB)/4, $0x3e22feab
+DATA c3e22feab<>+28(SB)/4, $0x3e22feab
+DATA c3e22feab<>+32(SB)/4, $0x3e22feab
+DATA c3e22feab<>+36(SB)/4, $0x3e22feab
+DATA c3e22feab<>+40(SB)/4, $0x3e22feab
+DATA c3e22feab<>+44(SB)/4, $0x3e22feab
+DATA c3e22feab<>+48(SB)/4, $0x3e22feab
+DATA c3e22feab<>+52(SB)/4, $0x3e22feab
+DATA c3e22feab<>+56(SB)/4, $0x3e22feab
+DATA c3e22feab<>+60(SB)/4, $0x3e22feab
+GLOBL c3e22feab<>(SB), RODATA|NOPTR, $64
+
+DATA cbcbd5165<>+0(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+4(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+8(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+12(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+16(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+20(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+24(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+28(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+32(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+36(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+40(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+44(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+48(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+52(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+56(SB)/4, $0xbcbd5165
+DATA cbcbd5165<>+60(SB)/4, $0xbcbd5165
+GLOBL cbcbd5165<>(SB), RODATA|NOPTR, $64
+
+DATA c3dd814a1<>+0(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+4(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+8(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+12(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+16(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+20(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+24(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+28(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+32(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+36(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+40(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+44(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+48(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+52(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+56(SB)/4, $0x3dd814a1
+DATA c3dd814a1<>+60(SB)/4, $0x3dd814a1
+GLOBL c3dd814a1<>(SB), RODATA|NOPTR, $64
+
+DATA c3df56aed<>+0(SB)/4, $0x3df56aed
+DATA c3df56aed<>+4(SB)/4, $0x3df56aed
+DATA c3df56aed<>+8(SB)/4, $0x3df56aed
+DATA c3df56aed<>+12(SB)/4, $0x3df56aed
+DATA c3df56aed<>+16(SB)/4, $0x3df56aed
+DATA c3df56aed<>+20(SB)/4, $0x3df56aed
+DATA c3df56aed<>+24(SB)/4, $0x3df56aed
+DATA c3df56aed<>+28(SB)/4, $0x3df56aed
+DATA c3df56aed<>+32(SB)/4, $0x3df56aed
+DATA c3df56aed<>+36(SB)/4, $0x3df56aed
+DATA c3df56aed<>+40(SB)/4, $0x3df56aed
+DATA c3df56aed<>+44(SB)/4, $0x3df56aed
+DATA c3df56aed<>+48(SB)/4, $0x3df56aed
+DATA c3df56aed<>+52(SB)/4, $0x3df56aed
+DATA c3df56aed<>+56(SB)/4, $0x3df56aed
+DATA c3df56aed<>+60(SB)/4, $0x3df56aed
+GLOBL c3df56aed<>(SB), RODATA|NOPTR, $64
+
+DATA c3e0f37f3<>+0(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+4(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+8(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+12(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+16(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+20(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+24(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+28(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+32(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+36(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+40(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+44(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+48(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+52(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+56(SB)/4, $0x3e0f37f3
+DATA c3e0f37f3<>+60(SB)/4, $0x3e0f37f3
+GLOBL c3e0f37f3<>(SB), RODATA|NOPTR, $64
+
+DATA c3e0ef8ea<>+0(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+4(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+8(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+12(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+16(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+20(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+24(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+28(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+32(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+36(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+40(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+44(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+48(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+52(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+56(SB)/4, $0x3e0ef8ea
+DATA c3e0ef8ea<>+60(SB)/4, $0x3e0ef8ea
+GLOBL c3e0ef8ea<>(SB), RODATA|NOPTR, $64
+
+DATA cc14ccccd<>+0(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+4(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+8(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+12(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+16(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+20(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+24(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+28(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+32(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+36(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+40(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+44(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+48(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+52(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+56(SB)/4, $0xc14ccccd
+DATA cc14ccccd<>+60(SB)/4, $0xc14ccccd
+GLOBL cc14ccccd<>(SB), RODATA|NOPTR, $64
+
+DATA c3ecc422a<>+0(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+4(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+8(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+12(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+16(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+20(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+24(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+28(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+32(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+36(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+40(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+44(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+48(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+52(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+56(SB)/4, $0x3ecc422a
+DATA c3ecc422a<>+60(SB)/4, $0x3ecc422a
+GLOBL c3ecc422a<>(SB), RODATA|NOPTR, $64
+
+// func avx512ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·avx512ActGradGeluTanh(SB), NOSPLIT, $0-32
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x0000000f, BX
+	MOVQ    $0x00000001, SI
+	SHLXQ   BX, SI, SI
+	DECQ    SI
+	KMOVW   SI, K2
+	VMOVUPS c4b400000<>+0(SB), Z7
+	VMOVUPS cbfb8aa3b<>+0(SB), Z8
+	VMOVUPS c3aaddd0a<>+0(SB), Z9
+	VMOVUPS c3c1e7544<>+0(SB), Z10
+	VMOVUPS c3d635ba9<>+0(SB), Z11
+	VMOVUPS c3e75fcde<>+0(SB), Z12
+	VMOVUPS c3f317215<>+0(SB), Z13
+	VMOVUPS c3f800000<>+0(SB), Z14
+	VMOVUPS c3fcc422a<>+0(SB), Z15
+	VMOVUPS c3d922279<>+0(SB), Z16
+	VMOVUPS cc1200000<>+0(SB), Z17
+	VMOVUPS c41200000<>+0(SB), Z18
+	XORQ    BX, BX
+	MOVQ    n+24(FP), SI
+	SUBQ    $0x00000010, SI
+	JLT     part1
+
+single1:
+	VMOVUPS     (DX)(BX*1), Z0
+	VMAXPS      Z0, Z17, Z1
+	VMINPS      Z1, Z18, Z6
+	VMULPS      Z6, Z6, Z3
+	VMOVUPS     Z15, Z4
+	VFMADD231PS Z16, Z3, Z4
+	VMULPS      Z4, Z6, Z3
+	VMOVUPS     Z7, Z4
+	VFMADD231PS Z8, Z3, Z4
+	VSUBPS      Z7, Z4, Z5
+	VFMSUB132PS Z8, Z5, Z3
+	VMOVUPS     Z9, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z10, Z3, Z5
+	VFMADD213PS Z11, Z3, Z5
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VFMADD213PS Z14, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VADDPS      Z14, Z5, Z3
+	VDIVPS      Z3, Z14, Z4
+	VMULPS      Z4, Z1, Z1
+	VMULPS      Z4, Z5, Z5
+	VMULPS      Z6, Z5, Z5
+	VMULPS      Z6, Z6, Z6
+	VMOVUPS     Z15, Z3
+	VFMADD231PS c3e5b33b6<>+0(SB), Z6, Z3
+	VMULPS      Z3, Z5, Z5
+	VMOVUPS     Z4, Z2
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS     (CX)(BX*1), Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, SI
+	JGE         single1
+
+part1:
+	ADDQ        $0x00000010, SI
+	JEQ         over1
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VMAXPS      Z0, Z17, Z1
+	VMINPS      Z1, Z18, Z6
+	VMULPS      Z6, Z6, Z3
+	VMOVUPS     Z15, Z4
+	VFMADD231PS Z16, Z3, Z4
+	VMULPS      Z4, Z6, Z3
+	VMOVUPS     Z7, Z4
+	VFMADD231PS Z8, Z3, Z4
+	VSUBPS      Z7, Z4, Z5
+	VFMSUB132PS Z8, Z5, Z3
+	VMOVUPS     Z9, Z5
+	VPSLLD      $0x17, Z4, Z4
+	VFMADD213PS Z10, Z3, Z5
+	VFMADD213PS Z11, Z3, Z5
+	VFMADD213PS Z12, Z3, Z5
+	VFMADD213PS Z13, Z3, Z5
+	VFMADD213PS Z14, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VADDPS      Z14, Z5, Z3
+	VDIVPS      Z3, Z14, Z4
+	VMULPS      Z4, Z1, Z1
+	VMULPS      Z4, Z5, Z5
+	VMULPS      Z6, Z5, Z5
+	VMULPS      Z6, Z6, Z6
+	VMOVUPS     Z15, Z3
+	VFMADD231PS c3e5b33b6<>+0(SB), Z6, Z3
+	VMULPS      Z3, Z5, Z5
+	VMOVUPS     Z4, Z2
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (CX)(BX*1), K2, Z1
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     Z2, K2, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx512Pack(dst *float32, dp int, src *float32, ld int, n int, p int)
+// Requires: AVX, AVX512F
+TEXT ·avx512Pack(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dp+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ n+32(FP), SI
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ p+40(FP), R9
+
+panel:
+	VMOVUPS (R8), Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $0x00000040, R8
+	ADDQ    CX, DI
+	DECQ    R9
+	JNZ     panel
+	ADDQ    $0x00000040, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JNZ     row
+	VZEROUPPER
+	RET

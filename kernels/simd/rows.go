@@ -46,6 +46,9 @@ type Rows struct {
 	// SoftmaxGrad writes dx = scale·p·(dp - Σ p·dp): the derivative of p = softmax(scale·x) times dp.
 	SoftmaxGrad func(dx, p, dp []float32, scale float32)
 
+	// ActGrad writes dx = dy·f'(x).
+	ActGrad func(f Act, dx, dy, x []float32)
+
 	// Add writes y = a + b, Mul y = a·b, MulAdd y += a·b, Scale y = s·x, Axpy y += s·x, Sum4 y = s·((a + b) + (c + d)).
 	Add    func(y, a, b []float32)
 	Mul    func(y, a, b []float32)
@@ -57,6 +60,10 @@ type Rows struct {
 	// PackT packs the transpose of a matrix of n rows and k columns into panels (Product's B with BP = k·Panel32 and
 	// BK = Panel32): dst[(i/P)·k·P + j·P + i%P] = src[i·ld + j], with zeros where i ≥ n in the last panel.
 	PackT func(dst, src []float32, ld, n, k int)
+
+	// Pack packs the matrix itself (BP = n·Panel32): dst[(j/P)·n·P + i·P + j%P] = src[i·ld + j], with zeros where j ≥ k
+	// in the last panel.
+	Pack func(dst, src []float32, ld, n, k int)
 }
 
 var genericRows = Rows{
@@ -71,6 +78,7 @@ var genericRows = Rows{
 	LayerNormGrad: layerNormGradGeneric,
 	Exp:           expGeneric,
 	SoftmaxGrad:   softmaxGradGeneric,
+	ActGrad:       actGradGeneric,
 	Add:           addGeneric,
 	Mul:           mulGeneric,
 	MulAdd:        mulAddGeneric,
@@ -78,6 +86,7 @@ var genericRows = Rows{
 	Axpy:          axpyGeneric,
 	Sum4:          sum4Generic,
 	PackT:         packTGeneric,
+	Pack:          packGeneric,
 }
 
 // rowsOf is the number of rows of a matrix of n elements with w columns.
@@ -321,6 +330,19 @@ func checkSoftmaxGrad(dx, p, dp []float32) {
 	need("SoftmaxGrad", "dp", len(dp), len(p))
 }
 
+func actGradGeneric(f Act, dx, dy, x []float32) {
+	checkActGrad(f, dx, dy, x)
+	for i, v := range x {
+		_, d := eval(f, v)
+		dx[i] = dy[i] * d
+	}
+}
+
+func checkActGrad(f Act, dx, dy, x []float32) {
+	checkAct(f, dx, nil, x)
+	need("ActGrad", "dy", len(dy), len(x))
+}
+
 func addGeneric(y, a, b []float32) {
 	check2("Add", y, a, b)
 	for i, v := range a {
@@ -403,5 +425,34 @@ func checkPackT(dst, src []float32, ld, n, k int) bool {
 	}
 	need("PackT", "src", len(src), (n-1)*ld+k)
 	need("PackT", "dst", len(dst), (n+Panel32-1)/Panel32*k*Panel32)
+	return true
+}
+
+func packGeneric(dst, src []float32, ld, n, k int) {
+	if checkPack(dst, src, ld, n, k) {
+		packColumns(dst, src, ld, n, 0, k)
+	}
+}
+
+// packColumns is Pack for the panels from column first on.
+func packColumns(dst, src []float32, ld, n, first, k int) {
+	for j := first; j < k; j += Panel32 {
+		w := min(Panel32, k-j)
+		for i := range n {
+			to := dst[j*n+i*Panel32:][:Panel32]
+			clear(to[copy(to, src[i*ld+j:][:w]):])
+		}
+	}
+}
+
+func checkPack(dst, src []float32, ld, n, k int) bool {
+	if ld < 0 || n < 0 || k < 0 {
+		panic(fmt.Sprintf("simd: Pack: ld=%d n=%d k=%d: none is negative", ld, n, k))
+	}
+	if n == 0 || k == 0 {
+		return false
+	}
+	need("Pack", "src", len(src), (n-1)*ld+k)
+	need("Pack", "dst", len(dst), (k+Panel32-1)/Panel32*n*Panel32)
 	return true
 }

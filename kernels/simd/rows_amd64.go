@@ -24,7 +24,9 @@ type rowKernels struct {
 	scale, axpy        func(y, x *float32, n int, s float32)
 	sum4               func(y, a, b, c, d *float32, n int, s float32)
 	packT              func(dst, src *float32, ld, n int)
-	lanes64            int // float64 of a vector
+	pack               func(dst *float32, dp int, src *float32, ld, n, p int)
+	actGrad            [GELUTanh + 1]func(dx, dy, x *float32, n int) // by Act; nil: two passes
+	lanes64            int                                           // float64 of a vector
 	act32              func(f Act, y, d, x []float32)
 }
 
@@ -63,7 +65,9 @@ func (k *rowKernels) rows() Rows {
 		Scale:         func(y, x []float32, s float32) { flat2("Scale", k.scale, y, x, s) },
 		Axpy:          func(y, x []float32, s float32) { flat2("Axpy", k.axpy, y, x, s) },
 		Sum4:          k.sumOf4,
-		PackT:         k.pack,
+		PackT:         k.packTransposed,
+		Pack:          k.packRows,
+		ActGrad:       k.actGradRow,
 	}
 }
 
@@ -96,7 +100,7 @@ func (k *rowKernels) affineRows(f Act, y, x, m, a, b []float32) {
 	})
 }
 
-// slopes holds f and f' of a block for activations that AffineGrad has no kernel for.
+// slopes holds a block's numbers for routines that have no kernel for an activation.
 var slopes = sync.Pool{New: func() any { return new([]float32) }}
 
 func (k *rowKernels) affineGradRows(f Act, dz, dy, x, m, a, b, s0, s1 []float32) {
@@ -110,13 +114,12 @@ func (k *rowKernels) affineGradRows(f Act, dz, dy, x, m, a, b, s0, s1 []float32)
 		if f != Identity {
 			e := rows * w
 			s := slopes.Get().(*[]float32)
-			if len(*s) < 2*e {
-				*s = make([]float32, 2*e)
+			if len(*s) < e {
+				*s = make([]float32, e)
 			}
-			z, d := (*s)[:e], (*s)[e:2*e]
+			z := (*s)[:e]
 			k.affine.mb(at(z, 0), at(x, o), at(a, 0), at(m, 0), at(b, 0), w, rows)
-			k.act32(f, z, d, z)
-			k.mul(at(dz, o), at(dy, o), at(d, 0), e)
+			k.actGradRow(f, dz[o:o+e], dy[o:o+e], z)
 			slopes.Put(s)
 			from = dz[o:]
 		}
@@ -217,8 +220,8 @@ func (k *rowKernels) sumOf4(y, a, b, c, d []float32, s float32) {
 	}
 }
 
-// pack transposes whole panels by eights of columns; the rest goes through Go.
-func (k *rowKernels) pack(dst, src []float32, ld, n, cols int) {
+// packTransposed transposes whole panels by eights of columns; the rest goes through Go.
+func (k *rowKernels) packTransposed(dst, src []float32, ld, n, cols int) {
 	if !checkPackT(dst, src, ld, n, cols) {
 		return
 	}
@@ -230,4 +233,37 @@ func (k *rowKernels) pack(dst, src []float32, ld, n, cols int) {
 		packTRows(dst, src, ld, i, i+Panel32, whole, cols)
 	}
 	packTRows(dst, src, ld, full, n, 0, cols)
+}
+
+// packRows copies whole panels; the last columns go through Go.
+func (k *rowKernels) packRows(dst, src []float32, ld, n, cols int) {
+	if !checkPack(dst, src, ld, n, cols) {
+		return
+	}
+	panels := cols / Panel32
+	if panels > 0 {
+		cut(n, panels*Panel32, func(o, rows int) {
+			i := o / (panels * Panel32)
+			k.pack(at(dst, i*Panel32), 4*n*Panel32, at(src, i*ld), 4*ld, rows, panels)
+		})
+	}
+	packColumns(dst, src, ld, n, panels*Panel32, cols)
+}
+
+func (k *rowKernels) actGradRow(f Act, dx, dy, x []float32) {
+	checkActGrad(f, dx, dy, x)
+	for i := 0; i < len(x); i += maxElems {
+		n := min(maxElems, len(x)-i)
+		if fn := k.actGrad[f]; fn != nil {
+			fn(at(dx, i), at(dy, i), at(x, i), n)
+			continue
+		}
+		s := slopes.Get().(*[]float32)
+		if len(*s) < 2*n {
+			*s = make([]float32, 2*n)
+		}
+		k.act32(f, (*s)[:n], (*s)[n:2*n], x[i:i+n])
+		k.mul(at(dx, i), at(dy, i), at(*s, n), n)
+		slopes.Put(s)
+	}
 }

@@ -24,5 +24,7 @@ var avx2Rows = rowKernels{
 	axpy:              avx2Axpy,
 	sum4:              avx2Sum4,
 	packT:             avx2PackT,
+	pack:              avx2Pack,
+	actGrad:           [GELUTanh + 1]func(dx, dy, x *float32, n int){SiLU: avx2ActGradSilu, GELU: avx2ActGradGelu, GELUTanh: avx2ActGradGeluTanh},
 	lanes64:           4,
 }

@@ -24,5 +24,7 @@ var avx512Rows = rowKernels{
 	axpy:              avx512Axpy,
 	sum4:              avx512Sum4,
 	packT:             avx2PackT,
+	pack:              avx512Pack,
+	actGrad:           [GELUTanh + 1]func(dx, dy, x *float32, n int){SiLU: avx512ActGradSilu, GELU: avx512ActGradGelu, GELUTanh: avx512ActGradGeluTanh},
 	lanes64:           8,
 }

@@ -43,6 +43,7 @@ func rowCases() []rowCase {
 			rowCase{"Affine/mb/" + f.String(), 1, 0, 1, 3, 20, func(r *Rows, y, s, x, v [][]float32) { r.Affine(f, y[0], x[0], v[0], v[1], v[2]) }},
 			rowCase{"Affine/b/" + f.String(), 1, 0, 1, 2, 20, func(r *Rows, y, s, x, v [][]float32) { r.Affine(f, y[0], x[0], nil, v[0], v[1]) }},
 			rowCase{"Affine/" + f.String(), 1, 0, 1, 1, 20, func(r *Rows, y, s, x, v [][]float32) { r.Affine(f, y[0], x[0], nil, v[0], nil) }},
+			rowCase{"ActGrad/" + f.String(), 1, 0, 2, 0, 20, func(r *Rows, y, s, x, v [][]float32) { r.ActGrad(f, y[0], x[0], x[1]) }},
 			rowCase{"AffineGrad/" + f.String(), 1, 2, 2, 3, 40, func(r *Rows, y, s, x, v [][]float32) {
 				r.AffineGrad(f, y[0], x[0], x[1], v[0], v[1], v[2], s[0], s[1])
 			}})
@@ -275,6 +276,33 @@ func TestPackT(t *testing.T) {
 	})
 }
 
+func TestPack(t *testing.T) {
+	each(t, func(t *testing.T, im *Impl) {
+		r := rand.New(rand.NewPCG(43, 44))
+		for _, n := range []int{0, 1, 5, 17} {
+			for _, k := range []int{0, 1, 15, 16, 17, 64, 65} {
+				ld := k + r.IntN(5)
+				src := newGuarded[float32](max(0, (n-1)*ld+k), r.IntN(16)).fill(r)
+				dst := newGuarded[float32]((k+15)/16*16*n, r.IntN(16))
+				im.Pack(dst.s, src.s, ld, n, k)
+				src.intact(t, "src", true)
+				dst.intact(t, "dst", false)
+				for i := range n {
+					for j := range (k + 15) / 16 * 16 {
+						want := float32(0)
+						if j < k {
+							want = src.s[i*ld+j]
+						}
+						if got := dst.s[j/16*n*16+i*16+j%16]; got != want {
+							t.Fatalf("n=%d k=%d: row %d column %d is %v, want %v", n, k, i, j, got, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestRowsPanics: short arrays and broken shapes are caught before any kernel runs.
 func TestRowsPanics(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
@@ -305,6 +333,9 @@ func TestRowsPanics(t *testing.T) {
 			"sum4":    func() { im.Sum4(x, x, x, x, x[:11], 1) },
 			"packT":   func() { im.PackT(x, x, 4, 3, 4) },
 			"n":       func() { im.PackT(x, x, 4, -1, 4) },
+			"pack":    func() { im.Pack(x, x, 4, 3, 4) },
+			"k":       func() { im.Pack(x, x, 4, 3, -1) },
+			"slope":   func() { im.ActGrad(SiLU, x, x[:11], x) },
 		} {
 			func() {
 				defer func() {
