@@ -429,7 +429,7 @@ func (t isa) actGrad(f act) {
 	text(t.name+"ActGrad"+f.name, "func(dx, dy, x *float32, n int)")
 	dx, dy, x := Load(Param("dx"), GP64()), Load(Param("dy"), GP64()), Load(Param("x"), GP64())
 	s := t.newRowScan(operand.NewParamAddr("n", 24))
-	k := t.rowBank(3+f.temps)
+	k := t.rowBank(3 + f.temps)
 	k.keep(f.consts(k)...)
 	s.pass(1, func(_ int, tail bool) {
 		v, y, d := t.v[0], t.v[1], t.v[2]
