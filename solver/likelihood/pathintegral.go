@@ -12,6 +12,9 @@ import (
 // LowESS marks a value of the path integral that rests on too few paths to be one.
 const LowESS = Status("small effective sample size")
 
+// Rounded marks a value of the path integral at a point so far outside that rounding decides between the weights of its paths.
+const Rounded = Status("log weights lost in rounding")
+
 // PathOptions choose the chain and the number of paths. The zero value is Euler–Maruyama in 1000 steps uniform in t with
 // 1000 paths; solver.GridLambda gives larger effective sample sizes.
 type PathOptions struct {
@@ -85,12 +88,15 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 	if o.MinESS == 0 {
 		o.MinESS = max(float64(o.Paths)/20, min(10, float64(o.Paths)/2))
 	}
-	r := &pathRun{problem: p, o: o, weigh: p.pathWeights}
+	r := &pathRun{problem: p, o: o, weigh: p.pathWeights, precision: 0x1p-52}
+	if net, ok := m.(interface{ Precision() solver.Precision }); ok && net.Precision() == solver.Float32 {
+		r.precision = 0x1p-24
+	}
 	var pred solver.Prediction
 	if f, ok := m.(fusedModel); ok && !o.Reference {
 		if e, ok := f.Engine().(pathWeigher); ok {
 			pred = f.Prediction()
-			r.weigh = p.fusedWeights(e)
+			r.weigh, r.precision = p.fusedWeights(e), 0x1p-24
 		}
 	}
 	for _, h := range hs {
@@ -127,6 +133,7 @@ type pathRun struct {
 	*problem
 	o           PathOptions
 	weigh       weighFunc
+	precision   float64             // relative, of what weigh calculates
 	tables      [][]kernels.PathRow // of each h
 	done, total int
 }
@@ -191,7 +198,10 @@ func (r *pathRun) estimate(w, base []float64, sample uint64) PathEstimate {
 		e.StdErr = bootstrapStdErr(w, r.o.Bootstrap, kernels.NewSource(r.o.Seed, kernels.StreamResample, sample))
 	}
 	e.Diff, e.DiffStdErr = e.LogQ-logMeanExp(base), deltaStdErr(w, base)
-	if e.ESS < r.o.MinESS {
+	switch {
+	case rounding(w, r.o.Steps, r.precision) > weightRounding:
+		e.Status = Rounded
+	case e.ESS < r.o.MinESS:
 		e.Status = LowESS
 	}
 	return e

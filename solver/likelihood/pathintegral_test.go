@@ -285,3 +285,57 @@ func (explosive) Score(_ context.Context, dst, x, _ []float64) error {
 	}
 	return nil
 }
+
+// Far outside, rounding makes log-weights equal or sets one above all: the effective sample size stays between 1 and the number of
+// paths, and a value that rounding decides has a status.
+func TestPathIntegralFarOutside(t *testing.T) {
+	s := schedule(t, "simple")
+	g, err := exact.NewGaussian(s, []float64{0.3, -0.2}, []float64{0.5, 0.8}, 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x []float64
+	for k := range 16 {
+		x = append(x, math.Pow(10, float64(k)), -0.5)
+	}
+	x = append(x, 1e150, 1e150)
+	net := network(t, "simple")
+	for _, m := range []solver.Model{g, net} {
+		got, err := PathIntegral(ctx, m, s, x, []float64{0.3, 1}, PathOptions{Grid: solver.GridLambda, Steps: 50, Paths: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			for _, e := range got[i] {
+				if e.Status == NotFinite {
+					continue
+				}
+				if !(e.ESS >= 1 && e.ESS <= 100) {
+					t.Errorf("%T at %g, h = %g: ESS %g of 100 paths", m, x[2*i], e.H, e.ESS)
+				}
+				if lost := math.Abs(e.LogQ)*0x1p-52 > 0.1; lost && e.Status != Rounded {
+					t.Errorf("%T at %g, h = %g: log q %g, status %s", m, x[2*i], e.H, e.LogQ, e.Status)
+				}
+			}
+		}
+		if e := got[0][0]; e.Status == Rounded {
+			t.Errorf("%T: %+v at (1, −½)", m, e)
+		}
+	}
+}
+
+func TestWeightsOfLargeSize(t *testing.T) {
+	for _, base := range []float64{0, -1e5, -1e12, -1e16, -1e18, 1e300} {
+		equal, one := make([]float64, 100), make([]float64, 100)
+		for i := range equal {
+			equal[i], one[i] = base, base
+		}
+		one[7] = base + math.Max(100, math.Abs(base)/1e3)
+		if e, o := effective(equal), effective(one); math.Abs(e-100) > 1e-9 || math.Abs(o-1) > 1e-9 {
+			t.Errorf("about %g: ESS %g of equal weights, %g of a single one", base, e, o)
+		}
+		if e, o := deltaStdErr(equal, nil), deltaStdErr(one, nil); e > 1e-12 || math.Abs(o-1) > 1e-9 {
+			t.Errorf("about %g: standard errors %g and %g", base, e, o)
+		}
+	}
+}

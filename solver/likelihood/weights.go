@@ -23,6 +23,24 @@ func logMeanExp(w []float64) float64 {
 	return top + math.Log(sum/float64(len(w)))
 }
 
+// shares are e^w over their sum. They are formed from differences of log-weights, which large numbers have exactly.
+func shares(w []float64) []float64 {
+	top := math.Inf(-1)
+	for _, v := range w {
+		top = max(top, v)
+	}
+	p := make([]float64, len(w))
+	sum := 0.0
+	for i, v := range w {
+		p[i] = math.Exp(v - top)
+		sum += p[i]
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+	return p
+}
+
 // deltaStdErr is the standard error of logMeanExp(w) less that of v on the same paths (v nil: of w alone), by the delta
 // method: that of the mean of e^{w}/q_w − e^{v}/q_v. NaN of a single path.
 func deltaStdErr(w, v []float64) float64 {
@@ -30,30 +48,43 @@ func deltaStdErr(w, v []float64) float64 {
 	if k < 2 {
 		return math.NaN()
 	}
-	lw, lv := logMeanExp(w), 0.0
+	p := shares(w)
+	var base []float64
 	if v != nil {
-		lv = logMeanExp(v)
+		base = shares(v)
 	}
 	sum := 0.0
-	for i := range w {
-		r := math.Exp(w[i]-lw) - 1
+	for i := range p {
+		r := k*p[i] - 1
 		if v != nil {
-			r = math.Exp(w[i]-lw) - math.Exp(v[i]-lv)
+			r = k * (p[i] - base[i])
 		}
 		sum += r * r
 	}
 	return math.Sqrt(sum / (k * (k - 1)))
 }
 
-// effective is the effective sample size (Σ e^w)²/Σ e^{2w}.
+// effective is the effective sample size (Σ e^w)²/Σ e^{2w}, from 1 to the number of paths.
 func effective(w []float64) float64 {
-	l := logMeanExp(w)
 	sum := 0.0
-	for _, v := range w {
-		r := math.Exp(v - l)
-		sum += r * r
+	for _, p := range shares(w) {
+		sum += p * p
 	}
-	return float64(len(w)) * float64(len(w)) / sum
+	return min(max(1/sum, 1), float64(len(w)))
+}
+
+// Rounding of a log-weight: each of its terms has the relative error of the arithmetic that the states and the network have, and each
+// addition that of float64. weightRounding is the error, in nats, from which on a value is not given.
+const weightRounding = 0.1
+
+// rounding bounds the error that rounding leaves in log-weights w, sums over so many steps, of a chain in arithmetic of the given
+// relative precision.
+func rounding(w []float64, steps int, precision float64) float64 {
+	largest := 0.0
+	for _, v := range w {
+		largest = max(largest, math.Abs(v))
+	}
+	return largest * (precision + 0x1p-52*math.Sqrt(float64(steps)))
 }
 
 // bootstrapStdErr is the standard deviation of logMeanExp over resamples of w.
