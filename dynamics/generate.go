@@ -30,6 +30,7 @@ func (m *StateSpace) Generate(times []float64, seed, k uint64) (*Record, error) 
 	noise := root(m.R)
 	roots := map[*Propagator]*mat.Dense{}
 	steps := newSteps(m)
+	steps.keep = true
 	for i := range times {
 		if i > 0 {
 			step, err := steps.between(times[i-1], times[i])

@@ -31,24 +31,24 @@ func (m *StateSpace) LogLik(data *Data) (Likelihood, error) {
 	return f.total, nil
 }
 
-// filter is Kalman's filter in Joseph's form.
+// filter is Kalman's filter in Joseph's form. Matrices are row-major slices.
 type filter struct {
 	m     *StateSpace
 	d, p  int
 	steps *steps
 	total Likelihood
 
-	mean   []float64  // of z given what was seen so far
-	cov    *mat.Dense // and its covariance
-	buffer struct {
-		mean         []float64
-		dd, de, next *mat.Dense
-	}
-	all gain // with all outputs observed
+	mean []float64 // of z given what was seen so far, d
+	cov  []float64 // and its covariance, d×d
+	x    []float64 // room for d
+	m1   []float64 // and for d×d, three times
+	m2   []float64
+	m3   []float64
+	all  gain // with all outputs observed
 
 	// Once prediction and update repeat themselves, the covariance is that before the update and stays.
 	steady    bool
-	lastCov   *mat.Dense // before the last update with all outputs
+	lastCov   []float64 // before the last update with all outputs
 	lastStep  *Propagator
 	lastValid bool
 	keeping   bool // every covariance is wanted
@@ -56,29 +56,31 @@ type filter struct {
 
 // gain is what an update needs of the covariance: K, the root of the innovation's covariance and its log determinant.
 type gain struct {
-	c      *mat.Dense // the observed rows of C
-	r      *mat.Dense // and of R
-	pc, k  *mat.Dense // P Cᵀ, K: d×q
-	s      *mat.SymDense
-	chol   mat.Cholesky
-	l      []float64 // lower factor of s, q×q
-	kr     *mat.Dense
+	q      int
+	c      []float64 // the observed rows of C, q×d
+	r      []float64 // and of R, q×q
+	pc, k  []float64 // P Cᵀ and K, d×q
+	kr     []float64
+	l      []float64 // lower factor of the innovation's covariance, q×q
 	logDet float64
 	nu     []float64
 }
 
-func newGain(c, r *mat.Dense) gain {
-	q, d := c.Dims()
-	return gain{c: c, r: r, pc: mat.NewDense(d, q, nil), k: mat.NewDense(d, q, nil), kr: mat.NewDense(d, q, nil),
-		s: mat.NewSymDense(q, nil), l: make([]float64, q*q), nu: make([]float64, q)}
+func newGain(c, r []float64, d int) gain {
+	q := len(c) / d
+	return gain{q: q, c: c, r: r, pc: make([]float64, d*q), k: make([]float64, d*q), kr: make([]float64, d*q), l: make([]float64, q*q), nu: make([]float64, q)}
 }
 
 func newFilter(m *StateSpace) *filter {
 	d, p := m.Dim(), m.Outputs()
-	f := &filter{m: m, d: d, p: p, steps: newSteps(m), mean: make([]float64, d), cov: mat.NewDense(d, d, nil), all: newGain(m.C, m.R), lastCov: mat.NewDense(d, d, nil)}
-	f.buffer.mean = make([]float64, d)
-	f.buffer.dd, f.buffer.de, f.buffer.next = mat.NewDense(d, d, nil), mat.NewDense(d, d, nil), mat.NewDense(d, d, nil)
-	return f
+	room := make([]float64, 2*d+5*d*d)
+	take := func(n int) []float64 {
+		out := room[:n:n]
+		room = room[n:]
+		return out
+	}
+	return &filter{m: m, d: d, p: p, steps: newSteps(m), mean: take(d), x: take(d), cov: take(d * d), m1: take(d * d), m2: take(d * d), m3: take(d * d), lastCov: take(d * d),
+		all: newGain(flat(m.C), flat(m.R), d)}
 }
 
 // moment is what a smoother needs of one time.
@@ -94,8 +96,9 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 		return fmt.Errorf("dynamics: rows of %d outputs; the model has %d", len(r.X)/max(r.Len(), 1), f.p)
 	}
 	copy(f.mean, f.m.M0)
-	f.cov.Copy(f.m.P0)
+	copy(f.cov, flat(f.m.P0))
 	f.steady, f.lastValid, f.keeping = false, false, keep != nil
+	f.steps.keep = f.keeping
 	for i := range r.Len() {
 		var step *Propagator
 		if i > 0 {
@@ -107,13 +110,13 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 		}
 		var kept moment
 		if keep != nil {
-			kept = moment{step: step, predicted: append([]float64(nil), f.mean...), predCov: mat.DenseCopyOf(f.cov)}
+			kept = moment{step: step, predicted: append([]float64(nil), f.mean...), predCov: f.covariance()}
 		}
 		if err := f.observe(r.Row(i, f.p), step); err != nil {
 			return fmt.Errorf("time %g: %w", r.Times[i], err)
 		}
 		if keep != nil {
-			kept.filtered, kept.cov = append([]float64(nil), f.mean...), mat.DenseCopyOf(f.cov)
+			kept.filtered, kept.cov = append([]float64(nil), f.mean...), f.covariance()
 			keep(i, kept)
 		}
 	}
@@ -123,12 +126,23 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 	return nil
 }
 
+// covariance is a copy of the state's.
+func (f *filter) covariance() *mat.Dense {
+	return mat.NewDense(f.d, f.d, append([]float64(nil), f.cov...))
+}
+
 // predict takes mean and covariance through a step.
 func (f *filter) predict(step *Propagator) {
-	mulVec(f.buffer.mean, step.F, f.mean)
-	for i := range f.mean {
-		f.mean[i] = f.buffer.mean[i] + step.B[i]
+	d := f.d
+	ff := step.F.RawMatrix().Data
+	for i := range f.x {
+		s := step.B[i]
+		for j, v := range ff[i*d : (i+1)*d] {
+			s += v * f.mean[j]
+		}
+		f.x[i] = s
 	}
+	copy(f.mean, f.x)
 	if f.steady && step == f.lastStep {
 		return
 	}
@@ -136,10 +150,22 @@ func (f *filter) predict(step *Propagator) {
 		f.steady = false
 		f.joseph(&f.all)
 	}
-	f.buffer.dd.Mul(step.F, f.cov)
-	f.buffer.next.Mul(f.buffer.dd, step.F.T())
-	f.cov.Copy(step.P)
-	addSymmetric(f.cov, f.buffer.next)
+	multiply(f.m1, ff, f.cov, d, d, d)
+	multiplyT(f.m2, f.m1, ff, d, d, d)
+	copy(f.cov, step.P.RawMatrix().Data)
+	f.addSymmetric(f.m2)
+}
+
+// addSymmetric adds the symmetric part of m to the covariance.
+func (f *filter) addSymmetric(m []float64) {
+	d := f.d
+	for i := range d {
+		for j := range i {
+			v := f.cov[i*d+j] + (m[i*d+j]+m[j*d+i])/2
+			f.cov[i*d+j], f.cov[j*d+i] = v, v
+		}
+		f.cov[i*d+i] += m[i*d+i]
+	}
 }
 
 // observe takes in a row of outputs.
@@ -171,20 +197,19 @@ func (f *filter) observe(y []float64, step *Propagator) error {
 		return err
 	}
 	f.correct(&f.all, y, f.m.Offset)
-	if !f.keeping && f.lastValid && step != nil && step == f.lastStep && settled(f.cov, f.lastCov) {
+	if !f.keeping && f.lastValid && step != nil && step == f.lastStep && step != f.steps.scratch && settled(f.cov, f.lastCov, f.d) {
 		f.steady = true
 		return nil
 	}
 	f.lastStep, f.lastValid = step, step != nil
-	f.lastCov.Copy(f.cov)
+	copy(f.lastCov, f.cov)
 	f.joseph(&f.all)
 	return nil
 }
 
 // partial are the rows of C and R of the outputs that were seen, and their values less the offset.
 func (f *filter) partial(y []float64, seen int) (gain, []float64) {
-	c, r := mat.NewDense(seen, f.d, nil), mat.NewDense(seen, seen, nil)
-	part := make([]float64, 0, seen)
+	var c, r, part []float64
 	var at []int
 	for j, v := range y {
 		if v == v {
@@ -195,43 +220,36 @@ func (f *filter) partial(y []float64, seen int) (gain, []float64) {
 			part = append(part, v)
 		}
 	}
-	for i, j := range at {
-		c.SetRow(i, f.m.C.RawRowView(j))
-		for k, l := range at {
-			r.Set(i, k, f.m.R.At(j, l))
+	for _, j := range at {
+		c = append(c, f.all.c[j*f.d:(j+1)*f.d]...)
+		for _, l := range at {
+			r = append(r, f.all.r[j*f.p+l])
 		}
 	}
-	return newGain(c, r), part
+	return newGain(c, r, f.d), part
 }
 
 // prepare computes the gain from the predicted covariance.
 func (f *filter) prepare(g *gain) error {
-	q := len(g.nu)
-	g.pc.Mul(f.cov, g.c.T())
-	for i := range q {
-		ci := g.c.RawRowView(i)
-		for j := i; j < q; j++ {
-			v := (g.r.At(i, j) + g.r.At(j, i)) / 2
-			for k, c := range ci {
-				v += c * g.pc.At(k, j)
-			}
-			g.s.SetSym(i, j, v)
-		}
-	}
-	if !g.chol.Factorize(g.s) {
-		return fmt.Errorf("dynamics: the covariance of the outputs is singular: an output without noise repeats what is known; give R a positive diagonal")
-	}
-	g.logDet = g.chol.LogDet()
-	u := g.chol.RawU().(mat.RawTriangular).RawTriangular() // S = UᵀU
+	q, d := g.q, f.d
+	multiplyT(g.pc, f.cov, g.c, d, d, q)
+	multiply(g.l, g.c, g.pc, q, d, q)
 	for i := range q {
 		for j := range i + 1 {
-			g.l[i*q+j] = u.Data[j*u.Stride+i]
+			g.l[i*q+j] = (g.l[i*q+j]+g.l[j*q+i])/2 + (g.r[i*q+j]+g.r[j*q+i])/2
 		}
 	}
+	if !cholesky(g.l, q) {
+		return fmt.Errorf("dynamics: the covariance of the outputs is singular: an output without noise repeats what is known; give R a positive diagonal")
+	}
+	g.logDet = 0
+	for i := range q {
+		g.logDet += 2 * math.Log(g.l[i*q+i])
+	}
 	// K = P Cᵀ S⁻¹, row by row: two triangular solves
-	for i := range f.d {
-		row := g.k.RawRowView(i)
-		copy(row, g.pc.RawRowView(i))
+	copy(g.k, g.pc)
+	for i := range d {
+		row := g.k[i*q : (i+1)*q]
 		solveLower(g.l, row)
 		for a := q - 1; a >= 0; a-- {
 			for b := a + 1; b < q; b++ {
@@ -245,19 +263,19 @@ func (f *filter) prepare(g *gain) error {
 
 // correct adds the log density of the innovation and moves the mean.
 func (f *filter) correct(g *gain, y, offset []float64) {
-	q := len(g.nu)
+	q, d := g.q, f.d
 	for i := range q {
 		v := y[i]
 		if offset != nil {
 			v -= offset[i]
 		}
-		for k, c := range g.c.RawRowView(i) {
+		for k, c := range g.c[i*d : (i+1)*d] {
 			v -= c * f.mean[k]
 		}
 		g.nu[i] = v
 	}
 	for i := range f.mean {
-		for j, k := range g.k.RawRowView(i) {
+		for j, k := range g.k[i*q : (i+1)*q] {
 			f.mean[i] += k * g.nu[j]
 		}
 	}
@@ -273,36 +291,43 @@ func (f *filter) correct(g *gain, y, offset []float64) {
 
 // joseph updates the covariance: (1 − KC) P (1 − KC)ᵀ + K R Kᵀ.
 func (f *filter) joseph(g *gain) {
-	ikc := f.buffer.de
-	ikc.Mul(g.k, g.c)
-	for i := range f.d {
-		row := ikc.RawRowView(i)
-		for j := range row {
-			row[j] = -row[j]
-		}
-		row[i]++
+	d, q := f.d, g.q
+	multiply(f.m1, g.k, g.c, d, q, d)
+	for i := range f.m1 {
+		f.m1[i] = -f.m1[i]
 	}
-	f.buffer.dd.Mul(ikc, f.cov)
-	f.buffer.next.Mul(f.buffer.dd, ikc.T())
-	f.cov.Zero()
-	addSymmetric(f.cov, f.buffer.next)
-	g.kr.Mul(g.k, g.r)
-	f.buffer.next.Mul(g.kr, g.k.T())
-	addSymmetric(f.cov, f.buffer.next)
+	for i := range d {
+		f.m1[i*d+i]++
+	}
+	multiply(f.m2, f.m1, f.cov, d, d, d)
+	multiplyT(f.m3, f.m2, f.m1, d, d, d)
+	clear(f.cov)
+	f.addSymmetric(f.m3)
+	multiply(g.kr, g.k, g.r, d, q, q)
+	multiplyT(f.m3, g.kr, g.k, d, q, d)
+	f.addSymmetric(f.m3)
 }
 
 // settled reports whether two covariances agree up to rounding.
-func settled(a, b *mat.Dense) bool {
+func settled(a, b []float64, d int) bool {
 	const tol = 1e-14
-	d, _ := a.Dims()
 	for i := range d {
 		for j := range i + 1 {
-			if !(math.Abs(a.At(i, j)-b.At(i, j)) <= tol*math.Sqrt(a.At(i, i)*a.At(j, j))) {
+			if !(math.Abs(a[i*d+j]-b[i*d+j]) <= tol*math.Sqrt(a[i*d+i]*a[j*d+j])) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// flat is the numbers of a matrix row by row without gaps.
+func flat(m *mat.Dense) []float64 {
+	r := m.RawMatrix()
+	if r.Stride == r.Cols {
+		return r.Data[:r.Rows*r.Cols]
+	}
+	return mat.DenseCopyOf(m).RawMatrix().Data
 }
 
 // solveLower replaces x by L⁻¹x.

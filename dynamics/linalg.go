@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -121,4 +123,67 @@ func root(m *mat.Dense) *mat.Dense {
 		}
 	}
 	return l
+}
+
+// blasSize is the order from which a general matrix product is faster than plain loops.
+const blasSize = 24
+
+// multiply sets dst (n×m) to a (n×k) times b (k×m), all row-major and without gaps.
+func multiply(dst, a, b []float64, n, k, m int) {
+	if n*k*m > blasSize*blasSize*blasSize {
+		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, blas64.General{Rows: n, Cols: k, Stride: k, Data: a}, blas64.General{Rows: k, Cols: m, Stride: m, Data: b},
+			0, blas64.General{Rows: n, Cols: m, Stride: m, Data: dst})
+		return
+	}
+	for i := range n {
+		row := dst[i*m : (i+1)*m]
+		clear(row)
+		for l, v := range a[i*k : (i+1)*k] {
+			for j, w := range b[l*m : (l+1)*m] {
+				row[j] += v * w
+			}
+		}
+	}
+}
+
+// multiplyT sets dst (n×m) to a (n×k) times the transpose of b (m×k).
+func multiplyT(dst, a, b []float64, n, k, m int) {
+	if n*k*m > blasSize*blasSize*blasSize {
+		blas64.Gemm(blas.NoTrans, blas.Trans, 1, blas64.General{Rows: n, Cols: k, Stride: k, Data: a}, blas64.General{Rows: m, Cols: k, Stride: k, Data: b},
+			0, blas64.General{Rows: n, Cols: m, Stride: m, Data: dst})
+		return
+	}
+	for i := range n {
+		x := a[i*k : (i+1)*k]
+		for j := range m {
+			y := b[j*k : (j+1)*k]
+			s := 0.0
+			for l, v := range x {
+				s += v * y[l]
+			}
+			dst[i*m+j] = s
+		}
+	}
+}
+
+// cholesky overwrites the lower triangle of a symmetric n×n matrix with its factor; false where it is not positive definite.
+func cholesky(a []float64, n int) bool {
+	for i := range n {
+		for j := range i + 1 {
+			s := a[i*n+j]
+			for k := range j {
+				s -= a[i*n+k] * a[j*n+k]
+			}
+			if i == j {
+				// What is left of the diagonal by rounding alone is no variance.
+				if !(s > 1e-14*a[i*n+i]) {
+					return false
+				}
+				a[i*n+i] = math.Sqrt(s)
+			} else {
+				a[i*n+j] = s / a[j*n+j]
+			}
+		}
+	}
+	return true
 }

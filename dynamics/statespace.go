@@ -128,6 +128,10 @@ type steps struct {
 	known  map[float64]*Propagator
 	last   *Propagator
 	lastDt float64
+
+	keep    bool // propagators are kept by the caller, so that none may be overwritten
+	scratch *Propagator
+	work    []float64
 }
 
 func newSteps(m *StateSpace) *steps { return &steps{m: m, known: map[float64]*Propagator{}} }
@@ -143,13 +147,26 @@ func (s *steps) between(t, u float64) (*Propagator, error) {
 		return s.last, nil
 	}
 	p, ok := s.known[dt]
-	if !ok {
+	switch {
+	case ok:
+	case len(s.known) < maxKnown || s.keep || s.m.System == nil:
 		var err error
 		if p, err = s.m.step(dt); err != nil {
 			return nil, err
 		}
 		if len(s.known) < maxKnown {
 			s.known[dt] = p
+		}
+	default: // one after the other, in one place
+		if s.scratch == nil {
+			d := s.m.Dim()
+			s.scratch = &Propagator{F: mat.NewDense(d, d, nil), B: make([]float64, d), P: mat.NewDense(d, d, nil)}
+			s.work = make([]float64, 2*d*d+d)
+		}
+		p = s.scratch
+		s.m.System.series.into(p, dt, s.work)
+		if !p.Finite() {
+			return nil, overflow(dt)
 		}
 	}
 	s.last, s.lastDt = p, dt
@@ -169,7 +186,7 @@ func (m *StateSpace) step(dt float64) (*Propagator, error) {
 		p = m.Chain.power(int64(k))
 	}
 	if !p.Finite() {
-		return nil, fmt.Errorf("dynamics: a growing mode overflows over a step of %g", dt)
+		return nil, overflow(dt)
 	}
 	return p, nil
 }
@@ -189,4 +206,8 @@ func (p *Propagator) power(k int64) *Propagator {
 			return out
 		}
 	}
+}
+
+func overflow(dt float64) error {
+	return fmt.Errorf("dynamics: a growing mode overflows over a step of %g", dt)
 }

@@ -125,6 +125,14 @@ func newSeries(s *System) *series {
 
 func (t *series) at(dt float64) *Propagator {
 	d := t.d
+	out := &Propagator{F: mat.NewDense(d, d, nil), B: make([]float64, d), P: mat.NewDense(d, d, nil)}
+	t.into(out, dt, make([]float64, 2*d*d+d))
+	return out
+}
+
+// into computes the step in place. work has room for 2d² + d numbers.
+func (t *series) into(out *Propagator, dt float64, work []float64) {
+	d := t.d
 	halvings := 0
 	x := t.norm * dt
 	if x > 0.5 {
@@ -133,7 +141,10 @@ func (t *series) at(dt float64) *Propagator {
 		x = math.Ldexp(x, -e)
 	}
 	h := math.Ldexp(dt, -halvings)
-	f, b, p := make([]float64, d*d), make([]float64, d), make([]float64, d*d)
+	f, b, p := out.F.RawMatrix().Data, out.B, out.P.RawMatrix().Data
+	clear(f)
+	clear(b)
+	clear(p)
 	xk := 1.0
 	for k := range taylorTerms {
 		addScaled(f, xk, t.f[k])
@@ -143,27 +154,27 @@ func (t *series) at(dt float64) *Propagator {
 			break
 		}
 	}
-	out := &Propagator{F: mat.NewDense(d, d, f), B: b, P: mat.NewDense(d, d, p)}
-	out.double(halvings)
-	return out
-}
-
-// double makes of the law of one step that of 2ᵏ of them.
-func (p *Propagator) double(k int) {
-	if k == 0 {
-		return
-	}
-	d := len(p.B)
-	fp, next, v := mat.NewDense(d, d, nil), mat.NewDense(d, d, nil), mat.NewVecDense(d, nil)
-	b := mat.NewVecDense(d, p.B)
-	for range k {
-		v.MulVec(p.F, b)
-		b.AddVec(b, v)
-		fp.Mul(p.F, p.P)
-		next.Mul(fp, p.F.T())
-		addSymmetric(p.P, next)
-		next.Mul(p.F, p.F)
-		p.F, next = next, p.F
+	// Twice the step: b + F b, P + F P Fᵀ, F².
+	fp, next, v := work[:d*d], work[d*d:2*d*d], work[2*d*d:]
+	for range halvings {
+		for i := range d {
+			s := b[i]
+			for j, w := range f[i*d : (i+1)*d] {
+				s += w * b[j]
+			}
+			v[i] = s
+		}
+		copy(b, v)
+		multiply(fp, f, p, d, d, d)
+		multiplyT(next, fp, f, d, d, d)
+		for i := range d {
+			for j := range i + 1 {
+				s := (next[i*d+j]+next[j*d+i])/2 + p[i*d+j]
+				p[i*d+j], p[j*d+i] = s, s
+			}
+		}
+		multiply(next, f, f, d, d, d)
+		copy(f, next)
 	}
 }
 

@@ -1,0 +1,325 @@
+package dynamics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/cmplx"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// LikelihoodOptions are the settings of FitLikelihood; zero values work.
+type LikelihoodOptions struct {
+	Order    int  // states for each output; 0 chooses 1 to 3 by the Bayesian information criterion
+	Kind     Kind // "" means Free
+	NoNoise  bool // the outputs are without measurement noise
+	NoOffset bool // the fixed point is 0 and not to be estimated
+}
+
+// LikelihoodFit is a state space fitted by maximum likelihood.
+type LikelihoodFit struct {
+	Model  *StateSpace // in the data's units
+	Kind   Kind
+	Order  int
+	LogLik float64 // nats of the data given their first values, up to a prior that is nearly flat
+	Free   int     // parameters
+	BIC    float64 // −2 LogLik + Free ln n
+	Span   float64
+	Modes  []Mode
+	Noise  []float64 // standard deviation of each output's measurement noise
+	Notes  []string
+
+	theta     []float64
+	q         *parameters
+	u         *units
+	objective func(theta []float64) float64
+}
+
+// maxLikelihoodStates bounds the states of a fit by likelihood: its time grows with their fifth power.
+const maxLikelihoodStates = 24
+
+// startVariance is that of the first state in standardised outputs: large, so that the start is learned from the data.
+const startVariance = 1e3
+
+// FitLikelihood maximises the exact likelihood of the data, observed with noise at any times, through the filter. Intervals
+// of the modes are from the observed information. When ctx is cancelled it returns the error of ctx.
+func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*LikelihoodFit, error) {
+	if o.Kind == "" {
+		o.Kind = Free
+	}
+	if err := data.Validate(); err != nil {
+		return nil, err
+	}
+	if err := data.CheckColumns(); err != nil {
+		return nil, err
+	}
+	orders := []int{o.Order}
+	if o.Order == 0 {
+		orders = []int{1, 2, 3}
+	}
+	if d := orders[0] * data.P; d > maxLikelihoodStates {
+		return nil, fmt.Errorf("dynamics: %d outputs of order %d are %d states; a fit by likelihood takes at most %d: use least squares (edmd)", data.P, orders[0], d, maxLikelihoodStates)
+	}
+	u := newUnits(data)
+	var best *LikelihoodFit
+	var failed error
+	for _, order := range orders {
+		if best != nil && (order*data.P > 8 || order*data.P > maxLikelihoodStates) {
+			break
+		}
+		f, err := fitOrder(ctx, u, order, o)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			failed = err
+			continue
+		}
+		if best == nil || f.BIC < best.BIC {
+			best = f
+		} else {
+			break // more states are no better
+		}
+	}
+	if best == nil {
+		return nil, failed
+	}
+	return best, best.finish()
+}
+
+// units are the data in standardised outputs and scaled time.
+type units struct {
+	data     *Data // as given
+	scaled   *Data
+	mean, sd []float64
+	time     float64 // of the data, in one unit
+	series   [][]float64
+	step     float64
+	values   int
+}
+
+func newUnits(data *Data) *units {
+	u := &units{data: data}
+	u.mean, u.sd = data.Moments()
+	u.step = medianStep(data)
+	if dt, ok := data.Step(); ok {
+		u.step = dt
+	}
+	return u
+}
+
+// scale sets the unit of time.
+func (u *units) scale(unit float64) {
+	u.time = unit
+	u.scaled = &Data{P: u.data.P}
+	u.values = 0
+	for k := range u.data.Records {
+		r := &u.data.Records[k]
+		s := Record{Times: make([]float64, r.Len()), X: make([]float64, len(r.X))}
+		for i, t := range r.Times {
+			s.Times[i] = (t - r.Times[0]) / unit
+		}
+		for i, v := range r.X {
+			j := i % u.data.P
+			s.X[i] = (v - u.mean[j]) / u.sd[j]
+			if v == v {
+				u.values++
+			}
+		}
+		u.scaled.Records = append(u.scaled.Records, s)
+	}
+}
+
+// head is the beginning of the data, n times of it: enough to compare starting values.
+func (u *units) head(n int) *Data {
+	d := &Data{P: u.data.P}
+	for _, r := range u.scaled.Records {
+		if n <= 0 {
+			break
+		}
+		k := min(n, r.Len())
+		d.Records = append(d.Records, Record{Times: r.Times[:k], X: r.X[:k*d.P]})
+		n -= k
+	}
+	return d
+}
+
+// fitOrder maximises the likelihood for one number of states.
+func fitOrder(ctx context.Context, u *units, order int, o LikelihoodOptions) (*LikelihoodFit, error) {
+	own := *u // the unit of time is this order's own
+	u = &own
+	p := u.data.P
+	d := order * p
+	if u.data.Len() < 4*d+4 {
+		return nil, fmt.Errorf("dynamics: %d times are too few for %d states; take a lower order or longer trajectories", u.data.Len(), d)
+	}
+	q := &parameters{p: p, d: d, kind: o.Kind, noise: !o.NoNoise, offset: !o.NoOffset, variance: startVariance}
+	starts := u.starts(q)
+	if len(starts) == 0 {
+		return nil, fmt.Errorf("dynamics: no starting values of %d states are found: the outputs seem to have no dynamics of that order", d)
+	}
+	fit := &LikelihoodFit{Kind: o.Kind, Order: order, q: q, u: u}
+	fit.objective = func(theta []float64) float64 {
+		l, err := q.space(theta).LogLik(u.scaled)
+		if err != nil || !finite(l.LogLik) {
+			return math.Inf(1)
+		}
+		return -l.LogLik
+	}
+	best := math.Inf(1)
+	for i, s := range starts {
+		if i == 2 {
+			break
+		}
+		theta, value, err := minimize(ctx, fit.objective, s.theta)
+		if err != nil {
+			return nil, err
+		}
+		if value < best {
+			fit.theta, best = theta, value
+		}
+	}
+	if math.IsInf(best, 1) {
+		return nil, errors.New("dynamics: the likelihood is not finite for any starting values")
+	}
+	fit.LogLik = -best
+	for k := range u.data.Records { // to the data's units
+		for i, v := range u.data.Records[k].X {
+			if v == v {
+				fit.LogLik -= math.Log(u.sd[i%p])
+			}
+		}
+	}
+	fit.Free = q.free()
+	fit.BIC = -2*fit.LogLik + float64(fit.Free)*math.Log(float64(u.values))
+	return fit, nil
+}
+
+// start is one choice of starting values.
+type start struct {
+	theta []float64
+	value float64
+}
+
+// starts are starting values from subspaces of several lags, the best first, with the noises that suit them best. It sets
+// the unit of time to that of the fastest candidate's typical mode.
+func (u *units) starts(q *parameters) []start {
+	if u.series == nil {
+		for k := range u.data.Records {
+			x := grid(&u.data.Records[k], q.p, u.step)
+			for i := range x {
+				x[i] = (x[i] - u.mean[i%q.p]) / u.sd[i%q.p]
+			}
+			u.series = append(u.series, x)
+		}
+	}
+	longest := 0
+	for _, x := range u.series {
+		longest = max(longest, len(x)/q.p)
+	}
+	type candidate struct{ a, c *mat.Dense }
+	var found []candidate
+	for _, stride := range []int{1, 3, 10, 30} {
+		for _, blocks := range []int{q.d/q.p + 1, 2*q.d/q.p + 4, 20} {
+			if 2*blocks*stride > longest/2 {
+				continue
+			}
+			cov := covariances(u.series, q.p, 2*blocks, stride)
+			if a, c, ok := subspace(cov, q.d, u.step*float64(stride)); ok {
+				found = append(found, candidate{a, c})
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	// One unit of time for all: of the first, whose lags are the smallest.
+	var sizes []float64
+	if m, err := modesOf(found[0].a); err == nil {
+		for _, l := range m.mu {
+			sizes = append(sizes, math.Max(cmplx.Abs(l), 1e-3/u.step))
+		}
+	}
+	unit := u.step
+	if len(sizes) > 0 {
+		slices.Sort(sizes)
+		unit = 1 / sizes[len(sizes)/2]
+	}
+	u.scale(unit)
+	head := u.head(1500)
+	var out []start
+	for _, c := range found {
+		var a mat.Dense
+		a.Scale(unit, c.a)
+		if s, ok := q.start(&a, c.c, head); ok {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b start) int {
+		switch {
+		case a.value < b.value:
+			return -1
+		case a.value > b.value:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// start turns A and C into parameters and searches sizes of the noises.
+func (q *parameters) start(a, c *mat.Dense, head *Data) (start, bool) {
+	// Coordinates of the outputs and their derivatives.
+	t := mat.NewDense(q.d, q.d, nil)
+	row := mat.DenseCopyOf(c)
+	for i := 0; i < q.d; i += q.p {
+		t.Slice(i, i+q.p, 0, q.d).(*mat.Dense).Copy(row)
+		var next mat.Dense
+		next.Mul(row, a)
+		row = &next
+	}
+	var inverse, companion mat.Dense
+	if err := inverse.Inverse(t); err != nil {
+		return start{}, false
+	}
+	companion.Product(t, a, &inverse)
+	na, ng, nr, _ := q.counts()
+	best := start{value: math.Inf(1)}
+	theta := make([]float64, q.len())
+	if q.writeA(theta[:na], &companion) != nil || checkFinite("", theta) != nil {
+		return start{}, false
+	}
+	noises := []float64{0.03, 0.1, 0.3, 0.7}
+	if !q.noise {
+		noises = noises[:1]
+	}
+	for _, g := range []float64{0.01, 0.03, 0.1, 0.3, 1, 2} {
+		for _, r := range noises {
+			copy(theta[na:], make([]float64, ng+nr))
+			// the identity in the last block, which is the last p(p+1)/2 numbers, and a little elsewhere
+			n := na
+			for i := range q.d {
+				for j := range q.p {
+					if i < q.d-q.p || j <= i-(q.d-q.p) {
+						if i >= q.d-q.p && j == i-(q.d-q.p) {
+							theta[n] = g
+						} else if i%q.p == j {
+							theta[n] = 0.1 * g
+						}
+						n++
+					}
+				}
+			}
+			for i := range nr {
+				theta[na+ng+i] = r
+			}
+			if l, err := q.space(theta).LogLik(head); err == nil && -l.LogLik < best.value {
+				best = start{append([]float64(nil), theta...), -l.LogLik}
+			}
+		}
+	}
+	return best, best.theta != nil
+}

@@ -1,0 +1,71 @@
+package dynamics
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// oscillator is z̈ = −ω₀² z − 2γ ż + noise, seen as z with measurement noise.
+func oscillator(gamma, omega0, q, r float64) *StateSpace {
+	s := &System{A: mat.NewDense(2, 2, []float64{0, 1, -omega0 * omega0, -2 * gamma}), Q: mat.NewDense(2, 2, []float64{0, 0, 0, q})}
+	m := &StateSpace{System: s, C: mat.NewDense(1, 2, []float64{1, 0}), Offset: []float64{3}, R: mat.NewDense(1, 1, []float64{r * r}), M0: []float64{1, 0}, P0: identity(2)}
+	if gamma > 0 && q > 0 {
+		m.M0 = []float64{0, 0}
+		m.P0 = s.Step(50 / gamma).P
+	}
+	return m
+}
+
+// Damped and undamped oscillators with unknown noise at equal and irregular times: the frequency and the decay are within
+// four standard errors, the noise is found, and no class is wrong.
+func TestFitLikelihood(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 1))
+	equal := make([]float64, 500)
+	for i := range equal {
+		equal[i] = 0.2 * float64(i)
+	}
+	for name, c := range map[string]struct {
+		m     *StateSpace
+		times []float64
+		order int
+		re    float64
+		im    float64
+		class Class
+	}{
+		"damped, equal, order unknown": {oscillator(0.2, 2, 1, 0.3), equal, 0, -0.2, math.Sqrt(4 - 0.04), Decay},
+		"damped, irregular":            {oscillator(0.2, 2, 1, 0.3), irregular(rng, 300), 2, -0.2, math.Sqrt(4 - 0.04), Decay},
+		"undamped, equal":              {oscillator(0, 2, 0, 0.3), equal, 2, 0, 2, Neutral},
+		"undamped, irregular":          {oscillator(0, 2, 0, 0.3), irregular(rng, 300), 2, 0, 2, Neutral},
+	} {
+		r, err := c.m.Generate(c.times, 5, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := &Data{P: 1, Records: []Record{*r}}
+		f, err := FitLikelihood(context.Background(), data, LikelihoodOptions{Order: c.order})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		truth, err := c.m.LogLik(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := nearest(f.Modes, complex(c.re, c.im))
+		sdRe, sdIm := math.Sqrt(m.Cov[0][0]), math.Sqrt(m.Cov[1][1])
+		t.Logf("%s: order %d, log p %.3f (truth %.3f), λ %.4f ± %.4f %+.4fi ± %.4f, %s, noise %.3f, notes %v", name, f.Order, f.LogLik, truth.LogLik, real(m.Lambda), sdRe, imag(m.Lambda), sdIm, m.Class, f.Noise[0], f.Notes)
+		if !(math.Abs(real(m.Lambda)-c.re) < 4*sdRe) || !(math.Abs(imag(m.Lambda)-c.im) < 4*sdIm) || sdRe > 0.1 || f.Order != 2 || math.Abs(f.Noise[0]-0.3) > 0.06 {
+			t.Errorf("%s: order %d, λ = %v ± %.2g, %.2g; want %g%+gi; noise %g", name, f.Order, m.Lambda, sdRe, sdIm, c.re, c.im, f.Noise[0])
+		}
+		if m.Class != c.class && m.Class != Undetermined {
+			t.Errorf("%s: the mode is called %s, and it is %s", name, m.Class, c.class)
+		}
+		// The model that is written explains the data as the fit says, but for the law of the first state.
+		if l, err := f.Model.LogLik(data); err != nil || !(math.Abs(l.LogLik-f.LogLik) < 15) {
+			t.Errorf("%s: log p of the model %v (%v), of the fit %g", name, l, err, f.LogLik)
+		}
+	}
+}
