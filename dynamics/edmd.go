@@ -42,6 +42,7 @@ type EDMD struct {
 
 	ols       *mat.Dense // F as fitted
 	transform *mat.Dense // T, r×d
+	inverse   *mat.Dense // from whitened coordinates to features, d×r
 	drift     []float64  // b
 	singular  []float64  // of the scaled features
 }
@@ -75,9 +76,13 @@ func Fit(data *Data, l *Lift, o FitOptions) (*EDMD, error) {
 	if pairs <= d+1 {
 		return nil, fmt.Errorf("dynamics: %d pairs of snapshots cannot fit %d features; the trajectories are too short for this lift: take fewer delays or features", pairs, d)
 	}
+	short := shortRecords(data, all)
 	e := &EDMD{Lift: l, Dt: dt, Pairs: pairs, Span: float64(pairs) * dt, Features: d}
 	if err := e.solve(compressChunks(all, data, l, !o.NoIntercept), o.Rank); err != nil {
 		return nil, err
+	}
+	if short > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d trajectories are shorter than the %d snapshots that the lift needs, or have gaps everywhere, and are left out", short, len(data.Records), l.Delays+1))
 	}
 	e.residuals(all, data)
 	if !o.NoBias {
@@ -139,10 +144,11 @@ func (e *EDMD) solve(c *compressed, rank int) error {
 	var u, v mat.Dense
 	svd.UTo(&u)
 	svd.VTo(&v)
-	e.transform = mat.NewDense(r, d, nil)
+	e.transform, e.inverse = mat.NewDense(r, d, nil), mat.NewDense(d, r, nil)
 	for i := range r {
 		for j := range d {
 			e.transform.Set(i, j, v.At(j, i)/(e.singular[i]*scale[j]))
+			e.inverse.Set(j, i, v.At(j, i)*e.singular[i]*scale[j])
 		}
 	}
 	var uy, f, k mat.Dense
@@ -159,6 +165,23 @@ func (e *EDMD) solve(c *compressed, rank int) error {
 	e.drift = make([]float64, r)
 	mulVec(e.drift, e.transform, shift)
 	return nil
+}
+
+// shortRecords counts the records that no pair comes from.
+func shortRecords(data *Data, all []chunk) int {
+	used := make([]bool, len(data.Records))
+	for _, c := range all {
+		for _, s := range c.segments {
+			used[s.record] = true
+		}
+	}
+	n := 0
+	for _, u := range used {
+		if !u {
+			n++
+		}
+	}
+	return n
 }
 
 // dof is the number of pairs less that of coefficients of one feature.

@@ -97,7 +97,7 @@ func fromArrays(arrays map[string]*npz.Array, o ReadOptions) (*Data, error) {
 	if arrays["x0"] == nil {
 		return nil, fmt.Errorf("the archive has arrays %s; want x and times, or x0, times0, x1, times1, …", strings.Join(npz.Names(arrays), ", "))
 	}
-	all := &Data{}
+	all := &Data{Timed: arrays["times0"] != nil}
 	for k := 0; arrays["x"+strconv.Itoa(k)] != nil; k++ {
 		d, err := fromX(arrays["x"+strconv.Itoa(k)], arrays["times"+strconv.Itoa(k)], nil, o)
 		if err != nil {
@@ -128,7 +128,7 @@ func fromX(x, times, lengths *npz.Array, o ReadOptions) (*Data, error) {
 		shape = append([]int{1}, shape...)
 	}
 	m, n, p := shape[0], shape[1], shape[2]
-	d := &Data{P: p}
+	d := &Data{P: p, Timed: times != nil}
 	at := func(k, i int) float64 { return o.Dt * float64(i) }
 	if times != nil {
 		switch {

@@ -52,7 +52,7 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 			if len(cols.outputs) == 0 {
 				return nil, fmt.Errorf("line %d has no column of outputs", line)
 			}
-			d.P, d.Names = len(cols.outputs), cols.names
+			d.P, d.Names, d.Timed = len(cols.outputs), cols.names, cols.time >= 0
 			if header {
 				continue
 			}

@@ -16,6 +16,7 @@ type Data struct {
 	P       int      // outputs
 	Names   []string // of the outputs, or nil
 	Records []Record
+	Timed   bool // the times were given, not counted
 }
 
 // Len is the number of times.
