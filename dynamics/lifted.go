@@ -26,10 +26,11 @@ type Lifted struct {
 	Start *mat.Dense // of the window's coordinates, around the first of Mean
 }
 
-// Lifted is the fit as a model to generate from.
+// Lifted is the fit as a model to generate from. It predicts by least squares without the correction of the bias, which
+// is that of the modes: features that are nearly dependent would turn it into large coefficients.
 func (e *EDMD) Lifted() *Lifted {
 	p := e.Lift.Outputs
-	return &Lifted{Lift: e.Lift, Dt: e.Dt, K: mat.DenseCopyOf(e.corrected().Slice(0, p, 0, e.Features)), Mean: e.Mean, Next: e.Next[:p], Noise: e.Noise, Start: e.Start}
+	return &Lifted{Lift: e.Lift, Dt: e.Dt, K: mat.DenseCopyOf(e.K.Slice(0, p, 0, e.Features)), Mean: e.Mean, Next: e.Next[:p], Noise: e.Noise, Start: e.Start}
 }
 
 // corrected is K with the correction of F's bias.

@@ -131,7 +131,7 @@ func (f *LikelihoodFit) spectrum(m *StateSpace, unit float64) error {
 		}
 	}
 	for i := range f.Modes {
-		if tau := math.Abs(f.Modes[i].Tau()); f.Kind != Conservative && f.Modes[i].Class != Neutral && f.Span < 10*tau && !math.IsInf(tau, 0) {
+		if tau := f.Modes[i].Tau(); tau > 0 && f.Kind != Conservative && f.Modes[i].Class != Neutral && f.Span < 10*tau && !math.IsInf(tau, 0) {
 			f.Notes = append(f.Notes, fmt.Sprintf("the record is short: it lasts %.4g, less than ten times τ = %.4g of the slowest mode; its interval is then too narrow", f.Span, tau))
 			break
 		}

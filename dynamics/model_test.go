@@ -63,7 +63,7 @@ func TestLiftedIsChain(t *testing.T) {
 	data := sequence(t, s, 0.2, 500, 1)
 	data.Records[0].X[301] = math.NaN()
 	for _, delays := range []int{1, 3} {
-		e := mustFit(t, data, LiftOptions{Delays: delays}, FitOptions{})
+		e := mustFit(t, data, LiftOptions{Delays: delays}, FitOptions{NoBias: true})
 		space, err := e.StateSpace()
 		if err != nil {
 			t.Fatal(err)

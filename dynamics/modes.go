@@ -227,7 +227,8 @@ func (e *EDMD) notes() {
 	}
 	for i := range e.Modes {
 		m := &e.Modes[i]
-		if tau := math.Abs(m.Tau()); imag(m.Lambda) >= 0 && m.Class != Neutral && e.Span < 10*tau && !math.IsInf(tau, 0) {
+		// Without noise, intervals are those of rounding.
+		if tau := m.Tau(); tau > 0 && m.Class != Neutral && e.Relative > roundingResidual && e.Span < 10*tau && !math.IsInf(tau, 0) {
 			e.Notes = append(e.Notes, fmt.Sprintf("the record is short: it lasts %.4g, less than ten times τ = %.4g of the slowest mode; its interval is then too narrow, 90 to 93 %% instead of 95 %%", e.Span, tau))
 			break
 		}
