@@ -1,7 +1,7 @@
 # Everything here is a plain Go command; make only names it. `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help build cuda gpu-check test bench bench-kernels demo paper paper-quick ci clean
+.PHONY: help build cuda gpu-check test calibrate bench bench-kernels demo paper paper-quick ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ gpu-check: ## what checks and measures on a machine with a GPU, in one archive: 
 
 test: ## all tests
 	go test ./...
+
+calibrate: ## how often the intervals of cmd/dynamics hold the truth: minutes
+	HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -timeout 2h
 
 bench: ## the jobs beside the machine's peak and, where it is installed, PyTorch; make bench-kernels for each kernel
 	go run ./scripts/bench
