@@ -11,6 +11,7 @@ import (
 	"hbar/kernels"
 	"hbar/nets"
 	"hbar/program"
+	"hbar/solver"
 )
 
 // Model is a trained score network and all that is needed to use it.
@@ -93,6 +94,32 @@ func (m *Model) ScheduleName(override string) (string, error) {
 		return m.Schedule, nil
 	}
 	return "", fmt.Errorf("checkpoint: the file does not name its schedule (metadata key sde); give it with --schedule")
+}
+
+// Process is the schedule and the prediction to use the network with. schedule (a --schedule flag) replaces the file's if it is
+// given; a schedule of another name has its published settings.
+func (m *Model) Process(schedule string) (solver.Schedule, solver.Prediction, error) {
+	name, err := m.ScheduleName(schedule)
+	if err != nil {
+		return nil, solver.Prediction{}, err
+	}
+	params := m.ScheduleParams
+	if name != m.Schedule { // the settings are those of another schedule
+		params = nil
+	}
+	s, err := solver.NewSchedule(name, params)
+	if err != nil {
+		return nil, solver.Prediction{}, err
+	}
+	p, err := solver.ParsePrediction(m.Prediction)
+	if err != nil {
+		return nil, p, err
+	}
+	p.SigmaData = m.SigmaData
+	if m.Config().EmbedsTime() {
+		p = p.Embedded(s)
+	}
+	return s, p, nil
 }
 
 // Save writes the model to path, whole or not at all. A model that Load would refuse is refused here.

@@ -277,3 +277,40 @@ func FuzzModel(f *testing.F) {
 		}
 	})
 }
+
+// Process gives a network its times as it takes them: a state's number to one that embeds time.
+func TestProcess(t *testing.T) {
+	unet, mlp := load(t, directory(t, "unet", nil)), model(nets.MLP{D: 2, Width: 5, Depth: 2, Act: "silu"})
+	for _, c := range []struct {
+		m        *Model
+		schedule string
+		tau      float64 // at t = 0.25
+	}{{unet, "", 249}, {unet, "vp", 250}, {mlp, "cosine", 0}} {
+		s, p, err := c.m.Process(c.schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := c.tau
+		if c.m == mlp {
+			want = -s.Lambda(0.25) / 4 // edm
+		}
+		if _, _, _, tau := p.Coeffs(s, 0.25); math.Abs(tau-want) > 1e-12 || p.SigmaData != c.m.SigmaData {
+			t.Errorf("%s: time %v, want %v; %+v", s.Name(), tau, want, p)
+		}
+	}
+	if s, _, _ := mlp.Process(""); s.Params()["beta_max"] != 20 || s.Name() != "vp" {
+		t.Errorf("%s %v", s.Name(), s.Params())
+	}
+	for want, change := range map[string]func(m *Model){
+		"--schedule":                 func(m *Model) { m.Schedule = "" },
+		`"cosin" unknown`:            func(m *Model) { m.Schedule = "cosin" },
+		`prediction "noise" unknown`: func(m *Model) { m.Prediction = "noise" },
+		`has no setting "beta_max"`:  func(m *Model) { m.Schedule = "simple" },
+	} {
+		m := model(nets.MLP{D: 2, Width: 5, Depth: 2, Act: "silu"})
+		change(m)
+		if _, _, err := m.Process(""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}

@@ -23,6 +23,8 @@ type Config interface {
 	NoLabel() bool
 	// Variance reports whether the network also gives a variance, in a second half of its channels, which is left out.
 	Variance() bool
+	// EmbedsTime reports whether the network embeds its time by sinusoids made for 0 to 1000 (solver.Prediction.Embedded).
+	EmbedsTime() bool
 	// Validate reports what is wrong with the sizes, and what would be right.
 	Validate() error
 

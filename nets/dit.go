@@ -48,6 +48,9 @@ func (d DiT) NoLabel() bool { return d.NumClasses > 0 && d.ClassDropoutProb > 0 
 // Variance implements Config.
 func (d DiT) Variance() bool { return d.LearnSigma }
 
+// EmbedsTime implements Config.
+func (DiT) EmbedsTime() bool { return true }
+
 // Validate implements Config.
 func (d DiT) Validate() error {
 	kind := d.Kind()
@@ -55,7 +58,7 @@ func (d DiT) Validate() error {
 		return fmt.Errorf("nets: dit: input_size is %v; want [height, width], or the length of a sequence", d.InputSize)
 	}
 	limits := []limit{{"patch_size", d.PatchSize, 1, maxUnits}, {"in_channels", d.InChannels, 1, maxUnits}, {"hidden_size", d.HiddenSize, 2, maxUnits},
-		{"depth", d.Depth, 1, maxDepth}, {"num_heads", d.NumHeads, 1, maxUnits}, {"num_classes", d.NumClasses, 0, maxUnits}}
+		{"depth", d.Depth, 1, 1024}, {"num_heads", d.NumHeads, 1, maxUnits}, {"num_classes", d.NumClasses, 0, maxUnits}}
 	for _, n := range d.InputSize {
 		limits = append(limits, limit{"input_size", n, 1, maxUnits})
 	}

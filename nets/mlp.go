@@ -60,6 +60,9 @@ func (MLP) NoLabel() bool { return false }
 // Variance implements Config.
 func (MLP) Variance() bool { return false }
 
+// EmbedsTime implements Config.
+func (MLP) EmbedsTime() bool { return false }
+
 // Validate implements Config.
 func (s MLP) Validate() error {
 	if err := within("mlp", limit{"D", s.D, 1, maxUnits}, limit{"width", s.Width, 1, maxUnits}, limit{"depth", s.Depth, 1, maxDepth},

@@ -248,3 +248,23 @@ func TestLayouts(t *testing.T) {
 		t.Error("the way back is another")
 	}
 }
+
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		channels []int
+		groups   int
+	}{{[]int{128, 256, 256, 256}, 32}, {[]int{64, 128, 128}, 16}, {[]int{48, 96}, 12}, {[]int{8, 12}, 2}, {[]int{6, 9}, 1}} {
+		u, err := NewUNet([]int{28, 28, 1}, 0, UNetSizes{Channels: c.channels[:min(3, len(c.channels))], Layers: 1})
+		if err != nil || u.NormNumGroups != c.groups {
+			t.Errorf("%v: %d groups, %v; want %d", c.channels, u.NormNumGroups, err, c.groups)
+		}
+	}
+	u, err := NewUNet([]int{28, 28, 1}, 0, UNetSizes{Channels: []int{16, 16, 16}})
+	if err != nil || !slices.Equal(u.DownBlockTypes, []string{"DownBlock2D", "AttnDownBlock2D", "DownBlock2D"}) || !slices.Equal(u.UpBlockTypes, []string{"UpBlock2D", "AttnUpBlock2D", "UpBlock2D"}) {
+		t.Errorf("%v %v, %v", u.DownBlockTypes, u.UpBlockTypes, err)
+	}
+	u, err = NewUNet([]int{28, 28, 1}, 0, UNetSizes{Channels: []int{16, 16, 16}, AttentionResolutions: []int{}})
+	if err != nil || slices.Contains(u.DownBlockTypes, "AttnDownBlock2D") {
+		t.Errorf("%v, %v", u.DownBlockTypes, err)
+	}
+}

@@ -1,37 +1,30 @@
 package nets
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"testing"
 
 	"hbar/program"
+	"hbar/program/eval"
 )
 
-// run computes one sample by the references of the ops, which define the result.
+// run computes one sample in float64.
 func run(p *program.Program, weights [][]float32, inputs map[string][]float64) []float64 {
-	env := make([]program.Tensor, len(p.Values))
-	for i, v := range p.Values {
-		env[i] = program.Tensor{Shape: v.Shape, Data: inputs[v.Name]}
-	}
+	given := maps.Clone(inputs)
 	for i, id := range p.With(program.Param) {
-		env[id].Data = make([]float64, len(weights[i]))
+		w := make([]float64, len(weights[i]))
 		for j, v := range weights[i] {
-			env[id].Data[j] = float64(v)
+			w[j] = float64(v)
 		}
+		given[p.Values[id].Name] = w
 	}
-	for _, in := range p.Instrs {
-		var args, out []program.Tensor
-		for _, id := range in.In {
-			args = append(args, env[id])
-		}
-		for _, id := range in.Out {
-			env[id].Data = make([]float64, program.Size(env[id].Shape))
-			out = append(out, env[id])
-		}
-		in.Op.Reference(args, out)
+	out, err := eval.Run(p, 1, given)
+	if err != nil {
+		panic(err)
 	}
-	return env[p.Output("out")].Data
+	return out["out"]
 }
 
 func small(t testing.TB) []Config {

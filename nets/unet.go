@@ -59,12 +59,15 @@ func (u UNet) NoLabel() bool { return u.NoneClass }
 // Variance implements Config.
 func (u UNet) Variance() bool { return u.OutChannels == 2*u.InChannels }
 
+// EmbedsTime implements Config.
+func (UNet) EmbedsTime() bool { return true }
+
 // Validate implements Config.
 func (u UNet) Validate() error {
 	err := within("unet",
 		limit{"the height", u.SampleSize[0], 1, maxUnits}, limit{"the width", u.SampleSize[1], 1, maxUnits},
 		limit{"in_channels", u.InChannels, 1, maxUnits}, limit{"number of levels, of block_out_channels,", len(u.BlockOutChannels), 1, 16},
-		limit{"layers_per_block", u.LayersPerBlock, 1, 256}, limit{"downsample_padding", u.DownsamplePadding, 0, 1},
+		limit{"layers_per_block", u.LayersPerBlock, 1, 32}, limit{"downsample_padding", u.DownsamplePadding, 0, 1},
 		limit{"norm_num_groups", u.NormNumGroups, 1, maxUnits}, limit{"attention_head_dim", u.AttentionHeadDim, 0, maxUnits},
 		limit{"num_class_embeds", u.NumClassEmbeds, 0, maxUnits}, limit{"time_embedding_dim", u.TimeEmbeddingDim, 0, maxUnits})
 	if err != nil {

@@ -95,23 +95,13 @@ func Load(path string, o Options) (*Model, error) {
 
 // New makes a checkpoint run.
 func New(c *checkpoint.Model, o Options) (*Model, error) {
-	name, err := c.ScheduleName(o.Schedule)
+	schedule, prediction, err := c.Process(o.Schedule)
 	if err != nil {
 		return nil, err
 	}
-	params := c.ScheduleParams
-	if name != c.Schedule { // the settings are those of another schedule
-		params = nil
+	if c.Net != nil {
+		return nil, fmt.Errorf("this command runs networks of the kind mlp; the checkpoint has one of the kind %s", c.Config().Kind())
 	}
-	schedule, err := solver.NewSchedule(name, params)
-	if err != nil {
-		return nil, err
-	}
-	prediction, err := solver.ParsePrediction(c.Prediction)
-	if err != nil {
-		return nil, err
-	}
-	prediction.SigmaData = c.SigmaData
 	network, err := graph.New(c.Spec, c.Params)
 	if err != nil {
 		return nil, err
