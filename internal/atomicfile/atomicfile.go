@@ -37,7 +37,7 @@ var open sync.Map
 // is written after that fails or is lost.
 func RemoveTemporary() {
 	open.Range(func(name, _ any) bool {
-		_ = os.Remove(name.(string))
+		_ = os.RemoveAll(name.(string)) // a file, or a folder with what is in it
 		return true
 	})
 }
