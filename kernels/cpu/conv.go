@@ -155,7 +155,7 @@ func (c *Conv) BackwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, n 
 // laid out as the weights, so that the gradient itself can be given for them.
 func (c *Conv) Sums() int {
 	if c.wino != nil {
-		return 16 * c.Out * c.In
+		return c.wino.sums()
 	}
 	return c.Out * c.KH * c.KW * c.In
 }

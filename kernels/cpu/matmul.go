@@ -147,8 +147,14 @@ type outer struct {
 
 const (
 	sumRows   = 128 // rows of a product for weights: two panels of them stay in the first-level cache
-	outerRows = 96  // of dw in a task
+	outerRows = 192 // of dw in a task
+	outerCols = 384
+	stripRows = 24 // of dw in a product: the columns of A that they take stay in the first-level cache while all panels pass
 )
+
+// oddLines is a row stride of at least n elements that is an odd number of cache lines: rows then fall into all sets of a
+// cache.
+func oddLines(n int) int { return roundUp(n) | lanes }
 
 func (g *outer) run(t *Team) {
 	step := g.step
@@ -156,18 +162,23 @@ func (g *outer) run(t *Team) {
 		step = lanes
 	}
 	no := (g.o + outerRows - 1) / outerRows
-	block := (g.o + no - 1) / no
 	units := (g.i + step - 1) / step
-	nc := 1
-	if want := tasksWanted * t.Workers(); no < want && t.Workers() > 1 {
-		nc = min((units+1)/2, (want+no-1)/no)
-		if step > lanes {
-			nc = min(units, (want+no-1)/no)
+	nc := max(1, min(units, (g.i+outerCols-1)/outerCols))
+	if want := 2 * t.Workers(); no*nc < want && t.Workers() > 1 {
+		if g.i >= g.o {
+			nc = max(nc, min((units+1)/2, (want+no-1)/no))
+			if step > lanes {
+				nc = max(nc, min(units, (want+no-1)/no))
+			}
+		} else {
+			no = max(no, min((g.o+stripRows-1)/stripRows, (want+nc-1)/nc))
 		}
 	}
-	if g.gathered { // the memory of a task is bounded
-		nc = max(nc, min(units, (sumRows*g.i+tileFloats-1)/tileFloats))
+	block := (g.o + no - 1) / no
+	if block > stripRows {
+		block = (block + stripRows - 1) / stripRows * stripRows
 	}
+	no = (g.o + block - 1) / block
 	per := (units + nc - 1) / nc
 	nc = (units + per - 1) / per
 	t.Run(no*nc, func(w, task int) {
@@ -178,17 +189,19 @@ func (g *outer) run(t *Team) {
 
 // block computes rows [o, o+no) and columns [c, c+nc) of dw.
 func (g *outer) block(t *Team, w, o, no, c, nc int) {
-	wide := roundUp(nc)
-	full := nc / lanes
+	wide, full := roundUp(nc), nc/lanes
 	tail := wide - full*lanes // 0 or lanes
 	gather := 0
 	if g.gathered {
 		gather = sumRows * wide
 	}
-	s := t.Scratch(w, gather+tail*(sumRows+no))
-	a, last, sums := s[:gather], s[gather:][:sumRows*tail], s[gather+sumRows*tail:]
+	ldy := oddLines(no)
+	s := t.Scratch(w, gather+sumRows*(ldy+wide)+tail*no)
+	a, s := s[:gather], s[gather:]
+	dy, s := s[:sumRows*ldy], s[sumRows*ldy:]
+	x, sums := s[:sumRows*wide], s[sumRows*wide:]
 	dw := g.dw[o*g.lddw+c:]
-	r := simd.Product[float32]{AM: 1, AK: g.lddy, M: no, Accumulate: g.accumulate}
+	r := simd.Product[float32]{AM: 1, AK: ldy, BK: lanes, Accumulate: g.accumulate}
 	if g.rows == 0 && !g.accumulate {
 		for k := range no {
 			clear(dw[k*g.lddw:][:nc])
@@ -201,16 +214,23 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 	}
 	for lo := 0; lo < g.rows; lo += sumRows {
 		hi := min(g.rows, lo+sumRows)
-		x, ld := g.source(a, lo, hi, c, nc)
-		r.A, r.K = g.dy[lo*g.lddy+o:], hi-lo
-		if full > 0 {
-			r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = x, lanes, ld, dw, g.lddw, lanes, full
-			t.Impl.Product32(&r)
+		n := hi - lo
+		for k := range n {
+			copy(dy[k*ldy:][:no], g.dy[(lo+k)*g.lddy+o:])
 		}
-		if tail > 0 {
-			packRows(last, x[full*lanes:], ld, hi-lo, nc-full*lanes)
-			r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = last, lanes, lanes, sums, lanes, lanes, 1
-			t.Impl.Product32(&r)
+		src, ld := g.source(a, lo, hi, c, nc)
+		packPanels(x, src, ld, n, nc)
+		r.K, r.BP = n, n*lanes
+		for m := 0; m < no; m += stripRows {
+			r.M, r.A = min(stripRows, no-m), dy[m:]
+			if full > 0 {
+				r.B, r.C, r.CM, r.CP, r.NP = x, dw[m*g.lddw:], g.lddw, lanes, full
+				t.Impl.Product32(&r)
+			}
+			if tail > 0 {
+				r.B, r.C, r.CM, r.CP, r.NP = x[full*n*lanes:], sums[m*lanes:], lanes, lanes, 1
+				t.Impl.Product32(&r)
+			}
 		}
 		r.Accumulate = true
 	}
@@ -218,5 +238,21 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 		for k := range no {
 			copy(dw[k*g.lddw+full*lanes:k*g.lddw+nc], sums[k*lanes:])
 		}
+	}
+}
+
+// packPanels writes panels dst[p][k][j] = src[k·ld + 16 p + j] of n rows of cols columns. The columns that fill the last
+// panel become 0.
+func packPanels(dst, src []float32, ld, n, cols int) {
+	full := cols / lanes
+	for k := range n {
+		row := src[k*ld:][:cols]
+		d := dst[k*lanes:]
+		for p := range full {
+			*(*[lanes]float32)(d[p*n*lanes:]) = *(*[lanes]float32)(row[p*lanes:])
+		}
+	}
+	if full*lanes < cols {
+		packRows(dst[full*n*lanes:], src[full*lanes:], ld, n, cols-full*lanes)
 	}
 }

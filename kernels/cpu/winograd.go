@@ -66,8 +66,12 @@ func pixelAt(y, x, h, w int) int32 {
 	return int32(y*w + x)
 }
 
-func (g *winograd) bytes() (forward, backward int) {
-	return 64 * g.In * g.Out, 64 * g.In * g.Out
+func (g *winograd) bytes() (forward, backward int) { return 4 * g.packed(), 4 * g.bwd.packed() }
+
+// packed is the elements of the transformed weights.
+func (g *winograd) packed() int {
+	at, stride := g.panel((g.Out/lanes - 1) / winogradGroup * winogradGroup)
+	return at + 16*stride
 }
 
 // tiles is the number of tiles of an image.
@@ -75,22 +79,24 @@ func (g *winograd) tiles() int { return g.tilesY * g.tilesX }
 
 // panel is the place of output panel p in the transformed weights and the stride between components there.
 func (g *winograd) panel(p int) (at, stride int) {
-	first := p / winogradGroup * winogradGroup
-	size := min(winogradGroup, g.Out/lanes-first) * g.In * lanes // of one component of the group
-	return first*16*g.In*lanes + (p-first)*g.In*lanes, size
+	group, in := p/winogradGroup, p%winogradGroup
+	panel := g.In * lanes
+	stride = oddLines(min(winogradGroup, g.Out/lanes-group*winogradGroup) * panel)
+	return group*16*oddLines(winogradGroup*panel) + in*panel, stride
 }
 
 // setForward transforms w [Out, 3, 3, In], in blocks of 16×16 channels, and transposes the blocks.
 func (g *winograd) setForward(t *Team, w []float32) {
 	if g.fwd == nil {
-		g.fwd = aligned(16 * g.In * g.Out)
+		g.fwd = aligned(g.packed())
 	}
 	t.Run(g.Out/lanes, func(worker, p int) {
-		s := t.Scratch(worker, 16*lanes*lanes)
+		const block = lanes*lanes + lanes
+		s := t.Scratch(worker, 16*block)
 		at, stride := g.panel(p)
 		for c := 0; c < g.In; c += lanes {
-			t.Impl.WinogradWeights(s, lanes*lanes, lanes, w[p*lanes*9*g.In+c:], g.In, 9*g.In, lanes, false)
-			t.Impl.Transpose16(g.fwd[at+c*lanes:], stride, lanes, s, lanes*lanes, lanes, 16)
+			t.Impl.WinogradWeights(s, block, lanes, w[p*lanes*9*g.In+c:], g.In, 9*g.In, lanes, false)
+			t.Impl.Transpose16(g.fwd[at+c*lanes:], stride, lanes, s, block, lanes, 16)
 		}
 	})
 }
@@ -99,7 +105,7 @@ func (g *winograd) setForward(t *Team, w []float32) {
 func (g *winograd) setBackward(t *Team, w []float32) {
 	b := g.bwd
 	if b.fwd == nil {
-		b.fwd = aligned(16 * g.In * g.Out)
+		b.fwd = aligned(b.packed())
 	}
 	t.Run(b.Out/lanes, func(_, p int) {
 		at, stride := b.panel(p)
@@ -172,23 +178,24 @@ type winogradJob struct {
 func (j *winogradJob) block(t *Team, w int, x []float32, ldx, lo, hi, p, q int) {
 	m, in := hi-lo, j.In
 	wide := min(winogradGroup, q-p) * lanes
-	s := t.Scratch(w, 16*m*(in+wide)+5*wide)
-	v, sums, bias := s[:16*m*in], s[16*m*in:][:16*m*wide], s[16*m*(in+wide):]
+	vs, ms := oddLines(m*in), oddLines(m*wide) // strides of components
+	s := t.Scratch(w, 16*(vs+ms)+5*wide)
+	v, sums, bias := s[:16*vs], s[16*vs:][:16*ms], s[16*(vs+ms):]
 	j.runs(lo, hi, func(sample, a, b int) {
 		first := sample*j.tiles() + a - lo
-		j.im.WinogradInput(v[first*in:], m*in, in, lanes, x[sample*j.H*j.W*ldx:], ldx, j.patch[16*a:16*b], in/lanes)
+		j.im.WinogradInput(v[first*in:], vs, in, lanes, x[sample*j.H*j.W*ldx:], ldx, j.patch[16*a:16*b], in/lanes)
 	})
 	r := simd.Product[float32]{CM: wide, CP: lanes, AM: in, AK: 1, BP: lanes * in, BK: lanes, M: m, K: in}
 	for ; p < q; p += winogradGroup {
 		r.NP = min(winogradGroup, q-p)
 		at, stride := j.panel(p)
 		for xi := range 16 {
-			r.A, r.B, r.C = v[xi*m*in:], j.fwd[at+xi*stride:], sums[xi*m*wide:]
+			r.A, r.B, r.C = v[xi*vs:], j.fwd[at+xi*stride:], sums[xi*ms:]
 			j.im.Product32(&r)
 		}
 		j.runs(lo, hi, func(sample, a, b int) {
 			first := sample*j.tiles() + a - lo
-			j.output(sample, a, b, sums[first*wide:], m*wide, wide, p, r.NP, bias)
+			j.output(sample, a, b, sums[first*wide:], ms, wide, p, r.NP, bias)
 		})
 	}
 }
