@@ -196,12 +196,12 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 		gather = sumRows * wide
 	}
 	ldy := oddLines(no)
-	s := t.Scratch(w, gather+sumRows*(ldy+wide)+tail*no)
+	s := t.Scratch(w, gather+sumRows*(ldy+tail)+tail*no)
 	a, s := s[:gather], s[gather:]
 	dy, s := s[:sumRows*ldy], s[sumRows*ldy:]
-	x, sums := s[:sumRows*wide], s[sumRows*wide:]
+	x, sums := s[:sumRows*tail], s[sumRows*tail:]
 	dw := g.dw[o*g.lddw+c:]
-	r := simd.Product[float32]{AM: 1, AK: ldy, BK: lanes, Accumulate: g.accumulate}
+	r := simd.Product[float32]{AM: 1, AK: ldy, Accumulate: g.accumulate}
 	if g.rows == 0 && !g.accumulate {
 		for k := range no {
 			clear(dw[k*g.lddw:][:nc])
@@ -219,16 +219,18 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 			copy(dy[k*ldy:][:no], g.dy[(lo+k)*g.lddy+o:])
 		}
 		src, ld := g.source(a, lo, hi, c, nc)
-		packPanels(x, src, ld, n, nc)
-		r.K, r.BP = n, n*lanes
+		if tail > 0 {
+			packRows(x, src[full*lanes:], ld, n, nc-full*lanes)
+		}
+		r.K = n
 		for m := 0; m < no; m += stripRows {
 			r.M, r.A = min(stripRows, no-m), dy[m:]
 			if full > 0 {
-				r.B, r.C, r.CM, r.CP, r.NP = x, dw[m*g.lddw:], g.lddw, lanes, full
+				r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = src, lanes, ld, dw[m*g.lddw:], g.lddw, lanes, full
 				t.Impl.Product32(&r)
 			}
 			if tail > 0 {
-				r.B, r.C, r.CM, r.CP, r.NP = x[full*n*lanes:], sums[m*lanes:], lanes, lanes, 1
+				r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = x, lanes, lanes, sums[m*lanes:], lanes, lanes, 1
 				t.Impl.Product32(&r)
 			}
 		}
@@ -238,21 +240,5 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 		for k := range no {
 			copy(dw[k*g.lddw+full*lanes:k*g.lddw+nc], sums[k*lanes:])
 		}
-	}
-}
-
-// packPanels writes panels dst[p][k][j] = src[k·ld + 16 p + j] of n rows of cols columns. The columns that fill the last
-// panel become 0.
-func packPanels(dst, src []float32, ld, n, cols int) {
-	full := cols / lanes
-	for k := range n {
-		row := src[k*ld:][:cols]
-		d := dst[k*lanes:]
-		for p := range full {
-			*(*[lanes]float32)(d[p*n*lanes:]) = *(*[lanes]float32)(row[p*lanes:])
-		}
-	}
-	if full*lanes < cols {
-		packRows(dst[full*n*lanes:], src[full*lanes:], ld, n, cols-full*lanes)
 	}
 }
