@@ -60,6 +60,7 @@ func init() {
 		{ops.SquaredErrorInput{}, bindSquaredErrorInput},
 		{layer{}, bindLayer},
 		{slope{}, bindSlope},
+		{joinedAttention{}, bindJoinedAttention},
 	} {
 		table[reflect.TypeOf(e.op)] = e.b
 	}

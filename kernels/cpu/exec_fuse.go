@@ -165,6 +165,10 @@ func (f *fusion) instr(i int) {
 		if f.mul(in) {
 			return
 		}
+	case ops.AttentionInput:
+		if f.joined(in) {
+			return
+		}
 	case ops.Unary:
 		if op.Order == 1 && f.slopeOnly(in) {
 			return // the product with the cotangent computes it
