@@ -19,8 +19,8 @@ import (
 
 const configName = "config.json"
 
-// weightNames are the files of weights, the first that is there.
-var weightNames = []string{"diffusion_pytorch_model.safetensors", "model.safetensors"}
+// weightNames are the files of weights, the first that is there; the last is the variant fp16 of diffusers.
+var weightNames = []string{"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors"}
 
 // loadDir reads a directory as diffusers writes it: config.json and diffusion_pytorch_model.safetensors or model.safetensors,
 // in the directory itself or in its folder unet, and scheduler_config.json there or in the folder scheduler. A directory
@@ -118,10 +118,10 @@ func weightFile(base string) (string, error) {
 		"diffusion_pytorch_model.safetensors.index.json": "its weights are split into several files, which are not read; save them as one",
 	} {
 		if _, err := os.Stat(filepath.Join(base, name)); err == nil {
-			return "", fmt.Errorf("%s has no %s; %s", base, strings.Join(weightNames, " or "), hint)
+			return "", fmt.Errorf("%s has no %s; %s", base, strings.Join(weightNames[:2], " or "), hint)
 		}
 	}
-	return "", fmt.Errorf("%s has no %s", base, strings.Join(weightNames, " or "))
+	return "", fmt.Errorf("%s has no %s", base, strings.Join(weightNames[:2], " or "))
 }
 
 // readSmall reads a file of settings.

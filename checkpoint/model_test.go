@@ -259,6 +259,17 @@ func FuzzModel(f *testing.F) {
 		}
 		add(file)
 	}
+	for _, name := range []string{"unet_shifted", "dit", "dit1d"} {
+		m, err := Load("testdata/golden/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		file, err := m.file()
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(file)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Read(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
@@ -272,8 +283,8 @@ func FuzzModel(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot load what was saved: %v", err)
 		}
-		if again.Spec != m.Spec || len(again.Params) != len(m.Params) {
-			t.Fatalf("spec %+v came back as %+v", m.Spec, again.Spec)
+		if !reflect.DeepEqual(again.Config(), m.Config()) || len(again.Params) != len(m.Params) {
+			t.Fatalf("%+v came back as %+v", m.Config(), again.Config())
 		}
 	})
 }
