@@ -19,6 +19,8 @@ type Options struct {
 	// Columns are the coordinates to take of a table, by name or by number from 1, comma-separated; 2-5 is a range. "" takes all but
 	// a column that numbers the rows.
 	Columns string
+	// Prefer are the columns to take, by name, of a table that has them all and for which Columns says nothing.
+	Prefer []string
 	// Header says whether the first line of a table names the columns: HeaderAuto (or ""), HeaderYes, HeaderNo.
 	Header string
 

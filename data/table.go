@@ -129,7 +129,7 @@ func (t *table) look(head []byte, whole bool, o Options) error {
 			return err
 		}
 	}
-	return t.chooseColumns(rows, o.Columns)
+	return t.chooseColumns(rows, o.Columns, o.Prefer)
 }
 
 // previewLines are the lines of a beginning that hold fields, and the last comment above them.
@@ -249,11 +249,15 @@ func (t *table) commas(rows [][]field) error {
 }
 
 // chooseColumns settles which columns are read.
-func (t *table) chooseColumns(rows [][]field, list string) (err error) {
+func (t *table) chooseColumns(rows [][]field, list string, prefer []string) (err error) {
 	if list != "" {
 		t.chosen = true
 		t.parse, err = pick(list, t.names, t.nfields)
 		return err
+	}
+	if t.parse = t.named(prefer); t.parse != nil {
+		t.chosen = true
+		return nil
 	}
 	for j := range t.nfields {
 		t.parse = append(t.parse, j)
@@ -268,6 +272,18 @@ func (t *table) chooseColumns(rows [][]field, list string) (err error) {
 		t.rowName, t.parse = true, t.parse[1:]
 	}
 	return nil
+}
+
+// named are the columns of these names; nil unless each name is that of one column.
+func (t *table) named(names []string) (columns []int) {
+	for _, name := range names {
+		j := slices.Index(t.names, name)
+		if j < 0 || name == "" || slices.Contains(t.names[j+1:], name) {
+			return nil
+		}
+		columns = append(columns, j)
+	}
+	return columns
 }
 
 // read takes the numbers of all lines.

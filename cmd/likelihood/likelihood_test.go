@@ -347,7 +347,7 @@ func TestErrors(t *testing.T) {
 		base + " --csv " + dir:                            "is a directory",
 		base + " --device cuda:9":                         "--device cuda:9: cuda: ",
 		base + " --precision f16":                         "half precision has too few digits for a density; have fp32, fp64",
-		base + " --data " + nan:                           "coordinate 0 is NaN",
+		base + " --data " + nan:                           "coordinate 0 (line 2, column 1) is NaN",
 		base + " --data digits":                           "the points of digits have 64 coordinates; the network of this checkpoint has D = 2",
 		base + " --data swisroll":                         `set "swisroll" unknown`,
 		"--checkpoint " + five + " --method fokkerplanck --h 1 --data " + npy(t, 5, 1, 2, 3, 4, 5): "D = 1 or 2, and the network has 5",

@@ -19,10 +19,9 @@ type options struct {
 	model.Flags
 	loglik.Accuracy
 
-	Data  string
+	loglik.Source
 	N     int
 	First uint64
-	Seed  uint64
 
 	H      []float64
 	Method string
@@ -59,7 +58,7 @@ func define(o *options) *flags.Set {
 	o.DefineModel(s.Group("Model"))
 
 	g := s.Group("Points")
-	g.String(&o.Data, "data", "NAME|FILE", "a built-in set or an .npy, .csv or .idx file in data units; default: the checkpoint's training set. Built-in sets are drawn anew, not the training points, where they can be")
+	o.Source.Define(g, "a built-in set or a file (.npy, a table such as .csv, .idx) in data units; default: the checkpoint's training set. Built-in sets are drawn anew, not the training points, where they can be")
 	g.Int(&o.N, "n", "POINTS", flags.Between(0, 100_000_000), "how many; 0 means all of a file, 1000 of a built-in set")
 	g.Uint64(&o.First, "first", "NUMBER", "the first point")
 	g.Uint64(&o.Seed, "seed", "SEED", "of the points of a built-in set, of probes and paths")
@@ -87,14 +86,14 @@ func define(o *options) *flags.Set {
 	o.DefineGrid(s.Group("Fokker–Planck"))
 
 	g = s.Group("Output")
-	g.String(&o.Out, "out", "FILE.json", "options, versions, summaries and points")
+	g.String(&o.Out, "out", "FILE", "options, versions, summaries and points, as .json; or the points alone as a table, .csv")
 	g.String(&o.CSV, "csv", "FILE.csv", "the points as a table")
 	g.String(&o.Plot, "plot", "FILE.png", "mean NLL against h, bands ± 1.96 standard errors")
 	g.String(&o.Image, "image", "FILE.png", "the densities of fokkerplanck")
 
 	loglik.DefineRun(&o.Flags, s.Group("Run"))
 
-	s.Note("Log densities are in nats, of the coordinates that the network sees; log_det in the result is what to add for data units. " +
+	s.Note("Log densities are in nats, of the coordinates that the network sees; log_det in the result is what to add for data units, and the table that is printed has the NLL in both. " +
 		"Each point has: x (data units); log_q0, score_q0 = ∇log q⁰ and laplacian_q0 = Δlog q⁰; wkb1 = ℓ₁ and wkb2 = ℓ₂; then, as lists over h, log_q with its stderr and ess; status, \"ok\" or what failed. " +
 		"What was not computed or is not to be trusted is null.")
 	s.Note("log_q is the value of the method asked for (of wkb, log q⁰ + h ℓ₁); at h = 0 of the flow, for pathintegral and fokkerplanck too. Of several methods it is the path integral's at h > 0, " +
@@ -138,7 +137,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	if o.Out == "" {
 		return o, ui.Usagef("--out is empty; name the file to write")
 	}
-	outputs := []flags.File{{Name: "out", Path: o.Out}, {Name: "csv", Path: o.CSV}, {Name: "plot", Path: o.Plot, Picture: true}, {Name: "image", Path: o.Image, Picture: true}}
+	outputs := []flags.File{{Name: "out", Path: o.Out, Endings: []string{".json", ".csv"}}, {Name: "csv", Path: o.CSV}, {Name: "plot", Path: o.Plot, Picture: true}, {Name: "image", Path: o.Image, Picture: true}}
 	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.Data}})
 }
 
@@ -188,7 +187,7 @@ func primary(methods []loglik.Method, h float64) loglik.Method {
 
 // record is the options as the result repeats them.
 func (o options) record() map[string]any {
-	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "n": o.N, "first": o.First, "seed": o.Seed,
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "columns": o.Columns, "header": o.Header, "n": o.N, "first": o.First, "seed": o.Seed,
 		"h": o.H, "method": o.Method, "tol": o.Tol, "order": o.Order, "divergence": o.Divergence, "probes": o.Probes,
 		"paths": o.Paths, "steps": o.Steps, "sampler": o.Sampler, "grid": o.Grid, "richardson": o.Richardson, "bootstrap": o.Bootstrap,
 		"min_ess": o.MinESS, "cells": o.Cells, "grid_tol": o.GridTol, "out": o.Out, "csv": o.CSV, "plot": o.Plot, "image": o.Image,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -34,7 +35,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.Image != "" && !slices.Contains(settings.Methods, loglik.FokkerPlanck) {
 		return ui.Usagef("--image shows the densities of fokkerplanck: it needs --method fokkerplanck or all, in one or two dimensions")
 	}
-	p, err := net.LoadPoints(o.Data, o.First, o.N, defaultN, o.Seed)
+	p, err := net.LoadPoints(o.Source, o.First, o.N, defaultN)
 	if err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s
 		kind = ", drawn anew"
 	}
 	fmt.Fprintf(w, "points    %s of %s%s\n", ui.Count(int64(p.N())), p.Name, kind)
+	p.Introduce(w)
 	names := make([]string, len(s.Methods))
 	for i, m := range s.Methods {
 		names[i] = string(m)
@@ -106,7 +108,13 @@ func (o options) result(net *loglik.Network, p *loglik.Points, s loglik.Options,
 
 // write makes the files.
 func (o options) write(w io.Writer, p *loglik.Points, r *loglik.Results, res *result) error {
-	if err := rundir.WriteJSON(o.Out, res); err != nil {
+	var err error
+	if strings.EqualFold(filepath.Ext(o.Out), ".csv") {
+		err = writeCSV(o.Out, o.H, res.Points)
+	} else {
+		err = rundir.WriteJSON(o.Out, res)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "written   %s\n", o.Out)
@@ -132,24 +140,32 @@ func (o options) write(w io.Writer, p *loglik.Points, r *loglik.Results, res *re
 // report prints the summaries.
 func report(w io.Writer, res *result) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "method\th\tNLL, nats\t± s.e.\tmedian\tchange from h = 0\t± s.e.\tpoints\tfailures\t")
+	scaled := res.Data.LogDet != 0
+	units := ""
+	if scaled {
+		units = "in data units\t"
+	}
+	fmt.Fprintf(t, "method\th\tNLL, nats\t%s± s.e.\tmedian\tchange from h = 0\t± s.e.\tpoints\tfailures\t\n", units)
 	for _, s := range res.Summary {
 		change, err := "", ""
 		if s.Change != nil {
-			change, err = fmt.Sprintf("%+.5f", s.Change.Mean.Value), fmt.Sprintf("%.5f", s.Change.Mean.StdErr)
+			change, err = loglik.Signed(s.Change.Mean.Value), loglik.Fixed(s.Change.Mean.StdErr)
 		}
-		fmt.Fprintf(t, "%s\t%g\t%.5f\t%.5f\t%.5f\t%s\t%s\t%d\t%d\t\n", s.Method, float64(s.H), float64(s.Mean), float64(s.StdErr), float64(s.Median), change, err, s.N, s.Failures)
+		if scaled {
+			units = s.InDataUnits() + "\t"
+		}
+		fmt.Fprintf(t, "%s\t%g\t%s\t%s%s\t%s\t%s\t%s\t%d\t%d\t\n", s.Method, float64(s.H), loglik.Fixed(float64(s.Mean)), units, loglik.Fixed(float64(s.StdErr)), loglik.Fixed(float64(s.Median)), change, err, s.N, s.Failures)
 	}
 	t.Flush()
 	if e := res.Expansion; e != nil {
-		fmt.Fprintf(w, "first correction to the NLL: mean %.4f ± %.4f, median %.4f per unit of h", float64(e.First.Mean), float64(e.First.StdErr), float64(e.First.Median))
+		fmt.Fprintf(w, "first correction to the NLL: mean %s ± %s, median %s per unit of h", loglik.Fixed(float64(e.First.Mean)), loglik.Fixed(float64(e.First.StdErr)), loglik.Fixed(float64(e.First.Median)))
 		if e.Second != nil {
 			fmt.Fprintf(w, "; the second-order term is a tenth of it at h = %.2g (median)", float64(e.MedianTrust))
 		}
 		fmt.Fprintln(w)
 	}
-	if d := res.Data.LogDet; d != 0 {
-		fmt.Fprintf(w, "in the network's coordinates; NLL in data units: %+.5f nats\n", -d)
+	if scaled {
+		fmt.Fprintln(w, "NLL and median are those of the network's coordinates; errors and changes are the same in data units")
 	}
 	for _, s := range res.Summary {
 		for _, why := range slices.Sorted(maps.Keys(s.Reasons)) {

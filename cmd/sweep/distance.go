@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"hbar/cmd/internal/loglik"
@@ -30,8 +31,9 @@ type Cell struct {
 type distances struct {
 	net    *loglik.Network
 	o      options
-	data   [][]float64 // batches of n points, data units
+	data   [][]float64 // batches of n points
 	d      int
+	scaled bool // points and samples are in the network's coordinates and not in data units
 	report func(stage string, done, total int)
 
 	cells []Cell
@@ -39,35 +41,53 @@ type distances struct {
 }
 
 // batches cuts n points for each repeat; a file with too few points makes the batches smaller.
-func batches(net *loglik.Network, o options) (data [][]float64, name string, fresh bool, err error) {
-	p, err := net.LoadPoints(o.data, 0, o.n*o.repeats, 0, o.seed)
+func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *loglik.Points, err error) {
+	p, err = net.LoadPoints(o.Source, 0, o.n*o.repeats, 0)
 	if err != nil { // a file with fewer
-		all, errAll := net.LoadPoints(o.data, 0, 0, 0, o.seed)
+		all, errAll := net.LoadPoints(o.Source, 0, 0, 0)
 		if errAll != nil {
-			return nil, "", false, err
+			return nil, nil, err
 		}
 		p = all
 	}
 	n := min(o.n, p.N()/o.repeats)
 	if n < 50 && n < o.n {
-		return nil, "", false, fmt.Errorf("%s has %d points: too few for %d repeats of 50 or more; lower --repeats", p.Name, p.N(), o.repeats)
+		return nil, nil, fmt.Errorf("%s has %d points: too few for %d repeats of 50 or more; lower --repeats", p.Name, p.N(), o.repeats)
 	}
 	order := make([]int, p.N())
 	for i := range order {
 		order[i] = i
 	}
 	if !p.Fresh { // rows of a file may be sorted
-		rng := rand.New(kernels.NewSource(o.seed, kernels.StreamResample, 0))
+		rng := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0))
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	}
+	x := p.X
+	if scaled {
+		x = p.Z
 	}
 	for r := range o.repeats {
 		batch := make([]float64, 0, n*p.D)
 		for _, i := range order[r*n : (r+1)*n] {
-			batch = append(batch, p.X[i*p.D:(i+1)*p.D]...)
+			batch = append(batch, x[i*p.D:(i+1)*p.D]...)
 		}
 		data = append(data, batch)
 	}
-	return data, p.Name, p.Fresh, nil
+	return data, p, nil
+}
+
+// The units of distances.
+const (
+	unitsData    = "data"
+	unitsNetwork = "network"
+)
+
+// unlikeScales is the ratio of the scales of columns from which on they are taken to have units of their own.
+const unlikeScales = 8
+
+// unlike reports whether columns have scales of different size.
+func unlike(scale []float64) bool {
+	return len(scale) > 1 && slices.Max(scale) > unlikeScales*slices.Min(scale)
 }
 
 func (m *distances) run(ctx context.Context) error {
@@ -83,9 +103,11 @@ func (m *distances) run(ctx context.Context) error {
 			}
 			begin := time.Now()
 			var x []float64
-			res, err := solver.Sample(ctx, m.net.Single, m.net.Schedule, solver.Options{TableOptions: t, N: n * len(m.data), Seed: m.o.seed,
+			res, err := solver.Sample(ctx, m.net.Single, m.net.Schedule, solver.Options{TableOptions: t, N: n * len(m.data), Seed: m.o.Seed,
 				Progress: func(k int) { m.report("sampling", done+k, total) }}, func(c solver.Chunk) error {
-				m.net.Norm.Invert(c.X, c.X, c.D)
+				if !m.scaled {
+					m.net.Norm.Invert(c.X, c.X, c.D)
+				}
 				x = append(x, c.X...)
 				return nil
 			})

@@ -19,8 +19,7 @@ type options struct {
 	model.Flags
 	loglik.Accuracy
 
-	data string
-	seed uint64
+	loglik.Source
 
 	h     []float64
 	steps []float64 // whole numbers
@@ -43,8 +42,8 @@ func define(o *options) *flags.Set {
 	o.DefineModel(s.Group("Model"))
 
 	g := s.Group("Data")
-	g.String(&o.data, "data", "NAME|FILE", "what samples are compared with: a built-in set (drawn anew where it can be) or an .npy, .csv or .idx file in data units; default: the checkpoint's training set")
-	g.Uint64(&o.seed, "seed", "SEED", "of data and all noise")
+	o.Source.Define(g, "what samples are compared with: a built-in set (drawn anew where it can be) or a file (.npy, a table such as .csv, .idx) in data units; default: the checkpoint's training set")
+	g.Uint64(&o.Seed, "seed", "SEED", "of data and all noise")
 
 	g = s.Group("Sweep")
 	g.List(&o.h, "h", "H,…", flags.NonNegative, "strengths of the noise")
@@ -69,7 +68,7 @@ func define(o *options) *flags.Set {
 	g.Float(&o.margin, "margin", "BITS", flags.NonNegative, "differences of the NLL up to so many bits per dimension do not count: the default is half of the last digit that such figures are given with; 0 counts every difference")
 
 	g = s.Group("Output")
-	g.String(&o.out, "out", "FILE.json", "everything: distances, likelihoods, tests, recommendations")
+	g.String(&o.out, "out", "FILE", "everything, as .json: distances, likelihoods, tests, recommendations; or one line for each h and steps as a table, .csv")
 	g.String(&o.csv, "csv", "FILE.csv", "one line for each h and steps")
 	g.String(&o.plot, "plot", "FILE.png", "W2² against h, bands ± 1.96 standard errors")
 	g.String(&o.plotNLL, "plot-nll", "FILE.png", "NLL against h, less that at h = 0 if that is among them")
@@ -79,7 +78,7 @@ func define(o *options) *flags.Set {
 	s.Note("How the recommendation is made, for each number of steps and each measure: all pairs of h are compared by paired t tests on the same data and noise (over repeats for W2², over points for the NLL), " +
 		"with P values adjusted for their number by Holm's method; for the NLL, of a difference beyond --margin, because with thousands of points the tests see differences that nobody would choose by. An h is worse if it loses significantly to any other. The best h is the one with the smallest mean; " +
 		"its confidence interval spans those that are not worse. If none is worse there is no significant difference.")
-	s.Note("W2 is the exact 2-Wasserstein distance in data units; the published code of arXiv:2403.11262 prints its square. Both exceed the distance of the distributions by about the floor, " +
+	s.Note("W2 is the exact 2-Wasserstein distance in data units, or in the network's coordinates where the columns of the data are of different size; the published code of arXiv:2403.11262 prints its square. Both exceed the distance of the distributions by about the floor, " +
 		"which is what data score against data.")
 	s.Example("go run ./cmd/sweep --checkpoint runs/swissroll-simple/model.safetensors --plot w2.png --plot-nll nll.png", "the sampler of the paper, 1000 steps")
 	s.Example("go run ./cmd/sweep --checkpoint model.safetensors --h 0,0.2,1 --steps 20,50,200 --sampler exp2 --method none", "few steps: distances alone")
@@ -126,8 +125,8 @@ func parse(args []string, help io.Writer) (options, error) {
 	case o.plotNLL != "" && o.method == "none":
 		return o, ui.Usagef("--plot-nll shows likelihoods, and --method none computes none")
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot, Picture: true}, {Name: "plot-nll", Path: o.plotNLL, Picture: true}}
-	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.data}})
+	outputs := []flags.File{{Name: "out", Path: o.out, Endings: []string{".json", ".csv"}}, {Name: "csv", Path: o.csv}, {Name: "plot", Path: o.plot, Picture: true}, {Name: "plot-nll", Path: o.plotNLL, Picture: true}}
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "data", Path: o.Data}})
 }
 
 // table is the sampler at one h and number of steps; the flags have checked the names.
@@ -170,14 +169,14 @@ func (o options) settings(methods []loglik.Method, steps, d int) (loglik.Options
 	if err != nil {
 		return loglik.Options{}, err
 	}
-	out := loglik.Options{Methods: methods, H: o.h, Seed: o.seed, Tol: o.Tol, Order: 1, Probes: 16, Divergence: loglik.AutoDivergence(d),
+	out := loglik.Options{Methods: methods, H: o.h, Seed: o.Seed, Tol: o.Tol, Order: 1, Probes: 16, Divergence: loglik.AutoDivergence(d),
 		Path: likelihood.PathOptions{Sampler: t.Sampler, Grid: t.Grid, Steps: steps, Paths: o.Paths}, Grid: o.Accuracy.Grid(d, o.Workers)}
 	return out, nil
 }
 
 // record is the options as the result repeats them.
 func (o options) record() map[string]any {
-	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.data, "seed": o.seed, "h": o.h, "steps": o.steps,
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "columns": o.Columns, "header": o.Header, "seed": o.Seed, "h": o.h, "steps": o.steps,
 		"sampler": o.sampler, "grid": o.grid, "last_noise": o.lastNoise, "n": o.n, "repeats": o.repeats, "method": o.method, "nll_n": o.nllN,
 		"paths": o.Paths, "tol": o.Tol, "cells": o.Cells, "grid_tol": o.GridTol, "confidence": o.confidence, "margin": o.margin, "out": o.out, "csv": o.csv,
 		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.Device.String(), "precision": o.Precision, "workers": o.Workers}

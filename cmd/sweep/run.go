@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,9 @@ type dataInfo struct {
 	N      int     `json:"n"`     // points of a distance
 	NLLN   int     `json:"nll_n"` // points of a likelihood
 	LogDet float64 `json:"log_det"`
+	// Units are those of the distances: "data", or "network" where the columns of the data have scales of their own, of which a
+	// distance would show the largest alone.
+	Units string `json:"distance_units"`
 }
 
 func run(ctx context.Context, args []string, io ui.Streams) (err error) {
@@ -83,7 +87,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	res := &result{Options: o.record(), Versions: versions,
 		Model: modelInfo{d, net.Schedule.Name(), net.Schedule.Params(), net.Prediction.String(), net.Device}}
 	bars := &loglik.Bars{W: io.Err}
-	err = o.measure(ctx, net, methods, res, bars.Report)
+	err = o.measure(ctx, net, methods, res, bars.Report, io.Out)
 	bars.End()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
@@ -93,11 +97,23 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	}
 	res.Seconds = time.Since(begin).Seconds()
 	report(io.Out, res)
-	return o.write(io.Out, res)
+	if err := o.write(io.Out, res); err != nil {
+		return err
+	}
+	if !res.anything() {
+		return fmt.Errorf("no sample is finite at any h, and no point has a value; raise --steps, or take another --sampler and --grid (%s has the reasons)", o.out)
+	}
+	return nil
+}
+
+// anything reports whether there is any distance or likelihood.
+func (r *result) anything() bool {
+	return slices.ContainsFunc(r.Cells, func(c Cell) bool { return c.W2 != nil || c.NonFinite == 0 }) ||
+		slices.ContainsFunc(r.NLL, func(s Likelihood) bool { return s.N > 0 })
 }
 
 // measure does the work and draws the conclusions.
-func (o options) measure(ctx context.Context, net *loglik.Network, methods []loglik.Method, res *result, report func(string, int, int)) error {
+func (o options) measure(ctx context.Context, net *loglik.Network, methods []loglik.Method, res *result, report func(string, int, int), w io.Writer) error {
 	d := net.Net.Dim()
 	var all []series
 	var points *loglik.Points
@@ -106,18 +122,26 @@ func (o options) measure(ctx context.Context, net *loglik.Network, methods []log
 		if points, err = o.nllPoints(net); err != nil {
 			return err
 		}
+		points.Introduce(w)
 		res.Data = dataInfo{Name: points.Name, Fresh: points.Fresh, NLLN: points.N(), LogDet: points.LogDet()}
 	}
 	if o.repeats > 0 {
-		data, name, fresh, err := batches(net, o)
+		scaled := unlike(net.Norm.Scale)
+		data, p, err := batches(net, o, scaled)
 		if err != nil {
 			return err
 		}
-		m := &distances{net: net, o: o, data: data, d: d, report: report}
+		if points == nil {
+			p.Introduce(w)
+		}
+		m := &distances{net: net, o: o, data: data, d: d, scaled: scaled, report: report}
 		if err := m.run(ctx); err != nil {
 			return err
 		}
-		res.Data.Name, res.Data.Fresh, res.Data.N = name, fresh, len(data[0])/d
+		res.Data.Name, res.Data.Fresh, res.Data.N, res.Data.Units = p.Name, p.Fresh, len(data[0])/d, unitsData
+		if scaled {
+			res.Data.Units = unitsNetwork
+		}
 		res.Cells, res.Floor = m.cells, m.floor
 		all = append(all, m.series()...)
 	}
@@ -135,11 +159,11 @@ func (o options) measure(ctx context.Context, net *loglik.Network, methods []log
 // nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of the file.
 func (o options) nllPoints(net *loglik.Network) (*loglik.Points, error) {
 	const behind = 1 << 36
-	p, err := net.LoadPoints(o.data, behind, o.nllN, 0, o.seed)
+	p, err := net.LoadPoints(o.Source, behind, o.nllN, 0)
 	if err == nil && p.Fresh {
 		return p, nil
 	}
-	if p, err = net.LoadPoints(o.data, 0, 0, o.nllN, o.seed); err != nil {
+	if p, err = net.LoadPoints(o.Source, 0, 0, o.nllN); err != nil {
 		return nil, err
 	}
 	if n := min(o.nllN, p.N()); n < p.N() {
@@ -189,6 +213,9 @@ func (o options) conclude(res *result, all []series) error {
 // report prints tables and recommendations.
 func report(w io.Writer, res *result) {
 	fmt.Fprintf(w, "data      %s; %s points a distance, %s for likelihoods\n", res.Data.Name, ui.Count(int64(res.Data.N)), ui.Count(int64(res.Data.NLLN)))
+	if res.Data.Units == unitsNetwork {
+		fmt.Fprintln(w, "distances are in the network's coordinates: the columns of the data have units of their own")
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(res.Cells) > 0 {
 		fmt.Fprintln(t, "steps\th\tW2²\t± s.e.\tW2\t± s.e.\tnot finite\t")
@@ -197,22 +224,29 @@ func report(w io.Writer, res *result) {
 			if c.W2 != nil {
 				sq, root = *c.W2Squared, *c.W2
 			}
-			fmt.Fprintf(t, "%d\t%g\t%.5f\t%.5f\t%.5f\t%.5f\t%d\t\n", c.Steps, float64(c.H), sq.Value, sq.StdErr, root.Value, root.StdErr, c.NonFinite)
+			fmt.Fprintf(t, "%d\t%g\t%s\t%s\t%s\t%s\t%d\t\n", c.Steps, float64(c.H), loglik.Fixed(sq.Value), loglik.Fixed(sq.StdErr), loglik.Fixed(root.Value), loglik.Fixed(root.StdErr), c.NonFinite)
 		}
-		fmt.Fprintf(t, "\tdata\t%.5f\t%.5f\t\t\t\t\n", res.Floor.Mean.Value, res.Floor.Mean.StdErr)
+		fmt.Fprintf(t, "\tdata\t%s\t%s\t\t\t\t\n", loglik.Fixed(res.Floor.Mean.Value), loglik.Fixed(res.Floor.Mean.StdErr))
 		t.Flush()
 	}
 	if len(res.NLL) > 0 {
-		fmt.Fprintln(t, "method\tsteps\th\tNLL, nats\tchange from h = 0\t± s.e.\tpoints\tfailures\t")
+		units := ""
+		if res.Data.LogDet != 0 {
+			units = "in data units\t"
+		}
+		fmt.Fprintf(t, "method\tsteps\th\tNLL, nats\t%schange from h = 0\t± s.e.\tpoints\tfailures\t\n", units)
 		for _, s := range res.NLL {
 			steps, change, err := "", "", ""
 			if s.Steps != nil {
 				steps = strconv.Itoa(*s.Steps)
 			}
 			if s.Change != nil {
-				change, err = fmt.Sprintf("%+.5f", s.Change.Mean.Value), fmt.Sprintf("%.5f", s.Change.Mean.StdErr)
+				change, err = loglik.Signed(s.Change.Mean.Value), loglik.Fixed(s.Change.Mean.StdErr)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%g\t%.5f\t%s\t%s\t%d\t%d\t\n", s.Method, steps, float64(s.H), float64(s.Mean), change, err, s.N, s.Failures)
+			if res.Data.LogDet != 0 {
+				units = s.InDataUnits() + "\t"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%g\t%s\t%s%s\t%s\t%d\t%d\t\n", s.Method, steps, float64(s.H), loglik.Fixed(float64(s.Mean)), units, change, err, s.N, s.Failures)
 		}
 		t.Flush()
 		for _, s := range res.NLL {
@@ -237,7 +271,13 @@ func (r *Recommendation) name() string {
 
 // write makes the files.
 func (o options) write(w io.Writer, res *result) error {
-	if err := rundir.WriteJSON(o.out, res); err != nil {
+	var err error
+	if strings.EqualFold(filepath.Ext(o.out), ".csv") {
+		err = o.writeCSV(o.out, res)
+	} else {
+		err = rundir.WriteJSON(o.out, res)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "written   %s\n", o.out)
@@ -245,7 +285,7 @@ func (o options) write(w io.Writer, res *result) error {
 		path string
 		make func() error
 	}{
-		{o.csv, func() error { return o.writeCSV(res) }},
+		{o.csv, func() error { return o.writeCSV(o.csv, res) }},
 		{o.plot, func() error { return o.drawW2(res) }},
 		{o.plotNLL, func() error { return o.drawNLL(res) }},
 	} {
@@ -261,7 +301,7 @@ func (o options) write(w io.Writer, res *result) error {
 }
 
 // writeCSV writes one line for each h and steps: distances, and the NLL by each method.
-func (o options) writeCSV(res *result) error {
+func (o options) writeCSV(path string, res *result) error {
 	var names []string
 	for _, s := range res.NLL {
 		if !slices.Contains(names, s.Method) {
@@ -307,7 +347,7 @@ func (o options) writeCSV(res *result) error {
 	if err := c.Error(); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(o.csv, b.Bytes())
+	return atomicfile.WriteFile(path, b.Bytes())
 }
 
 func cell(v float64) string {
@@ -331,7 +371,11 @@ func (o options) drawW2(res *result) error {
 	}
 	f, ends := res.Floor.Mean, []float64{o.h[0], o.h[len(o.h)-1]}
 	lines = append(lines, plots.Series{Name: "data against data", X: ends, Y: []float64{f.Value, f.Value}, Err: []float64{f.StdErr, f.StdErr}, Dashed: true})
-	return plots.Lines(o.plot, plots.Axes{Title: fmt.Sprintf("squared W2 distance to data, %d points each", res.Data.N), X: "h", Y: "W2²"}, lines...)
+	title := fmt.Sprintf("squared W2 distance to data, %d points each", res.Data.N)
+	if res.Data.Units == unitsNetwork {
+		title += ", columns scaled"
+	}
+	return plots.Lines(o.plot, plots.Axes{Title: title, X: "h", Y: "W2²"}, lines...)
 }
 
 // drawNLL plots the NLL against h, a line for each method and, for the path integral, number of steps.

@@ -17,6 +17,7 @@ var advice = map[string]string{
 	string(ode.NotFinite):            "the network overflows on the way: are the points in the units of the training data?",
 	string(likelihood.BadPoint):      "the data hold NaN or an infinity there",
 	string(likelihood.LowESS):        "few paths carry all the weight: raise --paths or h, or lower --min-ess to see the value nevertheless",
+	string(likelihood.Rounded):       "the points lie too far outside: are they in the units of the training data?",
 	fokkerplanck.Outside.String():    "too far outside for the grid to hold any density there",
 	fokkerplanck.Unresolved.String(): "raise --cells, or use --method pathintegral",
 	fokkerplanck.Invalid.String():    "the data hold NaN or an infinity there",

@@ -3,8 +3,11 @@ package loglik
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
+	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
 	"hbar/data"
 	"hbar/solver"
@@ -56,6 +59,8 @@ type Points struct {
 	Norm data.Normalisation
 	// NormSource says where Norm is from.
 	NormSource string
+	// Notes say how a file was read.
+	Notes []data.Note
 	// Fresh: drawn anew, so not what the network was trained on.
 	Fresh bool
 }
@@ -63,12 +68,34 @@ type Points struct {
 // N is the number of points.
 func (p *Points) N() int { return len(p.X) / p.D }
 
+// Introduce prints how the points were read.
+func (p *Points) Introduce(w io.Writer) {
+	for _, n := range p.Notes {
+		fmt.Fprintf(w, "%-9s %s\n", n.Label, n.Text)
+	}
+}
+
 // LogDet is log |∂z/∂x| in nats: log q in data units is log q of the network's coordinates plus LogDet.
 func (p *Points) LogDet() float64 { return p.Norm.LogDet(p.D) }
 
-// LoadPoints reads n points (n ≤ 0: all of a file, or def of a built-in set) from number first on. name "" is the
-// checkpoint's training set. A network from elsewhere, without a normalisation, takes that of a built-in set.
-func (n *Network) LoadPoints(name string, first uint64, count, def int, seed uint64) (*Points, error) {
+// Source says where points come from. It is what the options --data, --columns, --header and --seed say.
+type Source struct {
+	Data            string // a built-in set or a file; "" for the checkpoint's training set
+	Columns, Header string // of a table
+	Seed            uint64 // of a built-in set
+}
+
+// Define makes --data, --columns and --header.
+func (s *Source) Define(g *flags.Group, usage string) {
+	g.String(&s.Data, "data", "NAME|FILE", usage)
+	flags.DefineTable(g, &s.Columns, &s.Header)
+}
+
+// LoadPoints reads n points (n ≤ 0: all of a file, or def of a built-in set) from number first on. Of a table it takes the columns
+// that the network was trained on, where the table has them all. A network from elsewhere, without a normalisation, takes that of
+// a built-in set.
+func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points, error) {
+	name, seed := from.Data, from.Seed
 	if name == "" {
 		if !data.IsBuiltin(n.Data) {
 			return nil, fmt.Errorf("--data is missing: the checkpoint's own data (%q) is not a built-in set; have %s, or a file", n.Data, strings.Join(data.Names(), ", "))
@@ -87,12 +114,20 @@ func (n *Network) LoadPoints(name string, first uint64, count, def int, seed uin
 			count = min(count, have.N()-int(first))
 		}
 	}
-	set, err := data.Load(name, first, count, seed)
+	set, err := data.LoadWith(name, data.Options{First: first, N: count, Seed: seed, Columns: from.Columns, Header: from.Header, Prefer: n.Columns})
 	if err != nil {
 		return nil, err
 	}
 	if set.D != n.Net.Dim() {
-		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d", name, set.D, n.Net.Dim())
+		hint := ""
+		if n.Columns != nil {
+			hint = fmt.Sprintf(", the columns %s", strings.Join(n.Columns, ", "))
+		}
+		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d%s", name, set.D, n.Net.Dim(), hint)
+	}
+	p.Notes = set.Notes
+	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {
+		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("the network was trained on columns %s, and is given %s", strings.Join(n.Columns, ", "), strings.Join(set.Columns, ", "))})
 	}
 	p.Name, p.D, p.X = set.Name, set.D, set.Values()
 	p.Norm, p.NormSource = n.Norm, "checkpoint"
