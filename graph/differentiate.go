@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"gorgonia.org/gorgonia"
 
@@ -34,7 +35,17 @@ func GradName(param string) string { return "gradient " + param }
 //
 // differentiates it by gorgonia.Grad with respect to the parameters named, and reads the result back as a program. batch is the
 // number of samples that the nodes have; the program takes any.
-func Differentiate(p *program.Program, params []string, batch int) (d *Differentiated, err error) {
+func Differentiate(p *program.Program, params []string, batch int) (*Differentiated, error) {
+	return differentiate(p, params, batch, lossOf{scale: 1, weight: []int{1}})
+}
+
+// lossOf says how the loss is made: a factor, and the shape of a sample's weight, [1] or the empty one.
+type lossOf struct {
+	scale  float64
+	weight []int
+}
+
+func differentiate(p *program.Program, params []string, batch int, l lossOf) (d *Differentiated, err error) {
 	out := p.Output("out")
 	if out == program.None {
 		return nil, fmt.Errorf("graph: the program has no output named out")
@@ -55,9 +66,9 @@ func Differentiate(p *program.Program, params []string, batch int) (d *Different
 	})
 	y := env[out].(*value)
 	target := e.leaf(program.Info{Name: "target", Shape: y.shape, Rate: program.Sample, Role: program.Input})
-	weight := e.leaf(program.Info{Name: "weight", Shape: []int{1}, Rate: program.Sample, Role: program.Input})
-	losses := e.Apply(ops.SquaredError{}, y, target, weight)[0].(*value)
-	loss := ops.Shape(e, e.Apply(ops.SumBatch{}, losses)[0]).(*value)
+	weight := e.leaf(program.Info{Name: "weight", Shape: l.weight, Rate: program.Sample, Role: program.Input})
+	losses := e.Apply(ops.SquaredError{}, y, target, ops.Shape(e, weight, 1))[0].(*value)
+	loss := ops.Affine(e, l.scale, 0, ops.Shape(e, e.Apply(ops.SumBatch{}, losses)[0])).(*value)
 	d.Inputs["target"], d.Inputs["weight"], d.Output, d.Loss = target.node, weight.node, y.node, loss.node
 
 	wrt := make(gorgonia.Nodes, len(params))
@@ -190,4 +201,31 @@ func (r *reader) emit(n *gorgonia.Node) {
 // more than once. Its type is not exported: it is compared with the operation of a sum that is made for that.
 func isAddition(op gorgonia.Op) bool {
 	return fmt.Sprintf("%T %v", op, op) == fmt.Sprintf("%T %v", plus(), plus())
+}
+
+// isConstant recognises Gorgonia's constants, of which Grad uses one: ∂loss/∂loss = 1.
+func isConstant(op gorgonia.Op) bool {
+	_, ok := op.(interface{ Value() gorgonia.Value })
+	return ok
+}
+
+var plus = sync.OnceValue(func() gorgonia.Op {
+	g := gorgonia.NewGraph()
+	term := func(name string) *gorgonia.Node {
+		return gorgonia.NewMatrix(g, float32s, gorgonia.WithShape(2, 2), gorgonia.WithName(name))
+	}
+	return gorgonia.Must(gorgonia.Add(term("a"), term("b"))).Op()
+})
+
+// inputs are the nodes that a node is computed from, in order.
+func inputs(n *gorgonia.Node) []*gorgonia.Node {
+	it := n.Graph().From(n.ID())
+	if it == nil {
+		return nil
+	}
+	var in []*gorgonia.Node
+	for it.Next() {
+		in = append(in, it.Node().(*gorgonia.Node))
+	}
+	return in
 }

@@ -11,7 +11,7 @@ import (
 	"hbar/nets"
 	"hbar/program"
 	"hbar/program/diff"
-	reference "hbar/program/eval"
+	"hbar/program/eval"
 )
 
 // networks are small ones of each kind.
@@ -84,7 +84,7 @@ func TestDifferentiate(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := inputsOf(d.Program, batch)
-			got, err := reference.Run(d.Program, batch, in)
+			got, err := eval.Run(d.Program, batch, in)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func gradientByTransform(t *testing.T, p *program.Program, leaves map[string]str
 		t.Fatal(err)
 	}
 	in["one"] = []float64{1}
-	want, err := reference.Run(q, batch, in)
+	want, err := eval.Run(q, batch, in)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,12 @@
-// Package graph builds score networks as Gorgonia expression graphs and lowers them to programs of package kernels.
+// Package graph builds networks and their losses as Gorgonia expression graphs, has gorgonia.Grad differentiate them, and reads
+// the result back as programs.
 //
-// A Network is a graph over coarse operations of this package (concat, dense, activations, add, loss), which
-// gorgonia.Grad differentiates. Gorgonia does not run it: the graph is lowered once to straight-line programs, in which
-// a dense layer has absorbed its activation, its residual sum and their backward forms. Chain is the forward part, for
-// kernels/infer; Training has the gradient of the loss, for kernels/learn. Machine runs the latter as a gorgonia.VM.
+// The operations are those of package program/ops, wrapped as Gorgonia's: a node's gradient is emitted by the operation's own
+// rule. Differentiate does so for any program. A Network is a chain of dense layers, which fused executors train; Machine runs
+// its loss and gradient as a gorgonia.VM, on the CPU or a GPU.
 //
-// The operations compute too (Do), in plain Go and slowly, so that gorgonia.NewTapeMachine runs the same graph: the
-// check of everything that lowering and the kernels do.
+// The nodes compute too, by the operations' references and slowly, so that gorgonia.NewTapeMachine runs the same graph: the
+// check of everything that the transforms and kernels do.
 //
 // Legend: n samples of a batch, D coordinates of a sample, F time features; matrices are [rows, columns], row-major;
 // weights are [out, in] as in PyTorch.

@@ -9,6 +9,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"hbar/kernels"
+	"hbar/nets"
+	"hbar/program"
+	"hbar/program/chain"
+	"hbar/program/ops"
 )
 
 // Network is a score network, its loss and the loss's gradient as one Gorgonia graph, and the programs it lowers to.
@@ -50,24 +54,21 @@ func newBatch(spec Spec, params []kernels.Param, batch int) (*Network, error) {
 	if err := fits(spec, params); err != nil {
 		return nil, err
 	}
-	n := &Network{Spec: spec}
-	if spec.Fourier > 0 {
-		last := len(params) - 1
-		n.freqs = slices.Clone(params[last].Data)
-		params = params[:last]
+	own := make([]kernels.Param, len(params))
+	for i, p := range params {
+		own[i] = p
+		own[i].Data = slices.Clone(p.Data)
 	}
-	building.Lock()
-	defer building.Unlock()
-	if err := n.build(params, batch); err != nil {
-		return nil, fmt.Errorf("graph: building the network: %w", err)
-	}
-	t, err := lower(&n.Nodes)
+	net, err := nets.New(spec)
 	if err != nil {
 		return nil, err
 	}
-	t.Time.Freqs = n.freqs
-	n.training = t
-	return n, nil
+	c, err := chain.Of(net.Program, own)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{Spec: spec, freqs: c.Time.Freqs, training: chain.Training(c)}
+	return n, n.build(net.Program, batch)
 }
 
 // fits reports where params are not those of s.
@@ -88,48 +89,65 @@ func fits(s Spec, params []kernels.Param) error {
 	return nil
 }
 
-// build makes the graph.
-func (n *Network) build(params []kernels.Param, batch int) error {
-	n.leaves(params, batch)
-	act, err := parseAct(n.Spec.Act)
+// build makes the graph. The time enters as its features, which executors compute in float64; the loss is a mean over the
+// batch and the coordinates.
+func (n *Network) build(p *program.Program, batch int) error {
+	p, err := fromFeatures(p)
 	if err != nil {
 		return err
 	}
-	var b builder
-	h := b.apply(newConcat(), n.X, n.Time)
-	for i := range n.Spec.Depth {
-		y := b.apply(newActivation(act), b.apply(newDense(), h, n.Params[2*i], n.Params[2*i+1]))
-		if n.Spec.Residual && i > 0 {
-			y = b.apply(newAdd(), h, y)
+	var names []string
+	for _, q := range n.training.Params {
+		names = append(names, q.Name)
+	}
+	d, err := differentiate(p, names, batch, lossOf{scale: 1 / float64(batch*n.Spec.D), weight: []int{}})
+	if err != nil {
+		return err
+	}
+	n.Graph, n.Output, n.Loss = d.Graph, d.Output, d.Loss
+	n.X, n.Time, n.Target, n.Weight = d.Inputs["x"], d.Inputs["time"], d.Inputs["target"], d.Inputs["weight"]
+	for _, q := range n.training.Params {
+		node := d.Params[q.Name]
+		v := tensor.New(tensor.WithShape(node.Shape()...), tensor.WithBacking(q.Data))
+		if err := gorgonia.UnsafeLet(node, v); err != nil {
+			return fmt.Errorf("graph: %s: %w", q.Name, err)
 		}
-		h = y
+		n.Params, n.Grads = append(n.Params, node), append(n.Grads, d.Grads[q.Name])
 	}
-	last := 2 * n.Spec.Depth
-	n.Output = b.apply(newDense(), h, n.Params[last], n.Params[last+1])
-	n.Loss = b.apply(newLoss(), n.Output, n.Target, n.Weight)
-	if b.err != nil {
-		return b.err
-	}
-	n.Grads, err = gorgonia.Grad(n.Loss, n.Params...)
-	return err
+	return nil
 }
 
-// leaves makes a graph of the inputs and parameters alone.
-func (n *Network) leaves(params []kernels.Param, batch int) {
-	n.Graph = gorgonia.NewGraph()
-	input := func(name string, cols int) *gorgonia.Node {
-		return gorgonia.NewMatrix(n.Graph, float32s, gorgonia.WithShape(batch, cols), gorgonia.WithName(name))
-	}
-	n.X, n.Time, n.Target = input("x", n.Spec.D), input("time", n.Spec.Features()), input("target", n.Spec.D)
-	n.Weight = gorgonia.NewVector(n.Graph, float32s, gorgonia.WithShape(batch), gorgonia.WithName("weight"))
-	for i, p := range params {
-		node, shape := gorgonia.NewMatrix, []int{p.Rows, p.Cols}
-		if i%2 == 1 {
-			node, shape = gorgonia.NewVector, shape[:1]
+// fromFeatures is a chain with the time's features as the input "time".
+func fromFeatures(p *program.Program) (*program.Program, error) {
+	t := p.Lookup("t")
+	return program.Build(func(b *program.Builder) {
+		env := make([]program.Value, len(p.Values))
+		leaf := b.Leaves()
+		features := func(id program.ID) { env[id] = b.Input("time", program.Sample, p.Values[id].Shape...) }
+		freqs := program.None
+		for _, in := range p.Instrs {
+			if _, ok := in.Op.(ops.Fourier); ok {
+				freqs = in.In[0]
+			}
 		}
-		v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Clone(p.Data)))
-		n.Params = append(n.Params, node(n.Graph, float32s, gorgonia.WithShape(shape...), gorgonia.WithName(p.Name), gorgonia.WithValue(v)))
-	}
+		for i, v := range p.Values {
+			switch id := program.ID(i); {
+			case v.Role == program.Derived || id == freqs:
+			case id != t:
+				env[i] = leaf(id, v)
+			case freqs == program.None:
+				features(id)
+			}
+		}
+		for _, in := range p.Instrs {
+			if _, ok := in.Op.(ops.Fourier); ok {
+				features(in.Out[0])
+				continue
+			}
+			program.InlineInstr(b, in, env)
+		}
+		b.Output("out", env[p.Output("out")])
+	})
 }
 
 // Chain is the forward part of the network. Its parameters are the memory of the nodes' tensors.

@@ -14,6 +14,7 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/fit"
+	"hbar/program/ops"
 )
 
 const eps32 = 1.0 / (1 << 24)
@@ -204,8 +205,7 @@ func loss64(n *Network, b rows, dir [][]float64, eps float64) float64 {
 					y[o] += (float64(wt[o*len(h)+k]) + eps*dir[2*l][o*len(h)+k]) * v
 				}
 				if l < n.Spec.Depth {
-					act, _ := parseAct(n.Spec.Act)
-					y[o], _ = eval(act, y[o])
+					y[o] = ops.Unary{Fn: ops.Fn(n.Spec.Act)}.Eval(y[o])
 					if n.Spec.Residual && l > 0 {
 						y[o] += h[o]
 					}

@@ -125,7 +125,8 @@ type operation struct {
 	op      program.Op
 	in, out []*value
 	back    bool
-	values  []*tensor.Dense // results of Do
+	data    [][]float32 // results of Do, and the tensors over them
+	values  []gorgonia.Value
 }
 
 var _ gorgonia.SDOp = (*operation)(nil)
@@ -251,8 +252,13 @@ func (b *emitter) fitted(d program.Value, of *value) *value {
 // Do computes the operation by its reference, in float64, for Gorgonia's own machines.
 func (o *operation) Do(vs ...gorgonia.Value) (gorgonia.Value, error) {
 	if o.values == nil {
-		for i := range o.out {
-			o.values = append(o.values, tensor.New(tensor.WithShape(o.shape(i)...), tensor.Of(tensor.Float32)))
+		for i, v := range o.out {
+			o.data = append(o.data, make([]float32, o.b.rows(v)*program.Size(v.shape)))
+			if !o.shape(i).IsScalar() {
+				o.values = append(o.values, tensor.New(tensor.WithShape(o.shape(i)...), tensor.WithBacking(o.data[i])))
+			} else {
+				o.values = append(o.values, new(gorgonia.F32))
+			}
 		}
 	}
 	sums := make([][]float64, len(o.out))
@@ -276,22 +282,15 @@ func (o *operation) Do(vs ...gorgonia.Value) (gorgonia.Value, error) {
 		}
 		o.op.Reference(in, out)
 	}
-	for i, t := range o.values {
-		dst := floats(t)
-		for j, v := range sums[i] {
-			dst[j] = float32(v)
+	for i, sum := range sums {
+		for j, v := range sum {
+			o.data[i][j] = float32(v)
+		}
+		if f, ok := o.values[i].(*gorgonia.F32); ok {
+			*f = gorgonia.F32(o.data[i][0])
 		}
 	}
-	return o.result(0), nil
-}
-
-// result is an output as Gorgonia wants it: a scalar has a type of its own.
-func (o *operation) result(i int) gorgonia.Value {
-	if o.shape(i).IsScalar() {
-		v := gorgonia.F32(floats(o.values[i])[0])
-		return &v
-	}
-	return o.values[i]
+	return o.values[0], nil
 }
 
 func (o *operation) samples() int {
@@ -363,7 +362,7 @@ func (p *pick) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) {
 	return p.of.shape(p.output), nil
 }
 
-func (p *pick) Do(...gorgonia.Value) (gorgonia.Value, error) { return p.of.result(p.output), nil }
+func (p *pick) Do(...gorgonia.Value) (gorgonia.Value, error) { return p.of.values[p.output], nil }
 func (p *pick) DiffWRT(n int) []bool                         { return make([]bool, n) }
 
 func (p *pick) SymDiff(gorgonia.Nodes, *gorgonia.Node, *gorgonia.Node) (gorgonia.Nodes, error) {
