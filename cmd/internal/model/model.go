@@ -12,10 +12,11 @@ import (
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
-	"hbar/graph"
 	"hbar/kernels"
+	"hbar/kernels/cpu"
 	"hbar/kernels/infer"
 	"hbar/kernels/simd"
+	"hbar/program/chain"
 	"hbar/solver"
 )
 
@@ -28,6 +29,10 @@ type Options struct {
 	// an error; under auto the CPU does it then, and Model.NoGPU says why.
 	Device flags.Device
 	GPU    cuda.Precision
+	// Label is the label of each sample, by its number in a run, for networks with classes; nil: none. Guidance is w in
+	// (1 + w) s(x | label) − w s(x | none).
+	Label    func(sample uint64) float64
+	Guidance float64
 }
 
 // Model is a checkpoint that runs. Close frees what it holds on a GPU.
@@ -41,6 +46,7 @@ type Model struct {
 	NoGPU      string // why --device auto means the CPU here
 
 	gpu *cuda.Engine // nil: the CPU
+	cpu *cpu.Engine  // of a network that is no chain
 }
 
 // ScheduleNote is a line for a command's report where a --schedule flag replaces the schedule that the network was trained
@@ -73,12 +79,15 @@ func (m *Model) OnGPU() bool { return m.gpu != nil }
 // Fused reports whether trajectories on a GPU run fused, and not layer by layer.
 func (m *Model) Fused() bool { return m.gpu != nil && m.gpu.Fused() }
 
-// Close frees what the model holds on a GPU.
+// Close frees what the model holds on a GPU, and ends its goroutines.
 func (m *Model) Close() error {
-	if m.gpu == nil {
-		return nil
+	switch {
+	case m.gpu != nil:
+		return m.gpu.Close()
+	case m.cpu != nil:
+		return m.cpu.Close()
 	}
-	return m.gpu.Close()
+	return nil
 }
 
 // Load reads a model file and makes it run.
@@ -99,15 +108,8 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Net != nil {
-		return nil, fmt.Errorf("this command runs networks of the kind mlp; the checkpoint has one of the kind %s", c.Config().Kind())
-	}
-	network, err := graph.New(c.Spec, c.Params)
-	if err != nil {
-		return nil, err
-	}
 	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
-	engine, err := m.engine(network.Chain(), o)
+	engine, err := m.network(o)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +117,53 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// network is the engine of the checkpoint's network: a fused one for a chain of dense layers, else that of any program.
+func (m *Model) network(o Options) (solver.Engine, error) {
+	n, err := m.Network()
+	if err != nil {
+		return nil, err
+	}
+	c, notChain := chain.Of(n.Program, n.Matrices())
+	if notChain == nil {
+		if o.Label != nil || o.Guidance != 0 {
+			return nil, fmt.Errorf("this network was trained without labels; labels and guidance are for networks with classes")
+		}
+		return m.engine(c, o)
+	}
+	if err := m.labels(o); err != nil {
+		return nil, err
+	}
+	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
+		err := cuda.Runs(n.Program)
+		if o.Device.Kind == "cuda" {
+			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
+		}
+		m.NoGPU = strings.TrimPrefix(err.Error(), "cuda: ")
+	}
+	e, err := cpu.NewEngine(n.Program, n.Matrices(), cpu.EngineOptions{
+		Workers: o.Workers, Label: o.Label, None: float64(m.Config().Classes()), Guidance: o.Guidance,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.cpu = e
+	return e, nil
+}
+
+// labels checks that the network takes what the options ask for.
+func (m *Model) labels(o Options) error {
+	c := m.Config()
+	switch {
+	case c.Classes() == 0 && (o.Label != nil || o.Guidance != 0):
+		return fmt.Errorf("this network was trained without labels; labels and guidance are for networks with classes")
+	case o.Guidance != 0 && !c.NoLabel():
+		return fmt.Errorf("guidance needs a network that was trained with the label none too; this one was trained with its %d classes only", c.Classes())
+	case c.Classes() > 0 && o.Label == nil && !c.NoLabel():
+		return fmt.Errorf("this network takes one of %d labels and none was chosen", c.Classes())
+	}
+	return nil
 }
 
 // engine is the GPU's if it is wished for and can be had, else the CPU's.
