@@ -195,7 +195,7 @@ func (c *Conv) FinishW(t *Team, dw, sums []float32, accumulate bool) {
 		c.wino.finishW(t, dw, sums, accumulate)
 	case &dw[0] == &sums[0]:
 	case accumulate:
-		t.Impl.Update(dw[:size], sums[:size], nil, nil, &plus)
+		t.Impl.Add(dw[:size], dw[:size], sums[:size])
 	default:
 		copy(dw[:size], sums)
 	}

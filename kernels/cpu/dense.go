@@ -43,7 +43,7 @@ func (d *Dense) SetForward(t *Team, w []float32) {
 	}
 	panels := roundUp(d.Out) / lanes
 	t.Run(panels, func(_, p int) {
-		packTransposed(d.fwd[p*lanes*d.In:][:lanes*d.In], w[p*lanes*d.In:], d.In, d.In, min(lanes, d.Out-p*lanes))
+		t.Impl.PackT(d.fwd[p*lanes*d.In:][:lanes*d.In], w[p*lanes*d.In:], d.In, min(lanes, d.Out-p*lanes), d.In)
 	})
 }
 
@@ -55,34 +55,8 @@ func (d *Dense) SetBackward(t *Team, w []float32) {
 	}
 	panels := roundUp(d.In) / lanes
 	t.Run(panels, func(_, p int) {
-		packRows(d.bwd[p*lanes*d.Out:][:lanes*d.Out], w[p*lanes:], d.In, d.Out, min(lanes, d.In-p*lanes))
+		t.Impl.Pack(d.bwd[p*lanes*d.Out:][:lanes*d.Out], w[p*lanes:], d.In, d.Out, min(lanes, d.In-p*lanes))
 	})
-}
-
-// packTransposed writes a panel dst[k][j] = src[j·ld + k] for k < n and j < cols; the columns from cols on become 0.
-func packTransposed(dst, src []float32, ld, n, cols int) {
-	if cols < lanes {
-		clear(dst[:n*lanes])
-	}
-	for j := range cols {
-		row := src[j*ld:][:n]
-		for k, v := range row {
-			dst[k*lanes+j] = v
-		}
-	}
-}
-
-// packRows writes a panel dst[k][j] = src[k·ld + j] for k < n and j < cols; the columns from cols on become 0.
-func packRows(dst, src []float32, ld, n, cols int) {
-	for k := range n {
-		d := dst[k*lanes:][:lanes]
-		if cols == lanes {
-			copy(d, src[k*ld:][:lanes])
-			continue
-		}
-		clear(d)
-		copy(d, src[k*ld:][:cols])
-	}
 }
 
 // Forward computes rows outputs, row i of y being f(W x_i + …) as e says (see Epilogue); e nil is the product alone.
@@ -146,7 +120,7 @@ func BackwardBias(t *Team, db, dy []float32, lddy, rows, out int, accumulate boo
 		if full < n {
 			at := lo + full
 			s := t.Scratch(w, lanes*(rows+1))
-			packRows(s[lanes:], dy[min(len(dy), at):], lddy, rows, out-at)
+			t.Impl.Pack(s[lanes:], dy[min(len(dy), at):], lddy, rows, out-at)
 			copy(s, db[at:out])
 			columnSums(t.Impl, s[:lanes], s[lanes:], lanes, rows, one, accumulate)
 			copy(db[at:out], s)

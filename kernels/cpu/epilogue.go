@@ -56,9 +56,6 @@ func (e *Epilogue) plain() bool {
 	return e == nil || e.SampleBias == nil && e.Residual == nil && e.Pre == nil && (!e.Accumulate || e.Bias == nil && e.Act == simd.Identity)
 }
 
-// plus is the constants of an Update that adds.
-var plus = [8]float32{1, 1}
-
 // finish writes one row of outputs o.. from its sums s, to which Bias has been added; s is changed.
 func (e *Epilogue) finish(im *simd.Impl, y, s []float32, row, o int) {
 	n := len(s)
@@ -68,7 +65,7 @@ func (e *Epilogue) finish(im *simd.Impl, y, s []float32, row, o int) {
 		return
 	}
 	if e.SampleBias != nil {
-		im.Update(s, e.SampleBias[row/e.SampleRows*e.SampleLd+o:][:n], nil, nil, &plus)
+		im.Add(s, s, e.SampleBias[row/e.SampleRows*e.SampleLd+o:][:n])
 	}
 	if e.Pre != nil {
 		copy(e.Pre[row*e.PreLd+o:][:n], s)
@@ -77,10 +74,10 @@ func (e *Epilogue) finish(im *simd.Impl, y, s []float32, row, o int) {
 		im.Act32(e.Act, s, nil, s)
 	}
 	if e.Residual != nil {
-		im.Update(s, e.Residual[row*e.ResidualLd+o:][:n], nil, nil, &plus)
+		im.Add(s, s, e.Residual[row*e.ResidualLd+o:][:n])
 	}
 	if e.Accumulate {
-		im.Update(y, s, nil, nil, &plus)
+		im.Add(y, y, s)
 		return
 	}
 	copy(y, s)

@@ -55,7 +55,7 @@ func (g *im2col) setBackward(t *Team, w []float32) {
 			i := q * taps
 			for _, ky := range p.ky {
 				for _, kx := range p.kx {
-					packRows(p.b[i*tap:][:tap], w[(ky*g.KW+kx)*g.In+q*lanes:], g.KH*g.KW*g.In, g.Out, min(lanes, g.In-q*lanes))
+					t.Impl.Pack(p.b[i*tap:][:tap], w[(ky*g.KW+kx)*g.In+q*lanes:], g.KH*g.KW*g.In, g.Out, min(lanes, g.In-q*lanes))
 					i++
 				}
 			}

@@ -65,67 +65,85 @@ func matmul(t *Team, j *job) {
 	})
 }
 
+// groupPanels is the panels of a tile whose sums stay in the second-level cache until the epilogue is done with them.
+const groupPanels = 16
+
 // tile computes rows [lo, hi) of panels [p, q).
 func (j *job) tile(t *Team, w, lo, hi, p, q int) {
-	m := hi - lo
-	full := j.out / lanes // panels that are whole
-	direct := j.place == nil && j.e.plain()
-	width := 0 // of a row of sums that does not go to y directly
-	switch {
-	case !direct:
-		width = (q - p) * lanes
-	case q > full:
-		width = lanes
+	m, e := hi-lo, j.e
+	whole := min(q, j.out/lanes) // panels from here on go through scratch
+	if j.place != nil || e != nil && e.Accumulate && !e.plain() {
+		whole = p
 	}
-	scratch := t.Scratch(w, m*j.gathered+m*width)
+	width := (q - whole) * lanes // of a row of sums in scratch
+	scratch := t.Scratch(w, m*j.gathered+m*max(0, width))
 	a, lda := j.source(scratch[:m*j.gathered], lo, hi)
-	sums := scratch[m*j.gathered:]
 	r := simd.Product[float32]{A: a, AM: lda, AK: 1, BP: lanes * j.in, BK: lanes, M: m, K: j.in, CP: lanes}
-	if direct && p < min(q, full) {
-		r.C, r.CM, r.B, r.NP = j.y[lo*j.ldy+p*lanes:], j.ldy, j.b[p*lanes*j.in:], min(q, full)-p
-		if e := j.e; e != nil {
-			r.Accumulate = e.Accumulate
-			if e.Bias != nil {
-				r.Bias = e.Bias[p*lanes:]
-			}
-			if e.Act != simd.Identity {
-				r.Ep, r.Act = simd.Activate, e.Act
-			}
+	for p < whole {
+		r.B, r.NP = j.b[p*lanes*j.in:], whole-p
+		if !e.plain() {
+			r.NP = min(r.NP, groupPanels)
 		}
-		t.Impl.Product32(&r)
-		p = min(q, full)
-		r.Bias, r.Accumulate, r.Ep, r.Act = nil, false, simd.Plain, simd.Identity
+		j.store(t.Impl, r, lo, p)
+		p += r.NP
 	}
 	if p >= q {
 		return
 	}
+	sums := scratch[m*j.gathered:]
 	r.C, r.CM, r.B, r.NP = sums, width, j.b[p*lanes*j.in:], q-p
-	var last [lanes]float32
-	if j.e != nil && j.e.Bias != nil {
-		if q <= full {
-			r.Bias = j.e.Bias[p*lanes:]
-			t.Impl.Product32(&r)
-		} else {
-			if q-p > 1 {
-				r.NP, r.Bias = q-p-1, j.e.Bias[p*lanes:]
-				t.Impl.Product32(&r)
-			}
-			copy(last[:], j.e.Bias[(q-1)*lanes:j.out])
-			r.C, r.B, r.NP, r.Bias = sums[(q-1-p)*lanes:], j.b[(q-1)*lanes*j.in:], 1, last[:]
-			t.Impl.Product32(&r)
-		}
-	} else {
-		t.Impl.Product32(&r)
-	}
-	n := min(j.out, q*lanes) - p*lanes
+	t.Impl.Product32(&r)
+	o, n := p*lanes, min(j.out, q*lanes)-p*lanes
 	for i := range m {
 		var y []float32
 		if j.place != nil {
-			y = j.place(lo + i)[p*lanes:]
+			y = j.place(lo + i)[o:]
 		} else {
-			y = j.y[(lo+i)*j.ldy+p*lanes:]
+			y = j.y[(lo+i)*j.ldy+o:]
 		}
-		j.e.finish(t.Impl, y, sums[i*width:][:n], lo+i, p*lanes)
+		s := sums[i*width:][:n]
+		if e != nil && e.Bias != nil {
+			t.Impl.Add(s, s, e.Bias[o:][:n])
+		}
+		e.finish(t.Impl, y, s, lo+i, o)
+	}
+}
+
+// store runs a product whose sums, whole panels from p on, go to their places in y.
+func (j *job) store(im *simd.Impl, r simd.Product[float32], lo, p int) {
+	e, o, n := j.e, p*lanes, r.NP*lanes
+	r.C, r.CM = j.y[lo*j.ldy+o:], j.ldy
+	if e == nil {
+		im.Product32(&r)
+		return
+	}
+	if e.Bias != nil {
+		r.Bias = e.Bias[o:]
+	}
+	r.Accumulate = e.Accumulate
+	act := e.Act
+	switch {
+	case e.Pre != nil:
+		r.C, r.CM = e.Pre[lo*e.PreLd+o:], e.PreLd
+	case e.SampleBias == nil && act != simd.Identity:
+		r.Ep, r.Act = simd.Activate, act
+		act = simd.Identity
+	}
+	im.Product32(&r)
+	if e.plain() {
+		return
+	}
+	for i := range r.M {
+		s, y := r.C[i*r.CM:][:n], j.y[(lo+i)*j.ldy+o:][:n]
+		if e.SampleBias != nil {
+			im.Add(s, s, e.SampleBias[(lo+i)/e.SampleRows*e.SampleLd+o:][:n])
+		}
+		if act != simd.Identity || e.Pre != nil {
+			im.Act32(act, y, nil, s)
+		}
+		if e.Residual != nil {
+			im.Add(y, y, e.Residual[(lo+i)*e.ResidualLd+o:][:n])
+		}
 	}
 }
 
@@ -220,7 +238,7 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 		}
 		src, ld := g.source(a, lo, hi, c, nc)
 		if tail > 0 {
-			packRows(x, src[full*lanes:], ld, n, nc-full*lanes)
+			t.Impl.Pack(x, src[full*lanes:], ld, n, nc-full*lanes)
 		}
 		r.K = n
 		for m := 0; m < no; m += stripRows {

@@ -208,8 +208,7 @@ func (j *winogradJob) output(sample, a, b int, sums []float32, ms, mt, p, np int
 	switch {
 	case e.Bias != nil && e.SampleBias != nil:
 		bias = row[:width]
-		copy(bias, e.Bias[o:])
-		j.im.Update(bias, e.SampleBias[sample*e.SampleLd+o:][:width], nil, nil, &plus)
+		j.im.Add(bias, e.Bias[o:][:width], e.SampleBias[sample*e.SampleLd+o:][:width])
 	case e.Bias != nil:
 		bias = e.Bias[o:]
 	case e.SampleBias != nil:
