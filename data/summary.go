@@ -41,9 +41,12 @@ func (s *Dataset) Summary() Summary {
 }
 
 // Size is the shape as people write it: 28×28×1.
-func (m Summary) Size() string {
-	parts := make([]string, len(m.Shape))
-	for i, v := range m.Shape {
+func (m Summary) Size() string { return Size(m.Shape) }
+
+// Size writes a shape as people do: 28×28×1.
+func Size(shape []int) string {
+	parts := make([]string, len(shape))
+	for i, v := range shape {
 		parts[i] = fmt.Sprint(v)
 	}
 	return strings.Join(parts, "×")

@@ -35,12 +35,21 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 		Prediction:     o.Prediction,
 		SigmaData:      p.SigmaData,
 		Norm:           set.Norm,
+		Shape:          imageShape(set),
 		Data:           set.Name,
 		Columns:        set.Columns,
 		Training:       training,
 		Version:        version,
 		Versions:       versions,
 	}, nil
+}
+
+// imageShape is the shape of a sample that is not a row of numbers.
+func imageShape(set *data.Dataset) []int {
+	if len(set.Shape) > 1 {
+		return set.Shape
+	}
+	return nil
 }
 
 // fillModel copies the averaged weights, or the weights if there are none, into the model.

@@ -10,6 +10,7 @@ import (
 	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
+	"hbar/samples"
 	"hbar/solver"
 )
 
@@ -25,6 +26,8 @@ type options struct {
 	denoise                  bool
 
 	out, plot  string
+	sheet      string
+	rate       int
 	trajectory []float64
 
 	batch     int
@@ -51,7 +54,10 @@ func define(o *options) *flags.Set {
 	g.Bool(&o.denoise, "denoise", "end with the posterior mean E[x₀|x] of the last state x (Tweedie's formula): removes the noise of deviation σ(Tmin) that is left in it, for one more evaluation")
 
 	g = s.Group("Output")
-	g.String(&o.out, "out", "FILE", "the samples, n × D, in data units: an array in a .npy file, float32, or float64 where float32 has too few digits for the spread of the data; or a table with a header in a .csv file")
+	g.String(&o.out, "out", "FILE", "the samples, n × D, in data units: an array in a .npy file, float32, or float64 where float32 has too few digits for the spread of the data; or a table with a header in a .csv file; "+
+		"images as bytes in a .npz file (arr_0, n × height × width × channels, as evaluators read it), or as PNG files in a new folder, whose name ends in /; sounds as a .wav file or a folder of these")
+	g.String(&o.sheet, "sheet", "FILE.png", "a contact sheet of the first samples, images or sounds")
+	g.Int(&o.rate, "rate", "HZ", flags.Between(1, 1<<20), "sample rate of sounds")
 	g.String(&o.plot, "plot", "FILE.png", "a picture, beside the training data if that is built in")
 	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
 
@@ -64,13 +70,14 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/sample --checkpoint runs/swissroll-simple/model.safetensors --plot samples.png", "10 000 samples of the reverse SDE, and a picture")
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --h 0 --sampler exp2 --grid lambda --steps 50 --out ode.npy", "the probability-flow ODE in 50 evaluations")
 	s.Example("go run ./cmd/sample --checkpoint mlp.safetensors --schedule cosine --n 1_000_000 --h 0.2", "a network of your own, a million samples in constant memory")
+	s.Example("go run ./cmd/sample --checkpoint runs/digits-simple/model.safetensors --n 100 --out digits.npz --sheet sheet.png", "images as evaluators read them, and as people do")
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --n 500 --trajectory 1,0.5,0.2,0.1,0.01", "with states on the way")
 	return s
 }
 
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", Flags: model.Flags{Precision: cuda.FP32.String()}}
+	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", rate: samples.DefaultRate, Flags: model.Flags{Precision: cuda.FP32.String()}}
 	if err := define(&o).Parse(args, help); err != nil {
 		return o, err
 	}
@@ -92,7 +99,8 @@ func parse(args []string, help io.Writer) (options, error) {
 		}
 		o.Device = flags.Device{Kind: "cpu"}
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out, Endings: []string{".npy", ".csv"}}, {Name: "plot", Path: o.plot, Picture: true}}
+	outputs := []flags.File{{Name: "out", Path: o.out, Endings: append([]string{".npy", ".csv"}, samples.Endings()...)},
+		{Name: "plot", Path: o.plot, Picture: true}, {Name: "sheet", Path: o.sheet, Picture: true}}
 	if len(o.trajectory) > 0 {
 		states, times := o.trajectoryFiles()
 		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
@@ -103,6 +111,9 @@ func parse(args []string, help io.Writer) (options, error) {
 // trajectoryFiles are the names of what --trajectory writes.
 func (o options) trajectoryFiles() (states, times string) {
 	base := strings.TrimSuffix(o.out, filepath.Ext(o.out))
+	if samples.IsFolder(o.out) {
+		base = filepath.Clean(o.out)
+	}
 	return base + "-trajectory.npy", base + "-times.npy"
 }
 

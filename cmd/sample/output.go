@@ -7,6 +7,7 @@ import (
 
 	"hbar/checkpoint"
 	"hbar/data"
+	"hbar/samples"
 	"hbar/solver"
 )
 
@@ -20,6 +21,8 @@ type output struct {
 	shown      []float64       // samples for the picture
 	show       int             // how many numbers of them are wanted
 	timesPath  string
+	what       samples.Options // of what shape and in what range the samples are
+	sheet      *samples.Sheet  // nil: not wanted
 
 	nonFinite, firstNonFinite int // samples that are not finite in data units
 }
@@ -34,10 +37,21 @@ func newOutput(o options, m *checkpoint.Model) (*output, error) {
 		out.show = min(o.n, shownSamples) * d
 	}
 	var err error
-	if isCSV(o.out) {
+	if out.what, err = o.describe(m, out.dtype); err != nil {
+		return nil, err
+	}
+	if o.sheet != "" {
+		if out.sheet, err = samples.NewSheet(out.what, samples.SheetRoom, 0); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case isCSV(o.out):
 		out.samples, err = data.CreateCSV(o.out, out.dtype, d, m.Columns)
-	} else {
-		out.samples, err = data.CreateNpy(o.out, out.dtype, d)
+	case isArray(o.out):
+		out.samples, err = data.CreateNpy(o.out, out.dtype, out.what.Shape...)
+	default:
+		out.samples, err = samples.Create(o.out, out.what)
 	}
 	if err != nil {
 		return nil, err
@@ -81,6 +95,9 @@ func (out *output) take(c solver.Chunk) error {
 		}
 	}
 	out.shown = append(out.shown, c.X[:min(len(c.X), out.show-len(out.shown))]...)
+	if out.sheet != nil {
+		out.sheet.Add(c.X)
+	}
 	return out.samples.WriteFloat64(c.X)
 }
 

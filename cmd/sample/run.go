@@ -72,7 +72,13 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := out.commit(res.Recorded); err != nil {
 		return err
 	}
-	o.report(io, m, out, res, seconds)
+	o.report(io, out, res, seconds)
+	if out.sheet != nil {
+		if err := out.sheet.Write(o.sheet); err != nil {
+			return err
+		}
+		fmt.Fprintf(io.Out, "sheet     %s\n", o.sheet)
+	}
 	if o.plot == "" {
 		return nil
 	}
@@ -123,18 +129,14 @@ func (o options) failure(res solver.Result) error {
 }
 
 // report says what came out and how fast. A sample-step is one sample taken through one step; a step of heun is one.
-func (o options) report(io ui.Streams, m *model.Model, out *output, res solver.Result, seconds float64) {
+func (o options) report(io ui.Streams, out *output, res solver.Result, seconds float64) {
 	if out.nonFinite > 0 {
 		fmt.Fprintf(io.Err, "sample: warning: %s of %s samples are not finite, the first in row %d; they are in the file as they are\n",
 			ui.Count(int64(out.nonFinite)), ui.Count(int64(res.Samples)), out.firstNonFinite)
 	}
 	rate := float64(res.Samples) / seconds
 	fmt.Fprintf(io.Out, "rate      %s samples/s, %s sample-steps/s, %.3g s\n", ui.Rate(rate), ui.Rate(rate*float64(o.steps)), seconds)
-	kind := "float32"
-	if out.dtype == data.Float64 {
-		kind = "float64, because float32 has too few digits for these data"
-	}
-	fmt.Fprintf(io.Out, "written   %s, %d × %d, %s\n", o.out, res.Samples, m.Spec.D, kind)
+	fmt.Fprintf(io.Out, "written   %s, %d × %s, %s\n", o.out, res.Samples, data.Size(out.what.Shape), o.kind(out.what))
 	if len(res.Recorded) > 0 {
 		fmt.Fprintf(io.Out, "          states at t =")
 		for _, t := range res.Recorded {

@@ -14,8 +14,13 @@ import (
 type File struct {
 	Name, Path string
 	Picture    bool // it will hold a PNG image, and must be called so
-	// Endings are those that its name may have, which say what it will hold; nil: any.
+	// Endings are those that its name may have, which say what it will hold; nil: any. "/" stands for a new folder of files.
 	Endings []string
+}
+
+// folder reports whether the path is that of a folder, and may be.
+func (f File) folder() bool {
+	return slices.Contains(f.Endings, "/") && (strings.HasSuffix(f.Path, "/") || strings.HasSuffix(f.Path, string(filepath.Separator)))
 }
 
 // CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
@@ -27,11 +32,21 @@ func CheckOutputs(outputs, inputs []File) error {
 		if f.Path == "" {
 			continue
 		}
+		folder := f.folder()
+		if folder {
+			if entries, err := os.ReadDir(f.Path); err == nil && len(entries) > 0 {
+				return fmt.Errorf("--%s %s holds files already; name a new folder", f.Name, f.Path)
+			}
+			f.Path = filepath.Clean(f.Path)
+			if st, err := os.Stat(f.Path); err == nil && !st.IsDir() {
+				return fmt.Errorf("--%s %s is a file; name a new folder", f.Name, f.Path)
+			}
+		}
 		dir := filepath.Dir(f.Path)
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 			return fmt.Errorf("--%s %s: there is no folder %s", f.Name, f.Path, dir)
 		}
-		if st, err := os.Stat(f.Path); err == nil && st.IsDir() {
+		if st, err := os.Stat(f.Path); err == nil && st.IsDir() && !folder {
 			return fmt.Errorf("--%s %s is a directory; name a file", f.Name, f.Path)
 		}
 		for _, other := range taken {
@@ -42,7 +57,7 @@ func CheckOutputs(outputs, inputs []File) error {
 		if ext := filepath.Ext(f.Path); f.Picture && !strings.EqualFold(ext, ".png") {
 			return fmt.Errorf("--%s %s: pictures are PNG files; call it %s.png", f.Name, f.Path, strings.TrimSuffix(f.Path, ext))
 		}
-		if err := f.checkEnding(); err != nil {
+		if err := f.checkEnding(); err != nil && !folder {
 			return err
 		}
 		taken = append(taken[:len(taken):len(taken)], f)
