@@ -58,7 +58,7 @@ func fromFile(f *safetensors.File) (*Model, error) {
 		Version:    f.Metadata["hbar_version"],
 	}
 	if m.Prediction == "" {
-		m.Prediction = "score"
+		m.Prediction, m.PredictionAssumed = "score", true
 	}
 	if err := m.readMetadata(f.Metadata); err != nil {
 		return nil, err
@@ -88,6 +88,7 @@ func (m *Model) readNetwork(f *safetensors.File) error {
 		return err
 	}
 	if !described {
+		m.ActAssumed = true
 		m.Spec, err = inferSpec(m.Params)
 	}
 	return err

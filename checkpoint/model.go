@@ -37,6 +37,9 @@ type Model struct {
 	Version  string            // of the program that wrote the file; empty: written elsewhere
 	Versions map[string]string // of what it was built with
 
+	// ActAssumed and PredictionAssumed: the file does not name them, and silu and score are taken.
+	ActAssumed, PredictionAssumed bool
+
 	// Notes are what a user should know about a model from elsewhere, a line each. They are not stored.
 	Notes []string
 }

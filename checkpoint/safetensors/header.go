@@ -61,7 +61,7 @@ func parseHeader(text []byte, dataSize int64) ([]entry, map[string]string, error
 	metadata := map[string]string{}
 	err := p.object(func(key string) error {
 		if key == metadataKey {
-			return p.object(func(k string) (err error) {
+			return p.objectOrNull(func(k string) (err error) {
 				metadata[k], err = p.str()
 				return err
 			})
@@ -167,6 +167,23 @@ func (p headerParser) object(field func(key string) error) error {
 	if err := p.delim('{'); err != nil {
 		return err
 	}
+	return p.fields(field)
+}
+
+// objectOrNull is object, or nothing where there is a null: how the reference implementation reads absent metadata.
+func (p headerParser) objectOrNull(field func(key string) error) error {
+	t, err := p.next()
+	if err != nil || t == nil {
+		return err
+	}
+	if t != json.Delim('{') {
+		return fmt.Errorf("{ or null expected before byte %d", p.InputOffset())
+	}
+	return p.fields(field)
+}
+
+// fields reads the fields of an object that is open, to its end.
+func (p headerParser) fields(field func(key string) error) error {
 	seen := map[string]bool{}
 	for p.More() {
 		key, err := p.str()

@@ -152,6 +152,7 @@ func hostile() []badFile {
 		{"trailing comma", raw("{\"__metadata__\":{},}"), "header:"},
 		{"number for tensor", raw(`{"x":1}`), `"x": { expected`},
 		{"null for tensor", raw(`{"x":null}`), `"x": { expected`},
+		{"list for metadata", raw(`{"__metadata__":[]}`), "{ or null expected"},
 		{"number in metadata", raw(`{"__metadata__":{"a":1}}`), "string expected"},
 		{"duplicate tensor", raw(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, eight...), `"x" occurs twice`},
 		{"duplicate by escape", raw(`{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0078":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, eight...), `"x" occurs twice`},
@@ -287,4 +288,15 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%d tensors, metadata %v; want %d, %v", len(again.Tensors), again.Metadata, len(file.Tensors), file.Metadata)
 		}
 	})
+}
+
+// Metadata of null are none, as the reference implementation reads them; before the tensors or behind.
+func TestNullMetadata(t *testing.T) {
+	const tensor = `"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
+	for _, header := range []string{`{"__metadata__":null,` + tensor + `}`, `{` + tensor + `,"__metadata__" : null }`} {
+		f, err := read(raw(header, 0, 0, 0x80, 0x3f))
+		if err != nil || len(f.Metadata) != 0 || len(f.Tensors) != 1 || f.Tensors[0].F32[0] != 1 {
+			t.Errorf("%s: %+v, %v", header, f, err)
+		}
+	}
 }

@@ -187,7 +187,7 @@ func primary(methods []loglik.Method, h float64) loglik.Method {
 
 // record is the options as the result repeats them.
 func (o options) record() map[string]any {
-	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "columns": o.Columns, "header": o.Header, "n": o.N, "first": o.First, "seed": o.Seed,
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "act": o.Act, "prediction": o.Prediction, "data": o.Data, "columns": o.Columns, "header": o.Header, "n": o.N, "first": o.First, "seed": o.Seed,
 		"h": o.H, "method": o.Method, "tol": o.Tol, "order": o.Order, "divergence": o.Divergence, "probes": o.Probes,
 		"paths": o.Paths, "steps": o.Steps, "sampler": o.Sampler, "grid": o.Grid, "richardson": o.Richardson, "bootstrap": o.Bootstrap,
 		"min_ess": o.MinESS, "cells": o.Cells, "grid_tol": o.GridTol, "out": o.Out, "csv": o.CSV, "plot": o.Plot, "image": o.Image,

@@ -66,8 +66,8 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s loglik.Options) {
-	fmt.Fprintf(w, "model     %s: D = %d, %s prediction, schedule %s\n", o.Checkpoint, p.D, net.Prediction, net.Schedule.Name())
-	fmt.Fprint(w, net.ScheduleNote())
+	fmt.Fprintf(w, "model     %s: D = %d, schedule %s\n", o.Checkpoint, p.D, net.Schedule.Name())
+	fmt.Fprint(w, net.Report())
 	kind := ""
 	if p.Fresh {
 		kind = ", drawn anew"

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
+	m, err := model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, m *model.Model) {
 	spec := m.Spec
-	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, %s prediction, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Prediction, m.Schedule.Name())
-	fmt.Fprint(w, m.ScheduleNote())
+	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Schedule.Name())
+	fmt.Fprint(w, m.Report())
 	end := ""
 	if o.denoise {
 		end = ", then denoised"

@@ -98,7 +98,7 @@ func TestSwissRoll(t *testing.T) {
 			t.Errorf("coordinate %d: mean %.3f, std %.3f; data %.3f, %.3f", j, m, s, wantM, wantS)
 		}
 	}
-	for _, want := range []string{"D = 2, 3 layers of 128, score prediction, schedule simple", gputest.AutoDevice(), "sample-steps/s", "500 × 2", "picture"} {
+	for _, want := range []string{"D = 2, 3 layers of 128, schedule simple\nnetwork   activation silu (assumed: the checkpoint does not say; --act does), score prediction (assumed: the checkpoint does not say; --prediction does)\n", gputest.AutoDevice(), "sample-steps/s", "500 × 2", "picture"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("report lacks %q:\n%s", want, out)
 		}

@@ -176,7 +176,7 @@ func (o options) settings(methods []loglik.Method, steps, d int) (loglik.Options
 
 // record is the options as the result repeats them.
 func (o options) record() map[string]any {
-	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "data": o.Data, "columns": o.Columns, "header": o.Header, "seed": o.Seed, "h": o.h, "steps": o.steps,
+	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "act": o.Act, "prediction": o.Prediction, "data": o.Data, "columns": o.Columns, "header": o.Header, "seed": o.Seed, "h": o.h, "steps": o.steps,
 		"sampler": o.sampler, "grid": o.grid, "last_noise": o.lastNoise, "n": o.n, "repeats": o.repeats, "method": o.method, "nll_n": o.nllN,
 		"paths": o.Paths, "tol": o.Tol, "cells": o.Cells, "grid_tol": o.GridTol, "confidence": o.confidence, "margin": o.margin, "out": o.out, "csv": o.csv,
 		"plot": o.plot, "plot_nll": o.plotNLL, "device": o.Device.String(), "precision": o.Precision, "workers": o.Workers}

@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if slices.Contains(methods, loglik.PathIntegral) && o.sampler != "em" && o.sampler != "exp" {
 		return ui.Usagef("--method pathintegral knows the chains of --sampler em and exp, not %s", o.sampler)
 	}
-	fmt.Fprint(io.Out, net.ScheduleNote())
+	fmt.Fprint(io.Out, net.Report())
 	fmt.Fprintf(io.Out, "device    %s, %s\n", net.Where(o.Workers), o.Precision)
 	begin := time.Now()
 	version, versions := train.Versions()

@@ -259,6 +259,11 @@ func (g *Group) Choice(p *string, name string, valid []string, usage string) {
 	g.define(&choice{p: p, valid: valid}, name, strings.Join(valid, "|"), usage, "", *p)
 }
 
+// Unset defines an option with a list of valid names that has no default: *p stays "" unless it is given.
+func (g *Group) Unset(p *string, name string, valid []string, usage string) {
+	g.define(&choice{p: p, valid: valid}, name, strings.Join(valid, "|"), usage, "", "")
+}
+
 // Refuse says why a Choice does not have a name that a user may expect.
 func (g *Group) Refuse(name, value, why string) {
 	g.set.Lookup(name).Value.(*choice).refused = map[string]string{value: why}

@@ -26,7 +26,7 @@ func LoadNetwork(f model.Flags) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := model.Load(f.Checkpoint, model.Options{Schedule: f.Schedule, Device: f.Device, Workers: f.Workers, Precision: precision})
+	m, err := model.Load(f.Checkpoint, model.Options{Schedule: f.Schedule, Act: f.Act, Prediction: f.Prediction, Device: f.Device, Workers: f.Workers, Precision: precision})
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,13 @@ import (
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
 	"hbar/solver"
+	"hbar/train"
 )
 
 // Flags are the options that say which model runs, and where: those of sample, likelihood and sweep alike.
 type Flags struct {
 	Checkpoint, Schedule string
+	Act, Prediction      string
 	Device               flags.Device
 	Precision            string
 	Workers              int
@@ -20,6 +22,8 @@ type Flags struct {
 func (f *Flags) DefineModel(g *flags.Group) {
 	g.String(&f.Checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
 	g.String(&f.Schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+	g.Unset(&f.Act, "act", train.ActNames(), "the activation of an MLP's hidden layers; for checkpoints that do not say: silu is assumed there")
+	g.Unset(&f.Prediction, "prediction", solver.PredictionNames(), "what the network says of x at time t; for checkpoints that do not say: the score is assumed there")
 }
 
 // DefineRun makes the options of the group Run.

@@ -22,9 +22,11 @@ import (
 
 // Options say how to run a model. The zero value is the CPU, all cores, float32 and the checkpoint's own schedule.
 type Options struct {
-	Schedule  string           // instead of the checkpoint's, or where it names none
-	Workers   int              // of the CPU
-	Precision solver.Precision // of scores and their derivatives
+	Schedule string // instead of the checkpoint's, or where it names none
+	// Act and Prediction are the activation of an MLP and the prediction type instead of the checkpoint's; "" leaves them.
+	Act, Prediction string
+	Workers         int              // of the CPU
+	Precision       solver.Precision // of scores and their derivatives
 	// Device runs the network, its trajectories in GPU's precision if it is a GPU. A GPU that was asked for and cannot do it is
 	// an error; under auto the CPU does it then, and Model.NoGPU says why.
 	Device flags.Device
@@ -47,15 +49,36 @@ type Model struct {
 
 	gpu *cuda.Engine // nil: the CPU
 	cpu *cpu.Engine  // of a network that is no chain
+
+	act, prediction string // where activation and prediction are from, if not the checkpoint
 }
 
-// ScheduleNote is a line for a command's report where a --schedule flag replaces the schedule that the network was trained
-// for, "" elsewhere.
-func (m *Model) ScheduleNote() string {
-	if m.Model.Schedule == "" || m.Model.Schedule == m.Schedule.Name() {
-		return ""
+// Report are lines for a command's report: the activation and the prediction of the network, and whether the checkpoint says so;
+// and where --schedule replaces the schedule that the network was trained for.
+func (m *Model) Report() string {
+	var b strings.Builder
+	b.WriteString("network   ")
+	if m.Model.Net == nil {
+		fmt.Fprintf(&b, "activation %s%s, ", m.Spec.Act, m.act)
 	}
-	return fmt.Sprintf("schedule  %s, as --schedule says; the network was trained for %s\n", m.Schedule.Name(), m.Model.Schedule)
+	fmt.Fprintf(&b, "%s prediction%s\n", m.Prediction, m.prediction)
+	if m.Model.Schedule != "" && m.Model.Schedule != m.Schedule.Name() {
+		fmt.Fprintf(&b, "schedule  %s, as --schedule says; the network was trained for %s\n", m.Schedule.Name(), m.Model.Schedule)
+	}
+	return b.String()
+}
+
+// origin is where a property of the network is from: "" for the checkpoint.
+func origin(option, given, stored string, assumed bool) string {
+	switch {
+	case given != "" && given != stored && !assumed:
+		return fmt.Sprintf(" (as --%s says; the checkpoint says %s)", option, stored)
+	case given != "":
+		return fmt.Sprintf(" (as --%s says)", option)
+	case assumed:
+		return fmt.Sprintf(" (assumed: the checkpoint does not say; --%s does)", option)
+	}
+	return ""
 }
 
 // Where describes the device for a command's report; workers is the --workers option.
@@ -104,11 +127,23 @@ func Load(path string, o Options) (*Model, error) {
 
 // New makes a checkpoint run.
 func New(c *checkpoint.Model, o Options) (*Model, error) {
+	act, pred := origin("act", o.Act, c.Spec.Act, c.ActAssumed), origin("prediction", o.Prediction, c.Prediction, c.PredictionAssumed)
+	if o.Act != "" || o.Prediction != "" {
+		changed := *c
+		if c = &changed; o.Prediction != "" {
+			c.Prediction = o.Prediction
+		}
+		if o.Act != "" && c.Net != nil {
+			return nil, fmt.Errorf("--act %s is for MLPs; the checkpoint has a network of the kind %s", o.Act, c.Config().Kind())
+		} else if o.Act != "" {
+			c.Spec.Act = o.Act
+		}
+	}
 	schedule, prediction, err := c.Process(o.Schedule)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu"}
+	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu", act: act, prediction: pred}
 	engine, err := m.network(o)
 	if err != nil {
 		return nil, err

@@ -53,14 +53,14 @@ func TestScheduleOverride(t *testing.T) {
 	m, err := Load(saved(t, nil), Options{Schedule: "cosine"})
 	if err != nil || m.Schedule.Name() != "cosine" {
 		t.Errorf("schedule %v, %v", m, err)
-	} else if want := "schedule  cosine, as --schedule says; the network was trained for simple\n"; m.ScheduleNote() != want {
-		t.Errorf("note %q, want %q", m.ScheduleNote(), want)
+	} else if want := "schedule  cosine, as --schedule says; the network was trained for simple\n"; !strings.HasSuffix(m.Report(), want) {
+		t.Errorf("report %q, want %q", m.Report(), want)
 	}
 	nameless := saved(t, func(m *checkpoint.Model) { m.Schedule, m.ScheduleParams = "", nil })
 	if _, err := Load(nameless, Options{}); err == nil || !strings.Contains(err.Error(), "--schedule") {
 		t.Errorf("no schedule: %v", err)
 	}
-	if m, err := Load(nameless, Options{Schedule: "simple"}); err != nil || m.Schedule.Params()["beta"] != 20 || m.ScheduleNote() != "" {
+	if m, err := Load(nameless, Options{Schedule: "simple"}); err != nil || m.Schedule.Params()["beta"] != 20 || strings.Contains(m.Report(), "schedule") {
 		t.Errorf("schedule %v, %v", m, err)
 	}
 }
