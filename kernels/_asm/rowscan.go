@@ -30,6 +30,15 @@ func (s *rowScan) at(p reg.Register, vector int) operand.Mem {
 
 // pass calls body for each vector: first U at once, i counting them, then one by one, then the tail.
 func (s *rowScan) pass(U int, body func(i int, tail bool)) {
+	s.passGroups(U, func(n int, tail bool) {
+		for i := range n {
+			body(i, tail)
+		}
+	})
+}
+
+// passGroups is pass with a body for n vectors at once.
+func (s *rowScan) passGroups(U int, body func(n int, tail bool)) {
 	s.passes++
 	id := fmt.Sprint(s.passes)
 	lanes := s.vec / 4
@@ -39,9 +48,7 @@ func (s *rowScan) pass(U int, body func(i int, tail bool)) {
 		SUBQ(operand.U32(lanes*U), s.cnt)
 		JLT(label("few" + id))
 		Label("many" + id)
-		for i := range U {
-			body(i, false)
-		}
+		body(U, false)
 		ADDQ(operand.U32(s.vec*U), s.off)
 		SUBQ(operand.U32(lanes*U), s.cnt)
 		JGE(label("many" + id))
@@ -51,15 +58,30 @@ func (s *rowScan) pass(U int, body func(i int, tail bool)) {
 	SUBQ(operand.U32(lanes), s.cnt)
 	JLT(label("part" + id))
 	Label("single" + id)
-	body(0, false)
+	body(1, false)
 	ADDQ(operand.U32(s.vec), s.off)
 	SUBQ(operand.U32(lanes), s.cnt)
 	JGE(label("single" + id))
 	Label("part" + id)
 	ADDQ(operand.U32(lanes), s.cnt)
 	JEQ(label("over" + id))
-	body(0, true)
+	body(1, true)
 	Label("over" + id)
+}
+
+// interleaved takes an instruction of each code in turn, so that chains of dependent instructions run side by side.
+func interleaved(codes []code) (all code) {
+	for i := 0; ; i++ {
+		n := len(all)
+		for _, c := range codes {
+			if i < len(c) {
+				all = append(all, c[i])
+			}
+		}
+		if len(all) == n {
+			return all
+		}
+	}
 }
 
 // fold reduces the lanes of register v by f, which works on registers of any width, and copies the result to all lanes.
@@ -279,23 +301,39 @@ func (t isa) softmaxExp() {
 	for i := range 4 {
 		f32.zero(t.v[2+i])
 	}
-	k := t.rowBank(10)
+	side := 4 // vectors side by side
+	if t.vec == 32 {
+		side = 2
+	}
+	k := t.rowBank(6 + 4*side)
 	k.keep(k.exp32consts(math.Log2E)...)
 	k.keep(k.val(-87))
-	s.pass(4, func(i int, tail bool) {
-		a, b, c, u := t.v[6], t.v[7], t.v[8], t.v[9]
-		t.load(s.at(x, i), u, tail)
-		f32.sub(top, u, u)
-		f32.mul(sc, u, u)
-		f32.max(u, k.in(k.val(-87), a), u)
-		f32.mov(u, a)
-		k.exp32(math.Log2E, a, b, c).emit()
-		f32.fma231(k.op(k.val(0)), u, c) // NaN may have lost its exponent
-		t.store(c, s.at(y, i), tail)
-		if tail {
-			t.clearTail(c)
+	s.passGroups(4, func(n int, tail bool) {
+		for lo := 0; lo < n; lo += side {
+			var codes []code
+			for i := lo; i < min(n, lo+side); i++ {
+				r := t.v[6+4*(i-lo):]
+				a, b, c, u := r[0], r[1], r[2], r[3]
+				ops := code{
+					func() { t.load(s.at(x, i), u, tail) },
+					func() { f32.sub(top, u, u) },
+					func() { f32.mul(sc, u, u) },
+					func() { f32.max(u, k.in(k.val(-87), a), u) },
+					func() { f32.mov(u, a) },
+				}
+				ops = append(ops, k.exp32(math.Log2E, a, b, c)...)
+				codes = append(codes, append(ops,
+					func() { f32.fma231(k.op(k.val(0)), u, c) }, // NaN may have lost its exponent
+					func() { t.store(c, s.at(y, i), tail) },
+					func() {
+						if tail {
+							t.clearTail(c)
+						}
+						f32.add(c, t.v[2+i], t.v[2+i])
+					}))
+			}
+			interleaved(codes).emit()
 		}
-		f32.add(c, t.v[2+i], t.v[2+i])
 	})
 	t.total(2, 6)
 	Store(xmm[2], ReturnIndex(0))
