@@ -1,45 +1,34 @@
 package cpu
 
-import (
-	"hbar/kernels"
-	"hbar/kernels/simd"
-)
+import "hbar/kernels"
 
-// Dropout writes y = x·mask/(1 - P): with probability P an element becomes zero. The backward form is the same, of dy.
-//
-// Element i of sample s uses word i mod 4 of the Philox block with counter (Block + i/4, Stream, sample Sample0 + s) and
-// the seed as key (kernels.Block); it is kept if the word is at least P·2³². So a mask depends on nothing but these
-// numbers. Layers and steps of one network differ in Block or in Sample0.
+// Dropout is the mask of a dropout layer: with probability drop/2³² an element is 0, otherwise Keep. Element i of the sample
+// with counter s is dropped if word i mod 4 of the Philox block kernels.Block(Seed, Stream, s, i/4) is below Drop, so that a
+// mask depends on nothing but these numbers.
 type Dropout struct {
-	kernels.Noise
-	Block uint32
-	P     float64
+	Seed   uint64
+	Stream uint32
+	Drop   uint64
+	Keep   float32
 }
 
-// Apply works on n samples of w elements; y may be x.
-func (d Dropout) Apply(t *Team, y, x []float32, n, w int) {
-	want("Dropout", "x", len(x), n*w)
-	want("Dropout", "y", len(y), n*w)
-	if !(d.P >= 0 && d.P < 1) {
-		panic("cpu: Dropout: P is at least 0 and less than 1")
-	}
-	limit := uint32(d.P * (1 << 32))
-	scale := float32(1 / (1 - d.P))
+// Mask writes the masks of w elements of the samples with the given counters to y.
+func (d Dropout) Mask(t *Team, y []float32, counters []float64, w int) {
+	want("Dropout", "y", len(y), len(counters)*w)
 	const part = 1 << 12
 	parts := (w + part - 1) / part
-	t.Run(n*parts, func(_, task int) {
+	t.Run(len(counters)*parts, func(_, task int) {
 		s := task / parts
 		lo := task % parts * part
 		hi := min(w, lo+part)
 		for i := lo; i < hi; i += 4 {
-			words := simd.Philox4x32([4]uint32{d.Block + uint32(i/4), d.Stream, uint32(d.Sample0 + uint64(s)), uint32((d.Sample0 + uint64(s)) >> 32)},
-				[2]uint32{uint32(d.Seed), uint32(d.Seed >> 32)})
-			for j := i; j < min(hi, i+4); j++ {
-				v := float32(0)
-				if words[j-i] >= limit {
-					v = scale * x[s*w+j]
+			words := kernels.Block(d.Seed, d.Stream, uint64(counters[s]), uint32(i/4))
+			for j := range min(4, hi-i) {
+				v := d.Keep
+				if uint64(words[j]) < d.Drop {
+					v = 0
 				}
-				y[s*w+j] = v
+				y[s*w+i+j] = v
 			}
 		}
 	})

@@ -42,12 +42,6 @@ func Axpy(t *Team, y, x []float32, s float32) {
 	flat(t, len(x), func(lo, hi int) { im.Axpy(y[lo:hi], x[lo:hi], s) })
 }
 
-// Copy writes y = x.
-func Copy(t *Team, y, x []float32) {
-	want("Copy", "y", len(y), len(x))
-	flat(t, len(x), func(lo, hi int) { copy(y[lo:hi], x[lo:hi]) })
-}
-
 // Activate writes y = f(x) and, unless d is nil, d = f'(x).
 func Activate(t *Team, f simd.Act, y, d, x []float32) {
 	want("Activate", "y", len(y), len(x))

@@ -180,7 +180,7 @@ func goldenConcat(t *testing.T, team *Team, c *goldenCase) (results, bool) {
 	x, z, gy := c.channelsLast(t, "x"), c.channelsLast(t, "z"), c.channelsLast(t, "gy")
 	gx, gz := like(x), like(z)
 	CopyColumns(team, gx, cx, gy, cx+cz, len(x)/cx, cx)
-	AddColumns(team, gz, cz, gy[cx:], cx+cz, len(z)/cz, cz)
+	CopyColumns(team, gz, cz, gy[cx:], cx+cz, len(z)/cz, cz)
 	return results{"y": concat(x, z), "dy": concat(c.channelsLast(t, "dx"), c.channelsLast(t, "dz")), "gx": gx, "gz": gz}, true
 }
 

@@ -70,17 +70,8 @@ func AvgPoolGrad(t *Team, dx, dy []float32, n, h, w, c int) {
 // each part, splitting them too.
 func CopyColumns(t *Team, dst []float32, dld int, src []float32, sld, rows, w int) {
 	checkColumns("CopyColumns", dst, dld, src, sld, rows, w)
-	columnTasks(t, rows, w, func(i int) { copy(dst[i*dld:i*dld+w], src[i*sld:]) })
+	rowsAtOnce(t, rows, w, func(i int) { copy(dst[i*dld:i*dld+w], src[i*sld:]) })
 }
-
-// AddColumns adds instead: dst[i·dld + j] += src[i·sld + j].
-func AddColumns(t *Team, dst []float32, dld int, src []float32, sld, rows, w int) {
-	checkColumns("AddColumns", dst, dld, src, sld, rows, w)
-	im := t.Impl
-	columnTasks(t, rows, w, func(i int) { im.Add(dst[i*dld:i*dld+w], dst[i*dld:i*dld+w], src[i*sld:i*sld+w]) })
-}
-
-func columnTasks(t *Team, rows, w int, f func(i int)) { rowsAtOnce(t, rows, w, f) }
 
 func checkColumns(op string, dst []float32, dld int, src []float32, sld, rows, w int) {
 	if rows > 0 {

@@ -39,13 +39,9 @@ func bindEmbeddingTable(x *Executor, in program.Instr) (bound, error) {
 func bindDropoutMask(x *Executor, in program.Instr) (bound, error) {
 	op := in.Op.(ops.DropoutMask)
 	size := program.Size(op.Shape)
-	return bound{run: func() {
-		y, counter := x.get(in.Out[0]), x.wide(in.In[0])
-		x.team.Run(x.n, func(_, i int) {
-			row := y[i*size : (i+1)*size]
-			op.Eval(counter[i], func(j int, v float64) { row[j] = float32(v) })
-		})
-	}}, nil
+	seed, stream, drop, keep := op.Draw()
+	d := Dropout{Seed: seed, Stream: stream, Drop: drop, Keep: float32(keep)}
+	return bound{run: func() { d.Mask(x.team, x.get(in.Out[0]), x.wide(in.In[0])[:x.n], size) }}, nil
 }
 
 func bindSquaredError(x *Executor, in program.Instr) (bound, error) {

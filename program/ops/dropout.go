@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"hbar/kernels"
-	"hbar/program"
 )
 
 // DropoutMask is 0 with probability P and 1/(1−P) otherwise, for each element of Shape: counter [1]. The mask is drawn from
@@ -30,25 +29,20 @@ func (o DropoutMask) Shapes(in [][]int) ([][]int, error) {
 	return [][]int{o.Shape}, scalar(in, 0)
 }
 
-// Eval calls set for each element.
-func (o DropoutMask) Eval(counter float64, set func(i int, v float64)) {
-	drop := uint64(math.Round(o.P * (1 << 32)))
-	keep := 1 / (1 - o.P)
-	n := program.Size(o.Shape)
-	for b := 0; b < n; b += 4 {
-		words := kernels.Block(o.Seed, kernels.StreamDropout+uint32(o.Layer)<<8, uint64(counter), uint32(b/4))
-		for i := range min(4, n-b) {
-			if uint64(words[i]) < drop {
-				set(b+i, 0)
-			} else {
-				set(b+i, keep)
-			}
-		}
-	}
+// Draw gives what routines draw the mask with: word i mod 4 of block i/4 of the counter in a stream (kernels.Block) decides
+// on element i, which is 0 if the word is below drop and otherwise keep.
+func (o DropoutMask) Draw() (seed uint64, stream uint32, drop uint64, keep float64) {
+	return o.Seed, kernels.StreamDropout + uint32(o.Layer)<<8, uint64(math.Round(o.P * (1 << 32))), 1 / (1 - o.P)
 }
 
 func (o DropoutMask) Reference(in, out []tensor) {
-	o.Eval(in[0].Data[0], func(i int, v float64) { out[0].Data[i] = v })
+	seed, stream, drop, keep := o.Draw()
+	for i := range out[0].Data {
+		out[0].Data[i] = keep
+		if words := kernels.Block(seed, stream, uint64(in[0].Data[0]), uint32(i/4)); uint64(words[i%4]) < drop {
+			out[0].Data[i] = 0
+		}
+	}
 }
 
 func (DropoutMask) Cost(in, out [][]int) cost { return moved(in, out) }
