@@ -1,6 +1,7 @@
 package dynamics
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -13,6 +14,8 @@ type Likelihood struct {
 	Observations int     // times with a value
 	Values       int     // observed numbers
 }
+
+var errOverflow = errors.New("dynamics: the log density is not finite: the model's predictions overflow")
 
 // LogLik is the exact log density of the data under the model, by Kalman's filter; records are independent. The time is
 // linear in the number of observations. A step costs O(d³) until the filter is steady, O(d²) then.
@@ -121,7 +124,7 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 		}
 	}
 	if !finite(f.total.LogLik) {
-		return fmt.Errorf("dynamics: the log density is %g: the model's predictions overflow", f.total.LogLik)
+		return errOverflow
 	}
 	return nil
 }

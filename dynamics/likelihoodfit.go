@@ -35,7 +35,7 @@ type LikelihoodFit struct {
 	theta     []float64
 	q         *parameters
 	u         *units
-	objective func(theta []float64) float64
+	objective objective
 }
 
 // maxLikelihoodStates bounds the states of a fit by likelihood: its time grows with their fifth power.
@@ -162,12 +162,20 @@ func fitOrder(ctx context.Context, u *units, order int, o LikelihoodOptions) (*L
 		return nil, fmt.Errorf("dynamics: no starting values of %d states are found: the outputs seem to have no dynamics of that order", d)
 	}
 	fit := &LikelihoodFit{Kind: o.Kind, Order: order, q: q, u: u}
-	fit.objective = func(theta []float64) float64 {
-		l, err := q.space(theta).LogLik(u.scaled)
-		if err != nil || !finite(l.LogLik) {
-			return math.Inf(1)
+	fit.objective = func(theta []float64, gradient bool) (float64, []float64) {
+		m := q.space(theta)
+		if !gradient {
+			l, err := m.LogLik(u.scaled)
+			if err != nil || !finite(l.LogLik) {
+				return math.Inf(1), nil
+			}
+			return -l.LogLik, nil
 		}
-		return -l.LogLik
+		l, by, err := m.score(u.scaled)
+		if err != nil {
+			return math.Inf(1), nil
+		}
+		return -l, scaled(q.gradient(theta, by), -1)
 	}
 	best := math.Inf(1)
 	for i, s := range starts {

@@ -97,7 +97,7 @@ func (f *LikelihoodFit) spectrum(m *StateSpace, unit float64) error {
 	if err != nil {
 		return err
 	}
-	cov, steps, flat := f.information()
+	cov, flat := f.information()
 	if cov == nil {
 		f.Notes = append(f.Notes, "the likelihood is not defined around its maximum, so that there is no observed information: modes are given without intervals")
 	}
@@ -108,7 +108,7 @@ func (f *LikelihoodFit) spectrum(m *StateSpace, unit float64) error {
 		if cov != nil {
 			re, im := mat.NewVecDense(n, nil), mat.NewVecDense(n, nil)
 			for i := range na {
-				d := f.derivative(modal, k, i, steps[i]*1e-2)
+				d := f.derivative(modal, k, i)
 				re.SetVec(i, real(d)/unit)
 				im.SetVec(i, imag(d)/unit)
 			}
@@ -140,7 +140,8 @@ func (f *LikelihoodFit) spectrum(m *StateSpace, unit float64) error {
 }
 
 // derivative is that of λ_k by parameter i: wᴴ ∂A v.
-func (f *LikelihoodFit) derivative(m *modal, k, i int, step float64) complex128 {
+func (f *LikelihoodFit) derivative(m *modal, k, i int) complex128 {
+	step := 1e-6 * math.Max(math.Abs(f.theta[i]), 0.1)
 	na, _, _, _ := f.q.counts()
 	at := func(s float64) *mat.Dense {
 		theta := append([]float64(nil), f.theta[:na]...)
@@ -160,10 +161,10 @@ func (f *LikelihoodFit) derivative(m *modal, k, i int, step float64) complex128 
 
 // information is the pseudo-inverse of the observed information, and the directions in which the likelihood is flat:
 // changes of coordinates, or what the data do not determine.
-func (f *LikelihoodFit) information() (cov *mat.SymDense, steps []float64, flat *mat.Dense) {
-	h, steps, ok := curvature(f.objective, f.theta)
+func (f *LikelihoodFit) information() (cov *mat.SymDense, flat *mat.Dense) {
+	h, ok := curvature(f.objective, f.theta)
 	if !ok {
-		return nil, nil, nil
+		return nil, nil
 	}
 	n := len(f.theta)
 	scale := make([]float64, n) // so that the diagonal is 1
@@ -177,7 +178,7 @@ func (f *LikelihoodFit) information() (cov *mat.SymDense, steps []float64, flat 
 	}
 	var eig mat.EigenSym
 	if !eig.Factorize(h, true) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	values := eig.Values(nil)
 	var v mat.Dense
@@ -212,7 +213,7 @@ func (f *LikelihoodFit) information() (cov *mat.SymDense, steps []float64, flat 
 			flat.Set(i, k, col[i]/size)
 		}
 	}
-	return cov, steps, flat
+	return cov, flat
 }
 
 // known reports whether a quantity of gradient g does not change along the flat directions.

@@ -7,18 +7,20 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// minimize finds a minimum of f, which is +Inf where it is not defined, from x by the method of Broyden, Fletcher, Goldfarb
-// and Shanno (J. Nocedal and S. Wright, Numerical Optimization, algorithm 6.1) with central differences. It ends when steps
+// objective is a function and, where asked for, its gradient; +Inf and nil where it is not defined.
+type objective func(x []float64, gradient bool) (float64, []float64)
+
+// minimize finds a minimum of f from x by the method of Broyden, Fletcher, Goldfarb
+// and Shanno (J. Nocedal and S. Wright, Numerical Optimization, algorithm 6.1) from an objective with its gradient. It ends when steps
 // gain less than 10⁻⁶ three times in a row. On an error of ctx it returns that.
-func minimize(ctx context.Context, f func([]float64) float64, x []float64) ([]float64, float64, error) {
+func minimize(ctx context.Context, f objective, x []float64) ([]float64, float64, error) {
 	n := len(x)
 	x = append([]float64(nil), x...)
-	value := f(x)
-	if !finite(value) {
+	value, g := f(x, true)
+	if g == nil {
 		return x, math.Inf(1), nil
 	}
-	g, next := make([]float64, n), make([]float64, n)
-	gradient(g, f, x)
+	next := make([]float64, n)
 	inverse := startCurvature(f, x, value)
 	small, fresh := 0, true
 	for range 300 {
@@ -41,7 +43,7 @@ func minimize(ctx context.Context, f func([]float64) float64, x []float64) ([]fl
 			for i := range n {
 				next[i] = x[i] + t*step.AtVec(i)
 			}
-			if moved = f(next); moved <= value+1e-4*t*slope {
+			if moved, _ = f(next, false); moved <= value+1e-4*t*slope {
 				break
 			}
 			t /= 3
@@ -53,8 +55,10 @@ func minimize(ctx context.Context, f func([]float64) float64, x []float64) ([]fl
 			inverse, fresh = startCurvature(f, x, value), true
 			continue
 		}
-		after := make([]float64, n)
-		gradient(after, f, next)
+		_, after := f(next, true)
+		if after == nil {
+			break
+		}
 		update(inverse, x, next, g, after)
 		fresh = false
 		if value-moved < 1e-6 {
@@ -72,16 +76,17 @@ func minimize(ctx context.Context, f func([]float64) float64, x []float64) ([]fl
 }
 
 // startCurvature is a diagonal inverse of second derivatives.
-func startCurvature(f func([]float64) float64, x []float64, value float64) *mat.SymDense {
+func startCurvature(f objective, x []float64, value float64) *mat.SymDense {
 	n := len(x)
 	h := mat.NewSymDense(n, nil)
 	parallel(n, func(i int) {
 		s := 1e-3 * math.Max(math.Abs(x[i]), 0.1)
 		y := append([]float64(nil), x...)
 		y[i] += s
-		up := f(y)
+		up, _ := f(y, false)
 		y[i] -= 2 * s
-		c := math.Abs(up+f(y)-2*value) / (s * s)
+		down, _ := f(y, false)
+		c := math.Abs(up+down-2*value) / (s * s)
 		if !(c > 1e-3) || !finite(c) {
 			c = 1
 		}
@@ -113,86 +118,35 @@ func update(inverse *mat.SymDense, x, next, g, after []float64) {
 	}
 }
 
-// gradient is by central differences, all of them at once.
-func gradient(g []float64, f func([]float64) float64, x []float64) {
-	values := make([]float64, 2*len(x))
-	steps := make([]float64, len(x))
-	for i, v := range x {
-		steps[i] = 1e-5 * math.Max(math.Abs(v), 0.1)
-	}
-	parallel(len(values), func(k int) {
-		y := append([]float64(nil), x...)
-		if k%2 == 0 {
-			y[k/2] += steps[k/2]
-		} else {
-			y[k/2] -= steps[k/2]
-		}
-		values[k] = f(y)
-	})
-	for i := range g {
-		g[i] = (values[2*i] - values[2*i+1]) / (2 * steps[i])
-	}
-}
-
-// curvature is the matrix of second derivatives of f at a minimum x by central differences, with steps over which f rises by
-// about a tenth, so that neither rounding nor higher derivatives matter. ok is false where f is not defined around x.
-func curvature(f func([]float64) float64, x []float64) (h *mat.SymDense, steps []float64, ok bool) {
+// curvature is the matrix of second derivatives at x from differences of the gradient. ok is false where that is not defined.
+func curvature(f objective, x []float64) (h *mat.SymDense, ok bool) {
 	n := len(x)
-	at := func(shift func(y []float64)) float64 {
-		y := append([]float64(nil), x...)
-		shift(y)
-		return f(y)
-	}
-	f0 := f(x)
-	steps = make([]float64, n)
-	diagonal := make([]float64, n)
+	rows := make([][]float64, n)
 	parallel(n, func(i int) {
-		s := 1e-3 * math.Max(math.Abs(x[i]), 0.1)
-		rise := 0.0
-		for range 12 {
-			rise = at(func(y []float64) { y[i] += s }) + at(func(y []float64) { y[i] -= s }) - 2*f0
-			switch {
-			case !(rise < 0.4):
-				s /= 2
-				continue
-			case rise < 0.1 && s < 0.3*math.Max(math.Abs(x[i]), 1):
-				s *= math.Min(math.Sqrt(0.2/math.Max(rise, 1e-3)), 10)
-				continue
-			}
-			break
+		s := 1e-4 * math.Max(math.Abs(x[i]), 0.1)
+		y := append([]float64(nil), x...)
+		y[i] += s
+		_, up := f(y, true)
+		y[i] -= 2 * s
+		_, down := f(y, true)
+		if up == nil || down == nil {
+			return
 		}
-		rise = at(func(y []float64) { y[i] += s }) + at(func(y []float64) { y[i] -= s }) - 2*f0
-		steps[i], diagonal[i] = s, rise/(s*s)
+		rows[i] = up
+		for j := range n {
+			rows[i][j] = (up[j] - down[j]) / (2 * s)
+		}
 	})
 	h = mat.NewSymDense(n, nil)
-	type pair struct{ i, j int }
-	var pairs []pair
 	for i := range n {
-		h.SetSym(i, i, diagonal[i])
-		for j := range i {
-			pairs = append(pairs, pair{i, j})
+		if rows[i] == nil || checkFinite("", rows[i]) != nil {
+			return nil, false
 		}
-	}
-	values := make([]float64, len(pairs))
-	parallel(len(pairs), func(k int) {
-		i, j := pairs[k].i, pairs[k].j
-		v := 0.0
-		for _, a := range []float64{1, -1} {
-			for _, b := range []float64{1, -1} {
-				v += a * b * at(func(y []float64) { y[i] += a * steps[i] / 2; y[j] += b * steps[j] / 2 })
-			}
-		}
-		values[k] = v / (steps[i] * steps[j])
-	})
-	for k, p := range pairs {
-		h.SetSym(p.i, p.j, values[k])
 	}
 	for i := range n {
-		for j := range n {
-			if !finite(h.At(i, j)) {
-				return nil, nil, false
-			}
+		for j := i; j < n; j++ {
+			h.SetSym(i, j, (rows[i][j]+rows[j][i])/2)
 		}
 	}
-	return h, steps, true
+	return h, true
 }
