@@ -178,16 +178,18 @@ func fitOrder(ctx context.Context, u *units, order int, o LikelihoodOptions) (*L
 		return -l, scaled(q.gradient(theta, by), -1)
 	}
 	best := math.Inf(1)
-	for i, s := range starts {
-		if i == 2 {
-			break
+	starts = starts[:min(len(starts), 2)]
+	ends := make([]start, len(starts))
+	failures := make([]error, len(starts))
+	parallel(len(starts), func(i int) {
+		ends[i].theta, ends[i].value, failures[i] = minimize(ctx, fit.objective, starts[i].theta)
+	})
+	for i, e := range ends {
+		if failures[i] != nil {
+			return nil, failures[i]
 		}
-		theta, value, err := minimize(ctx, fit.objective, s.theta)
-		if err != nil {
-			return nil, err
-		}
-		if value < best {
-			fit.theta, best = theta, value
+		if e.value < best {
+			fit.theta, best = e.theta, e.value
 		}
 	}
 	if math.IsInf(best, 1) {

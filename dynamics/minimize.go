@@ -12,7 +12,7 @@ type objective func(x []float64, gradient bool) (float64, []float64)
 
 // minimize finds a minimum of f from x by the method of Broyden, Fletcher, Goldfarb
 // and Shanno (J. Nocedal and S. Wright, Numerical Optimization, algorithm 6.1) from an objective with its gradient. It ends when steps
-// gain less than 10⁻⁶ three times in a row. On an error of ctx it returns that.
+// gain less than 10⁻⁶ three times in a row, or twenty of them less than 10⁻³: along a flat valley. On an error of ctx it returns that.
 func minimize(ctx context.Context, f objective, x []float64) ([]float64, float64, error) {
 	n := len(x)
 	x = append([]float64(nil), x...)
@@ -23,7 +23,14 @@ func minimize(ctx context.Context, f objective, x []float64) ([]float64, float64
 	next := make([]float64, n)
 	inverse := startCurvature(f, x, value)
 	small, fresh := 0, true
-	for range 300 {
+	earlier := value
+	for k := range 300 {
+		if k%20 == 19 {
+			if earlier-value < 1e-3 {
+				break
+			}
+			earlier = value
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
