@@ -314,3 +314,51 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("interrupted runs leave %v", files)
 	}
 }
+
+// The comparison of kinds on a text: equal parameters, paired differences, all fields.
+func TestAblate(t *testing.T) {
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(5, 1))
+	words := strings.Fields("the licence grants you a right to copy and change this work under terms that follow here without any warranty")
+	var b strings.Builder
+	for b.Len() < 14_000 {
+		b.WriteString(words[rng.IntN(len(words))] + " ")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(b.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := must(t, dir, "ablate --text DIR/a.txt --modes 8 --width 16 --window 32 --steps 150 --batch 8 --lr 0.01 --seeds 2 --json DIR/a.json")
+	var r ablateResult
+	raw, err := os.ReadFile(filepath.Join(dir, "a.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Runs) != 6 || len(r.Summary) != 3 || r.Summary[1].Gap == nil || r.Summary[0].Gap != nil {
+		t.Fatalf("%+v", r)
+	}
+	for _, run := range r.Runs {
+		if run.Within < 0.5 || run.Within > 4 || math.Abs(float64(run.Parameters)/float64(r.Runs[0].Parameters)-1) > 0.01 {
+			t.Errorf("%+v\n%s", run, out)
+		}
+	}
+	gap := float64(r.Runs[1].Within-r.Runs[0].Within+r.Runs[4].Within-r.Runs[3].Within) / 2
+	if math.Abs(gap-float64(r.Summary[1].Gap.Mean)) > 1e-12 || r.Summary[1].Kind != "conservative" {
+		t.Errorf("gap %g, want %g", r.Summary[1].Gap.Mean, gap)
+	}
+	out = must(t, dir, "ablate --task recall --distractors 5 --modes 8 --width 16 --steps 20 --seeds 1")
+	if strings.Count(out, "recall    ") != 3 {
+		t.Error(out)
+	}
+	if _, err := call(dir, "ablate --text DIR/a.txt --window 1000"); err == nil || !strings.Contains(err.Error(), "take a longer text or a shorter --window") {
+		t.Errorf("a window beyond the text: error %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b.txt"), []byte("ab\xff"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call(dir, "ablate --text DIR/b.txt"); err == nil || !strings.Contains(err.Error(), "not UTF-8 text: byte 2 is 0xff") {
+		t.Errorf("no UTF-8: error %v", err)
+	}
+}

@@ -5,6 +5,7 @@
 //	go run ./cmd/dynamics fit --data traj.npz --out model.json
 //	go run ./cmd/dynamics loglik --model model.json --data other.npz
 //	go run ./cmd/dynamics generate --model model.json --steps 1000 --out sequences.npz
+//	go run ./cmd/dynamics ablate --text licence.txt --json ablate.json
 //
 // Each of them has a --help with its options.
 package main
@@ -34,6 +35,7 @@ func subcommands() []subcommand {
 		{"fit", "the same, and a model for generate and loglik", runFit},
 		{"loglik", "the exact log density of sequences under a model", runLoglik},
 		{"generate", "sequences of a model, with their exact log density", runGenerate},
+		{"ablate", "dissipative, conservative and free models of a text, compared at equal parameters", runAblate},
 	}
 }
 
