@@ -1,27 +1,19 @@
 package cpu
 
 import (
-	"encoding/json"
-	"math"
-	"os"
-	"strings"
+	"slices"
 	"testing"
 
-	"hbar/checkpoint/safetensors"
 	"hbar/kernels/simd"
+	"hbar/program"
+	"hbar/program/ops/opstest"
 )
 
-// goldenCase is a case of testdata/layers.json with its tensors.
-type goldenCase struct {
-	Case      string
-	Op        string
-	Attrs     map[string]any
-	Tolerance map[string]float64
-	tensors   map[string]safetensors.Tensor
-}
+// goldenCase is a case of PyTorch's.
+type goldenCase struct{ *opstest.Golden }
 
 func (c *goldenCase) f32(t *testing.T, name string) []float32 {
-	x, ok := c.tensors[name]
+	x, ok := c.Tensors[name]
 	if !ok {
 		t.Fatalf("%s: no tensor %s", c.Case, name)
 	}
@@ -32,9 +24,9 @@ func (c *goldenCase) f32(t *testing.T, name string) []float32 {
 	return append([]float32(nil), y...)
 }
 
-func (c *goldenCase) shape(name string) []int { return c.tensors[name].Shape }
+func (c *goldenCase) shape(name string) []int { return c.Tensors[name].Shape }
 
-func (c *goldenCase) num(attr string) float64 { return c.Attrs[attr].(float64) }
+func (c *goldenCase) num(attr string) float64 { return c.Golden.Num(attr) }
 
 // channelsLast is a tensor [N, C, positions…] as [N, positions…, C].
 func (c *goldenCase) channelsLast(t *testing.T, name string) []float32 {
@@ -63,26 +55,10 @@ func swap(x []float32, n, a, b int) []float32 {
 	return y
 }
 
-func loadGolden(t *testing.T) []goldenCase {
-	text, err := os.ReadFile("testdata/layers.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []goldenCase
-	if err := json.Unmarshal(text, &cases); err != nil {
-		t.Fatal(err)
-	}
-	f, err := safetensors.ReadFile("testdata/layers.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range cases {
-		cases[i].tensors = map[string]safetensors.Tensor{}
-		for _, x := range f.Tensors {
-			if name, ok := strings.CutPrefix(x.Name, cases[i].Case+"/"); ok {
-				cases[i].tensors[name] = x
-			}
-		}
+func loadGolden(t *testing.T) []*opstest.Golden {
+	cases, err := opstest.Goldens()
+	if err != nil || len(cases) == 0 {
+		t.Fatal(len(cases), err)
 	}
 	return cases
 }
@@ -100,74 +76,65 @@ type results map[string][]float32
 // compare fails where a result is further from the golden value than its tolerance. All results must be there.
 func (c *goldenCase) compare(t *testing.T, got results, last bool) {
 	t.Helper()
-	absmax := func(x []float32) (m float64) {
-		for _, v := range x {
-			m = max(m, math.Abs(float64(v)))
-		}
-		return m
-	}
-	tangents := 0.0
-	for name := range c.tensors {
-		if name[0] == 'd' && name != "dy" {
-			tangents = max(tangents, absmax(c.f32(t, name)))
-		}
-	}
 	for name, tol := range c.Tolerance {
-		want := c.tensors[name].F64
-		y, ok := got[name]
-		if !ok || len(y) != len(want) {
-			t.Errorf("%s: %s has %d elements, want %d", c.Case, name, len(y), len(want))
-			continue
-		}
-		if s := c.shape(name); last && len(s) > 2 {
+		y, want := got[name], c.Tensors[name].F64
+		if s := c.shape(name); last && len(s) > 2 && len(y) == len(want) {
 			y = swap(y, s[0], positions(s), s[1])
 		}
-		floor := 0.0
-		switch {
-		case name == "dy":
-			floor = 1e-3 * tangents
-		case name != "y":
-			floor = 1e-3 * absmax(c.f32(t, "gy"))
-		}
-		scale, worst := floor, 0.0
-		for _, v := range want {
-			scale = max(scale, math.Abs(v))
-		}
-		for i, v := range want {
-			if c.Op == "silu" || strings.HasPrefix(c.Op, "gelu") {
-				scale = max(math.Abs(v), 1e-3)
-			}
-			e := math.Abs(float64(y[i])-v) / scale
-			if math.IsNaN(e) || scale == 0 && y[i] != 0 {
-				e = math.Inf(1)
-			}
-			if v == float64(y[i]) {
-				e = 0
-			}
-			worst = max(worst, e)
-		}
-		if worst > tol {
-			t.Errorf("%s: %s: error %.2g, allowed %.2g", c.Case, name, worst, tol)
+		if e := c.Error(name, widened(y), want); !(e <= tol) {
+			t.Errorf("%s: %s: error %.2g, allowed %.2g", c.Case, name, e, tol)
 		}
 	}
 }
 
-// TestGolden: every layer against PyTorch in float64.
+// products are the cases that TestGolden leaves to TestGoldenPrograms: their routines take packed weights.
+var products = []string{"conv2d", "conv1d", "linear", "patchify"}
+
+// TestGolden compares every layer but the products with PyTorch in float64.
 func TestGolden(t *testing.T) {
 	cases := loadGolden(t)
 	eachImpl(t, func(t *testing.T, im *simd.Impl) {
 		team := NewTeam(2)
 		defer team.Close()
 		team.Impl = im
-		for i := range cases {
-			c := &cases[i]
-			run, ok := goldenLayers[c.Op]
-			if !ok {
-				t.Errorf("no layer for %s", c.Op)
+		for _, g := range cases {
+			run, ok := goldenLayers[g.Op]
+			if slices.Contains(products, g.Op) {
 				continue
 			}
+			if !ok {
+				t.Errorf("no layer for %s", g.Op)
+				continue
+			}
+			c := &goldenCase{g}
 			got, last := run(t, team, c)
 			c.compare(t, got, last)
 		}
 	})
+}
+
+// TestGoldenPrograms runs all cases, with their gradients and tangents, as programs. It asks for 1e-5 where PyTorch's own
+// float32 is worse.
+func TestGoldenPrograms(t *testing.T) {
+	for _, g := range loadGolden(t) {
+		t.Run(g.Case, func(t *testing.T) {
+			c, err := g.Programs()
+			if err != nil {
+				t.Fatal(err)
+			}
+			compared := 0
+			for _, p := range []*program.Program{c.VJP, c.JVP} {
+				for name, y := range execute(t, p, c.N, 2, 1, c.In) {
+					compared++
+					tol := min(g.Tolerance[name], 1e-5)
+					if e := g.Error(name, widened(y), c.Want[name]); !(e <= tol) {
+						t.Errorf("%s is %.2g away, more than %.2g", name, e, tol)
+					}
+				}
+			}
+			if want := len(c.Want) + 1; compared != want { // y stands in both programs
+				t.Errorf("compared %d results of %d", compared, want)
+			}
+		})
+	}
 }
