@@ -42,9 +42,11 @@ func (s ConvShape) check() error {
 // stride ld ≥ C between pixels, so that a range of channels of a wider image can be given.
 type Conv struct {
 	ConvShape
-	dense *Dense // of a 1×1 kernel with stride 1 and no padding, which is a dense layer over pixels
+	dense *Dense // of a 1×1 kernel with stride 1 and no padding, which is a dense layer over pixels; else
 	wino  *winograd
-	im2c  *im2col
+	im2c  *im2col // where there is none of the two
+
+	few, fewBack *narrow // in place of im2c, forward or of the gradient in x, if not nil
 }
 
 // NewConv plans a convolution. The way it is computed depends on the shape alone. It allocates no weights.
@@ -63,6 +65,12 @@ func NewConv(s ConvShape) (*Conv, error) {
 		c.wino = newWinograd(s)
 	default:
 		c.im2c = newIm2col(s)
+		if narrowSuits(s) {
+			c.few = newNarrow(s, false)
+		}
+		if b := newNarrow(s, true); s.Stride == 1 && narrowSuits(b.ConvShape) {
+			c.fewBack = b
+		}
 	}
 	return c, nil
 }
@@ -75,7 +83,14 @@ func (c *Conv) Bytes() (forward, backward int) {
 	if c.wino != nil {
 		return c.wino.bytes()
 	}
-	return c.im2c.bytes()
+	forward, backward = c.im2c.bytes()
+	if c.few != nil {
+		forward = c.few.bytes()
+	}
+	if c.fewBack != nil {
+		backward = c.fewBack.bytes()
+	}
+	return forward, backward
 }
 
 // SetForward takes the weights w [Out, KH, KW, In] for Forward.
@@ -87,6 +102,10 @@ func (c *Conv) SetForward(t *Team, w []float32) {
 	}
 	if c.wino != nil {
 		c.wino.setForward(t, w)
+		return
+	}
+	if c.few != nil {
+		c.few.set(t, w)
 		return
 	}
 	c.im2c.fwd.SetForward(t, w)
@@ -101,6 +120,10 @@ func (c *Conv) SetBackward(t *Team, w []float32) {
 	}
 	if c.wino != nil {
 		c.wino.setBackward(t, w)
+		return
+	}
+	if c.fewBack != nil {
+		c.fewBack.setTurned(t, w)
 		return
 	}
 	c.im2c.setBackward(t, w)
@@ -128,6 +151,10 @@ func (c *Conv) Forward(t *Team, y []float32, ldy int, x []float32, ldx, n int, e
 		c.wino.forward(t, y, ldy, x, ldx, n, e)
 		return
 	}
+	if c.few != nil {
+		c.few.forward(t, y, ldy, x, ldx, n, e)
+		return
+	}
 	c.im2c.forward(t, y, ldy, x, ldx, n, e)
 }
 
@@ -146,6 +173,10 @@ func (c *Conv) BackwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, n 
 	}
 	if c.wino != nil {
 		c.wino.bwd.forward(t, dx, lddx, dy, lddy, n, &Epilogue{Accumulate: accumulate})
+		return
+	}
+	if c.fewBack != nil {
+		c.fewBack.forward(t, dx, lddx, dy, lddy, n, &Epilogue{Accumulate: accumulate})
 		return
 	}
 	c.im2c.backwardX(t, dx, lddx, dy, lddy, n, accumulate)
