@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,8 +21,9 @@ func HeaderKinds() []string { return []string{HeaderAuto, HeaderYes, HeaderNo} }
 // isHeader decides whether the fields of the first line are names. rows are some of the lines below it.
 //
 // A line without a number is a header, unless all of it are marks of missing values. A line of numbers may be one: pandas
-// numbers columns that have no name. It is taken for a header if it counts 0, 1, 2, … or 1, 2, 3, … in whole numbers and no
-// number below is written as a whole one. Where the line may be either, the error says how to decide.
+// numbers columns that have no name. It is taken for a header if it counts 0, 1, 2, … in whole numbers, and one of the columns
+// has no other whole number. Over whole numbers such a line may be either, unless it occurs again. Where a line may be
+// either, the error says how to decide.
 func (d dialect) isHeader(first []field, rows [][]field) (bool, error) {
 	numbers, texts, gaps := 0, 0, 0
 	for _, f := range first {
@@ -98,30 +100,31 @@ func (d dialect) numbersAreNames(first []field, rows [][]field) (bool, error) {
 		}
 		seen[string(f.text)] = true
 	}
-	whole, decimal, counting := 0, 0, 0
+	counting, again := 0, false
+	whole, decimal := make([]bool, len(first)), make([]bool, len(first)) // columns with such a number below
 	for _, r := range rows {
 		if _, ok := counts(r); ok {
 			counting++
 		}
-		for _, f := range r {
-			if _, k := d.value(f); k != kindNumber {
-				continue
-			}
-			if integerText(f.text) {
-				whole++
-			} else {
-				decimal++
+		again = again || slices.EqualFunc(first, r, func(a, b field) bool { return bytes.Equal(a.text, b.text) })
+		for j := range min(len(r), len(whole)) {
+			if _, k := d.value(r[j]); k == kindNumber {
+				whole[j] = whole[j] || integerText(r[j].text)
+				decimal[j] = decimal[j] || !integerText(r[j].text)
 			}
 		}
 	}
+	decimals := false // a column of numbers with decimals alone
+	for j := range first {
+		decimals = decimals || decimal[j] && !whole[j]
+	}
 	start, count := counts(first)
-	ordinal := count && start <= 1
 	switch {
-	case whole == 0 && decimal > 0 && ordinal && len(first) > 1:
+	case decimals && count && start == 0 && len(first) > 1:
 		return true, nil
-	case whole == 0 && decimal > 0:
+	case decimals && !again:
 		return false, ambiguousHeader(first) // years above measurements, for instance
-	case count && (start == 0 && len(first) > 1 || len(first) > 2) && counting == 0 && len(rows) > 0:
+	case count && len(rows) > 0 && !again && (start == 0 && len(first) > 1 || len(first) > 2 && counting == 0):
 		return false, ambiguousHeader(first)
 	}
 	return false, nil

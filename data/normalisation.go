@@ -73,7 +73,7 @@ func Fit(kind string, x []float64, d int) (Normalisation, error) {
 }
 
 // varies reports whether a standard deviation is more than the rounding of values about the mean.
-func varies(mean, std float64) bool { return std > 1e-14*math.Abs(mean) && std > 1e-290 }
+func varies(mean, std float64) bool { return std > 0x1p-51*math.Abs(mean) && std > 1e-290 }
 
 // moments is the mean and the standard deviation (divisor n) of x.
 func moments(x []float64) (mean, std float64) {

@@ -82,6 +82,7 @@ func TestNormaliseWarns(t *testing.T) {
 	}{
 		{"nothing", normal(1000, ok, unit), NormAuto, ""},
 		{"decimals of a file", rounded, NormAuto, ""},
+		{"offset of 10¹⁵", normal(1000, []float64{1e15, 0}, []float64{10, 1}), NormAuto, ""},
 		{"unix times", normal(1000, []float64{1e9, 1e9}, unit), NormAuto, ""},
 		{"outlier", with(normal(100, ok, unit), 26, 100), NormAuto, "row 13, coordinate 0 (x) is 100, while 95 %"},
 		{"outlier, forced", with(normal(100, ok, unit), 27, 1e30), NormCoordinate, "row 13, coordinate 1 (y) is 1e+30"},

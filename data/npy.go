@@ -151,7 +151,7 @@ func npyElement(descr string) (element, error) {
 	kinds := map[byte]string{'O': "Python objects", 'S': "text", 'U': "text", 'a': "text", 'c': "complex numbers", 'M': "dates", 'm': "spans of time", 'V': "records",
 		'f': "floats wider than 64 bits"}
 	if kind := kinds[descr[1]]; kind != "" {
-		return element{}, fmt.Errorf("dtype %s holds %s, which are not read; save an array of %s (for instance by x.astype('float64'))", quoteText([]byte(descr)), kind, npyTypes)
+		return element{}, fmt.Errorf("dtype %s holds %s; save an array of %s instead (for instance by x.astype('float64'))", quoteText([]byte(descr)), kind, npyTypes)
 	}
 	return element{}, fmt.Errorf("dtype %s unknown; have %s", quoteText([]byte(descr)), npyTypes)
 }

@@ -44,6 +44,7 @@ func TestTables(t *testing.T) {
 		{"pandas, shuffled", ",x,y\n7,2.5,-1.25\n3,4.5,-1.5\n9,0.081,0.5\n1,3.25,7.0\n", []string{"x", "y"}, `"", x, y`},
 		{"pandas, columns without names", "0,1\n2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7.0\n", []string{"0", "1"}, "0, 1"},
 		{"pandas, neither names nor index title", ",0,1\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"0", "1"}, `"", 0, 1`},
+		{"pandas, columns without names, one of them whole", "0,1\n2.5,-1.25\n4.5,-1.5\n0.081,0.5\n3.25,7\n", []string{"0", "1"}, "0, 1"},
 		{"pandas twice", "Unnamed: 0,x,y\n0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", []string{"x", "y"}, "Unnamed: 0, x, y"},
 		{"reset_index", "index,x,y\n4,2.5,-1.25\n5,4.5,-1.5\n8,0.081,0.5\n9,3.25,7\n", []string{"x", "y"}, "index, x, y"},
 		{"pandas without header", "0,2.5,-1.25\n1,4.5,-1.5\n2,0.081,0.5\n3,3.25,7\n", nil, "none"},
@@ -91,6 +92,7 @@ func TestTablesRefused(t *testing.T) {
 		{"decimals or thousands", "\"x\",\"y\"\n\"76,189\",\"12,500\"\n\"40,610\",\"13,100\"\n", "thousands"},
 		{"thousands", "x;y\n1.234,5;2,5\n1.100,5;3,5\n", "the header has 1 name (x;y), the line below has 3 fields"},
 		{"whole numbers under whole numbers", "0,1\n5,3\n2,8\n", "may be the names of columns or a sample"},
+		{"whole numbers, some of them counting", "0,1\n5,6\n2,8\n", "may be the names of columns or a sample"},
 		{"counted names of many columns", "5,6,7\n1,9,3\n2,2,8\n", "may be the names of columns or a sample"},
 		{"years", "2019,2020\n1.5,2.5\n2.5,3.5\n", "may be the names of columns or a sample"},
 		{"words", "x,y,kind\n1,2,setosa\n3,4,setosa\n", `line 2, column 3 (kind): "setosa" is not a number (fields separated by commas); --columns x,y`},
@@ -121,6 +123,7 @@ func TestColumnsAndHeader(t *testing.T) {
 		{"0,1\n5,3\n2,8\n", Options{Header: HeaderYes}, []float64{5, 3, 2, 8}, []string{"0", "1"}},
 		{"0,1\n5,3\n2,8\n", Options{Header: HeaderNo}, []float64{0, 1, 5, 3, 2, 8}, nil},
 		{"0,1\n2.5,3.5\n2.5,8.5\n", Options{Header: HeaderNo}, []float64{0, 1, 2.5, 3.5, 2.5, 8.5}, nil},
+		{"0,1\n1,0\n0,1\n1,1\n", Options{}, []float64{0, 1, 1, 0, 0, 1, 1, 1}, nil},
 		{"0,0\n2.5,3.5\n2.5,8.5\n", Options{}, []float64{0, 0, 2.5, 3.5, 2.5, 8.5}, nil}, // a path that begins at the origin
 		{"2,081\n3,310\n", Options{Columns: "1-2"}, []float64{2, 81, 3, 310}, nil},
 		{"x,y,kind\n1,2,setosa\n3,4,setosa\n", Options{Columns: "x,y"}, []float64{1, 2, 3, 4}, []string{"x", "y"}},
