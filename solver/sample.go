@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
+	"time"
 
 	"hbar/kernels"
 )
@@ -94,9 +96,14 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 	}
 	size = min(size, max(o.N, 1))
 	run.allocate(size)
+	pace := pace{most: size, size: size}
+	if o.Chunk == 0 {
+		pace.size = min(firstChunk*runtime.GOMAXPROCS(0), size)
+	}
 	hand := handing{overlap: o.Overlap, deliver: func(c Chunk) error { return r.deliver(c, deliver) }}
-	for start := 0; start < o.N; start += size {
-		c, err := run.chunk(start, min(size, o.N-start))
+	for start := 0; start < o.N; {
+		began := time.Now()
+		c, err := run.chunk(start, min(pace.size, o.N-start))
 		if delivered := hand.wait(); delivered != nil { // the chunk before
 			err = delivered
 		}
@@ -108,6 +115,10 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 		}
 		if o.Overlap {
 			run.turn()
+		}
+		start += c.N
+		if o.Chunk == 0 {
+			pace.took(time.Since(began))
 		}
 	}
 	err = hand.wait()
@@ -156,6 +167,22 @@ func (h *handing) wait() error {
 	err := <-h.flying
 	h.flying = nil
 	return err
+}
+
+// firstChunk is the least number of samples of a chunk whose size nobody chose, for each processor: a tile or two.
+const firstChunk = 128
+
+// pace is the size of chunks: each is to last between half a second and two, so that a run that is stopped has delivered nearly all
+// that it computed, and never so small that processors wait for each other.
+type pace struct{ size, most int }
+
+func (p *pace) took(d time.Duration) {
+	switch {
+	case d < time.Second/2:
+		p.size = min(2*p.size, p.most)
+	case d > 2*time.Second:
+		p.size = max(p.size/2, min(firstChunk*runtime.GOMAXPROCS(0), p.most))
+	}
 }
 
 // defaultChunk is the number of samples whose states take a few MB.

@@ -31,6 +31,7 @@ type result struct {
 	FokkerPlanck   []gridInfo       `json:"fokkerplanck,omitempty"`
 	Points         []point          `json:"points"`
 	Seconds        float64          `json:"seconds"`
+	Interrupted    bool             `json:"interrupted,omitempty"` // by the user: some values are missing
 }
 
 type modelInfo struct {

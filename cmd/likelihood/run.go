@@ -23,7 +23,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	net, err := loglik.LoadNetwork(o.Flags)
+	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) { return loglik.LoadNetwork(o.Flags) })
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.Image != "" && !slices.Contains(settings.Methods, loglik.FokkerPlanck) {
 		return ui.Usagef("--image shows the densities of fokkerplanck: it needs --method fokkerplanck or all, in one or two dimensions")
 	}
-	p, err := net.LoadPoints(o.Source, o.First, o.N, defaultN)
+	p, err := ui.Wait(ctx, io.Err, "reading the points", func() (*loglik.Points, error) {
+		return net.LoadPoints(o.Source, o.First, o.N, defaultN)
+	})
 	if err != nil {
 		return err
 	}
@@ -46,19 +48,27 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	settings.Progress = bars.Report
 	r, err := loglik.Run(ctx, net.Models(), p.Z, settings)
 	bars.End()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
-	}
-	if err != nil {
+	interrupted := errors.Is(err, context.Canceled)
+	if err != nil && !interrupted {
 		return err
 	}
 	res := o.result(net, p, settings, r)
-	res.Seconds = time.Since(begin).Seconds()
+	res.Seconds, res.Interrupted = time.Since(begin).Seconds(), interrupted
+	some := slices.ContainsFunc(res.Summary, func(s loglik.Summary) bool { return s.N > 0 })
+	if interrupted && !some {
+		return fmt.Errorf("%w before any value was computed; nothing is written", ui.ErrInterrupted)
+	}
 	report(io.Out, res)
-	if err := o.write(io.Out, p, r, res); err != nil {
+	if interrupted {
+		o.Plot, o.Image, ctx = "", "", context.WithoutCancel(ctx)
+	}
+	if err := o.write(ctx, io, p, r, res); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(res.Summary, func(s loglik.Summary) bool { return s.N > 0 }) {
+	if interrupted {
+		return fmt.Errorf("%w; what was computed is in %s, without pictures", ui.ErrInterrupted, o.Out)
+	}
+	if !some {
 		return fmt.Errorf("no method has a value for any point; %s says why", o.Out)
 	}
 	return nil
@@ -107,7 +117,8 @@ func (o options) result(net *loglik.Network, p *loglik.Points, s loglik.Options,
 }
 
 // write makes the files.
-func (o options) write(w io.Writer, p *loglik.Points, r *loglik.Results, res *result) error {
+func (o options) write(ctx context.Context, io ui.Streams, p *loglik.Points, r *loglik.Results, res *result) error {
+	w := io.Out
 	var err error
 	if strings.EqualFold(filepath.Ext(o.Out), ".csv") {
 		err = writeCSV(o.Out, o.H, res.Points)
@@ -129,7 +140,7 @@ func (o options) write(w io.Writer, p *loglik.Points, r *loglik.Results, res *re
 		if f.path == "" {
 			continue
 		}
-		if err := f.make(); err != nil {
+		if _, err := ui.Wait(ctx, io.Err, "writing "+f.path, func() (struct{}, error) { return struct{}{}, f.make() }); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "written   %s\n", f.path)

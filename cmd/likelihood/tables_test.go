@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/ui"
 	"hbar/data"
 )
 
@@ -70,7 +71,7 @@ func TestOutCSV(t *testing.T) {
 	if err != nil || math.Abs(s.X[0]-known[0].logQ0) > 1e-4 {
 		t.Errorf("%+v, %v, of\n%s", s, err, want)
 	}
-	if err := o.write(&strings.Builder{}, nil, nil, &result{Points: []point{{X: numbers{1}, Status: "ok"}}}); err != nil {
+	if err := o.write(t.Context(), ui.Streams{Out: &strings.Builder{}, Err: &strings.Builder{}}, nil, nil, &result{Points: []point{{X: numbers{1}, Status: "ok"}}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(dir, "p.csv"))

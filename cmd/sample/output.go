@@ -30,11 +30,14 @@ type output struct {
 // shownSamples is how many samples a picture is drawn from.
 const shownSamples = 8000
 
+// shownNumbers is how many numbers they may have, unless that is less than 400 samples.
+const shownNumbers = 1 << 24
+
 func newOutput(o options, m *checkpoint.Model) (*output, error) {
 	d := m.Spec.D
 	out := &output{norm: m.Norm, dtype: m.Norm.DType(d)}
 	if o.plot != "" {
-		out.show = min(o.n, shownSamples) * d
+		out.show = min(o.n, shownSamples, max(shownNumbers/d, 400)) * d
 	}
 	var err error
 	if out.what, err = o.describe(m, out.dtype); err != nil {

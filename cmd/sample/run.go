@@ -37,7 +37,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
+	m, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*model.Model, error) {
+		return model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
+	})
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	seconds := time.Since(begin).Seconds()
 	bar.Done()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after %s of %s samples; nothing is written", ui.ErrInterrupted, ui.Count(int64(res.Samples)), ui.Count(int64(o.n)))
+		return o.interrupted(io, out, res, seconds)
 	}
 	if err != nil {
 		return err
@@ -82,11 +84,24 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.plot == "" {
 		return nil
 	}
-	if err := o.draw(m, out.shown); err != nil {
+	if _, err := ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) { return struct{}{}, o.draw(m, out.shown) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "picture   %s\n", o.plot)
 	return nil
+}
+
+// interrupted keeps the samples that are finished, and says how to get the others.
+func (o options) interrupted(io ui.Streams, out *output, res solver.Result, seconds float64) error {
+	if res.Samples == 0 {
+		return fmt.Errorf("%w before a sample was finished; nothing is written", ui.ErrInterrupted)
+	}
+	if err := out.commit(res.Recorded); err != nil {
+		return err
+	}
+	o.report(io, out, res, seconds)
+	return fmt.Errorf("%w after %s of %s samples, which are in %s; --first %d --n %d and another --out give the others", ui.ErrInterrupted,
+		ui.Count(int64(res.Samples)), ui.Count(int64(o.n)), o.out, o.first+uint64(res.Samples), o.n-res.Samples)
 }
 
 // introduce says what is about to happen.

@@ -90,11 +90,25 @@ func unlike(scale []float64) bool {
 	return len(scale) > 1 && slices.Max(scale) > unlikeScales*slices.Min(scale)
 }
 
-func (m *distances) run(ctx context.Context) error {
+// run measures the noise floor, then one cell after the other: when ctx ends, those that are done are there. Progress counts
+// distances, and the samples for each as one more.
+func (m *distances) run(ctx context.Context) (err error) {
 	n := len(m.data[0]) / m.d
-	total := len(m.o.steps) * len(m.o.h) * n * len(m.data)
+	repeats := len(m.data)
+	total := len(m.o.steps)*len(m.o.h)*2*repeats + repeats/2
 	done := 0
-	samples := make([][]float64, 0, len(m.o.steps)*len(m.o.h))
+	tick := func() {
+		done++
+		m.report("distances", done, total)
+	}
+	m.report("distances", 0, total)
+	m.floor, err = metrics.NoiseFloor(ctx, repeats/2, func(k int) ([]float64, error) { return m.data[k], nil }, func(ctx context.Context, x, y []float64) (float64, error) {
+		defer tick()
+		return squaredW2(ctx, x, y, m.d)
+	})
+	if err != nil {
+		return err
+	}
 	for _, steps := range m.o.steps {
 		for _, h := range m.o.h {
 			t, err := m.o.table(h, int(steps))
@@ -102,9 +116,9 @@ func (m *distances) run(ctx context.Context) error {
 				return err
 			}
 			begin := time.Now()
-			var x []float64
-			res, err := solver.Sample(ctx, m.net.Single, m.net.Schedule, solver.Options{TableOptions: t, N: n * len(m.data), Seed: m.o.Seed,
-				Progress: func(k int) { m.report("sampling", done+k, total) }}, func(c solver.Chunk) error {
+			x := make([]float64, 0, n*repeats*m.d)
+			res, err := solver.Sample(ctx, m.net.Single, m.net.Schedule, solver.Options{TableOptions: t, N: n * repeats, Seed: m.o.Seed,
+				Progress: func(k int) { m.report("distances", done+k/n, total) }}, func(c solver.Chunk) error {
 				if !m.scaled {
 					m.net.Norm.Invert(c.X, c.X, c.D)
 				}
@@ -114,43 +128,31 @@ func (m *distances) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			done += n * len(m.data)
-			samples = append(samples, x)
-			m.cells = append(m.cells, Cell{H: num(h), Steps: int(steps), Evaluations: res.Evaluations, NonFinite: res.NonFinite, Seconds: time.Since(begin).Seconds()})
-		}
-	}
-	return m.measure(ctx, samples)
-}
-
-// measure computes the distances and their noise floor.
-func (m *distances) measure(ctx context.Context, samples [][]float64) error {
-	total := len(samples)*len(m.data) + len(m.data)/2
-	done := 0
-	tick := func() {
-		done++
-		m.report("w2", done, total)
-	}
-	m.report("w2", 0, total)
-	for k := range m.cells {
-		c := &m.cells[k]
-		var squares, roots []float64
-		for r, batch := range m.data {
-			v, err := squaredW2(ctx, samples[k][r*len(batch):(r+1)*len(batch)], batch, m.d)
-			if err != nil {
+			done += repeats
+			c := Cell{H: num(h), Steps: int(steps), Evaluations: res.Evaluations, NonFinite: res.NonFinite, Seconds: time.Since(begin).Seconds()}
+			if err := c.measure(ctx, x, m.data, m.d, tick); err != nil {
 				return err
 			}
-			c.Values = append(c.Values, num(v))
-			squares, roots = append(squares, v), append(roots, math.Sqrt(v))
-			tick()
+			m.cells = append(m.cells, c)
 		}
-		c.W2Squared, c.W2 = mean(squares), mean(roots)
 	}
-	var err error
-	m.floor, err = metrics.NoiseFloor(ctx, len(m.data)/2, func(k int) ([]float64, error) { return m.data[k], nil }, func(ctx context.Context, x, y []float64) (float64, error) {
-		defer tick()
-		return squaredW2(ctx, x, y, m.d)
-	})
-	return err
+	return nil
+}
+
+// measure computes the distances of a cell's samples x to the batches of data.
+func (c *Cell) measure(ctx context.Context, x []float64, data [][]float64, d int, tick func()) error {
+	var squares, roots []float64
+	for r, batch := range data {
+		v, err := squaredW2(ctx, x[r*len(batch):(r+1)*len(batch)], batch, d)
+		if err != nil {
+			return err
+		}
+		c.Values = append(c.Values, num(v))
+		squares, roots = append(squares, v), append(roots, math.Sqrt(v))
+		tick()
+	}
+	c.W2Squared, c.W2 = mean(squares), mean(roots)
+	return nil
 }
 
 // squaredW2 is W2² of two samples, NaN if a sample is not finite.

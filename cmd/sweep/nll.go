@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"hbar/cmd/internal/loglik"
 )
@@ -29,19 +30,21 @@ type likelihoods struct {
 func (m *likelihoods) run(ctx context.Context) error {
 	free := slices.DeleteFunc(slices.Clone(m.methods), func(k loglik.Method) bool { return k == loglik.PathIntegral })
 	base, err := m.evaluate(ctx, free, 1)
-	if err != nil {
+	if base == nil {
 		return err
 	}
 	for _, s := range base.Summaries(m.points.LogDet()) {
-		m.summaries = append(m.summaries, Likelihood{Summary: s})
+		if base.Finished(loglik.Method(strings.TrimRight(s.Method, "12"))) { // wkb1 and wkb2 are the method wkb
+			m.summaries = append(m.summaries, Likelihood{Summary: s})
+		}
 	}
 	for _, method := range []loglik.Method{loglik.FokkerPlanck, loglik.WKB} {
-		if slices.Contains(free, method) {
+		if slices.Contains(free, method) && base.Finished(method) {
 			m.series = append(m.series, m.seriesOf(base, base, method, 0))
 		}
 	}
-	if !slices.Contains(m.methods, loglik.PathIntegral) {
-		return nil
+	if err != nil || !slices.Contains(m.methods, loglik.PathIntegral) {
+		return err
 	}
 	for _, steps := range m.o.steps {
 		r, err := m.evaluate(ctx, []loglik.Method{loglik.PathIntegral}, int(steps))

@@ -37,9 +37,10 @@ type result struct {
 	NLL             []Likelihood      `json:"nll"`
 	Recommendations []*Recommendation `json:"recommendations"`
 	// NotWorse are the h that no measure at the largest number of steps calls worse.
-	NotWorse []float64 `json:"not_worse"`
-	Text     string    `json:"text"`
-	Seconds  float64   `json:"seconds"`
+	NotWorse    []float64 `json:"not_worse"`
+	Text        string    `json:"text"`
+	Seconds     float64   `json:"seconds"`
+	Interrupted bool      `json:"interrupted,omitempty"` // by the user: some cells or methods are missing
 }
 
 type modelInfo struct {
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	net, err := loglik.LoadNetwork(o.Flags)
+	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) { return loglik.LoadNetwork(o.Flags) })
 	if err != nil {
 		return err
 	}
@@ -89,16 +90,23 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	bars := &loglik.Bars{W: io.Err}
 	err = o.measure(ctx, net, methods, res, bars.Report, io.Out)
 	bars.End()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
-	}
-	if err != nil {
+	res.Interrupted = errors.Is(err, context.Canceled)
+	if err != nil && !res.Interrupted {
 		return err
+	}
+	if res.Interrupted && len(res.Cells)+len(res.NLL) == 0 {
+		return fmt.Errorf("%w before anything was measured; nothing is written", ui.ErrInterrupted)
 	}
 	res.Seconds = time.Since(begin).Seconds()
 	report(io.Out, res)
-	if err := o.write(io.Out, res); err != nil {
+	if res.Interrupted {
+		o.plot, o.plotNLL, ctx = "", "", context.WithoutCancel(ctx)
+	}
+	if err := o.write(ctx, io, res); err != nil {
 		return err
+	}
+	if res.Interrupted {
+		return fmt.Errorf("%w; what was measured is in %s, without pictures", ui.ErrInterrupted, o.out)
 	}
 	if !res.anything() {
 		return fmt.Errorf("no sample is finite at any h, and no point has a value; raise --steps, or take another --sampler and --grid (%s has the reasons)", o.out)
@@ -112,19 +120,20 @@ func (r *result) anything() bool {
 		slices.ContainsFunc(r.NLL, func(s Likelihood) bool { return s.N > 0 })
 }
 
-// measure does the work and draws the conclusions.
+// measure does the work and draws the conclusions, if ctx ends from what was complete before.
 func (o options) measure(ctx context.Context, net *loglik.Network, methods []loglik.Method, res *result, report func(string, int, int), w io.Writer) error {
 	d := net.Net.Dim()
 	var all []series
 	var points *loglik.Points
 	if len(methods) > 0 {
 		var err error
-		if points, err = o.nllPoints(net); err != nil {
+		if points, err = ui.Wait(ctx, io.Discard, "reading the points", func() (*loglik.Points, error) { return o.nllPoints(net) }); err != nil {
 			return err
 		}
 		points.Introduce(w)
 		res.Data = dataInfo{Name: points.Name, Fresh: points.Fresh, NLLN: points.N(), LogDet: points.LogDet()}
 	}
+	var stopped error
 	if o.repeats > 0 {
 		scaled := unlike(net.Norm.Scale)
 		data, p, err := batches(net, o, scaled)
@@ -135,8 +144,8 @@ func (o options) measure(ctx context.Context, net *loglik.Network, methods []log
 			p.Introduce(w)
 		}
 		m := &distances{net: net, o: o, data: data, d: d, scaled: scaled, report: report}
-		if err := m.run(ctx); err != nil {
-			return err
+		if stopped = m.run(ctx); stopped != nil && ctx.Err() == nil {
+			return stopped
 		}
 		res.Data.Name, res.Data.Fresh, res.Data.N, res.Data.Units = p.Name, p.Fresh, len(data[0])/d, unitsData
 		if scaled {
@@ -145,15 +154,15 @@ func (o options) measure(ctx context.Context, net *loglik.Network, methods []log
 		res.Cells, res.Floor = m.cells, m.floor
 		all = append(all, m.series()...)
 	}
-	if len(methods) > 0 {
+	if len(methods) > 0 && stopped == nil {
 		m := &likelihoods{o: o, net: net, methods: methods, points: points, report: report}
-		if err := m.run(ctx); err != nil {
-			return err
+		if stopped = m.run(ctx); stopped != nil && ctx.Err() == nil {
+			return stopped
 		}
 		res.NLL = m.summaries
 		all = append(all, m.series...)
 	}
-	return o.conclude(res, all)
+	return errors.Join(o.conclude(res, all), stopped)
 }
 
 // nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of the file.
@@ -270,7 +279,8 @@ func (r *Recommendation) name() string {
 }
 
 // write makes the files.
-func (o options) write(w io.Writer, res *result) error {
+func (o options) write(ctx context.Context, io ui.Streams, res *result) error {
+	w := io.Out
 	var err error
 	if strings.EqualFold(filepath.Ext(o.out), ".csv") {
 		err = o.writeCSV(o.out, res)
@@ -292,7 +302,7 @@ func (o options) write(w io.Writer, res *result) error {
 		if f.path == "" {
 			continue
 		}
-		if err := f.make(); err != nil {
+		if _, err := ui.Wait(ctx, io.Err, "writing "+f.path, func() (struct{}, error) { return struct{}{}, f.make() }); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "written   %s\n", f.path)

@@ -389,3 +389,41 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("an interrupted run leaves %v", files)
 	}
 }
+
+// stopAt is a stream that stops the command when it says text.
+type stopAt struct {
+	text string
+	stop func()
+}
+
+func (s stopAt) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(s.text)) {
+		s.stop()
+	}
+	return len(b), nil
+}
+
+// A sweep that is stopped keeps what is complete: here all distances, and no likelihood.
+func TestInterruptKeeps(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "r.json")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	args := "--checkpoint " + swissRoll + " --device cpu --data swissroll --h 0,1 --steps 20 --n 50 --repeats 4 --nll-n 20 --out " + out + " --csv " + out + ".csv"
+	err := run(ctx, strings.Fields(args), ui.Streams{Out: &bytes.Buffer{}, Err: stopAt{"flow points", cancel}})
+	if !errors.Is(err, ui.ErrInterrupted) || !strings.Contains(err.Error(), "what was measured is in "+out) {
+		t.Fatalf("error %v", err)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct {
+		Interrupted     bool
+		Cells           []Cell
+		NLL             []any
+		Recommendations []any
+	}
+	if err := json.Unmarshal(b, &r); err != nil || !r.Interrupted || len(r.Cells) != 2 || len(r.NLL) != 0 || len(r.Recommendations) != 1 {
+		t.Errorf("interrupted %t, %d cells, %d likelihoods, %d recommendations, %v", r.Interrupted, len(r.Cells), len(r.NLL), len(r.Recommendations), err)
+	}
+}

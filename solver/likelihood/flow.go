@@ -74,7 +74,8 @@ type FlowPoint struct {
 // Each path has its own steps, but for a solver.Network in float32 whose engine integrates flows itself (infer.Engine,
 // cuda.Engine): there all points share a mesh as fine as that of the finest of a few pilots, and a point whose error that
 // leaves too large is integrated by itself, in float64. Values then depend on the other points of the call, by less
-// than the tolerance; with Options.Steps they do not. A Tol below 1e-5 is beyond float32 and means steps of each path's own in float64.
+// than the tolerance; with Options.Steps they do not. If ctx ends, Flow returns its error with the points that are done; the others
+// have the status Interrupted. A Tol below 1e-5 is beyond float32 and means steps of each path's own in float64.
 func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
@@ -97,7 +98,8 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 		return nil, lacks(m, "directional derivatives (solver.JVPer)", "Hutchinson's estimator")
 	}
 	if r := p.shared(ctx, x, o, k); r != nil {
-		return r.run(ctx)
+		points, err := r.run(ctx)
+		return unlessInterrupted(ctx, points, err)
 	}
 	points := make([]FlowPoint, 0, n)
 	for at := 0; at < n; at += block {
@@ -106,11 +108,26 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 		set.Progress = progressFrom(o.Progress, at, n)
 		got, err := p.flow(ctx, part, o, k, func(i int) uint64 { return o.Sample0 + uint64(at+i) }, set)
 		if err != nil {
-			return nil, err
+			for len(points) < n {
+				points = append(points, interruptedPoint)
+			}
+			return unlessInterrupted(ctx, points, err)
 		}
 		points = append(points, got...)
 	}
 	return points, nil
+}
+
+// interruptedPoint is a point that has not been computed.
+var interruptedPoint = FlowPoint{LogQ: math.NaN(), StdErr: math.NaN(), Status: Interrupted}
+
+// unlessInterrupted leaves results out that come with an error, unless it is that of a context that has ended: then they are what was
+// done before.
+func unlessInterrupted[T any](ctx context.Context, results []T, err error) ([]T, error) {
+	if err != nil && ctx.Err() == nil {
+		return nil, err
+	}
+	return results, err
 }
 
 // progressFrom shifts the reports of a block.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
+	"time"
 
 	"hbar/kernels"
 	"hbar/solver"
@@ -69,7 +71,11 @@ func (p *problem) shared(ctx context.Context, x []float64, o FlowOptions, k int)
 	}
 	q := *p
 	q.model = double
-	return &flowRun{problem: &q, engine: e, pred: m.Prediction(), x: x, o: o, k: k, points: make([]FlowPoint, len(x)/p.d)}
+	r := &flowRun{problem: &q, engine: e, pred: m.Prediction(), x: x, o: o, k: k, points: make([]FlowPoint, len(x)/p.d)}
+	for i := range r.points {
+		r.points[i] = interruptedPoint // until it is done
+	}
+	return r
 }
 
 func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
@@ -94,7 +100,7 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 		lead, rest := split(todo)
 		trace := ode.NewTrace(len(lead))
 		if err := r.adaptive(ctx, lead, trace.Accept); err != nil {
-			return nil, err
+			return r.points, err
 		}
 		leaders := usual(trace, func(i int) bool { return r.points[lead[i]].Status == OK })
 		if len(leaders) == 0 {
@@ -103,7 +109,7 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 		}
 		var err error
 		if todo, err = r.fused(ctx, rest, ode.Mesh(r.start(), r.end(), 1, leaders)); err != nil {
-			return nil, err
+			return r.points, err
 		}
 		if len(todo) > len(rest)/2 {
 			break
@@ -112,7 +118,7 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 	for len(todo) > 0 {
 		n := min(len(todo), block)
 		if err := r.adaptive(ctx, todo[:n], nil); err != nil {
-			return nil, err
+			return r.points, err
 		}
 		todo = todo[n:]
 	}
@@ -189,10 +195,13 @@ func (r *flowRun) tell(done int) {
 // fused integrates points on a mesh and returns those that it was too coarse for.
 func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
 	table := r.table(mesh)
-	size := max(block, min(1<<20, 1<<24/(r.k*r.d)))
-	for ; len(rows) > 0; rows = rows[min(size, len(rows)):] {
+	most := max(block, min(1<<20, 1<<24/(r.k*r.d)))
+	size := min(leastPiece*runtime.GOMAXPROCS(0), most)
+	for len(rows) > 0 {
 		part := rows[:min(size, len(rows))]
+		rows = rows[len(part):]
 		n := len(part)
+		began := time.Now()
 		x, div, est := r.gather(part), make([]float64, n*r.k), make([]float64, n)
 		var probes []float32
 		for _, v := range r.draw(r.o, n, r.k, r.samples(part)) {
@@ -218,9 +227,16 @@ func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed
 			r.points[row].Steps, r.points[row].Evals = len(table.Steps), len(table.Steps)*table.Stages()
 			r.done++
 		}
+		if time.Since(began) < time.Second/2 {
+			size = min(2*size, most)
+		}
 	}
 	return failed, nil
 }
+
+// leastPiece is how many points a processor is given at first. Pieces grow until they last half a second, so that nearly all that is
+// done is kept when a run is stopped; on one mesh their size does not change the results.
+const leastPiece = 128
 
 // table is the integration on a mesh, without error estimates where the steps are given.
 func (r *flowRun) table(mesh []float64) *kernels.FlowTable {

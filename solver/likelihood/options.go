@@ -60,7 +60,7 @@ func forward(set ode.Settings) ode.Settings {
 	return set
 }
 
-// Status says how a point fared: those of package ode, and one more.
+// Status says how a point fared: those of package ode, and more.
 type Status = ode.Status
 
 const (
@@ -70,6 +70,7 @@ const (
 	TooManySteps = ode.TooManySteps
 	BadPoint     = Status("point is not finite")
 	Diverged     = Status("path runs away") // further than escape at Tmax
+	Interrupted  = Status("interrupted")    // the context ended first
 )
 
 // escape bounds the norm of a path's end at Tmax, in standard deviations of the prior and per √D. A point whose path ends

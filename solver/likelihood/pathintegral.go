@@ -66,7 +66,8 @@ type fusedModel interface {
 //	q^h(x_0) = E_Q[ π(x_N) Π_k R_k(x_{k−1}|x_k)/Q_k(x_k|x_{k−1}) ]
 //
 // exactly, for the discrete chain R that the sampler runs with these steps and full noise at the last one (PathTable). All
-// h use the same random numbers, so that differences in h have small errors. One path costs N+1 scores for each h.
+// h use the same random numbers, so that differences in h have small errors. One path costs N+1 scores for each h. If ctx ends,
+// PathIntegral returns its error with the points that are done; the others have the status Interrupted.
 func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs []float64, o PathOptions) ([][]PathEstimate, error) {
 	p, err := newProblem(m, s, Options{})
 	if err != nil {
@@ -111,7 +112,7 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 	group := max(1, rowsAtOnce(p.d)/o.Paths)
 	for at := 0; at < n; at += group {
 		if err := r.points(ctx, out[at:min(n, at+group)], x[at*p.d:], o.Sample0+uint64(at)); err != nil {
-			return nil, err
+			return unlessInterrupted(ctx, interruptedPaths(out, hs), err)
 		}
 	}
 	for i := range out {
@@ -120,6 +121,23 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 		}
 	}
 	return out, nil
+}
+
+// interruptedPaths fills in the points that were not computed.
+func interruptedPaths(out [][]PathEstimate, hs []float64) [][]PathEstimate {
+	nan := math.NaN()
+	for i := range out {
+		if out[i] == nil {
+			out[i] = make([]PathEstimate, len(hs))
+			for j := range out[i] {
+				out[i][j] = PathEstimate{LogQ: nan, StdErr: nan, Bound: nan, BoundStdErr: nan, ESS: nan, Diff: nan, DiffStdErr: nan, Status: Interrupted}
+			}
+		}
+		for j := range out[i] {
+			out[i][j].H = hs[j]
+		}
+	}
+	return out
 }
 
 // rowsAtOnce is the number of paths whose states take a few MB.
@@ -312,10 +330,13 @@ func PathIntegralExtrapolated(ctx context.Context, m solver.Model, s solver.Sche
 	}
 	coarse, err := PathIntegral(ctx, m, s, x, hs, half)
 	if err != nil {
-		return nil, err
+		for i := range coarse { // nothing is extrapolated yet
+			coarse[i] = nil
+		}
+		return interruptedPaths(coarse, hs), err
 	}
 	fine, err := PathIntegral(ctx, m, s, x, hs, o)
-	if err != nil {
+	if fine == nil {
 		return nil, err
 	}
 	for i := range fine {
@@ -323,5 +344,5 @@ func PathIntegralExtrapolated(ctx context.Context, m solver.Model, s solver.Sche
 			fine[i][j] = Richardson(coarse[i][j], fine[i][j], 2)
 		}
 	}
-	return fine, nil
+	return fine, err
 }

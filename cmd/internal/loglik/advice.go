@@ -21,6 +21,7 @@ var advice = map[string]string{
 	fokkerplanck.Outside.String():    "too far outside for the grid to hold any density there",
 	fokkerplanck.Unresolved.String(): "raise --cells, or use --method pathintegral",
 	fokkerplanck.Invalid.String():    "the data hold NaN or an infinity there",
+	Interrupted:                      "the same command, given the time, computes them",
 	"the score is not finite":        "the network overflows on the grid: train it for longer, or use --method pathintegral",
 }
 

@@ -75,7 +75,8 @@ type Results struct {
 	ChainOf   string                   // what the path integral is the density of
 }
 
-// Run computes log q^h at the points x (n×D, in the network's coordinates).
+// Run computes log q^h at the points x (n×D, in the network's coordinates). If ctx ends, it returns its error with what was done
+// before; all other values have the status Interrupted.
 func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error) {
 	d := m.Paths.Dim()
 	if len(x)%d != 0 {
@@ -98,10 +99,72 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 			err = r.grid(ctx, m, x, o)
 		}
 		if err != nil {
-			return nil, err
+			if ctx.Err() == nil {
+				return nil, err
+			}
+			r.interrupt(o.Methods)
+			return r, err
 		}
 	}
 	return r, nil
+}
+
+// Interrupted is the status of a value that was not computed because the user stopped the command.
+const Interrupted = string(likelihood.Interrupted)
+
+// interrupt fills in what the methods have not computed.
+func (r *Results) interrupt(methods []Method) {
+	values := func(have []Value) []Value {
+		for len(have) < r.N {
+			have = append(have, none(Interrupted))
+		}
+		return have
+	}
+	table := func(have [][]Value) [][]Value {
+		if have != nil {
+			return have
+		}
+		have = spread(r.N, r.H)
+		_, at := positive(r.H)
+		for i := range have {
+			for _, j := range at {
+				have[i][j] = none(Interrupted)
+			}
+		}
+		return have
+	}
+	for _, method := range methods {
+		switch method {
+		case Flow:
+			r.Flow = values(r.Flow)
+		case WKB:
+			for len(r.Expansion) < r.N {
+				r.Expansion = append(r.Expansion, failed(r.D, Interrupted))
+			}
+		case PathIntegral:
+			r.Path = table(r.Path)
+		case FokkerPlanck:
+			r.Grid = table(r.Grid)
+		}
+	}
+}
+
+// Finished reports whether a method has been through all points.
+func (r *Results) Finished(method Method) bool {
+	for i := range r.N {
+		switch {
+		case method == Flow && (r.Flow == nil || r.Flow[i].Status == Interrupted),
+			method == WKB && (r.Expansion == nil || r.Expansion[i].Status == Interrupted):
+			return false
+		}
+		for j := range r.H {
+			if method == PathIntegral && (r.Path == nil || r.Path[i][j].Status == Interrupted) ||
+				method == FokkerPlanck && (r.Grid == nil || r.Grid[i][j].Status == Interrupted) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (o Options) stage(name string) func(done, total int) {
@@ -121,9 +184,6 @@ func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error
 		Options:    likelihood.Options{Tol: o.Tol, Progress: o.stage("flow")},
 		Divergence: o.Divergence, Probes: o.Probes, Seed: o.Seed,
 	})
-	if err != nil {
-		return nil, err
-	}
 	out := make([]Value, len(points))
 	for i, p := range points {
 		if p.Status != likelihood.OK {
@@ -132,7 +192,7 @@ func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error
 		}
 		out[i] = Value{LogQ: p.LogQ, Err: p.StdErr, ESS: math.NaN(), Status: OK}
 	}
-	return out, nil
+	return out, err
 }
 
 // taylorDims is how many dimensions the expansion by Taylor polynomials works in.
@@ -237,7 +297,8 @@ func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) er
 	}
 	p.Progress(0, total)
 	got, err := run(ctx, m.Single, m.Schedule, x, hs, p)
-	if err != nil {
+	if got == nil {
+		r.Path = nil
 		return err
 	}
 	for i := range got {
@@ -250,7 +311,7 @@ func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) er
 			r.Path[i][at[j]] = v
 		}
 	}
-	return nil
+	return err
 }
 
 func (r *Results) grid(ctx context.Context, m Models, x []float64, o Options) error {
@@ -274,6 +335,7 @@ func (r *Results) grid(ctx context.Context, m Models, x []float64, o Options) er
 		return nil
 	}
 	if err != nil {
+		r.Grid, r.Solutions = nil, nil
 		return err
 	}
 	for j, s := range r.Solutions {
