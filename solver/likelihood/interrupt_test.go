@@ -1,0 +1,68 @@
+package likelihood
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+
+	"hbar/solver/exact"
+)
+
+// A path integral that is stopped keeps the points that are done; their values are those of a call that was left alone.
+func TestPathIntegralInterrupted(t *testing.T) {
+	s := schedule(t, "simple")
+	g, err := exact.NewGaussian(s, []float64{0.3, -0.2}, []float64{0.5, 0.8}, 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []float64{0.1, -0.9, 0.5, 0.4, 0, 0}
+	o := PathOptions{Steps: 1, Paths: rowsAtOnce(2), Seed: 3} // a point at a time
+	whole, err := PathIntegral(ctx, g, s, x, []float64{0.5}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	defer stop()
+	o.Progress = func(done, _ int) {
+		if done > o.Paths {
+			stop()
+		}
+	}
+	got, err := PathIntegral(stopped, g, s, x, []float64{0.5}, o)
+	if !errors.Is(err, context.Canceled) || len(got) != 3 {
+		t.Fatalf("%d points, %v", len(got), err)
+	}
+	if got[0][0] != whole[0][0] || got[2][0].Status != Interrupted || got[2][0].H != 0.5 {
+		t.Errorf("points %+v", got)
+	}
+}
+
+// A flow that is stopped within a network's mesh keeps the pieces that are done, and marks the others.
+func TestFlowInterrupted(t *testing.T) {
+	points := 1024 * runtime.GOMAXPROCS(0) // some pieces
+	s := schedule(t, "simple")
+	m := single(t, network(t, "simple").Engine(), s)
+	x := make([]float64, 2*points)
+	for i := range x {
+		x[i] = 0.4 * float64(i%7-3)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	defer stop()
+	o := FlowOptions{Options: Options{Steps: 8, Progress: func(done, _ int) {
+		if done > 200*runtime.GOMAXPROCS(0) {
+			stop()
+		}
+	}}}
+	got, err := Flow(stopped, m, s, x, o)
+	if !errors.Is(err, context.Canceled) || len(got) != points {
+		t.Fatalf("%d points, %v", len(got), err)
+	}
+	count := map[Status]int{}
+	for _, p := range got {
+		count[p.Status]++
+	}
+	if got[0].Status != OK || got[points-1].Status != Interrupted || count[OK]+count[Interrupted] != points {
+		t.Errorf("points by status: %v", count)
+	}
+}
