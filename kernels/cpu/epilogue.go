@@ -12,6 +12,8 @@ import (
 //	pre = sum + Bias[o] + SampleBias[⌊i / SampleRows⌋·SampleLd + o]
 //	y   = f(pre) + Residual[i·ResidualLd + o]        (+ the old y if Accumulate)
 //
+// or, with a gate, y = Gate[⌊i / SampleRows⌋·GateLd + o]·f(pre) + Residual[i·ResidualLd + o].
+//
 // Its zero value stores the sums.
 type Epilogue struct {
 	Bias []float32 // nil: none
@@ -26,6 +28,8 @@ type Epilogue struct {
 
 	Residual   []float32 // nil: none; must not overlap y
 	ResidualLd int
+	Gate       []float32 // one row for each sample, of a dense layer with a residual; nil: none
+	GateLd     int
 	Accumulate bool
 }
 
@@ -48,6 +52,12 @@ func (e *Epilogue) check(rows, width int) {
 	}
 	if e.Residual != nil {
 		needRows("residual", len(e.Residual), e.ResidualLd, rows, width)
+	}
+	if e.Gate != nil {
+		if e.SampleRows < 1 || e.Residual == nil || e.Accumulate {
+			panic("cpu: a gate needs a residual and the rows of a sample, and does not accumulate")
+		}
+		needRows("gate", len(e.Gate), e.GateLd, (rows+e.SampleRows-1)/e.SampleRows, width)
 	}
 }
 
@@ -73,12 +83,23 @@ func (e *Epilogue) finish(im *simd.Impl, y, s []float32, row, o int) {
 	if e.Act != simd.Identity {
 		im.Act32(e.Act, s, nil, s)
 	}
-	if e.Residual != nil {
-		im.Add(s, s, e.Residual[row*e.ResidualLd+o:][:n])
-	}
+	e.residual(im, s, row, o)
 	if e.Accumulate {
 		im.Add(y, y, s)
 		return
 	}
 	copy(y, s)
+}
+
+// residual adds the residual to outputs o.. of a row, after the gate.
+func (e *Epilogue) residual(im *simd.Impl, y []float32, row, o int) {
+	if e.Residual == nil {
+		return
+	}
+	r := e.Residual[row*e.ResidualLd+o:][:len(y)]
+	if e.Gate != nil {
+		im.Rows.Gate(y, r, y, e.Gate[row/e.SampleRows*e.GateLd+o:][:len(y)])
+		return
+	}
+	im.Add(y, y, r)
 }

@@ -6,11 +6,13 @@ import (
 )
 
 // layer is a dense layer or convolution with what an Epilogue can do after it. Inputs: x, weights, then those of bias, vector
-// and residual that it has. Outputs: y = f(z) + residual with z = W x + bias + vector, and z if Pre.
+// and residual that it has, and gate. Outputs: y = f(z) + residual, or gate·f(z) + residual, with z = W x + bias + vector, and
+// z if Pre.
 type layer struct {
 	Op               program.Op // ops.Dense or ops.Conv
 	Bias             bool
 	Vector, Residual bool
+	Gated            bool // with a residual, after a dense layer
 	Act              ops.Fn
 	Pre              bool
 }
@@ -52,6 +54,9 @@ func (l layer) Reference(in, out []program.Tensor) {
 	for i := range y.Data {
 		if l.Act != "" {
 			y.Data[i] = ops.Unary{Fn: l.Act}.Eval(y.Data[i])
+		}
+		if l.Gated {
+			y.Data[i] *= in[k+1].Data[i%len(in[k+1].Data)]
 		}
 		if l.Residual {
 			y.Data[i] += in[k].Data[i]
@@ -161,6 +166,10 @@ func (f *fusion) instr(i int) {
 		if f.add(in) {
 			return
 		}
+	case ops.GatedAdd:
+		if f.gated(in) {
+			return
+		}
 	case ops.Mul:
 		if f.mul(in) {
 			return
@@ -239,6 +248,24 @@ func (f *fusion) add(in program.Instr) bool {
 	return false
 }
 
+// gated lets a dense layer that waits take a gate and the residual.
+func (f *fusion) gated(in program.Instr) bool {
+	x, gate, z := in.In[0], in.In[1], in.In[2]
+	w := f.waiting[z]
+	if w == nil || w.Residual || x == z || f.p.Values[x].Rate != program.Sample {
+		return false
+	}
+	if _, ok := w.Op.(ops.Dense); !ok {
+		return false
+	}
+	f.values(in.In[:2])
+	delete(f.waiting, z)
+	w.Residual, w.Gated = true, true
+	w.in = append(append([]program.ID(nil), w.in...), x, gate)
+	f.env[in.Out[0]] = f.b.Apply(w.layer, f.values(w.in)...)[0]
+	return true
+}
+
 // slopeOnly reports whether the derivative of an activation is read by one product with an array of its shape only.
 func (f *fusion) slopeOnly(in program.Instr) bool {
 	d := in.Out[0]
@@ -284,6 +311,10 @@ func bindLayer(x *Executor, in program.Instr) (bound, error) {
 		}
 		if l.Residual {
 			e.Residual, e.ResidualLd = x.each(in.In[k]), cols
+			k++
+		}
+		if l.Gated {
+			e.Gate, e.GateLd, e.SampleRows = x.each(in.In[k]), cols, rows
 		}
 		if l.Pre {
 			e.Pre, e.PreLd = x.get(in.Out[1]), cols

@@ -141,9 +141,7 @@ func (j *job) store(im *simd.Impl, r simd.Product[float32], lo, p int) {
 		if act != simd.Identity || e.Pre != nil {
 			im.Act32(act, y, nil, s)
 		}
-		if e.Residual != nil {
-			im.Add(y, y, e.Residual[(lo+i)*e.ResidualLd+o:][:n])
-		}
+		e.residual(im, y, lo+i, o)
 	}
 }
 

@@ -53,3 +53,49 @@ func TestJoinedAttention(t *testing.T) {
 		compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
 	}
 }
+
+// TestGatedLayer: a dense layer takes the gate and the residual after it, if nothing else reads its result.
+func TestGatedLayer(t *testing.T) {
+	for _, c := range []struct {
+		out        int
+		read, bias bool
+	}{{16, false, true}, {13, false, true}, {16, false, false}, {16, true, true}} {
+		p, err := program.Build(func(b *program.Builder) {
+			x := b.Input("x", program.Sample, 7, 5)
+			r := b.Input("r", program.Sample, 7, c.out)
+			g := b.Input("gate", program.Sample, c.out)
+			var bias program.Value
+			if c.bias {
+				bias = b.Param("b", c.out)
+			}
+			z := ops.Linear(b, x, b.Param("w", c.out, 5), bias)
+			b.Output("y", b.Apply(ops.GatedAdd{}, r, g, z)[0])
+			if c.read {
+				b.Output("z", z)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fused := fuse(p)
+		found := false
+		for _, in := range fused.Instrs {
+			if l, ok := in.Op.(layer); ok && l.Gated {
+				found = true
+			}
+		}
+		if found == c.read {
+			t.Errorf("%+v: fused %v", c, found)
+		}
+		in := random(p, opstest.Case{}, 3, rand.New(rand.NewPCG(7, 8)))
+		want, err := eval.Run(p, 3, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5)
+		if want, err = eval.Run(fused, 3, in); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5)
+	}
+}
