@@ -1,9 +1,13 @@
 package train
 
 import (
+	"fmt"
 	"math"
 
+	"hbar/data"
 	"hbar/internal/memory"
+	"hbar/kernels/cpu"
+	"hbar/nets"
 )
 
 // Bytes that a run holds. They are measured, peak resident memory of runs with one of them large, and include copies that live
@@ -63,4 +67,44 @@ func (o Options) fits(d, n int, onGPU bool, l memory.Limit) error {
 		memory.Option{Name: "width", Value: o.Width, Need: with(func(p *Options, v int) { p.Width = v })},
 		memory.Option{Name: "depth", Value: o.Depth, Need: with(func(p *Options, v int) { p.Depth = v })},
 	))
+}
+
+// Bytes that a network of images or sequences takes for each parameter: weights, gradient, Adam's moments and averages, and the
+// weights as convolutions by Winograd have them, forward, backward and for the gradient.
+const bytesPerNetworkParam = 4*5 + 3*4*16/9
+
+// NetworkNeed is the memory of training a network of images or sequences on the CPU, with n points.
+func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
+	block := o.MicroBatch
+	if block == 0 {
+		block = cpu.DefaultBlock
+	}
+	perNumber := 8.0
+	if set.Bytes != nil {
+		perNumber = 1
+	}
+	return memory.Need{
+		{What: "network and optimiser", Bytes: bytesPerNetworkParam * float64(net.NumParams())},
+		{What: "activations", Bytes: float64(min(block, o.Batch)) * cpu.TrainingBytes(net.Program)},
+		{What: "batch", Bytes: 8 * float64(o.Batch) * float64(set.D)},
+		{What: "data", Bytes: perNumber * float64(set.N()) * float64(set.D)},
+	}
+}
+
+// networkFits refuses a network that does not fit in memory, with what would.
+func (o Options) networkFits(net *nets.Network, set *data.Dataset) error {
+	with := func(v int) float64 {
+		p := o
+		p.MicroBatch = v
+		return p.NetworkNeed(net, set).Total()
+	}
+	value := o.MicroBatch
+	if value == 0 {
+		value = min(o.Batch, cpu.DefaultBlock)
+	}
+	err := memory.Check(o.NetworkNeed(net, set), memory.Available(), memory.Suggest(memory.Option{Name: "micro-batch", Value: value, Need: with}))
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
 }

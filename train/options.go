@@ -2,6 +2,7 @@ package train
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"hbar/data"
 	"hbar/graph"
 	"hbar/solver"
 )
@@ -28,14 +30,16 @@ type Options struct {
 	Importance     bool               `json:"importance"`                // importance sampling of t
 
 	// The network.
-	Net          string  `json:"net"`                     // "mlp"
-	Width        int     `json:"width"`                   // units of a hidden layer; 128
-	Depth        int     `json:"depth"`                   // hidden layers; 3
+	Net          string  `json:"net"`                     // "mlp", "unet" or "dit"
+	Width        int     `json:"width"`                   // units of a hidden layer, 128; of dit, channels, 384
+	Depth        int     `json:"depth"`                   // hidden layers, 3; of dit, blocks, 12
 	Act          string  `json:"act"`                     // "silu", also called swish
 	Residual     bool    `json:"residual"`                // skip connections around hidden layers
 	Time         string  `json:"time"`                    // "raw", the time itself, or "fourier" features
 	Fourier      int     `json:"fourier,omitempty"`       // frequencies of time fourier; 16
 	FourierScale float64 `json:"fourier_scale,omitempty"` // their standard deviation; 1
+
+	Sizes // of other networks
 
 	// The optimiser.
 	Steps       int     `json:"steps"`        // 80000
@@ -73,15 +77,25 @@ const (
 	DecayNone   = "none"
 	DecayCosine = "cosine"
 
-	NetMLP = "mlp"
+	NetMLP  = "mlp"
+	NetUNet = "unet"
+	NetDiT  = "dit"
 )
 
 // TimesNames, TimeNames, DecayNames, NetNames and ActNames list the valid values of the options of these names.
 func TimesNames() []string { return []string{TimesGrid, TimesUniform, TimesLogNormal} }
 func TimeNames() []string  { return []string{TimeRaw, TimeFourier} }
 func DecayNames() []string { return []string{DecayNone, DecayCosine} }
-func NetNames() []string   { return []string{NetMLP} }
+func NetNames() []string   { return []string{NetMLP, NetUNet, NetDiT} }
 func ActNames() []string   { return []string{"silu", "gelu", "tanh"} }
+
+// least is the least width and depth of a kind of network: a U-Net has sizes of its own.
+func least(net string) int {
+	if net == NetUNet {
+		return 0
+	}
+	return 1
+}
 
 // WithDefaults fills in what is zero.
 func (o Options) WithDefaults() Options {
@@ -112,8 +126,16 @@ func (o Options) WithDefaults() Options {
 		number(&o.GridPoints, 1000)
 	}
 	text(&o.Net, NetMLP)
-	number(&o.Width, 128)
-	number(&o.Depth, 3)
+	switch o.Net {
+	case NetMLP:
+		number(&o.Width, 128)
+		number(&o.Depth, 3)
+	case NetDiT:
+		number(&o.Width, 384)
+		number(&o.Depth, 12)
+		number(&o.Heads, 6)
+		number(&o.Patch, 2)
+	}
 	text(&o.Act, "silu")
 	text(&o.Time, TimeRaw)
 	if o.Time == TimeFourier {
@@ -159,9 +181,9 @@ func (o Options) Validate() error {
 		value    int
 		min, max int
 	}{
-		{"width", o.Width, 1, 1 << 14}, {"depth", o.Depth, 1, 256}, {"batch", o.Batch, 1, 1 << 24},
+		{"width", o.Width, least(o.Net), 1 << 14}, {"depth", o.Depth, least(o.Net), 256}, {"batch", o.Batch, 1, 1 << 24},
 		{"steps", o.Steps, 1, 1 << 40}, {"warmup", o.Warmup, 0, 1 << 40}, {"grid_points", o.GridPoints, 0, 1 << 20},
-		{"fourier", o.Fourier, 0, 1 << 12}, {"workers", o.Workers, 1, 1 << 12},
+		{"fourier", o.Fourier, 0, 1 << 12}, {"micro_batch", o.MicroBatch, 0, 1 << 24}, {"workers", o.Workers, 1, 1 << 12},
 		{"log_every", o.LogEvery, 1, math.MaxInt}, {"save_every", o.SaveEvery, 1, math.MaxInt},
 	} {
 		if c.value < c.min || c.value > c.max {
@@ -179,6 +201,8 @@ func (o Options) Validate() error {
 		{"clip", o.Clip, o.Clip >= 0, "a number ≥ 0"},
 		{"ema", o.EMA, o.EMA >= 0 && o.EMA < 1, "0 ≤ ema < 1"},
 		{"sigma_data", o.SigmaData, o.SigmaData >= 0, "a number ≥ 0"},
+		{"dropout", o.Dropout, o.Dropout >= 0 && o.Dropout < 1, "0 ≤ dropout < 1"},
+		{"label_dropout", o.LabelDropout, o.LabelDropout >= 0 && o.LabelDropout <= 1, "0 ≤ label_dropout ≤ 1"},
 		{"fourier_scale", o.FourierScale, o.FourierScale >= 0, "a number ≥ 0"},
 	} {
 		if !c.ok || math.IsInf(c.value, 0) {
@@ -216,25 +240,31 @@ func (o Options) prediction(sigmaData float64) (solver.Prediction, error) {
 
 // fingerprint identifies all that decides the result of a run: the options, without those that may change on resume, and
 // the data. Steps decide only with a decay that ends there.
-func (o Options) fingerprint(x []float32) (string, error) {
+func (o Options) fingerprint(set *data.Dataset) (string, error) {
 	text, err := json.Marshal(o.decisive())
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
 	h.Write(text)
-	var b [4]byte
-	for _, v := range x {
-		u := math.Float32bits(v)
-		b = [4]byte{byte(u), byte(u >> 8), byte(u >> 16), byte(u >> 24)}
-		h.Write(b[:])
+	row := make([]float32, set.D)
+	b := make([]byte, 4*set.D)
+	for i := range set.N() {
+		set.NormalisedRow(row, i)
+		for j, v := range row {
+			binary.LittleEndian.PutUint32(b[4*j:], math.Float32bits(v))
+		}
+		h.Write(b)
+	}
+	for _, l := range set.Labels {
+		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(l)))
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // decisive are the options that decide the result.
 func (o Options) decisive() Options {
-	o.Workers, o.LogEvery, o.SaveEvery = 0, 0, 0
+	o.Workers, o.LogEvery, o.SaveEvery, o.MicroBatch = 0, 0, 0, 0
 	if o.Decay == DecayNone {
 		o.Steps = 0
 	}

@@ -11,8 +11,11 @@ import (
 	"hbar/data"
 	"hbar/graph"
 	"hbar/internal/memory"
+	"hbar/kernels"
+	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
 	"hbar/kernels/learn"
+	"hbar/nets"
 	"hbar/solver"
 )
 
@@ -34,7 +37,8 @@ type Run struct {
 	report  Reporter
 	trainer Trainer
 	model   *checkpoint.Model // its parameters are filled in when they are wanted
-	print   string            // fingerprint
+	trained []tensor
+	print   string // fingerprint
 	sums    sums
 	zero    float64 // loss of a network that says zero
 	saved   int     // step of the last checkpoint
@@ -102,12 +106,16 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if set.N() < 1 {
 		return nil, errors.New("train: the data set is empty")
 	}
-	limit := memory.Available()
-	if err := o.fits(set.D, set.N(), o.NewTrainer != nil, limit); err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+	if o.Net == NetMLP { // the memory of others is known when they are built
+		if err := o.fits(set.D, set.N(), o.NewTrainer != nil, memory.Available()); err != nil {
+			return nil, fmt.Errorf("train: %w", err)
+		}
 	}
-	x := set.Normalised()
-	sigmaData, err := spread(x)
+	config, err := o.configFor(set)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := moments(set)
 	if err != nil {
 		return nil, err
 	}
@@ -115,71 +123,147 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	prediction, err := o.prediction(sigmaData)
+	prediction, err := o.prediction(stats.deviation)
 	if err != nil {
 		return nil, err
+	}
+	if config.EmbedsTime() {
+		prediction = prediction.Embedded(schedule)
 	}
 	weighting, err := solver.ParseWeighting(o.Weight)
 	if err != nil {
 		return nil, err
 	}
 	t := &Run{o: o, set: set, most: 1}
-	if t.print, err = o.fingerprint(x); err != nil {
+	if t.print, err = o.fingerprint(set); err != nil {
 		return nil, err
 	}
-	initial, err := o.Spec(set.D).Initial(o.Seed)
-	if err != nil {
+	if t.model, err = describe(set, o, schedule, prediction); err != nil {
 		return nil, err
 	}
-	network, err := graph.New(o.Spec(set.D), initial)
-	if err != nil {
-		return nil, err
-	}
-	t.model, err = describe(set, o, schedule, prediction)
-	if err != nil {
-		return nil, err
-	}
-	t.model.Params = initial
 	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
-	times := newTimes(o, schedule, prediction, weighting, sigmaData)
-	t.zero = zeroLoss(times, x)
-	source := newBatches(x, set.D, o, times)
+	times := newTimes(o, schedule, prediction, weighting, stats.deviation)
+	t.zero = zeroLoss(times, stats.square)
 	lo := fit.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
-	if o.NewTrainer != nil {
-		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
-			return nil, err
-		}
+	if spec, ok := config.(nets.MLP); ok {
+		return t, t.startChain(spec, lo, times)
 	}
-	if t.trainer == nil {
-		if err := o.fits(set.D, set.N(), false, limit); err != nil { // a GPU was wished for and is not there
-			return nil, fmt.Errorf("train: %w", err)
-		}
-		on, err := learn.New(network.Training(), lo)
-		if err != nil {
-			return nil, err
-		}
-		t.trainer = cpu{on, source}
-	}
-	return t, nil
+	return t, t.startNetwork(config, lo, times)
 }
 
-// spread is the standard deviation of all coordinates of the data in network units, about their common mean.
-func spread(x []float32) (float64, error) {
-	mean, n := 0.0, float64(len(x))
-	for i, v := range x {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return 0, fmt.Errorf("train: number %d of the data is %v; all must be finite", i, v)
-		}
-		mean += float64(v) / n
+// startChain makes the network and the trainer of a chain of dense layers.
+func (t *Run) startChain(spec nets.MLP, lo fit.Options, times times) error {
+	set, o := t.set, t.o
+	initial, err := spec.Initial(o.Seed)
+	if err != nil {
+		return err
 	}
-	square := 0.0
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean) / n
+	network, err := graph.New(spec, initial)
+	if err != nil {
+		return err
+	}
+	t.model.Spec, t.model.Params = spec, initial
+	for i := range initial {
+		if initial[i].Name != nets.FreqsName { // drawn again from the seed
+			t.trained = append(t.trained, tensor{&t.model.Params[i], &t.model.Params[i].Data})
+		}
+	}
+	source := newBatches(set.Normalised(), set.D, o, times)
+	if o.NewTrainer != nil {
+		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
+			return err
+		}
+	}
+	if t.trainer != nil {
+		return nil
+	}
+	if err := o.fits(set.D, set.N(), false, memory.Available()); err != nil { // a GPU was wished for and is not there
+		return fmt.Errorf("train: %w", err)
+	}
+	on, err := learn.New(network.Training(), lo)
+	if err != nil {
+		return err
+	}
+	t.trainer = chainOnCPU{on, source}
+	return nil
+}
+
+// startNetwork makes a network of another kind and its trainer.
+func (t *Run) startNetwork(config nets.Config, lo fit.Options, times times) error {
+	n, err := nets.New(config)
+	if err != nil {
+		return err
+	}
+	if err := t.o.networkFits(n, t.set); err != nil {
+		return err
+	}
+	n.Initialise(t.o.Seed)
+	p, err := n.TrainingProgram(t.o.Seed)
+	if err != nil {
+		return err
+	}
+	t.model.Net = n
+	params := n.Matrices()
+	var names, gradients []string
+	for i, q := range n.Params {
+		if q.Fixed {
+			gradients = append(gradients, "")
+			continue
+		}
+		names, gradients = append(names, q.Name), append(gradients, graph.GradName(q.Name))
+		t.trained = append(t.trained, tensor{&params[i], &n.Weights[i]})
+	}
+	d, err := graph.Differentiate(p, names, 2)
+	if err != nil {
+		return err
+	}
+	on, err := cpu.NewTrainer(cpu.Training{Program: d.Program, Params: params, Gradients: gradients}, lo, cpu.Options{Block: t.o.MicroBatch})
+	if err != nil {
+		return err
+	}
+	t.trainer = networkOnCPU{on, newExamples(t.set, t.o, times)}
+	return nil
+}
+
+// tensor is a trained parameter: its name and shape, and where the model has its numbers.
+type tensor struct {
+	*kernels.Param
+	in *[]float32
+}
+
+// statistics of the data in network units.
+type statistics struct {
+	deviation float64 // of all coordinates about their common mean
+	square    float64 // mean square
+}
+
+// moments computes them; data that are not finite, or all equal, are an error.
+func moments(set *data.Dataset) (statistics, error) {
+	row := make([]float32, set.D)
+	n := float64(set.N()) * float64(set.D)
+	var sum, square float64
+	for i := range set.N() {
+		set.NormalisedRow(row, i)
+		for j, v := range row {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				return statistics{}, fmt.Errorf("train: coordinate %d of sample %d of the data is %v in the network's units; all must be finite", j, i, v)
+			}
+			sum += float64(v) / n
+		}
+	}
+	var s statistics
+	for i := range set.N() {
+		set.NormalisedRow(row, i)
+		for _, v := range row {
+			square += (float64(v) - sum) * (float64(v) - sum) / n
+			s.square += float64(v) * float64(v) / n
+		}
 	}
 	if square == 0 {
-		return 0, errors.New("train: all numbers of the data are equal; there is nothing to learn")
+		return s, errors.New("train: all numbers of the data are equal; there is nothing to learn")
 	}
-	return math.Sqrt(square), nil
+	s.deviation = math.Sqrt(square)
+	return s, nil
 }
 
 // A burst of steps is as long as an interrupt may have to wait: between these times, unless it is a single step.

@@ -9,7 +9,6 @@ import (
 
 	"hbar/checkpoint"
 	"hbar/data"
-	"hbar/graph"
 	"hbar/kernels"
 	"hbar/kernels/fit"
 	"hbar/solver"
@@ -29,7 +28,6 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 	}
 	version, versions := Versions()
 	return &checkpoint.Model{
-		Spec:           o.Spec(set.D),
 		Schedule:       o.Schedule,
 		ScheduleParams: s.Params(),
 		Prediction:     o.Prediction,
@@ -62,7 +60,7 @@ func (t *Run) fillModel() error {
 		return fmt.Errorf("train: the weights: %w", err)
 	}
 	for i, v := range values {
-		t.model.Params[i].Data = v
+		*t.trained[i].in = v
 	}
 	return nil
 }
@@ -102,7 +100,7 @@ func (t *Run) save() error {
 func (t *Run) params(values [][]float32) []kernels.Param {
 	out := make([]kernels.Param, len(values))
 	for i, v := range values {
-		out[i] = t.model.Params[i] // frequencies come last and have no values of their own
+		out[i] = *t.trained[i].Param
 		out[i].Data = v
 	}
 	return out
@@ -115,10 +113,7 @@ func (t *Run) values(what string, params []kernels.Param) ([][]float32, error) {
 		byName[p.Name] = p
 	}
 	var out [][]float32
-	for _, want := range t.model.Params {
-		if want.Name == graph.FreqsName { // drawn again from the seed
-			continue
-		}
+	for _, want := range t.trained {
 		p, ok := byName[want.Name]
 		if !ok || p.Rows != want.Rows || p.Cols != want.Cols {
 			return nil, fmt.Errorf("no %s for %s of shape [%d, %d]", what, want.Name, want.Rows, want.Cols)

@@ -325,7 +325,7 @@ func TestZeroLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := set.Normalised()
-	sd, err := spread(x)
+	stats, err := moments(set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestZeroLoss(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := o.prediction(sd)
+		p, err := o.prediction(stats.deviation)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +343,7 @@ func TestZeroLoss(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dist := newTimes(o, s, p, w, sd)
+		dist := newTimes(o, s, p, w, stats.deviation)
 		b := newBatches(x, 2, o, dist)
 		const n = 20000
 		tile := fill(b, 0, 0, n, 0)
@@ -359,7 +359,7 @@ func TestZeroLoss(t *testing.T) {
 		for _, v := range values {
 			square += (v - mean) * (v - mean) / n
 		}
-		if got, e := zeroLoss(dist, x), math.Sqrt(square/n); math.Abs(got-mean) > 4*e {
+		if got, e := zeroLoss(dist, stats.square), math.Sqrt(square/n); math.Abs(got-mean) > 4*e {
 			t.Errorf("%s, %s, times %s: %g, batches give %g ± %g", o.Schedule, o.Prediction, o.Times, got, mean, e)
 		}
 	}

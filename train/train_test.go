@@ -247,7 +247,7 @@ func TestValidate(t *testing.T) {
 		{Options{Prediction: "noise"}, `prediction "noise" unknown; have score, eps, x0, v, edm`},
 		{Options{Weight: "w"}, `weight "w" unknown; have g2, sigma2, edm`},
 		{Options{Times: "t"}, `times "t" unknown; have grid, uniform, lognormal`},
-		{Options{Net: "unet"}, `net "unet" unknown; have mlp`},
+		{Options{Net: "resnet"}, `net "resnet" unknown; have mlp, unet, dit`},
 		{Options{Act: "relu"}, `act "relu" unknown; have silu, gelu, tanh`},
 		{Options{Time: "cos"}, `time "cos" unknown; have raw, fourier`},
 		{Options{Decay: "linear"}, `decay "linear" unknown; have none, cosine`},

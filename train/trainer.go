@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"hbar/kernels"
+	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
 	"hbar/kernels/learn"
 )
@@ -27,18 +28,34 @@ type Trainer interface {
 // NewTrainer makes the trainer of a program whose batches are b; nil means the CPU's.
 type NewTrainer func(p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) (Trainer, error)
 
-// cpu is the Trainer on the CPU.
-type cpu struct {
+// chainOnCPU is the Trainer of a chain of dense layers on the CPU.
+type chainOnCPU struct {
 	t      *learn.Trainer
 	source fit.Source
 }
 
-func (c cpu) Steps() int64 { return c.t.Steps() }
-func (c cpu) Run(ctx context.Context, lrs, losses []float64) (int, fit.Result, error) {
+func (c chainOnCPU) Steps() int64 { return c.t.Steps() }
+func (c chainOnCPU) Run(ctx context.Context, lrs, losses []float64) (int, fit.Result, error) {
 	return c.t.Run(ctx, c.source, lrs, losses)
 }
-func (c cpu) State() (*fit.State, error)                    { return c.t.State(), nil }
-func (c cpu) SetState(s *fit.State) error                   { return c.t.SetState(s) }
-func (c cpu) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
-func (c cpu) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
-func (c cpu) Close() error                                  { c.t.Close(); return nil }
+func (c chainOnCPU) State() (*fit.State, error)                    { return c.t.State(), nil }
+func (c chainOnCPU) SetState(s *fit.State) error                   { return c.t.SetState(s) }
+func (c chainOnCPU) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
+func (c chainOnCPU) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
+func (c chainOnCPU) Close() error                                  { c.t.Close(); return nil }
+
+// networkOnCPU is the Trainer of a network of another kind on the CPU.
+type networkOnCPU struct {
+	t      *cpu.Trainer
+	source fit.Source
+}
+
+func (c networkOnCPU) Steps() int64 { return c.t.Steps() }
+func (c networkOnCPU) Run(ctx context.Context, lrs, losses []float64) (int, fit.Result, error) {
+	return c.t.Run(ctx, c.source, lrs, losses)
+}
+func (c networkOnCPU) State() (*fit.State, error)                    { return c.t.State(), nil }
+func (c networkOnCPU) SetState(s *fit.State) error                   { return c.t.SetState(s) }
+func (c networkOnCPU) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
+func (c networkOnCPU) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
+func (c networkOnCPU) Close() error                                  { return c.t.Close() }

@@ -78,14 +78,16 @@ func define(o *options) *flags.Set {
 	g.OnOff(&o.Importance, "importance", "draw t where the loss comes from and reweight: same mean, less variance")
 
 	g = s.Group("Network")
-	g.Choice(&o.Net, "net", train.NetNames(), "kind of network")
-	g.Int(&o.Width, "width", "UNITS", flags.Between(1, 1<<14), "units of a hidden layer")
-	g.Int(&o.Depth, "depth", "LAYERS", flags.Between(1, 256), "hidden layers")
+	g.Choice(&o.Net, "net", train.NetNames(), "kind of network: a chain of dense layers, a U-Net (images), or a diffusion transformer (images and sequences)")
+	g.Int(&o.Width, "width", "UNITS", flags.Between(0, 1<<14), "units of a hidden layer; of dit, channels, 384; 0 means that")
+	g.Int(&o.Depth, "depth", "LAYERS", flags.Between(0, 256), "hidden layers; of dit, blocks, 12; 0 means that")
 	g.Choice(&o.Act, "act", train.ActNames(), "activation; silu is the paper's swish")
 	g.Bool(&o.Residual, "residual", "skip connections around hidden layers")
 	g.Choice(&o.Time, "time", train.TimeNames(), "how t enters: itself, or as random Fourier features")
 	g.Int(&o.Fourier, "fourier", "FREQUENCIES", flags.Between(0, 1<<12), "number of Fourier features' frequencies; 0 means 16")
 	g.Float(&o.FourierScale, "fourier-scale", "S", flags.NonNegative, "their standard deviation, in cycles per unit of time; 0 means 1")
+
+	o.defineNetworks(s)
 
 	g = s.Group("Optimiser (Adam)")
 	g.Int(&o.Steps, "steps", "STEPS", flags.AtLeastOne, "optimiser steps")
@@ -177,6 +179,9 @@ func resumed(o options, args []string) (options, error) {
 
 // resolve fills in what follows from other options, and checks all of them.
 func (o options) resolve(s *flags.Set) (options, error) {
+	if err := o.networkDefaults(s); err != nil {
+		return o, err
+	}
 	if o.WithDefaults().Times == train.TimesLogNormal && !s.Given("importance") {
 		o.Importance = false // the preset's, and not for these times
 	}

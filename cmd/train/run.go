@@ -54,8 +54,10 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	defer o.lock.Close()
-	o.introduce(io.Out, set, device)
-	job, err := o.prepare(ctx, set, device, io)
+	var job *train.Run
+	if err = o.introduce(io.Out, set, device); err == nil {
+		job, err = o.prepare(ctx, set, device, io)
+	}
 	if err != nil {
 		if o.out == "" {
 			o.lock.Discard()
@@ -141,7 +143,9 @@ func (o options) print(w io.Writer, set *data.Dataset, device *device) error {
 	} else {
 		o.Dir = o.out
 	}
-	o.introduce(w, set, device)
+	if err := o.introduce(w, set, device); err != nil {
+		return err
+	}
 	b, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
 		return err
@@ -194,14 +198,15 @@ func describeData(w io.Writer, name string, m data.Summary) {
 }
 
 // introduce says what is about to happen.
-func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
-	spec := o.Spec(set.D)
+func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error {
 	describeData(w, o.Data, set.Summary())
 	for _, n := range set.Notes {
 		fmt.Fprintf(w, "%-9s %s\n", n.Label, n.Text)
 	}
 	fmt.Fprintf(w, "model     %s prediction, schedule %s, weight %s\n", o.Prediction, o.Schedule, o.Weight)
-	fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
+	if err := o.describeNetwork(w, set); err != nil {
+		return err
+	}
 	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
 	if device.gpu != nil {
 		fmt.Fprintf(w, "device    %s\n", device)
@@ -212,8 +217,8 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) {
 		}
 		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
 	}
-	fmt.Fprintf(w, "memory    about %v; there are %v\n", o.Need(set.D, set.N()), memory.Available())
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
+	return nil
 }
 
 // fit trains, with the progress shown and logged. It also returns the mean number of steps a second.

@@ -12,6 +12,7 @@ import (
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 	"hbar/solver"
+	"hbar/train"
 )
 
 // The samples of samples.png: the reverse SDE by the second-order exponential integrator on a grid uniform in λ, which
@@ -23,7 +24,11 @@ const pictureSamples = 2000
 
 // drawSamples draws samples, in data units, and plots them beside the data.
 func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, where flags.Device, io ui.Streams) (err error) {
-	m, err := model.New(c, model.Options{Workers: o.Workers, Device: where})
+	how := model.Options{Workers: o.Workers, Device: where}
+	if classes := c.Config().Classes(); classes > 0 { // in turn
+		how.Label = func(sample uint64) float64 { return float64(sample % uint64(classes)) }
+	}
+	m, err := model.New(c, how)
 	if err != nil {
 		return err
 	}
@@ -33,12 +38,16 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 		}
 	}()
 	n := pictureSamples
-	if set.D > 2 { // fewer can be seen
+	table := picture
+	switch {
+	case o.Net != train.NetMLP: // evaluations of large networks are dear
+		n, table.Steps = 36, 40
+	case set.D > 2: // fewer can be seen
 		n = 400
 	}
 	bar := ui.NewProgress(io.Err, "samples", 0, int64(n), nil)
 	x := make([]float64, n*set.D)
-	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{TableOptions: picture, N: n, Seed: o.Seed,
+	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{TableOptions: table, N: n, Seed: o.Seed,
 		Progress: func(done int) { bar.Report(int64(done)) }},
 		func(chunk solver.Chunk) error {
 			c.Norm.Invert(x[chunk.Start*set.D:][:len(chunk.X)], chunk.X, set.D)

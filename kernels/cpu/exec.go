@@ -80,8 +80,8 @@ type Options struct {
 	Memory int64
 }
 
-// maxBlock is the most samples of a block that are chosen: more gain nothing.
-const maxBlock = 16
+// DefaultBlock is the most samples of a block that an executor chooses: more gain nothing.
+const DefaultBlock = 16
 
 // NewExecutor binds p to the routines of this package. An operation without a routine, nor a fallback of operations that have
 // one, is an error that names it.
@@ -147,7 +147,7 @@ func (x *Executor) place(o Options) {
 		if memory == 0 {
 			memory = 1 << 30
 		}
-		x.block = int(max(1, min(maxBlock, memory/int64(4*max(1, x.plan.PerSample)))))
+		x.block = int(max(1, min(DefaultBlock, memory/int64(4*max(1, x.plan.PerSample)))))
 	}
 	x.shared = aligned(x.plan.Shared)
 	for id := range x.values {

@@ -1,0 +1,45 @@
+package flags
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Ints defines an option that takes several whole numbers, comma-separated; *p is its default.
+func (g *Group) Ints(p *[]int, name, unit string, r Range, usage string) {
+	v := &ints{p, r}
+	g.define(v, name, unit, usage, r.String(), v.String())
+}
+
+type ints struct {
+	p *[]int
+	r Range
+}
+
+func (l *ints) Type() string { return "whole numbers" }
+
+func (l *ints) String() string {
+	parts := make([]string, len(*l.p))
+	for i, v := range *l.p {
+		parts[i] = strconv.Itoa(v)
+	}
+	return strings.Join(parts, ",")
+}
+
+func (l *ints) Set(s string) error {
+	var out []int
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		v, err := strconv.Atoi(part)
+		if err != nil {
+			return fmt.Errorf("%q in the list %q is not a whole number", part, s)
+		}
+		if !l.r.Holds(float64(v)) {
+			return outside(part, l.r)
+		}
+		out = append(out, v)
+	}
+	*l.p = out
+	return nil
+}
