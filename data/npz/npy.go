@@ -17,6 +17,8 @@ import (
 type Array struct {
 	Shape []int
 	X     []float64
+	// Single says that the array is written as float32. Read does not set it.
+	Single bool
 }
 
 // maxElements bounds an array: 8 GiB of float64.

@@ -67,7 +67,7 @@ func Names(arrays map[string]*Array) []string {
 	return names
 }
 
-// Write writes arrays as an .npz archive of float64, whole or not at all.
+// Write writes arrays as an .npz archive, whole or not at all.
 func Write(path string, arrays map[string]*Array) error {
 	f, err := atomicfile.Create(path)
 	if err != nil {
@@ -90,7 +90,7 @@ func Write(path string, arrays map[string]*Array) error {
 	return f.Commit()
 }
 
-// WriteNpy writes one array as an .npy file of float64, whole or not at all.
+// WriteNpy writes one array as an .npy file, whole or not at all.
 func WriteNpy(path string, a *Array) error {
 	f, err := atomicfile.Create(path)
 	if err != nil {
@@ -116,7 +116,11 @@ func write(w io.Writer, a *Array) error {
 	if len(a.Shape) > 1 {
 		shape = strings.TrimSuffix(shape, ", ")
 	}
-	dict := fmt.Sprintf("{'descr': '<f8', 'fortran_order': False, 'shape': (%s), }", strings.TrimSuffix(shape, " "))
+	descr := "<f8"
+	if a.Single {
+		descr = "<f4"
+	}
+	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, strings.TrimSuffix(shape, " "))
 	dict += strings.Repeat(" ", (64-(10+len(dict)+1)%64)%64) + "\n"
 	head := append([]byte("\x93NUMPY"), 1, 0)
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(dict)))
@@ -125,7 +129,11 @@ func write(w io.Writer, a *Array) error {
 	}
 	buf := make([]byte, 0, 1<<16)
 	for i, v := range a.X {
-		buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
+		if a.Single {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(float32(v)))
+		} else {
+			buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
+		}
 		if len(buf) == cap(buf) || i == len(a.X)-1 {
 			if _, err := w.Write(buf); err != nil {
 				return err

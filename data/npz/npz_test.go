@@ -46,6 +46,24 @@ func same(a, b *Array) bool {
 	return slices.Equal(a.Shape, b.Shape) && slices.EqualFunc(a.X, b.X, func(x, y float64) bool { return x == y || x != x && y != y })
 }
 
+// Elements of an array that is written as float32 are rounded to it, and take half the room.
+func TestSingle(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.npy")
+	in := &Array{Shape: []int{3}, X: []float64{1.5, math.Pi, math.Inf(-1)}, Single: true}
+	if err := WriteNpy(path, in); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ReadNpy(path)
+	want := &Array{Shape: []int{3}, X: []float64{1.5, float64(float32(math.Pi)), math.Inf(-1)}}
+	if err != nil || !same(out, want) {
+		t.Errorf("%v, %v; want %v", out, err, want)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) != 128+3*4 || !bytes.Contains(b, []byte("'descr': '<f4'")) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
 // header makes the bytes of a .npy file of version 1.
 func header(dict string, data ...byte) []byte {
 	dict += "\n"
