@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"runtime"
+
+	"hbar/kernels/cpu"
+	"hbar/program"
+	"hbar/program/eval"
+)
+
+// engine runs one program on chunks of samples. Values are by name, channels last.
+type engine interface {
+	// chunk is the number of samples to give at a time.
+	chunk() int
+	run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error)
+}
+
+// newEngine makes the engine of a precision.
+func newEngine(p *program.Program, params map[string][]float32, precision string, team *cpu.Team) (engine, error) {
+	if precision == fp64 {
+		return newDouble(p, params), nil
+	}
+	x, err := cpu.NewExecutor(p, team, cpu.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &single{x}, x.SetParams(params)
+}
+
+// single runs the kernels, in float32.
+type single struct{ *cpu.Executor }
+
+// chunkBlocks is the number of the executor's blocks in a chunk: enough for the cost of a call not to count.
+const chunkBlocks = 8
+
+func (e *single) chunk() int { return chunkBlocks * e.Block() }
+
+func (e *single) run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error) {
+	p := e.Program()
+	b := &cpu.Batch{N: n, In: map[string][]float32{}, Wide: map[string][]float64{}, Out: map[string][]float32{}}
+	for _, id := range p.With(program.Input) {
+		v := p.Values[id]
+		if program.Size(v.Shape) == 1 {
+			b.Wide[v.Name] = given[v.Name]
+			continue
+		}
+		f := make([]float32, len(given[v.Name]))
+		for i, d := range given[v.Name] {
+			f[i] = float32(d)
+		}
+		b.In[v.Name] = f
+	}
+	for _, o := range p.Outputs {
+		b.Out[o.Name] = make([]float32, n*program.Size(p.Values[o.ID].Shape))
+	}
+	if err := e.RunContext(ctx, b); err != nil {
+		return nil, err
+	}
+	out := map[string][]float64{}
+	for name, f := range b.Out {
+		d := make([]float64, len(f))
+		for i, v := range f {
+			d[i] = float64(v)
+		}
+		out[name] = d
+	}
+	return out, nil
+}
+
+// double runs the definitions of the operations, in float64.
+type double struct {
+	p      *program.Program
+	params map[string][]float64
+}
+
+func newDouble(p *program.Program, params map[string][]float32) *double {
+	e := &double{p, map[string][]float64{}}
+	for name, f := range params {
+		d := make([]float64, len(f))
+		for i, v := range f {
+			d[i] = float64(v)
+		}
+		e.params[name] = d
+	}
+	return e
+}
+
+// chunk is a sample for each core: eval.Run shares samples among them.
+func (e *double) chunk() int { return runtime.GOMAXPROCS(0) }
+
+// run cannot be interrupted. If ctx ends it returns at once, and the work ends with the process.
+func (e *double) run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error) {
+	all := map[string][]float64{}
+	for name, d := range e.params {
+		all[name] = d
+	}
+	for name, d := range given {
+		all[name] = d
+	}
+	type outcome struct {
+		out map[string][]float64
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		out, err := eval.Run(e.p, n, all)
+		done <- outcome{out, err}
+	}()
+	select {
+	case o := <-done:
+		return o.out, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"hbar/checkpoint"
+	"hbar/cmd/internal/ui"
+	"hbar/nets"
+)
+
+// subject is the checkpoint that is inspected.
+type subject struct {
+	*checkpoint.Model
+	path string
+	net  *nets.Network
+}
+
+func run(ctx context.Context, args []string, io ui.Streams) error {
+	o, err := parse(args, io.Out)
+	if err != nil {
+		return err
+	}
+	s, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*subject, error) { return open(o.Checkpoint) })
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.Eval != "":
+		return s.evaluate(ctx, o, io)
+	case o.Bench:
+		return s.bench(ctx, o, io)
+	}
+	return s.report(o, io)
+}
+
+// open reads a checkpoint.
+func open(path string) (*subject, error) {
+	m, err := checkpoint.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no checkpoint %s; train one with: %s", path, ui.Program("train"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	net, err := m.Network()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &subject{m, path, net}, nil
+}
+
+// params are the weights by name.
+func (s *subject) params() map[string][]float32 {
+	p := map[string][]float32{}
+	for i, q := range s.net.Params {
+		p[q.Name] = s.net.Weights[i]
+	}
+	return p
+}
