@@ -12,9 +12,11 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/graph"
+	"hbar/internal/memory"
 	"hbar/kernels"
 	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
+	"hbar/nets"
 	"hbar/program"
 	"hbar/program/diff"
 )
@@ -42,51 +44,45 @@ type rate struct {
 // bencher measures one network.
 type bencher struct {
 	*subject
-	o       options
-	team    *cpu.Team
-	in      map[string][]float32
-	wide    map[string][]float64
-	mulAdds float64 // forward, of the batch
+	o        options
+	team     *cpu.Team
+	vjp      *program.Program
+	training cpu.Training
+	in       map[string][]float32
+	wide     map[string][]float64
+	mulAdds  float64 // forward, of the batch
+}
+
+// newBencher makes the programs and the batch, if they fit in memory.
+func newBencher(s *subject, o options, team *cpu.Team) (*bencher, error) {
+	b := &bencher{subject: s, o: o, team: team, mulAdds: s.net.Program.Cost(o.Batch).MulAdds}
+	var err error
+	if b.vjp, err = diff.VJP(s.net.Program, names{"out": "v"}, names{"x": "vjp"}); err != nil {
+		return nil, err
+	}
+	if b.training, err = training(s.net); err != nil {
+		return nil, err
+	}
+	if err := b.checkBench(memory.Available()); err != nil {
+		return nil, err
+	}
+	b.draw()
+	return b, nil
 }
 
 // bench measures the network and prints the rates.
 func (s *subject) bench(ctx context.Context, o options, io ui.Streams) error {
 	team := cpu.NewTeam(o.Workers)
 	defer team.Close()
-	b := &bencher{subject: s, o: o, team: team, mulAdds: s.net.Program.Cost(o.Batch).MulAdds}
-	b.draw()
+	b, err := ui.Wait(ctx, io.Err, "preparing the network", func() (*bencher, error) { return newBencher(s, o, team) })
+	if err != nil {
+		return err
+	}
 	r := benchResult{Checkpoint: o.Checkpoint, Batch: o.Batch, Repeats: o.Repeats, Workers: team.Workers(), Kernels: team.Impl.Name}
 	fmt.Fprintf(io.Out, "model     %s: %s, %s trained parameters, %s multiply-adds a sample\n", o.Checkpoint, s.net.Config.Kind(), ui.Count(int64(s.net.NumParams())), ui.Rate(b.mulAdds/float64(o.Batch)))
 	fmt.Fprintf(io.Out, "batch     %s samples, %d workers, %s kernels\n", ui.Count(int64(o.Batch)), r.Workers, r.Kernels)
-
-	bar := ui.NewProgress(io.Err, "measurements", 0, 5, nil)
-	parts := []struct {
-		into    *rate
-		mulAdds float64
-		measure func(context.Context) (time.Duration, error)
-	}{
-		{&r.Forward, b.mulAdds, b.forward},
-		{&r.VJP, 2 * b.mulAdds, b.vjp},
-		{&r.Train, 3*b.mulAdds - float64(o.Batch)*firstInputGradient(s.net.Program), b.train},
-	}
-	r.Peak = b.peak()
-	bar.Show(1)
-	for i, part := range parts {
-		d, err := part.measure(ctx)
-		if errors.Is(err, context.Canceled) {
-			return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
-		}
-		if err != nil {
-			return err
-		}
-		part.into.MS, part.into.GFLOPS = 1e3*d.Seconds(), 2*part.mulAdds/1e9/d.Seconds()
-		bar.Show(int64(i + 2))
-	}
-	r.Peak = max(r.Peak, b.peak())
-	bar.Show(5)
-	bar.Done()
-	for _, part := range parts {
-		part.into.Share = part.into.GFLOPS / r.Peak
+	if err := b.measure(ctx, &r, io); err != nil {
+		return err
 	}
 	r.print(io.Out)
 	if o.JSON == "" {
@@ -96,6 +92,38 @@ func (s *subject) bench(ctx context.Context, o options, io ui.Streams) error {
 		return err
 	}
 	fmt.Fprintf(io.Out, "written   %s\n", o.JSON)
+	return nil
+}
+
+// measure fills in the rates. The peak is measured before and after each.
+func (b *bencher) measure(ctx context.Context, r *benchResult, io ui.Streams) error {
+	bar := ui.NewProgress(io.Err, "measurements", 0, 3, nil)
+	parts := []struct {
+		into    *rate
+		mulAdds float64
+		measure func(context.Context) (time.Duration, error)
+	}{
+		{&r.Forward, b.mulAdds, b.forward},
+		{&r.VJP, 2 * b.mulAdds, b.backward},
+		{&r.Train, 3*b.mulAdds - float64(b.o.Batch)*firstInputGradient(b.net.Program), b.train},
+	}
+	r.Peak = b.peak()
+	for i, part := range parts {
+		d, err := part.measure(ctx)
+		if errors.Is(err, context.Canceled) {
+			return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
+		}
+		if err != nil {
+			return err
+		}
+		part.into.MS, part.into.GFLOPS = 1e3*d.Seconds(), 2*part.mulAdds/1e9/d.Seconds()
+		r.Peak = max(r.Peak, b.peak())
+		bar.Show(int64(i + 1))
+	}
+	bar.Done()
+	for _, part := range parts {
+		part.into.Share = part.into.GFLOPS / r.Peak
+	}
 	return nil
 }
 
@@ -138,7 +166,7 @@ func (b *bencher) draw() {
 
 // peak measures the rate of independent multiply-adds on all workers, in GFLOP/s: the best of some runs.
 func (b *bencher) peak() float64 {
-	const runs, length = 5, 2_000_000
+	const runs, length = 20, 500_000
 	best := 0.0
 	flops := make([]int, b.team.Workers())
 	for range runs {
@@ -176,12 +204,8 @@ func (b *bencher) forward(ctx context.Context) (time.Duration, error) {
 	return b.program(ctx, b.net.Program, "out")
 }
 
-func (b *bencher) vjp(ctx context.Context) (time.Duration, error) {
-	p, err := diff.VJP(b.net.Program, names{"out": "v"}, names{"x": "vjp"})
-	if err != nil {
-		return 0, err
-	}
-	return b.program(ctx, p, "out", "vjp")
+func (b *bencher) backward(ctx context.Context) (time.Duration, error) {
+	return b.program(ctx, b.vjp, "out", "vjp")
 }
 
 // program measures a run of a program that computes outputs of the shape of x.
@@ -200,27 +224,33 @@ func (b *bencher) program(ctx context.Context, p *program.Program, outputs ...st
 	return b.median(ctx, func() error { return x.RunContext(ctx, batch) })
 }
 
-// train measures steps of training on copies of the weights. The learning rate is small, so that the weights stay what they are.
-func (b *bencher) train(ctx context.Context) (time.Duration, error) {
-	p, err := b.net.TrainingProgram(0)
+// training is what a trainer needs of a network.
+func training(net *nets.Network) (cpu.Training, error) {
+	t := cpu.Training{Params: net.Matrices()}
+	p, err := net.TrainingProgram(0)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
-	var trained, gradients []string
-	for _, q := range b.net.Params {
+	var trained []string
+	for _, q := range net.Params {
 		if q.Fixed {
-			gradients = append(gradients, "")
+			t.Gradients = append(t.Gradients, "")
 			continue
 		}
 		trained = append(trained, q.Name)
-		gradients = append(gradients, graph.GradName(q.Name))
+		t.Gradients = append(t.Gradients, graph.GradName(q.Name))
 	}
 	d, err := graph.Differentiate(p, trained, 2)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
-	opt := fit.Options{Batch: b.o.Batch, Workers: b.team.Workers()}
-	t, err := cpu.NewTrainer(cpu.Training{Program: d.Program, Params: b.net.Matrices(), Gradients: gradients}, opt, cpu.Options{})
+	t.Program = d.Program
+	return t, nil
+}
+
+// train measures steps of training on copies of the weights. The learning rate is small, so that the weights stay what they are.
+func (b *bencher) train(ctx context.Context) (time.Duration, error) {
+	t, err := cpu.NewTrainer(b.training, fit.Options{Batch: b.o.Batch, Workers: b.team.Workers()}, cpu.Options{})
 	if err != nil {
 		return 0, err
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"runtime"
 
+	"hbar/internal/memory"
 	"hbar/kernels/cpu"
 	"hbar/program"
 	"hbar/program/eval"
@@ -19,7 +19,7 @@ type engine interface {
 // newEngine makes the engine of a precision.
 func newEngine(p *program.Program, params map[string][]float32, precision string, team *cpu.Team) (engine, error) {
 	if precision == fp64 {
-		return newDouble(p, params), nil
+		return newDouble(p, params, team.Workers()), nil
 	}
 	x, err := cpu.NewExecutor(p, team, cpu.Options{})
 	if err != nil {
@@ -72,10 +72,11 @@ func (e *single) run(ctx context.Context, n int, given map[string][]float64) (ma
 type double struct {
 	p      *program.Program
 	params map[string][]float64
+	size   int // of a chunk
 }
 
-func newDouble(p *program.Program, params map[string][]float32) *double {
-	e := &double{p, map[string][]float64{}}
+func newDouble(p *program.Program, params map[string][]float32, workers int) *double {
+	e := &double{p, map[string][]float64{}, workers}
 	for name, f := range params {
 		d := make([]float64, len(f))
 		for i, v := range f {
@@ -83,11 +84,14 @@ func newDouble(p *program.Program, params map[string][]float32) *double {
 		}
 		e.params[name] = d
 	}
+	for usable := memory.Available().Usable() / 2; e.size > 1 && 8*live(p, e.size) > usable; {
+		e.size--
+	}
 	return e
 }
 
-// chunk is a sample for each core: eval.Run shares samples among them.
-func (e *double) chunk() int { return runtime.GOMAXPROCS(0) }
+// chunk is a sample for each worker, because eval.Run gives each a sample, or fewer where memory is short.
+func (e *double) chunk() int { return e.size }
 
 // run cannot be interrupted. If ctx ends it returns at once, and the work ends with the process.
 func (e *double) run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error) {

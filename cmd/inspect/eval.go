@@ -10,6 +10,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data/npz"
+	"hbar/internal/memory"
 	"hbar/kernels/cpu"
 	"hbar/program"
 )
@@ -89,6 +90,9 @@ func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Stre
 	}
 	team := cpu.NewTeam(o.Workers)
 	defer team.Close()
+	if err := s.checkEval(all, o, in.n, results(all, in.layout), team, memory.Available()); err != nil {
+		return nil, err
+	}
 	out := map[string]*npz.Array{}
 	bar := ui.NewProgress(io.Err, "evaluations", 0, int64(in.n*len(all)), nil)
 	for i, p := range all {
@@ -97,10 +101,7 @@ func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Stre
 			return nil, err
 		}
 		for _, output := range p.Outputs {
-			a := &npz.Array{Shape: []int{in.n}, Single: o.Precision == fp32}
-			if output.Name != "quad" {
-				a.Shape = in.shape(in.n)
-			}
+			a := &npz.Array{Shape: in.resultShape(output.Name), Single: o.Precision == fp32}
 			a.X = make([]float64, program.Size(a.Shape))
 			out[output.Name] = a
 		}
@@ -114,6 +115,29 @@ func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Stre
 	}
 	bar.Done()
 	return out, nil
+}
+
+// resultShape is the shape of a result.
+func (in *inputs) resultShape(name string) []int {
+	if name == "quad" {
+		return []int{in.n}
+	}
+	return in.shape(in.n)
+}
+
+// results is the number of elements of all results for one sample.
+func results(all []*program.Program, l layout) int {
+	n := 0
+	for _, p := range all {
+		for _, output := range p.Outputs {
+			if output.Name == "quad" {
+				n++
+			} else {
+				n += l.size()
+			}
+		}
+	}
+	return n
 }
 
 // chunk evaluates samples lo to hi.

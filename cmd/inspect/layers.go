@@ -31,7 +31,10 @@ type tensor struct {
 
 // layersOf lists the layers of a network in the order in which they run.
 func layersOf(net *nets.Network) []*layer {
-	l := &lister{net: net, byName: map[string]*layer{}, owner: map[program.ID]string{}}
+	l := &lister{net: net, byName: map[string]*layer{}, owner: map[program.ID]string{}, given: map[program.ID]bool{}}
+	for _, id := range net.Program.With(program.Input) {
+		l.given[id] = true
+	}
 	for _, id := range net.Program.With(program.Param) {
 		l.owner[id] = parent(net.Program.Values[id].Name)
 	}
@@ -61,36 +64,32 @@ type lister struct {
 	layers []*layer
 	byName map[string]*layer
 	owner  map[program.ID]string // of parameters and of what is computed from them alone
+	given  map[program.ID]bool   // inputs, and what is computed from them alone
 	last   *layer
 }
 
 // layer returns the layer of a name; a new one is added.
 func (l *lister) layer(name string) *layer {
 	if l.byName[name] == nil {
-		l.byName[name] = &layer{Name: name}
+		l.byName[name] = &layer{Name: name, Tensors: []tensor{}}
 		l.layers = append(l.layers, l.byName[name])
 	}
 	return l.byName[name]
 }
+
+// inputLayer is the name of the layer of what is computed from inputs alone, such as patches of an image or sinusoids of a time.
+const inputLayer = "input"
 
 // instr adds an instruction to the layer whose parameters it reads. One without parameters belongs to the layer before it, or if
 // it multiplies, as attention does, to the block of that layer.
 func (l *lister) instr(in program.Instr) {
 	p := l.net.Program
 	cost := p.InstrCost(in)
-	at := l.last
-	for _, id := range slices.Backward(in.In) {
-		if name := l.owner[id]; name != "" {
-			at = l.layer(name)
-		}
+	given := !slices.ContainsFunc(in.In, func(id program.ID) bool { return !l.given[id] })
+	at := l.layer(l.nameOf(in, given, cost.MulAdds > 0))
+	if !given {
+		l.last = at
 	}
-	if at == l.last && l.last != nil && cost.MulAdds > 0 && !l.reads(in) {
-		at = l.layer(parent(l.last.Name))
-	}
-	if at == nil {
-		at = l.layer("input")
-	}
-	l.last = at
 	at.MulAdds += cost.MulAdds
 	if at.Op == "" || !at.works && cost.MulAdds > 0 {
 		at.Op, at.Output, at.works = in.Op.Name(), p.Values[in.Out[0]].Shape, cost.MulAdds > 0
@@ -98,6 +97,7 @@ func (l *lister) instr(in program.Instr) {
 	_, shares := in.Op.(program.Reshaper)
 	for _, id := range in.Out {
 		v := p.Values[id]
+		l.given[id] = given
 		if v.Rate == program.Constant {
 			l.owner[id] = at.Name
 		} else if !shares {
@@ -106,7 +106,21 @@ func (l *lister) instr(in program.Instr) {
 	}
 }
 
-// reads reports whether an instruction reads parameters.
-func (l *lister) reads(in program.Instr) bool {
-	return slices.ContainsFunc(in.In, func(id program.ID) bool { return l.owner[id] != "" })
+// nameOf is the name of the layer of an instruction.
+func (l *lister) nameOf(in program.Instr, given, works bool) string {
+	if given {
+		return inputLayer
+	}
+	for _, id := range in.In {
+		if name := l.owner[id]; name != "" {
+			return name
+		}
+	}
+	switch {
+	case l.last == nil:
+		return inputLayer
+	case works:
+		return parent(l.last.Name)
+	}
+	return l.last.Name
 }

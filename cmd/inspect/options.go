@@ -104,7 +104,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	if o.Eval != "" && o.Out == "" && o.Compare == "" {
 		return o, ui.Usagef("--eval needs --out FILE.npz for its results, or --compare FILE.npz")
 	}
-	outputs := []flags.File{{Name: "out", Path: o.Out}, {Name: "json", Path: o.JSON}}
+	outputs := []flags.File{{Name: "out", Path: o.Out, Endings: []string{".npz"}}, {Name: "json", Path: o.JSON}}
 	inputs := []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "eval", Path: o.Eval}, {Name: "compare", Path: o.Compare}}
 	return o, flags.CheckOutputs(outputs, inputs)
 }

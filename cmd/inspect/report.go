@@ -12,6 +12,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
+	"hbar/internal/memory"
 	"hbar/kernels/cpu"
 	"hbar/nets"
 )
@@ -114,9 +115,9 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintln(w)
 	r.printLayers(w)
 	m := r.Memory
-	fmt.Fprintf(w, "\nparameters  %s, of which %s are trained: %sB\n", ui.Count(int64(r.Parameters)), ui.Count(int64(r.Trained)), ui.Rate(float64(m.Parameters)))
+	fmt.Fprintf(w, "\nparameters  %s, of which %s are trained: %s\n", ui.Count(int64(r.Parameters)), ui.Count(int64(r.Trained)), memory.Bytes(float64(m.Parameters)))
 	fmt.Fprintf(w, "work        %s multiply-adds a sample\n", ui.Rate(r.MulAdds))
-	fmt.Fprintf(w, "memory      %sB for packed weights, and %sB a sample while the network runs forward\n", ui.Rate(float64(m.Packed)), ui.Rate(float64(m.Sample)))
+	fmt.Fprintf(w, "memory      %s for packed weights, and %s a sample while the network runs forward\n", memory.Bytes(float64(m.Packed)), memory.Bytes(float64(m.Sample)))
 }
 
 // kind describes the network by the sizes that its kind has.
@@ -166,20 +167,23 @@ func sigma(v float64) string {
 
 // units says how the network's coordinates follow from the data's.
 func units(n data.Normalisation) string {
-	switch {
-	case n.IsIdentity():
+	if n.IsIdentity() {
 		return "those of the data"
-	case len(n.Mean) > 1 || len(n.Scale) > 1:
-		return fmt.Sprintf("(x − mean)/scale by coordinate, means %.4g, scales %.4g", n.Mean, n.Scale)
 	}
-	mean, scale := 0.0, 1.0
-	if len(n.Mean) == 1 {
-		mean = n.Mean[0]
+	return fmt.Sprintf("(x − mean)/scale for data x, mean %s, scale %s", span(n.Mean, 0), span(n.Scale, 1))
+}
+
+// span writes a number for all coordinates, none if it is empty, or those of each, of many their range.
+func span(v []float64, none float64) string {
+	switch {
+	case len(v) == 0:
+		return fmt.Sprint(none)
+	case len(v) == 1:
+		return fmt.Sprintf("%.6g", v[0])
+	case len(v) <= 8:
+		return fmt.Sprintf("%.6g by coordinate", v)
 	}
-	if len(n.Scale) == 1 {
-		scale = n.Scale[0]
-	}
-	return fmt.Sprintf("(x − %.6g)/%.6g for data x", mean, scale)
+	return fmt.Sprintf("%.6g … %.6g by coordinate", slices.Min(v), slices.Max(v))
 }
 
 func columns(names []string) string {
@@ -225,7 +229,7 @@ func (r *report) printLayers(w io.Writer) {
 				weights, largest = times(p.Shape), len(p.Shape)
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%sB\n", l.Name, l.Op, weights, times(l.Output), ui.Count(int64(l.Parameters)), ui.Rate(l.MulAdds), ui.Rate(float64(l.Bytes)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Op, weights, times(l.Output), ui.Count(int64(l.Parameters)), ui.Rate(l.MulAdds), memory.Bytes(float64(l.Bytes)))
 	}
 	t.Flush()
 }
