@@ -209,14 +209,6 @@ func (no Normalisation) Invert(dst, y []float64, d int) {
 	}
 }
 
-// Invert32 is Invert on float32 samples; the sum is made in float64 and rounded once.
-func (no Normalisation) Invert32(dst, y []float32, d int) {
-	_ = dst[:len(y)]
-	for i, v := range y {
-		dst[i] = float32(float64(v)*at(no.Scale, i%d, 1) + at(no.Mean, i%d, 0))
-	}
-}
-
 // LogDet is log|∂y/∂x| = −Σⱼ log Scaleⱼ in nats. The log density in data units is the one in network units plus LogDet.
 func (no Normalisation) LogDet(d int) float64 {
 	var sum float64

@@ -34,7 +34,7 @@ const shownSamples = 8000
 const shownNumbers = 1 << 24
 
 func newOutput(o options, m *checkpoint.Model) (*output, error) {
-	d := m.Spec.D
+	d := m.D()
 	out := &output{norm: m.Norm, dtype: m.Norm.DType(d)}
 	if o.plot != "" {
 		out.show = min(o.n, shownSamples, max(shownNumbers/d, 400)) * d

@@ -106,8 +106,11 @@ func (o options) interrupted(io ui.Streams, out *output, res solver.Result, seco
 
 // introduce says what is about to happen.
 func (o options) introduce(w io.Writer, m *model.Model) {
-	spec := m.Spec
-	fmt.Fprintf(w, "model     %s: D = %d, %d layers of %d, schedule %s\n", o.Checkpoint, spec.D, spec.Depth, spec.Width, m.Schedule.Name())
+	layers := fmt.Sprintf("%d layers of %d", m.Spec.Depth, m.Spec.Width)
+	if m.Model.Net != nil {
+		layers = m.Config().Kind()
+	}
+	fmt.Fprintf(w, "model     %s: D = %d, %s, schedule %s\n", o.Checkpoint, m.D(), layers, m.Schedule.Name())
 	fmt.Fprint(w, m.Report())
 	end := ""
 	if o.denoise {
@@ -163,7 +166,7 @@ func (o options) report(io ui.Streams, out *output, res solver.Result, seconds f
 
 // draw plots the samples beside the data they should look like, where these are known.
 func (o options) draw(m *model.Model, shown []float64) error {
-	d := m.Spec.D
+	d := m.D()
 	clouds := []plots.Cloud{{Name: fmt.Sprintf("samples, h = %g", o.h), X: shown, D: d, Columns: m.Columns}}
 	var shape []int
 	if data.IsBuiltin(m.Data) {
