@@ -15,6 +15,7 @@ import (
 	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
+	"hbar/internal/memory"
 	"hbar/train"
 )
 
@@ -35,10 +36,20 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.Image != "" && !slices.Contains(settings.Methods, loglik.FokkerPlanck) {
 		return ui.Usagef("--image shows the densities of fokkerplanck: it needs --method fokkerplanck or all, in one or two dimensions")
 	}
+	count := o.N
+	if count == 0 {
+		count = defaultN // or all of a file, which says for itself
+	}
+	if err := settings.Fits(count, net.Net.Dim(), "--n", nil); err != nil {
+		return err
+	}
 	p, err := ui.Wait(ctx, io.Err, "reading the points", func() (*loglik.Points, error) {
 		return net.LoadPoints(o.Source, o.First, o.N, defaultN)
 	})
 	if err != nil {
+		return err
+	}
+	if err := settings.Fits(p.N(), p.D, "--n", nil); err != nil {
 		return err
 	}
 	o.introduce(io.Out, net, p, settings)
@@ -90,6 +101,7 @@ func (o options) introduce(w io.Writer, net *loglik.Network, p *loglik.Points, s
 	}
 	fmt.Fprintf(w, "methods   %s; h = %s\n", strings.Join(names, ", "), strings.Trim(fmt.Sprint(o.H), "[]"))
 	fmt.Fprintf(w, "device    %s, %s\n", net.Where(o.Workers), o.Precision)
+	fmt.Fprintf(w, "memory    about %v; there are %v\n", s.Need(p.N(), p.D), memory.Available())
 	if slices.Contains(s.Methods, loglik.PathIntegral) {
 		fmt.Fprintf(w, "paths     %s for each point and h, %s steps of %s, grid %s\n", ui.Count(int64(o.Paths)), ui.Count(int64(o.Steps)), o.Sampler, o.Grid)
 	}

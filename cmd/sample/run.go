@@ -13,6 +13,7 @@ import (
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
 	"hbar/data"
+	"hbar/internal/memory"
 	"hbar/solver"
 )
 
@@ -46,6 +47,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	defer func() { err = errors.Join(err, m.Close()) }()
 	if o.batch == 0 && m.OnGPU() {
 		o.batch = max(1, gpuBatch/m.Net.Dim())
+	}
+	if err := o.fits(m.Net.Dim()); err != nil {
+		return err
 	}
 	out, err := newOutput(o, m.Model)
 	if err != nil {
@@ -118,6 +122,7 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	}
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s%s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise, end)
 	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
+	fmt.Fprintf(w, "memory    about %v; there are %v\n", o.need(m.Net.Dim()), memory.Available())
 	switch {
 	case m.OnGPU() && !m.Fused():
 		fmt.Fprintf(w, "device    %s, %s kernels layer by layer\n", m.Where(0), o.Precision)

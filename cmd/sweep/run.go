@@ -82,6 +82,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	}
 	fmt.Fprint(io.Out, net.Report())
 	fmt.Fprintf(io.Out, "device    %s, %s\n", net.Where(o.Workers), o.Precision)
+	if err := o.fits(io.Out, methods, d); err != nil {
+		return err
+	}
 	begin := time.Now()
 	version, versions := train.Versions()
 	versions["hbar"] = version

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"hbar/internal/memory"
 	"hbar/solver"
 )
 
@@ -80,7 +81,9 @@ func (w *sweep) run(ctx context.Context, tick func()) ([]*state, error) {
 					return nil, err
 				}
 				if n := w.wantN(i, st, t.nodes[node+1]); n != st.s.n[0] && node < m-1 {
-					st.move(spectralOf(n))
+					if st.err = w.fits(n, st.s.n[0]); st.err == nil {
+						st.move(spectralOf(n))
+					}
 				}
 			}
 			tick()
@@ -88,6 +91,19 @@ func (w *sweep) run(ctx context.Context, tick func()) ([]*state, error) {
 		t.forget(t.window(min(node+1, m-1)))
 	}
 	return states, nil
+}
+
+// fits refuses a finer grid that does not fit in memory: tables for a stencil of nodes, the lattice, and the fields of each state.
+func (w *sweep) fits(n, now int) error {
+	need := func(n int) float64 {
+		return math.Pow(float64(n), float64(w.frame.d)) * float64(16*(stencil+2)+32+16+64*len(w.hs))
+	}
+	err := memory.Check(memory.Need{{What: fmt.Sprintf("a grid of %d points a dimension", n), Bytes: need(n)}}, memory.Available(),
+		memory.Suggest(memory.Option{Name: "at most", Value: n, Need: need}))
+	if err != nil {
+		return fmt.Errorf("fokkerplanck: the density needs a finer grid than %d points a dimension: %w", now, err)
+	}
+	return nil
 }
 
 // advance takes a state from a node to the next, in steps within the stability bound of both nodes.
