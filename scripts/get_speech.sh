@@ -16,8 +16,8 @@ for digit in 0 1 2 3 4 5 6 7 8 9; do
       for speed in 200 240; do
         for pitch in 35 50 65; do
           espeak-ng -v "$voice+$kind" -s $speed -p $pitch -w "$work/long.wav" "${words[$digit]}"
-          # Silence before the word goes, silence after it makes all equally long. -D: no dither, so that the files are the same again.
-          sox -D "$work/long.wav" -c 1 -b 16 "$work/speech/$digit/$voice-$kind-$speed-$pitch.wav" \
+          # Silence before the word goes, silence after it makes all equally long. -D: no dither, so that the files are the same again. -V1: no warning that the silence was cut.
+          sox -V1 -D "$work/long.wav" -c 1 -b 16 "$work/speech/$digit/$voice-$kind-$speed-$pitch.wav" \
             gain -n -3 rate 8000 silence 1 0.002 1% pad 0 4096s trim 0 4096s fade 0 4096s 80s
         done
       done
