@@ -75,9 +75,13 @@ func (s *Dataset) Normalised() []float32 {
 	dst := make([]float32, max(len(s.X), len(s.Bytes)))
 	if s.Bytes == nil {
 		s.Norm.Apply32(dst, s.X, s.D)
-	} else {
-		s.Norm.ApplyBytes(dst, s.Bytes, s.D)
+		return dst
 	}
+	const rows = 256
+	parallel((s.N()+rows-1)/rows, func(i int) {
+		from, to := i*rows*s.D, min((i+1)*rows*s.D, len(dst))
+		s.Norm.ApplyBytes(dst[from:to], s.Bytes[from:to], s.D)
+	})
 	return dst
 }
 

@@ -14,16 +14,32 @@ func (s *Dataset) extent() (lo, hi float64) {
 		}
 		return lo, hi
 	}
-	var seen [256]bool
-	for _, v := range s.Bytes {
-		seen[v] = true
-	}
-	for v, ok := range seen {
-		if ok {
+	for v, n := range s.ByteCounts() {
+		if n > 0 {
 			lo, hi = min(lo, float64(v)), max(hi, float64(v))
 		}
 	}
 	return lo, hi
+}
+
+// ByteCounts is how often each byte occurs.
+func (s *Dataset) ByteCounts() (counts [256]int) {
+	// Four counters for each byte: one after the other they would wait for each other where neighbours are equal.
+	var c [4][256]int
+	b := s.Bytes
+	for ; len(b) >= 4; b = b[4:] {
+		c[0][b[0]]++
+		c[1][b[1]]++
+		c[2][b[2]]++
+		c[3][b[3]]++
+	}
+	for _, v := range b {
+		c[0][v]++
+	}
+	for v := range counts {
+		counts[v] = c[0][v] + c[1][v] + c[2][v] + c[3][v]
+	}
+	return counts
 }
 
 // checkRange notes the range that was stated for the values, and refuses values outside.
