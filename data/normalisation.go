@@ -181,7 +181,7 @@ func (no Normalisation) ApplyBytes(dst []float32, x []byte, d int) {
 		return
 	}
 	mean, scale := at(no.Mean, 0, 0), at(no.Scale, 0, 1)
-	if len(x) < 1<<10 {
+	if len(x) < 1<<9 { // a table costs more
 		for i, v := range x {
 			dst[i] = float32((float64(v) - mean) / scale)
 		}

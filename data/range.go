@@ -14,7 +14,7 @@ func (s *Dataset) extent() (lo, hi float64) {
 		}
 		return lo, hi
 	}
-	for v, n := range s.ByteCounts() {
+	for v, n := range s.byteCounts() {
 		if n > 0 {
 			lo, hi = min(lo, float64(v)), max(hi, float64(v))
 		}
@@ -22,8 +22,21 @@ func (s *Dataset) extent() (lo, hi float64) {
 	return lo, hi
 }
 
-// ByteCounts is how often each byte occurs.
-func (s *Dataset) ByteCounts() (counts [256]int) {
+// Levels are the numbers that a network sees of a set of bytes on one scale, and how often each occurs. ok is false for other sets.
+func (s *Dataset) Levels() (value [256]float32, count [256]int, ok bool) {
+	if s.Bytes == nil || len(s.Norm.Mean) > 1 || len(s.Norm.Scale) > 1 {
+		return value, count, false
+	}
+	var all [256]byte
+	for v := range all {
+		all[v] = byte(v)
+	}
+	s.Norm.ApplyBytes(value[:], all[:], 1)
+	return value, s.byteCounts(), true
+}
+
+// byteCounts is how often each byte occurs.
+func (s *Dataset) byteCounts() (counts [256]int) {
 	// Four counters for each byte: one after the other they would wait for each other where neighbours are equal.
 	var c [4][256]int
 	b := s.Bytes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"hbar/checkpoint"
@@ -239,6 +240,9 @@ type statistics struct {
 
 // moments computes them; data that are not finite, or all equal, are an error.
 func moments(set *data.Dataset) (statistics, error) {
+	if value, count, ok := set.Levels(); ok {
+		return momentsOf(value, count)
+	}
 	row := make([]float32, set.D)
 	n := float64(set.N()) * float64(set.D)
 	var sum, square float64
@@ -261,6 +265,28 @@ func moments(set *data.Dataset) (statistics, error) {
 	}
 	if square == 0 {
 		return s, errors.New("train: all numbers of the data are equal; there is nothing to learn")
+	}
+	s.deviation = math.Sqrt(square)
+	return s, nil
+}
+
+// momentsOf is moments of a set of bytes, which are counted.
+func momentsOf(value [256]float32, count [256]int) (s statistics, err error) {
+	n := 0
+	for _, k := range count {
+		n += k
+	}
+	if slices.Contains(count[:], n) {
+		return s, errors.New("train: all numbers of the data are equal; there is nothing to learn")
+	}
+	mean, square := 0.0, 0.0
+	for v, k := range count {
+		mean += float64(value[v]) * float64(k) / float64(n)
+	}
+	for v, k := range count {
+		y, share := float64(value[v]), float64(k)/float64(n)
+		square += (y - mean) * (y - mean) * share
+		s.square += y * y * share
 	}
 	s.deviation = math.Sqrt(square)
 	return s, nil

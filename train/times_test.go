@@ -364,3 +364,21 @@ func TestZeroLoss(t *testing.T) {
 		}
 	}
 }
+
+// The moments of bytes, by counting, are those of the numbers that they become.
+func TestMomentsOfBytes(t *testing.T) {
+	set := &data.Dataset{D: 3, Shape: []int{1, 3, 1}, Bytes: []byte{0, 3, 255, 9, 9, 17, 200, 201, 3}, Norm: data.BytesNormalisation()}
+	got, err := moments(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := &data.Dataset{D: 3, Shape: set.Shape, X: set.Values(), Norm: set.Norm}
+	want, err := moments(plain)
+	if err != nil || math.Abs(got.deviation-want.deviation) > 1e-12 || math.Abs(got.square-want.square) > 1e-12 {
+		t.Errorf("%+v, want %+v, %v", got, want, err)
+	}
+	set.Bytes = []byte{7, 7, 7}
+	if _, err := moments(set); err == nil {
+		t.Error("equal bytes are no error")
+	}
+}
