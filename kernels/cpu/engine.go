@@ -34,10 +34,15 @@ type EngineOptions struct {
 // Arguments are those of infer.Engine: samples n×D, directions n×k×D, and n times or one for all. The methods of float64 are
 // computed by the references of the operations, slowly.
 type Engine struct {
+	*network
+	o EngineOptions
+}
+
+// network is what engines under different labels and guidance share.
+type network struct {
 	net    *program.Program
 	params map[string][]float32
 	wide   map[string][]float64 // parameters in float64, when they are first needed
-	o      EngineOptions
 	d      int
 	labels bool
 
@@ -50,7 +55,7 @@ type Engine struct {
 // NewEngine returns an engine of a network with the inputs x, t and perhaps y, and the output out. The parameters are read and
 // not copied. Close ends its goroutines.
 func NewEngine(net *program.Program, params []kernels.Param, o EngineOptions) (*Engine, error) {
-	e := &Engine{net: net, o: o, params: map[string][]float32{}, programs: map[string]*program.Program{}, bound: map[string]*Executor{}}
+	e := &Engine{o: o, network: &network{net: net, params: map[string][]float32{}, programs: map[string]*program.Program{}, bound: map[string]*Executor{}}}
 	for _, p := range params {
 		e.params[p.Name] = p.Data
 	}
@@ -65,6 +70,14 @@ func NewEngine(net *program.Program, params []kernels.Param, o EngineOptions) (*
 		return nil, err
 	}
 	return e, nil
+}
+
+// With is the network under other labels and guidance, which must be 0 for a network without labels. It shares all else with
+// e, and is closed with it.
+func (e *Engine) With(label func(sample uint64) float64, guidance float64) *Engine {
+	other := *e
+	other.o.Label, other.o.Guidance = label, guidance
+	return &other
 }
 
 // Close ends the engine's goroutines.

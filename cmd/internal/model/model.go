@@ -12,11 +12,8 @@ import (
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
-	"hbar/kernels"
-	"hbar/kernels/cpu"
-	"hbar/kernels/infer"
+	"hbar/engine"
 	"hbar/kernels/simd"
-	"hbar/program/chain"
 	"hbar/solver"
 )
 
@@ -37,18 +34,14 @@ type Options struct {
 	Guidance float64
 }
 
-// Model is a checkpoint that runs. Close frees what it holds on a GPU.
+// Model is a checkpoint that runs. Close frees what it holds.
 type Model struct {
 	*checkpoint.Model
+	*engine.Engine
 	Net *solver.Network
 	// Schedule and Prediction are those that Net was made with; a --schedule flag may have chosen the first.
 	Schedule   solver.Schedule
 	Prediction solver.Prediction
-	Device     string // "cpu", or "cuda:0 NVIDIA H200 (…)"
-	NoGPU      string // why --device auto means the CPU here
-
-	gpu *cuda.Engine // nil: the CPU
-	cpu *cpu.Engine  // of a network that is no chain
 
 	act, prediction string // where activation and prediction are from, if not the checkpoint
 }
@@ -96,23 +89,6 @@ func (m *Model) Where(workers int) string {
 	return fmt.Sprintf("%s%s, %d workers, %s kernels", m.Device, why, workers, simd.Best().Name)
 }
 
-// OnGPU reports whether the model runs on a GPU.
-func (m *Model) OnGPU() bool { return m.gpu != nil }
-
-// Fused reports whether trajectories on a GPU run fused, and not layer by layer.
-func (m *Model) Fused() bool { return m.gpu != nil && m.gpu.Fused() }
-
-// Close frees what the model holds on a GPU, and ends its goroutines.
-func (m *Model) Close() error {
-	switch {
-	case m.gpu != nil:
-		return m.gpu.Close()
-	case m.cpu != nil:
-		return m.cpu.Close()
-	}
-	return nil
-}
-
 // Load reads a model file and makes it run.
 func Load(path string, o Options) (*Model, error) {
 	c, err := checkpoint.Load(path)
@@ -143,76 +119,29 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, Device: "cpu", act: act, prediction: pred}
-	engine, err := m.network(o)
-	if err != nil {
+	m := &Model{Model: c, Schedule: schedule, Prediction: prediction, act: act, prediction: pred}
+	if err := m.start(o); err != nil {
 		return nil, err
 	}
-	if m.Net, err = solver.NewNetwork(engine, schedule, prediction, o.Precision); err != nil {
+	if m.Net, err = solver.NewNetwork(m.Solver, schedule, prediction, o.Precision); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
 
-// network is the engine of the checkpoint's network: a fused one for a chain of dense layers, else that of any program.
-func (m *Model) network(o Options) (solver.Engine, error) {
+// start makes the network run.
+func (m *Model) start(o Options) error {
 	n, err := m.Network()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c, notChain := chain.Of(n.Program, n.Matrices())
-	if notChain == nil {
-		if o.Label != nil || o.Guidance != 0 {
-			return nil, fmt.Errorf("this network was trained without labels; labels and guidance are for networks with classes")
-		}
-		return m.engine(c, o)
-	}
-	if err := m.labels(o); err != nil {
-		return nil, err
-	}
-	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
-		err := cuda.Runs(n.Program)
-		if o.Device.Kind == "cuda" {
-			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
-		}
-		m.NoGPU = strings.TrimPrefix(err.Error(), "cuda: ")
-	}
-	e, err := cpu.NewEngine(n.Program, n.Matrices(), cpu.EngineOptions{
-		Workers: o.Workers, Label: o.Label, None: float64(m.Config().Classes()), Guidance: o.Guidance,
+	m.Engine, err = engine.New(n, engine.Options{
+		Device: o.Device.Kind, Index: o.Device.Index, GPU: o.GPU, Workers: o.Workers,
+		Condition: engine.Condition{Label: o.Label, Guidance: o.Guidance},
 	})
-	if err != nil {
-		return nil, err
+	var device *engine.DeviceError
+	if errors.As(err, &device) {
+		return fmt.Errorf("--%w", err)
 	}
-	m.cpu = e
-	return e, nil
-}
-
-// labels checks that the network takes what the options ask for.
-func (m *Model) labels(o Options) error {
-	c := m.Config()
-	switch {
-	case c.Classes() == 0 && (o.Label != nil || o.Guidance != 0):
-		return fmt.Errorf("this network was trained without labels; labels and guidance are for networks with classes")
-	case o.Guidance != 0 && !c.NoLabel():
-		return fmt.Errorf("guidance needs a network that was trained with the label none too; this one was trained with its %d classes only", c.Classes())
-	case c.Classes() > 0 && o.Label == nil && !c.NoLabel():
-		return fmt.Errorf("this network takes one of %d labels and none was chosen", c.Classes())
-	}
-	return nil
-}
-
-// engine is the GPU's if it is wished for and can be had, else the CPU's.
-func (m *Model) engine(p *kernels.Chain, o Options) (solver.Engine, error) {
-	if o.Device.Kind == "auto" || o.Device.Kind == "cuda" {
-		gpu, err := cuda.NewEngine(p, o.Device.Index, o.GPU)
-		if err == nil {
-			m.gpu, m.Device = gpu, gpu.Device()
-			return gpu, nil
-		}
-		if o.Device.Kind == "cuda" {
-			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
-		}
-		m.NoGPU = strings.TrimPrefix(err.Error(), "cuda: ")
-	}
-	return infer.New(p, infer.Options{Workers: o.Workers})
+	return err
 }
