@@ -223,7 +223,7 @@ func (e *Engine) label(int) float64 {
 }
 
 // run64 computes one of the programs by the references.
-func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]float64, tau []float64, out map[string][]float64) error {
+func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]float64, tau []float64, label func(i int) float64, out map[string][]float64) error {
 	if n == 0 {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 		given["t"][i] = tau[min(i, len(tau)-1)]
 	}
 	if e.labels {
-		given["y"] = labelsOf(n, e.label)
+		given["y"] = labelsOf(n, label)
 	}
 	var names []string
 	for name := range out {

@@ -51,7 +51,18 @@ func (e *Engine) Forward64(ctx context.Context, dst, x, tau []float64) error {
 	if err != nil {
 		return err
 	}
-	return e.run64(ctx, "", n, map[string][]float64{"x": x}, tau, map[string][]float64{"out": dst})
+	in := map[string][]float64{"x": x}
+	if err := e.run64(ctx, "", n, in, tau, e.label, map[string][]float64{"out": dst}); err != nil || e.o.Guidance == 0 {
+		return err
+	}
+	none := make([]float64, len(dst))
+	if err := e.run64(ctx, "", n, in, tau, func(int) float64 { return e.o.None }, map[string][]float64{"out": none}); err != nil {
+		return err
+	}
+	for i := range dst {
+		dst[i] = (1+e.o.Guidance)*dst[i] - e.o.Guidance*none[i]
+	}
+	return nil
 }
 
 // directions calls f for each direction j of k, gathered as n×D; without v they are the unit vectors.
@@ -126,7 +137,7 @@ func (e *Engine) Tangent64(ctx context.Context, dst, jv, x, v []float64, k int, 
 		if dst != nil && j == 0 {
 			outputs["out"] = dst
 		}
-		if err := e.run64(ctx, "v", n, map[string][]float64{"x": x, "v": dir}, tau, outputs); err != nil {
+		if err := e.run64(ctx, "v", n, map[string][]float64{"x": x, "v": dir}, tau, e.label, outputs); err != nil {
 			return err
 		}
 		scatter(jv, out, n, e.d, k, j)
@@ -179,7 +190,7 @@ func (e *Engine) Divergence64(ctx context.Context, dst, div, x, v []float64, k i
 		if dst != nil && j == 0 {
 			outputs["out"] = dst
 		}
-		if err := e.run64(ctx, "ga", n, map[string][]float64{"x": x, "a": dir}, tau, outputs); err != nil {
+		if err := e.run64(ctx, "ga", n, map[string][]float64{"x": x, "a": dir}, tau, e.label, outputs); err != nil {
 			return err
 		}
 		for i := range n {
@@ -249,7 +260,7 @@ func (e *Engine) Adjoint64(ctx context.Context, q *kernels.Adjoint[float64], tau
 		return err
 	}
 	kind, in, out := adjoint(q)
-	return e.run64(ctx, kind, n, in, tau, out)
+	return e.run64(ctx, kind, n, in, tau, e.label, out)
 }
 
 // Jets64 is not offered: Taylor jets of a whole network are for dense chains in few dimensions.
