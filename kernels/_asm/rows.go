@@ -35,6 +35,7 @@ func (t isa) allRows() {
 	}
 	t.pack()
 	if t.vec == 32 {
+		t.prefetch()
 		t.packT()
 	}
 }

@@ -507,3 +507,22 @@ func (t isa) pack() {
 	VZEROUPPER()
 	RET()
 }
+
+// prefetch asks for n rows, ld bytes apart, of the given number of cache lines.
+func (t isa) prefetch() {
+	text(t.name+"Prefetch", "func(src *float32, ld, n, lines int)")
+	src, ld, n := Load(Param("src"), GP64()), Load(Param("ld"), GP64()), Load(Param("n"), GP64())
+	p, c := GP64(), GP64()
+	Label("row")
+	MOVQ(src, p)
+	Load(Param("lines"), c)
+	Label("line")
+	PREFETCHT1(mem(p, 0))
+	ADDQ(operand.U32(64), p)
+	DECQ(c)
+	JNZ(label("line"))
+	ADDQ(ld, src)
+	DECQ(n)
+	JNZ(label("row"))
+	RET()
+}

@@ -99,21 +99,24 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+rowTile))
 		kt, vp := c.take(w.panels), c.take(w.panels)
 		s, o, sums := c.take(w.tile), c.take(w.out), c.take(rowTile)
+		w.prefetch(n, h, 0, a.TK, k, v)
 		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
 		w.pack(vp, v.head(n, h, a.D), a.TK)
-		q, y := q.head(n, h, a.D), y.head(n, h, a.D)
 		var p simd.Product[float32]
 		step := tile(hi - lo)
+		w.prefetch(n, h, lo, min(hi, lo+step), q, y)
+		q1, y1 := q.head(n, h, a.D), y.head(n, h, a.D)
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
-			w.scores(&p, s, q, i, m, kt, false)
+			w.prefetch(n, h, i+m, min(hi, i+m+step), q, y)
+			w.scores(&p, s, q1, i, m, kt, false)
 			for r := range m {
 				row := s[r*w.tk:][:a.TK]
 				sums[r] = w.im.Exp(row, row, w.scale)
 			}
 			w.values(&p, head{o, w.d}, s, m, vp, false)
 			for r := range m {
-				w.im.Scale(y.s[(i+r)*y.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
+				w.im.Scale(y1.s[(i+r)*y1.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
 			}
 		}
 	})
@@ -140,6 +143,17 @@ func newAttentionWork(t *Team, a *Attention) *attentionWork {
 
 // pack copies n rows of a head to panels of channels, padded with zeros.
 func (w *attentionWork) pack(dst []float32, x head, n int) { w.im.Pack(dst, x.s, x.ld, n, w.D) }
+
+// prefetch asks for rows lo to hi-1 of a head of the views, if they leave room in the cache.
+func (w *attentionWork) prefetch(n, h, lo, hi int, views ...Heads) {
+	if lo >= hi || (hi-lo)*w.D > 1<<15 {
+		return
+	}
+	for _, v := range views {
+		x := v.head(n, h, w.D)
+		w.im.Prefetch(x.s[lo*x.ld:], x.ld, hi-lo, w.D)
+	}
+}
 
 // direct reports whether products can write rows of a head themselves: the panels end with the head.
 func (w *attentionWork) direct() bool { return w.d == w.D }

@@ -26,6 +26,7 @@ type attentionBackward struct {
 type packed struct{ kt, vt, k []float32 }
 
 func (w *attentionBackward) pack(c *carve, n, h int) (p packed) {
+	w.prefetch(n, h, 0, w.TK, w.k, w.v)
 	p.kt, p.vt, p.k = c.take(w.panels), c.take(w.panels), c.take(w.panels)
 	w.im.PackT(p.kt, w.k.head(n, h, w.D).s, w.k.Row, w.TK, w.D)
 	w.im.PackT(p.vt, w.v.head(n, h, w.D).s, w.v.Row, w.TK, w.D)
@@ -62,6 +63,7 @@ func (w *attentionBackward) columns(p *simd.Product[float32], o head, s []float3
 // whole is the work of one head, a tile of queries after the other.
 func (w *attentionBackward) whole(worker, n, h int) {
 	c := carve(w.t.Scratch(worker, 5*w.panels+2*w.tile+2*w.out))
+	w.prefetch(n, h, 0, w.TK, w.dk, w.dv)
 	in := w.pack(&c, n, h)
 	dk, dv := w.dk.head(n, h, w.D), w.dv.head(n, h, w.D)
 	if !w.direct() {
@@ -70,8 +72,10 @@ func (w *attentionBackward) whole(worker, n, h int) {
 	p, ds, o, xp := c.take(w.tile), c.take(w.tile), c.take(w.out), c.take(w.out)
 	var prod simd.Product[float32]
 	step := tile(w.TQ)
+	w.prefetch(n, h, 0, step, w.q, w.dy, w.dq)
 	for i := 0; i < w.TQ; i += step {
 		m := min(step, w.TQ-i)
+		w.prefetch(n, h, i+m, min(w.TQ, i+m+step), w.q, w.dy, w.dq)
 		w.rows(&prod, in, p, ds, o, n, h, i, m)
 		w.attentionWork.pack(xp, w.dy.head(n, h, w.D).from(i), m)
 		w.columns(&prod, dv, p, 0, w.TK, m, xp, i > 0)

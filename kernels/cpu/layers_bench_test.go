@@ -51,7 +51,7 @@ func benchTeams(b *testing.B, f func(b *testing.B, team *Team)) {
 }
 
 func BenchmarkAttention(b *testing.B) {
-	for _, s := range []struct{ n, heads, t, d int }{{1, 1, 256, 64}, {1, 1, 196, 64}, {1, 1, 256, 256}, {1, 1, 49, 128}} {
+	for _, s := range []struct{ n, heads, t, d int }{{1, 1, 256, 64}, {1, 1, 196, 64}, {8, 3, 196, 64}, {1, 1, 256, 256}, {1, 1, 49, 128}} {
 		c := s.heads * s.d
 		array := func(parts int) []float32 {
 			x := make([]float32, s.n*s.t*c*parts)

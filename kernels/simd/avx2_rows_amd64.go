@@ -95,4 +95,7 @@ func avx2ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
 func avx2Pack(dst *float32, dp int, src *float32, ld int, n int, p int)
 
 //go:noescape
+func avx2Prefetch(src *float32, ld int, n int, lines int)
+
+//go:noescape
 func avx2PackT(dst *float32, src *float32, ld int, n int)

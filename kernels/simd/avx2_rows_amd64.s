@@ -4539,6 +4539,27 @@ panel:
 	VZEROUPPER
 	RET
 
+// func avx2Prefetch(src *float32, ld int, n int, lines int)
+// Requires: MMX+
+TEXT ·avx2Prefetch(SB), NOSPLIT, $0-32
+	MOVQ src+0(FP), AX
+	MOVQ ld+8(FP), CX
+	MOVQ n+16(FP), DX
+
+row:
+	MOVQ AX, BX
+	MOVQ lines+24(FP), SI
+
+line:
+	PREFETCHT1 (BX)
+	ADDQ       $0x00000040, BX
+	DECQ       SI
+	JNZ        line
+	ADDQ       CX, AX
+	DECQ       DX
+	JNZ        row
+	RET
+
 // func avx2PackT(dst *float32, src *float32, ld int, n int)
 // Requires: AVX
 TEXT ·avx2PackT(SB), NOSPLIT, $0-32

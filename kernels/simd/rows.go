@@ -64,6 +64,10 @@ type Rows struct {
 	// Pack packs the matrix itself (BP = n·Panel32): dst[(j/P)·n·P + i·P + j%P] = src[i·ld + j], with zeros where j ≥ k
 	// in the last panel.
 	Pack func(dst, src []float32, ld, n, k int)
+
+	// Prefetch asks for the n rows of w elements at src, ld apart, which are needed soon: processors do not foresee rows
+	// that are pieces of longer ones. It changes nothing.
+	Prefetch func(src []float32, ld, n, w int)
 }
 
 var genericRows = Rows{
@@ -87,6 +91,7 @@ var genericRows = Rows{
 	Sum4:          sum4Generic,
 	PackT:         packTGeneric,
 	Pack:          packGeneric,
+	Prefetch:      func(src []float32, ld, n, w int) { checkPrefetch(src, ld, n, w) },
 }
 
 // rowsOf is the number of rows of a matrix of n elements with w columns.
@@ -443,6 +448,17 @@ func packColumns(dst, src []float32, ld, n, first, k int) {
 			clear(to[copy(to, src[i*ld+j:][:w]):])
 		}
 	}
+}
+
+func checkPrefetch(src []float32, ld, n, w int) bool {
+	if ld < 0 || n < 0 || w < 0 {
+		panic(fmt.Sprintf("simd: Prefetch: ld=%d n=%d w=%d: none is negative", ld, n, w))
+	}
+	if n == 0 || w == 0 {
+		return false
+	}
+	need("Prefetch", "src", len(src), (n-1)*ld+w)
+	return true
 }
 
 func checkPack(dst, src []float32, ld, n, k int) bool {

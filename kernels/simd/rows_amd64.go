@@ -67,6 +67,7 @@ func (k *rowKernels) rows() Rows {
 		Sum4:          k.sumOf4,
 		PackT:         k.packTransposed,
 		Pack:          k.packRows,
+		Prefetch:      prefetchRows,
 		ActGrad:       k.actGradRow,
 	}
 }
@@ -265,5 +266,11 @@ func (k *rowKernels) actGradRow(f Act, dx, dy, x []float32) {
 		k.act32(f, (*s)[:n], (*s)[n:2*n], x[i:i+n])
 		k.mul(at(dx, i), at(dy, i), at(*s, n), n)
 		slopes.Put(s)
+	}
+}
+
+func prefetchRows(src []float32, ld, n, w int) {
+	if checkPrefetch(src, ld, n, w) {
+		avx2Prefetch(at(src, 0), 4*ld, n, (w+Panel32-1)/Panel32)
 	}
 }

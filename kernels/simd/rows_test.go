@@ -284,6 +284,7 @@ func TestPack(t *testing.T) {
 				ld := k + r.IntN(5)
 				src := newGuarded[float32](max(0, (n-1)*ld+k), r.IntN(16)).fill(r)
 				dst := newGuarded[float32]((k+15)/16*16*n, r.IntN(16))
+				im.Prefetch(src.s, ld, n, k)
 				im.Pack(dst.s, src.s, ld, n, k)
 				src.intact(t, "src", true)
 				dst.intact(t, "dst", false)
@@ -335,6 +336,7 @@ func TestRowsPanics(t *testing.T) {
 			"n":       func() { im.PackT(x, x, 4, -1, 4) },
 			"pack":    func() { im.Pack(x, x, 4, 3, 4) },
 			"k":       func() { im.Pack(x, x, 4, 3, -1) },
+			"fetch":   func() { im.Prefetch(x, 4, 3, 5) },
 			"slope":   func() { im.ActGrad(SiLU, x, x[:11], x) },
 		} {
 			func() {
