@@ -27,24 +27,39 @@ func (p *page) beyond(ctx context.Context, networks []*network) error {
 	return nil
 }
 
-func (p *page) likelihoods(ctx context.Context, n *network) error {
+// curves are the lines of a figure NLL(h) − NLL(0), and what the text says of them.
+type curves struct {
+	fp, pi, mid, one, two plots.Series
+	span                  float64 // largest change with its error
+	good                  float64 // largest h with a median error of the first-order line below a quarter; NaN: none
+}
+
+// found is what the methods say about the points x of a network.
+type found struct {
+	x         []float64
+	expansion []likelihood.Expansion
+	solutions []*fokkerplanck.Solution
+	paths     [][]likelihood.PathEstimate
+}
+
+func (p *page) likelihoods(ctx context.Context, n *network) (err error) {
 	p.progress("%s: likelihood at every h", n)
-	x := n.points[:2*p.points]
-	expansion, err := likelihood.Expand(ctx, n.Net, n.Schedule, x, likelihood.ExpandOptions{Order: 2})
+	f := found{x: n.points[:2*p.points]}
+	f.expansion, err = likelihood.Expand(ctx, n.Net, n.Schedule, f.x, likelihood.ExpandOptions{Options: likelihood.Options{Progress: p.stage("wkb")}, Order: 2})
 	if err != nil {
 		return err
 	}
-	solutions, err := fokkerplanck.Solve(ctx, n.Net, n.Schedule, p.h, &fokkerplanck.Options{MaxN: p.maxN})
+	f.solutions, err = fokkerplanck.Solve(ctx, n.Net, n.Schedule, p.h, &fokkerplanck.Options{MaxN: p.maxN, Progress: p.stage("fokkerplanck")})
 	if err != nil {
 		return err
 	}
-	paths, err := likelihood.PathIntegralExtrapolated(ctx, n.Net, n.Schedule, x[:2*p.pathPoints], p.h,
-		likelihood.PathOptions{Grid: solver.GridLambda, Steps: p.pathSteps, Paths: p.paths})
+	f.paths, err = likelihood.PathIntegralExtrapolated(ctx, n.Net, n.Schedule, f.x[:2*p.pathPoints], p.h,
+		likelihood.PathOptions{Grid: solver.GridLambda, Steps: p.pathSteps, Paths: p.paths, Progress: p.stage("pathintegral")})
 	if err != nil {
 		return err
 	}
 	var nll, trust []float64
-	for _, e := range expansion {
+	for _, e := range f.expansion {
 		nll = append(nll, -e.LogQ)
 		trust = append(trust, e.Trust)
 	}
@@ -52,75 +67,84 @@ func (p *page) likelihoods(ctx context.Context, n *network) error {
 	p.printf("### %s, %s\n\nNLL(0) = %s on %d points, %d failed", n.data, n.schedule, number(m0, se0), p.points, failed)
 	p.printf("; the median trust radius of a point (h at which the second term is a tenth of the first) is %s.\n\n", number(median(trust), 0))
 	p.printf("| h | FP | PI − FP | ESS, median | WKB 1 | WKB 2 | error of WKB 1 | of WKB 2 |\n|---|---|---|---|---|---|---|---|\n")
-	fp := plots.Series{Name: "Fokker–Planck", Markers: true}
-	pi := plots.Series{Name: "path integral", Markers: true}
-	mid := plots.Series{Name: "Fokker–Planck, median point", Markers: true}
-	one := plots.Series{Name: "WKB, first order, median point", Dashed: true}
-	two := plots.Series{Name: "WKB, second order, median point", Dashed: true}
-	good := math.NaN() // largest h with a median error of the first-order line below a quarter
-	span := 0.0
-	for j, h := range p.h {
-		var dfp, dpi, versus, d1, d2, e1, e2, ess []float64
-		truth, ferr := fpValues(solutions[j], x)
-		for i, e := range expansion {
-			first := h * e.L1
-			second := first + h*h*e.L2
-			change := truth[i] - e.LogQ
-			dfp = append(dfp, -change)
-			if !math.IsNaN(change) && !math.IsInf(change, 0) { // all means over the same points
-				d1, d2 = append(d1, -first), append(d2, -second)
-				e1, e2 = append(e1, math.Abs((first-change)/change)), append(e2, math.Abs((second-change)/change))
-			}
-		}
-		for i, v := range paths {
-			if v[j].Status == likelihood.OK {
-				dpi = append(dpi, expansion[i].LogQ-v[j].LogQ)
-				versus = append(versus, truth[i]-v[j].LogQ)
-			}
-			ess = append(ess, v[j].ESS)
-		}
-		mf, sf, _ := mean(dfp)
-		mp, sp, _ := mean(dpi)
-		mv, sv, _ := mean(versus)
-		m1 := median(d1)
-		m2 := median(d2)
-		cell := spread(dfp)
-		if ferr != nil {
-			cell = ferr.Error()
-		} else {
-			fp.X, fp.Y, fp.Err = append(fp.X, h), append(fp.Y, mf), append(fp.Err, sf)
-			mid.X, mid.Y = append(mid.X, h), append(mid.Y, median(dfp))
-			span = max(span, math.Abs(mf)+2*sf)
-		}
-		if !math.IsNaN(mp) {
-			pi.X, pi.Y, pi.Err = append(pi.X, h), append(pi.Y, mp), append(pi.Err, sp)
-			span = max(span, math.Abs(mp)+2*sp)
-		}
-		if !math.IsNaN(m1) {
-			one.X, one.Y = append(one.X, h), append(one.Y, m1)
-			two.X, two.Y = append(two.X, h), append(two.Y, m2)
-		}
-		if median(e1) < 0.25 {
-			good = h
-		}
-		p.printf("| %g | %s | %s | %.0f of %d | %s | %s | %s | %s |\n", h, cell, number(mv, sv), median(ess), p.paths, spread(d1), spread(d2),
-			percent(median(e1)), percent(median(e2)))
+	c := curves{
+		fp:   plots.Series{Name: "Fokker–Planck", Markers: true},
+		pi:   plots.Series{Name: "path integral", Markers: true},
+		mid:  plots.Series{Name: "Fokker–Planck, median point", Markers: true},
+		one:  plots.Series{Name: "WKB, first order, median point", Dashed: true},
+		two:  plots.Series{Name: "WKB, second order, median point", Dashed: true},
+		good: math.NaN(),
+	}
+	for j := range p.h {
+		p.likelihoodsAt(j, f, &c)
 	}
 	p.printf("\n")
-	switch {
-	case math.IsNaN(good):
+	return p.drawLikelihoods(n, c)
+}
+
+// likelihoodsAt writes the line of the table for one h, and adds it to the curves.
+func (p *page) likelihoodsAt(j int, f found, c *curves) {
+	h := p.h[j]
+	var dfp, dpi, versus, d1, d2, e1, e2, ess []float64
+	truth, ferr := fpValues(f.solutions[j], f.x)
+	for i, e := range f.expansion {
+		first := h * e.L1
+		second := first + h*h*e.L2
+		change := truth[i] - e.LogQ
+		dfp = append(dfp, -change)
+		if !math.IsNaN(change) && !math.IsInf(change, 0) { // all means over the same points
+			d1, d2 = append(d1, -first), append(d2, -second)
+			e1, e2 = append(e1, math.Abs((first-change)/change)), append(e2, math.Abs((second-change)/change))
+		}
+	}
+	for i, v := range f.paths {
+		if v[j].Status == likelihood.OK {
+			dpi = append(dpi, f.expansion[i].LogQ-v[j].LogQ)
+			versus = append(versus, truth[i]-v[j].LogQ)
+		}
+		ess = append(ess, v[j].ESS)
+	}
+	mf, sf, _ := mean(dfp)
+	mp, sp, _ := mean(dpi)
+	mv, sv, _ := mean(versus)
+	cell := spread(dfp)
+	if ferr != nil {
+		cell = ferr.Error()
+	} else {
+		c.fp.X, c.fp.Y, c.fp.Err = append(c.fp.X, h), append(c.fp.Y, mf), append(c.fp.Err, sf)
+		c.mid.X, c.mid.Y = append(c.mid.X, h), append(c.mid.Y, median(dfp))
+		c.span = max(c.span, math.Abs(mf)+2*sf)
+	}
+	if !math.IsNaN(mp) {
+		c.pi.X, c.pi.Y, c.pi.Err = append(c.pi.X, h), append(c.pi.Y, mp), append(c.pi.Err, sp)
+		c.span = max(c.span, math.Abs(mp)+2*sp)
+	}
+	if m1 := median(d1); !math.IsNaN(m1) {
+		c.one.X, c.one.Y = append(c.one.X, h), append(c.one.Y, m1)
+		c.two.X, c.two.Y = append(c.two.X, h), append(c.two.Y, median(d2))
+	}
+	if median(e1) < 0.25 {
+		c.good = h
+	}
+	p.printf("| %g | %s | %s | %.0f of %d | %s | %s | %s | %s |\n", h, cell, number(mv, sv), median(ess), p.paths, spread(d1), spread(d2),
+		percent(median(e1)), percent(median(e2)))
+}
+
+// drawLikelihoods writes what the first-order line is good for, and draws the curves.
+func (p *page) drawLikelihoods(n *network, c curves) error {
+	if math.IsNaN(c.good) {
 		p.printf("The first-order line is off by more than a quarter of the change for half of the points already at h = %g.\n\n", p.h[0])
-	default:
-		p.printf("For half of the points the first-order line is within a quarter of the change up to h = %g.\n\n", good)
+	} else {
+		p.printf("For half of the points the first-order line is within a quarter of the change up to h = %g.\n\n", c.good)
 	}
 	name := "nll-" + n.String()
-	if span == 0 {
+	if c.span == 0 {
 		p.printf("No value could be computed to draw.\n\n")
 		return nil
 	}
-	axes := plots.Axes{Title: n.data + ", " + n.schedule, X: "h", Y: "NLL(h) − NLL(0) in nats", LogX: true, YMin: -1.5 * span, YMax: 1.5 * span}
+	axes := plots.Axes{Title: n.data + ", " + n.schedule, X: "h", Y: "NLL(h) − NLL(0) in nats", LogX: true, YMin: -1.5 * c.span, YMax: 1.5 * c.span}
 	var series []plots.Series
-	for _, s := range []plots.Series{fp, pi, mid, one, two} {
+	for _, s := range []plots.Series{c.fp, c.pi, c.mid, c.one, c.two} {
 		if len(s.X) > 0 {
 			series = append(series, s)
 		}

@@ -24,6 +24,12 @@ type network struct {
 	points []float64 // fresh data, n×2
 }
 
+// watch is a train.Watcher that shows the steps.
+type watch func(done, total int)
+
+func (w watch) Progress(r train.Report) error { w(r.Step, r.Steps); return nil }
+func (w watch) Saved(int)                     {}
+
 // train trains the network of an experiment, or takes the finished one.
 func (p *page) train(ctx context.Context, e experiment) (*network, error) {
 	p.progress("%s: training, %d steps", e, p.trainSteps)
@@ -40,7 +46,7 @@ func (p *page) train(ctx context.Context, e experiment) (*network, error) {
 		return nil, err
 	}
 	defer lock.Close()
-	result, err := train.Fit(ctx, set, trainOptions(e, p.trainSteps, dir), nil)
+	result, err := train.Fit(ctx, set, trainOptions(e, p.trainSteps, dir), watch(p.stage("training")))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"hbar/cmd/internal/flags"
+	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/ui"
 	"hbar/train"
 )
@@ -79,9 +80,14 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err := os.MkdirAll(images, 0o777); err != nil {
 		return err
 	}
-	p := &page{size: sizes[name], name: name, out: out, images: images, runs: filepath.Join(runs, name), log: io.Err}
+	p := &page{size: sizes[name], name: name, out: out, images: images, runs: filepath.Join(runs, name), log: io.Err, bars: &loglik.Bars{W: io.Err}}
 	start := time.Now()
-	if err := p.make(ctx); err != nil {
+	err := p.make(ctx)
+	p.bars.End()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w; no page is written, and the networks in %s, of which the last may be half trained, are used again next time", ui.ErrInterrupted, p.runs)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "%s written in %s\n", out, ui.Span(time.Since(start)))

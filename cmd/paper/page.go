@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"hbar/cmd/internal/loglik"
 	"hbar/internal/atomicfile"
 	"hbar/metrics"
 )
@@ -17,12 +18,22 @@ type page struct {
 	size
 	name, out, images, runs string
 	log                     io.Writer
+	bars                    *loglik.Bars
 	text                    strings.Builder
 }
 
 func (p *page) printf(format string, args ...any) { fmt.Fprintf(&p.text, format, args...) }
 
-func (p *page) progress(format string, args ...any) { fmt.Fprintf(p.log, format+"\n", args...) }
+// progress says what is about to begin.
+func (p *page) progress(format string, args ...any) {
+	p.bars.End()
+	fmt.Fprintf(p.log, format+"\n", args...)
+}
+
+// stage shows how far a part of the work is.
+func (p *page) stage(name string) func(done, total int) {
+	return func(done, total int) { p.bars.Report(name, done, total) }
+}
 
 // image is the path of a figure; figure refers to it on the page.
 func (p *page) image(name string) string { return filepath.Join(p.images, "paper-"+name+".png") }

@@ -25,11 +25,11 @@ func (p *page) table1(ctx context.Context, networks []*network) error {
 	for _, n := range networks {
 		p.progress("%s: Table 1", n)
 		x := n.points[:2*p.points]
-		e, err := likelihood.Expand(ctx, n.Net, n.Schedule, x, likelihood.ExpandOptions{})
+		e, err := likelihood.Expand(ctx, n.Net, n.Schedule, x, likelihood.ExpandOptions{Options: likelihood.Options{Progress: p.stage("wkb")}})
 		if err != nil {
 			return err
 		}
-		fine, err := likelihood.Expand(ctx, n.Net, n.Schedule, x[:2*p.checked], likelihood.ExpandOptions{Options: likelihood.Options{Tol: 1e-7}})
+		fine, err := likelihood.Expand(ctx, n.Net, n.Schedule, x[:2*p.checked], likelihood.ExpandOptions{Options: likelihood.Options{Tol: 1e-7, Progress: p.stage("wkb, fine")}})
 		if err != nil {
 			return err
 		}

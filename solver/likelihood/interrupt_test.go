@@ -66,3 +66,27 @@ func TestFlowInterrupted(t *testing.T) {
 		t.Errorf("points by status: %v", count)
 	}
 }
+
+// Extrapolation reports its two chains as one work, from its beginning to its end.
+func TestExtrapolatedProgress(t *testing.T) {
+	s := schedule(t, "simple")
+	g, err := exact.NewGaussian(s, []float64{0.3, -0.2}, []float64{0.5, 0.8}, 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, first := 0, -1
+	o := PathOptions{Steps: 4, Paths: 10, Progress: func(done, total int) {
+		if total != 3*2*10 || done < last {
+			t.Errorf("%d of %d after %d", done, total, last)
+		}
+		if last = done; first < 0 {
+			first = done
+		}
+	}}
+	if _, err := PathIntegralExtrapolated(ctx, g, s, []float64{0.1, -0.9, 0.5, 0.4}, []float64{0.5}, o); err != nil {
+		t.Fatal(err)
+	}
+	if first > 20 || last != 60 {
+		t.Errorf("from %d to %d of 60", first, last)
+	}
+}

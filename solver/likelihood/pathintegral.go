@@ -324,8 +324,8 @@ func PathIntegralExtrapolated(ctx context.Context, m solver.Model, s solver.Sche
 	half.Seed ^= 0x9e3779b97f4a7c15 // other paths
 	if o.Progress != nil {
 		// the coarse chains are a third of the work
-		half.Progress = func(done, total int) { o.Progress(done, 3*total) }
 		report := o.Progress
+		half.Progress = func(done, total int) { report(done, 3*total) }
 		o.Progress = func(done, total int) { report(total+2*done, 3*total) }
 	}
 	coarse, err := PathIntegral(ctx, m, s, x, hs, half)

@@ -14,7 +14,7 @@ type Bars struct {
 }
 
 // units is what a stage counts, if not points.
-var units = map[string]string{"pathintegral": "paths", "fokkerplanck": "parts", "distances": "parts"}
+var units = map[string]string{"pathintegral": "paths", "fokkerplanck": "parts", "distances": "parts", "training": "steps"}
 
 // Report says how far a stage is; a new name begins a new bar.
 func (b *Bars) Report(stage string, done, total int) {
@@ -24,7 +24,7 @@ func (b *Bars) Report(stage string, done, total int) {
 		if unit == "" {
 			unit = "points"
 		}
-		b.name, b.bar = stage, ui.NewProgress(b.W, stage+" "+unit, 0, int64(total), nil)
+		b.name, b.bar = stage, ui.NewProgress(b.W, stage+" "+unit, int64(done), int64(total), nil)
 	}
 	b.bar.Report(int64(done))
 }

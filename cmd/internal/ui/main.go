@@ -97,6 +97,9 @@ func Report(name string, err error, w io.Writer) int {
 	var usage UsageError
 	switch {
 	case errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled):
+		if !errors.Is(err, ErrInterrupted) {
+			text = name + ": " + ErrInterrupted.Error()
+		}
 		fmt.Fprintln(w, text)
 		return ExitInterrupted
 	case errors.As(err, &usage):

@@ -33,7 +33,7 @@ func TestReport(t *testing.T) {
 		{Usagef("--h: %d", -1), ExitUsage, "train: --h: -1 (train --help lists the options)\n"},
 		{fmt.Errorf("flags: %w", Usagef("bad")), ExitUsage, "train: flags: bad (train --help lists the options)\n"},
 		{fmt.Errorf("%w at step 7", ErrInterrupted), ExitInterrupted, "train: interrupted at step 7\n"},
-		{context.Canceled, ExitInterrupted, "train: context canceled\n"},
+		{context.Canceled, ExitInterrupted, "train: interrupted\n"},
 	} {
 		var b bytes.Buffer
 		if got := Report("train", c.err, &b); got != c.status || b.String() != c.want {
