@@ -1,15 +1,11 @@
 package sequence
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-)
+import "math"
 
 // pass holds what a forward and a backward pass over some sequences of one length share. Rows are sequence by sequence, time
 // by time.
 type pass struct {
+	multiplier
 	m       *Model
 	clamped bool // growth is taken for none
 
@@ -18,19 +14,16 @@ type pass struct {
 	symbols []int32
 	targets []int32 // −1: not scored
 
-	modes  []mode
-	z      []float32 // rows×2N
-	y      []float32 // rows×d
-	norm   []float32 // rows×d: the LayerNorm before gain and shift
-	scale  []float32 // rows: 1/standard deviation
-	a      []float32 // rows×d, the decoder's input
-	h, act []float32 // rows×4d
-	logits []float32 // rows×V
-}
-
-func gemm(ta, tb blas.Transpose, alpha float32, a []float32, ar, ac int, b []float32, br, bc int, beta float32, c []float32, cr, cc int) {
-	blas32.Gemm(ta, tb, alpha, blas32.General{Rows: ar, Cols: ac, Stride: ac, Data: a}, blas32.General{Rows: br, Cols: bc, Stride: bc, Data: b},
-		beta, blas32.General{Rows: cr, Cols: cc, Stride: cc, Data: c})
+	modes      []mode
+	z          []float32 // rows×2N
+	y          []float32 // rows×d
+	norm       []float32 // rows×d: the LayerNorm before gain and shift
+	scale      []float32 // rows: 1/standard deviation
+	a          []float32 // rows×d, the decoder's input
+	act, slope []float32 // rows×4d: the hidden units and their derivatives
+	logits     []float32 // rows×V
+	dh, dy     []float32 // derivatives
+	dz         []float32
 }
 
 // grown is a slice of n numbers, which may hold anything.
@@ -69,28 +62,23 @@ func (p *pass) forward(symbols []int32, n, t int) {
 	for r, s := range symbols[:rows] {
 		copy(p.y[r*d:(r+1)*d], m.d[int(s)*d:])
 	}
-	gemm(blas.NoTrans, blas.NoTrans, 1, p.z, rows, 2*k, m.c, 2*k, d, 1, p.y, rows, d)
+	p.product(p.y, matrix{p.z, rows, 2 * k, false}, matrix{m.c, 2 * k, d, false}, true)
 	in, width := p.y, d
 	if m.MLP {
 		p.normalise(rows)
-		p.h, p.act = grown(p.h, rows*4*d), grown(p.act, rows*4*d)
+		p.slope, p.act = grown(p.slope, rows*4*d), grown(p.act, rows*4*d)
 		for r := range rows {
-			copy(p.h[r*4*d:], m.b1)
+			copy(p.act[r*4*d:], m.b1)
 		}
-		gemm(blas.NoTrans, blas.NoTrans, 1, p.a, rows, d, m.w1, d, 4*d, 1, p.h, rows, 4*d)
-		for i, x := range p.h {
-			p.act[i] = x * sigmoid(x)
-		}
+		p.activated(p.act, p.slope, matrix{p.a, rows, d, false}, matrix{m.w1, d, 4 * d, false})
 		in, width = p.act, 4*d
 	}
 	p.logits = grown(p.logits, rows*v)
 	for r := range rows {
 		copy(p.logits[r*v:], m.b2)
 	}
-	gemm(blas.NoTrans, blas.NoTrans, 1, in, rows, width, m.w2, width, v, 1, p.logits, rows, v)
+	p.product(p.logits, matrix{in, rows, width, false}, matrix{m.w2, width, v, false}, true)
 }
-
-func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 
 // normalise is LayerNorm.
 func (p *pass) normalise(rows int) {
@@ -156,21 +144,22 @@ func (p *pass) backward(g *Model) {
 	if m.MLP {
 		in, width = p.act, 4*d
 	}
-	gemm(blas.Trans, blas.NoTrans, 1, in, rows, width, p.logits, rows, v, 1, g.w2, width, v)
+	p.product(g.w2, matrix{in, rows, width, true}, matrix{p.logits, rows, v, false}, true)
 	sumRows(g.b2, p.logits)
-	dy := make([]float32, rows*d)
+	p.dy = grown(p.dy, rows*d)
+	dy := p.dy
 	if !m.MLP {
-		gemm(blas.NoTrans, blas.Trans, 1, p.logits, rows, v, m.w2, d, v, 0, dy, rows, d)
+		p.product(dy, matrix{p.logits, rows, v, false}, matrix{m.w2, d, v, true}, false)
 	} else {
-		dh := make([]float32, rows*4*d)
-		gemm(blas.NoTrans, blas.Trans, 1, p.logits, rows, v, m.w2, 4*d, v, 0, dh, rows, 4*d)
-		for i, x := range p.h {
-			s := sigmoid(x)
-			dh[i] *= s * (1 + x*(1-s))
+		p.dh = grown(p.dh, rows*4*d)
+		dh := p.dh
+		p.product(dh, matrix{p.logits, rows, v, false}, matrix{m.w2, 4 * d, v, true}, false)
+		for i, x := range p.slope {
+			dh[i] *= x
 		}
-		gemm(blas.Trans, blas.NoTrans, 1, p.a, rows, d, dh, rows, 4*d, 1, g.w1, d, 4*d)
+		p.product(g.w1, matrix{p.a, rows, d, true}, matrix{dh, rows, 4 * d, false}, true)
 		sumRows(g.b1, dh)
-		gemm(blas.NoTrans, blas.Trans, 1, dh, rows, 4*d, m.w1, d, 4*d, 0, dy, rows, d)
+		p.product(dy, matrix{dh, rows, 4 * d, false}, matrix{m.w1, d, 4 * d, true}, false)
 		p.normaliseBack(g, dy)
 	}
 	for r, s := range p.symbols[:rows] {
@@ -179,9 +168,10 @@ func (p *pass) backward(g *Model) {
 			row[j] += x
 		}
 	}
-	gemm(blas.Trans, blas.NoTrans, 1, p.z, rows, 2*k, dy, rows, d, 1, g.c, 2*k, d)
-	dz := make([]float32, rows*2*k)
-	gemm(blas.NoTrans, blas.Trans, 1, dy, rows, d, m.c, 2*k, d, 0, dz, rows, 2*k)
+	p.product(g.c, matrix{p.z, rows, 2 * k, true}, matrix{dy, rows, d, false}, true)
+	p.dz = grown(p.dz, rows*2*k)
+	dz := p.dz
+	p.product(dz, matrix{dy, rows, d, false}, matrix{m.c, 2 * k, d, true}, false)
 	p.scanBack(g, dz)
 }
 
