@@ -1,6 +1,7 @@
 package dynamics
 
 import (
+	"context"
 	"math"
 	"os"
 	"testing"
@@ -102,5 +103,47 @@ func TestCalibrateNonlinear(t *testing.T) {
 		if c < want {
 			t.Errorf("mode %d: coverage %.3f of %d trials, want %.2f", i+1, c, n, want)
 		}
+	}
+}
+
+// The decay of an oscillator seen with noise, by maximum likelihood with the observed information; least squares on delays,
+// which know nothing of the noise, are far off.
+func TestCalibrateLikelihood(t *testing.T) {
+	m := oscillator(0.2, 2, 1, 0.3)
+	want := complex(-0.2, math.Sqrt(4-0.04))
+	times := make([]float64, 400)
+	for i := range times {
+		times[i] = 0.2 * float64(i)
+	}
+	n := min(trials(8), 300)
+	re, im, plain := 0, 0, 0.0
+	for k := range n {
+		r, err := m.Generate(times, uint64(k), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := &Data{P: 1, Records: []Record{*r}}
+		f, err := FitLikelihood(context.Background(), data, LikelihoodOptions{Order: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode := nearest(f.Modes, want)
+		if lo, hi := mode.ReCI(); lo <= real(want) && real(want) <= hi {
+			re++
+		}
+		if lo, hi := mode.ImCI(); lo <= imag(want) && imag(want) <= hi {
+			im++
+		}
+		e := mustFit(t, data, LiftOptions{Delays: 2}, FitOptions{OmitBranch: true})
+		plain += real(nearest(e.Modes, want).Lambda) / float64(n)
+	}
+	a, b := float64(re)/float64(n), float64(im)/float64(n)
+	t.Logf("%d trials: coverage of Re λ %.1f %%, of Im λ %.1f %%; least squares on two delays find Re λ = %.2f for −0.2", n, 100*a, 100*b, plain)
+	lo := 0.91
+	if !calibrating {
+		lo = 0.7
+	}
+	if a < lo || b < lo || plain > -0.5 {
+		t.Errorf("coverage %.3f and %.3f, least squares %.3f", a, b, plain)
 	}
 }

@@ -40,7 +40,7 @@ func (f *LikelihoodFit) finish() error {
 }
 
 // begin sets the law of the first state: the stationary one where there is one that the records could have begun in, else
-// what the smoother finds at their beginnings.
+// what the smoother finds in them.
 func (f *LikelihoodFit) begin(u *units) error {
 	m := f.Model
 	d := f.q.d
@@ -63,21 +63,37 @@ func (f *LikelihoodFit) begin(u *units) error {
 			}
 		}
 	}
+	// Over all times if nothing grows or decays much meanwhile: a record may begin at any phase. Else at the beginnings.
+	steady := true
+	for _, mode := range f.Modes {
+		steady = steady && math.Abs(real(mode.Lambda))*f.Span < 3
+	}
 	mean, second := make([]float64, d), mat.NewDense(d, d, nil)
-	n := float64(len(u.data.Records))
+	n := 0.0
 	for k := range u.data.Records {
 		r := u.data.Records[k]
-		k := min(r.Len(), 2000) // what is later says little of the beginning
+		k := min(r.Len(), 2000) // what is later says little more
 		s, err := m.Smooth(&Record{Times: r.Times[:k], X: r.X[:k*u.data.P]})
 		if err != nil {
 			return err
 		}
-		for i := range d {
-			mean[i] += s.Mean[i] / n
-			for j := range d {
-				second.Set(i, j, second.At(i, j)+(s.Cov[0].At(i, j)+s.Mean[i]*s.Mean[j])/n)
+		if !steady {
+			k = 1
+		}
+		for t := range k {
+			z := s.Mean[t*d : (t+1)*d]
+			n++
+			for i := range d {
+				mean[i] += z[i]
+				for j := range d {
+					second.Set(i, j, second.At(i, j)+s.Cov[t].At(i, j)+z[i]*z[j])
+				}
 			}
 		}
+	}
+	second.Scale(1/n, second)
+	for i := range mean {
+		mean[i] /= n
 	}
 	for i := range d {
 		for j := range d {
