@@ -177,20 +177,6 @@ func (w *walk) flow() error {
 	n, d := w.n, w.d
 	score, next, x := make([]float64, n*d), make([]float64, n*d), make([]float64, n*d)
 	direction, before := make([]float64, n*d), []float64(nil)
-	type rates struct{ div, action []float64 }
-	here := func(t float64, s []float64) rates {
-		a, g2 := w.s.Drift(t), w.s.Diffusion2(t)
-		r := rates{make([]float64, n), make([]float64, n)}
-		for i := range n {
-			square := 0.0
-			for _, v := range s[i*d : (i+1)*d] {
-				square += v * v
-			}
-			r.div[i] = a*float64(d) - 0.5*g2*w.div[i]
-			r.action[i] = 0.5 * g2 * square
-		}
-		return r
-	}
 	record := map[int]string{}
 	for k := 1; k <= 4; k++ {
 		record[k*w.o.Steps/5] = fmt.Sprintf("divergence_%d", k)
@@ -202,14 +188,10 @@ func (w *walk) flow() error {
 		if err := w.score(score, w.x, t); err != nil {
 			return err
 		}
-		now := here(t, score)
+		now := w.rates(t, score)
 		if k == 0 {
 			for i := range n {
-				square := 0.0
-				for _, v := range score[i*d : (i+1)*d] {
-					square += v * v
-				}
-				*w.at(i, "score_norm") = math.Sqrt(square / float64(d))
+				*w.at(i, "score_norm") = math.Sqrt(squared(score[i*d:(i+1)*d]) / float64(d))
 			}
 		} else {
 			dt := t - times[steps-k+1]
@@ -261,16 +243,39 @@ func (w *walk) flow() error {
 			w.x[j] = v + h/2*(a*v-0.5*g2*score[j]+au*x[j]-0.5*gu*next[j])
 		}
 	}
-	prior := w.s.PriorStd()
-	for i := range n {
-		square := 0.0
-		for _, v := range w.x[i*d : (i+1)*d] {
-			square += v * v
-		}
-		*w.at(i, "end_norm") = square / float64(d)
-		*w.at(i, "log_q0") += -0.5*square/(prior*prior) - float64(d)*math.Log(prior*math.Sqrt(2*math.Pi))
-	}
+	w.end()
 	return nil
+}
+
+// rates are what the flow integrates at one time: the divergence ∇·F of its field, and the action.
+type rates struct{ div, action []float64 }
+
+func (w *walk) rates(t float64, s []float64) rates {
+	a, g2 := w.s.Drift(t), w.s.Diffusion2(t)
+	r := rates{make([]float64, w.n), make([]float64, w.n)}
+	for i := range w.n {
+		r.div[i] = a*float64(w.d) - 0.5*g2*w.div[i]
+		r.action[i] = 0.5 * g2 * squared(s[i*w.d:(i+1)*w.d])
+	}
+	return r
+}
+
+// end adds what the prior says of the states at Tmax.
+func (w *walk) end() {
+	prior := w.s.PriorStd()
+	for i := range w.n {
+		square := squared(w.x[i*w.d : (i+1)*w.d])
+		*w.at(i, "end_norm") = square / float64(w.d)
+		*w.at(i, "log_q0") += -0.5*square/(prior*prior) - float64(w.d)*math.Log(prior*math.Sqrt(2*math.Pi))
+	}
+}
+
+func squared(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v * v
+	}
+	return s
 }
 
 // angle is that between two vectors.

@@ -254,12 +254,7 @@ func (f *filter) prepare(g *gain) error {
 	for i := range d {
 		row := g.k[i*q : (i+1)*q]
 		solveLower(g.l, row)
-		for a := q - 1; a >= 0; a-- {
-			for b := a + 1; b < q; b++ {
-				row[a] -= g.l[b*q+a] * row[b]
-			}
-			row[a] /= g.l[a*q+a]
-		}
+		solveUpper(g.l, row)
 	}
 	return nil
 }
@@ -339,6 +334,17 @@ func solveLower(l, x []float64) {
 	for i := range q {
 		for j := range i {
 			x[i] -= l[i*q+j] * x[j]
+		}
+		x[i] /= l[i*q+i]
+	}
+}
+
+// solveUpper replaces x by L⁻ᵀx.
+func solveUpper(l, x []float64) {
+	q := len(x)
+	for i := q - 1; i >= 0; i-- {
+		for j := i + 1; j < q; j++ {
+			x[i] -= l[j*q+i] * x[j]
 		}
 		x[i] /= l[i*q+i]
 	}

@@ -1,9 +1,5 @@
 package dynamics
 
-import (
-	"math"
-)
-
 // derivatives are those of a log density by the matrices of a state space.
 type derivatives struct {
 	a, q []float64 // d×d; q symmetric
@@ -90,12 +86,7 @@ func (f *filter) trail(r *Record) ([]visited, error) {
 		}
 		f.correct(&g, y, offset) // leaves L⁻¹ν
 		v.w = append([]float64(nil), g.nu...)
-		for a := g.q - 1; a >= 0; a-- {
-			for b := a + 1; b < g.q; b++ {
-				v.w[a] -= g.l[b*g.q+a] * v.w[b]
-			}
-			v.w[a] /= g.l[a*g.q+a]
-		}
+		solveUpper(g.l, v.w)
 		f.joseph(&g)
 		v.gain = &g
 	}
@@ -144,26 +135,27 @@ func (b *adjoint) run(trail []visited) {
 	}
 }
 
+// surprise is S⁻¹ − wwᵀ.
+func (v *visited) surprise() []float64 {
+	q, l := v.gain.q, v.gain.l
+	s := make([]float64, q*q)
+	for i := range q {
+		e := s[i*q : (i+1)*q]
+		e[i] = 1
+		solveLower(l, e)
+		solveUpper(l, e)
+		for j := range q {
+			e[j] -= v.w[i] * v.w[j]
+		}
+	}
+	return s
+}
+
 // update goes back through an update.
 func (b *adjoint) update(v *visited) {
 	d, g := b.d, v.gain
 	q := g.q
-	// S⁻¹ − wwᵀ
-	s := make([]float64, q*q)
-	for i := range q {
-		e := make([]float64, q)
-		e[i] = 1
-		solveLower(g.l, e)
-		for a := q - 1; a >= 0; a-- {
-			for c := a + 1; c < q; c++ {
-				e[a] -= g.l[c*q+a] * e[c]
-			}
-			e[a] /= g.l[a*q+a]
-		}
-		for j := range q {
-			s[i*q+j] = e[j] - v.w[i]*v.w[j]
-		}
-	}
+	s := v.surprise()
 	out := func(i int) int {
 		if v.at != nil {
 			return v.at[i]
@@ -283,235 +275,5 @@ func transpose(dst, a []float64, n int) {
 		for j := range n {
 			dst[j*n+i] = a[i*n+j]
 		}
-	}
-}
-
-// stepAdjoint goes back through the series and the doublings of System.Step.
-type stepAdjoint struct {
-	s      *System
-	d      int
-	a, at  []float64
-	f, p   [][]float64 // before each doubling, and after the last
-	t, u   [][]float64 // the terms of the series
-	m1, m2 []float64
-	fb, pb []float64
-	tb, ub []float64
-	out    *Propagator
-	norm   float64
-}
-
-func newStepAdjoint(s *System) *stepAdjoint {
-	d := s.Dim()
-	n := func() []float64 { return make([]float64, d*d) }
-	w := &stepAdjoint{s: s, d: d, a: flat(s.A), at: n(), m1: n(), m2: n(), fb: n(), pb: n(), tb: n(), ub: n()}
-	transpose(w.at, w.a, d)
-	for range taylorTerms {
-		w.t, w.u = append(w.t, n()), append(w.u, n())
-	}
-	return w
-}
-
-func (w *stepAdjoint) propagator(dt float64) *Propagator {
-	if w.out == nil {
-		w.out = w.s.Step(dt)
-		return w.out
-	}
-	w.s.series.into(w.out, dt, make([]float64, 2*w.d*w.d+w.d))
-	return w.out
-}
-
-// back adds to out the derivatives by A and Q of what has derivatives f and p by F and P of a step.
-func (w *stepAdjoint) back(dt float64, f, p []float64, out *derivatives) {
-	d := w.d
-	if w.norm == 0 {
-		for j := range d {
-			sum := 0.0
-			for i := range d {
-				sum += math.Abs(w.a[i*d+j])
-			}
-			w.norm = math.Max(w.norm, sum)
-		}
-	}
-	halvings := 0
-	x := w.norm * dt
-	if x > 0.5 {
-		_, halvings = math.Frexp(2 * x)
-		x = math.Ldexp(x, -halvings)
-	}
-	h := math.Ldexp(dt, -halvings)
-	// forward, kept
-	for len(w.f) <= halvings {
-		w.f, w.p = append(w.f, make([]float64, d*d)), append(w.p, make([]float64, d*d))
-	}
-	terms := taylorTerms
-	clear(w.f[0])
-	clear(w.p[0])
-	clear(w.t[0])
-	for i := range d {
-		w.t[0][i*d+i] = 1
-	}
-	for i, v := range flat(w.s.Q) {
-		w.u[0][i] = h * v
-	}
-	size := 1.0
-	for j := range terms {
-		if j > 0 {
-			multiply(w.t[j], w.a, w.t[j-1], d, d, d)
-			multiply(w.m1, w.a, w.u[j-1], d, d, d)
-			for a := range d {
-				for b := range d {
-					w.t[j][a*d+b] *= h / float64(j)
-					w.u[j][a*d+b] = h / float64(j+1) * (w.m1[a*d+b] + w.m1[b*d+a])
-				}
-			}
-		}
-		addScaled(w.f[0], 1, w.t[j])
-		addScaled(w.p[0], 1, w.u[j])
-		if size *= 2 * x / float64(j+1); size < 1e-18 {
-			terms = j + 1
-			break
-		}
-	}
-	for k := range halvings {
-		multiply(w.m1, w.f[k], w.p[k], d, d, d)
-		multiplyT(w.p[k+1], w.m1, w.f[k], d, d, d)
-		addScaled(w.p[k+1], 1, w.p[k])
-		multiply(w.f[k+1], w.f[k], w.f[k], d, d, d)
-	}
-	// and back
-	copy(w.fb, f)
-	copy(w.pb, p)
-	for k := halvings - 1; k >= 0; k-- {
-		transpose(w.m2, w.f[k], d)
-		multiply(w.m1, w.pb, w.f[k], d, d, d)  // P̄ F
-		multiply(w.tb, w.m2, w.m1, d, d, d)    // Fᵀ P̄ F
-		multiply(w.ub, w.m1, w.p[k], d, d, d)  // P̄ F P
-		multiplyT(w.m1, w.fb, w.f[k], d, d, d) // F̄ Fᵀ
-		addScaled(w.m1, 2, w.ub)
-		multiply(w.ub, w.m2, w.fb, d, d, d) // Fᵀ F̄
-		for i := range w.fb {
-			w.fb[i] = w.m1[i] + w.ub[i]
-			w.pb[i] += w.tb[i]
-		}
-	}
-	copy(w.tb, w.fb)
-	copy(w.ub, w.pb)
-	for j := terms - 1; j >= 1; j-- {
-		c := h / float64(j)
-		multiplyT(w.m1, w.tb, w.t[j-1], d, d, d)
-		addScaled(out.a, c, w.m1)
-		multiply(w.m1, w.at, w.tb, d, d, d)
-		c2 := h / float64(j+1)
-		multiply(w.m2, w.ub, w.u[j-1], d, d, d)
-		addScaled(out.a, 2*c2, w.m2)
-		multiply(w.m2, w.at, w.ub, d, d, d)
-		for a := range d {
-			for b := range d {
-				w.tb[a*d+b] = w.fb[a*d+b] + c*w.m1[a*d+b]
-			}
-		}
-		for a := range d {
-			for b := range a + 1 {
-				s := c2 * (w.m2[a*d+b] + w.m2[b*d+a])
-				w.ub[a*d+b], w.ub[b*d+a] = w.pb[a*d+b]+s, w.pb[b*d+a]+s
-			}
-		}
-	}
-	addScaled(out.q, h, w.ub)
-}
-
-// gradient is that of log p by the parameters.
-func (q *parameters) gradient(theta []float64, by *derivatives) []float64 {
-	na, ng, nr, no := q.counts()
-	d, p := q.d, q.p
-	g := make([]float64, len(theta))
-	q.gradientA(g[:na], theta[:na], by.a)
-	gm := q.matrixG(theta[na : na+ng])
-	n := na
-	for i := range d {
-		for j := range p {
-			if i >= d-p && j > i-(d-p) {
-				continue
-			}
-			s := 0.0
-			for k := range d {
-				s += (by.q[i*d+k] + by.q[k*d+i]) * gm.At(k, j)
-			}
-			g[n] = s
-			n++
-		}
-	}
-	for i := range nr {
-		g[n+i] = 2 * theta[n+i] * by.r[i*p+i]
-	}
-	copy(g[n+nr:], by.o[:no])
-	return g
-}
-
-// gradientA takes derivatives by A to those by its parameters.
-func (q *parameters) gradientA(g, theta, a []float64) {
-	d, p := q.d, q.p
-	if q.kind == Free {
-		copy(g, a[(d-p)*d:])
-		return
-	}
-	tri := d * (d - 1) / 2
-	full := d * (d + 1) / 2
-	lower := func(x []float64) []float64 {
-		l := make([]float64, d*d)
-		for i := range d {
-			for k := range i + 1 {
-				l[i*d+k] = x[0]
-				x = x[1:]
-			}
-		}
-		return l
-	}
-	square := func(l []float64) []float64 {
-		out := make([]float64, d*d)
-		multiplyT(out, l, l, d, d, d)
-		return out
-	}
-	lh := lower(theta[tri : tri+full])
-	h := square(lh)
-	m := make([]float64, d*d) // J − R
-	n := 0
-	for i := range d {
-		for k := range i {
-			m[i*d+k], m[k*d+i] = theta[n], -theta[n]
-			n++
-		}
-	}
-	var lr []float64
-	if q.kind == Dissipative {
-		lr = lower(theta[tri+full:])
-		addScaled(m, -1, square(lr))
-	}
-	mb, hb, mt := make([]float64, d*d), make([]float64, d*d), make([]float64, d*d)
-	multiply(mb, a, h, d, d, d)
-	transpose(mt, m, d)
-	multiply(hb, mt, a, d, d, d)
-	n = 0
-	for i := range d {
-		for k := range i {
-			g[n] = mb[i*d+k] - mb[k*d+i]
-			n++
-		}
-	}
-	root := func(by, l []float64, sign float64) {
-		for i := range d {
-			for k := range i + 1 {
-				s := 0.0
-				for j := range d {
-					s += (by[i*d+j] + by[j*d+i]) * l[j*d+k]
-				}
-				g[n] = sign * s
-				n++
-			}
-		}
-	}
-	root(hb, lh, 1)
-	if q.kind == Dissipative {
-		root(mb, lr, -1)
 	}
 }
