@@ -62,6 +62,18 @@ func (s *Dataset) Values() []float64 {
 	return expand(s.Bytes)
 }
 
+// Head is Values of the first n samples, or of all if there are fewer; of images of bytes at most 1000.
+func (s *Dataset) Head(n int) []float64 {
+	if s.Bytes != nil {
+		n = min(n, 1000)
+	}
+	n = min(n, s.N()) * s.D
+	if s.Bytes == nil {
+		return s.X[:n]
+	}
+	return expand(s.Bytes[:n])
+}
+
 func expand(b []byte) []float64 {
 	x := make([]float64, len(b))
 	for i, v := range b {
@@ -144,7 +156,7 @@ func lookup(name string) (*builtin, float64, error) {
 		}
 		return b, v, nil
 	}
-	return nil, 0, fmt.Errorf("data: set %q unknown; have %s, or a file ending in %s", name, strings.Join(Names(), ", "), strings.Join(extensions, ", "))
+	return nil, 0, fmt.Errorf("data: set %q unknown; have %s, or a folder, an archive (.zip, .tar, .tar.gz), or a file ending in %s", name, strings.Join(Names(), ", "), strings.Join(extensions, ", "))
 }
 
 const maxParam = 1e6

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"archive/zip"
 	"bytes"
 	"math"
 	"slices"
@@ -107,5 +108,39 @@ func FuzzIDX(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := readIDX(bytes.NewReader(b), int64(len(b)))
 		checkParsed(t, s, err, gzipMaxRatio*len(b))
+	})
+}
+
+func FuzzWav(f *testing.F) {
+	f.Add(wavOf(1, 2, 16, 8000, make([]byte, 40)))
+	f.Add(wavOf(0xfffe, 1, 16, 8000, make([]byte, 40)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := readWav(bytes.NewReader(b), int64(len(b)), 3)
+		checkParsed(t, s, err, len(b)/2+1)
+	})
+}
+
+func FuzzNpz(f *testing.F) {
+	images := npyFile(1, npyDict("|u1", false, "(2, 2, 2)"), make([]byte, 8))
+	for _, method := range []uint16{zip.Store, zip.Deflate} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for name, file := range map[string][]byte{"arr_0.npy": images, "arr_1.npy": npyFile(1, npyDict("|u1", false, "(2,)"), []byte{0, 1})} {
+			w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: method})
+			if err == nil {
+				_, err = w.Write(file)
+			}
+			if err != nil {
+				f.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := readNpz(bytes.NewReader(b), int64(len(b)))
+		checkParsed(t, s, err, 1033*len(b))
 	})
 }

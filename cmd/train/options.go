@@ -192,6 +192,9 @@ func (o options) resolve(s *flags.Set) (options, error) {
 	o.Version, o.Built = train.Versions()
 	if !data.IsBuiltin(o.Data) {
 		o.Data = flags.Absolute(o.Data) // a resumed run may be in another folder
+		if o.Labels != data.NoLabels {
+			o.Labels = flags.Absolute(o.Labels)
+		}
 	}
 	return o, nil
 }

@@ -19,8 +19,11 @@ import (
 // serves every schedule with few steps. cmd/sample has all other choices.
 var picture = solver.TableOptions{Sampler: solver.Exponential2, Grid: solver.GridLambda, Steps: 200, H: 1}
 
-// pictureSamples is how many are drawn.
-const pictureSamples = 2000
+// pictureSamples is how many are drawn, and pictureData how many of the data are shown at most.
+const (
+	pictureSamples = 2000
+	pictureData    = 1 << 17
+)
 
 // drawSamples draws samples, in data units, and plots them beside the data.
 func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, where flags.Device, io ui.Streams) (err error) {
@@ -66,7 +69,7 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))
 	_, err = ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) {
 		return struct{}{}, plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
-			plots.Cloud{Name: "data", X: set.Values(), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
+			plots.Cloud{Name: "data", X: set.Head(pictureData), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})
 	})
 	return err
 }
