@@ -122,7 +122,8 @@ func (s *Dataset) selectColumns(list string) error {
 	if err != nil {
 		return err
 	}
-	s.X, s.Columns = keepColumns(s.X, s.D, keep), keepNames(s.Columns, keep)
+	s.X, s.Columns = keepColumns(s.Values(), s.D, keep), keepNames(s.Columns, keep)
+	s.Bytes = nil
 	s.D, s.Shape = len(keep), []int{len(keep)}
 	s.note("columns", "%s", list)
 	return nil
