@@ -99,6 +99,8 @@ func loadAll(nameOrPath string, o Options) (s *Dataset, err error) {
 			return nil, fmt.Errorf("data: --columns %s is for tables in files; %s is a built-in set", o.Columns, nameOrPath)
 		}
 		s, err = Range(nameOrPath, o.First, o.N, o.Seed)
+	case isFolderLike(nameOrPath) && o.Columns != "":
+		return nil, fmt.Errorf("data: --columns %s is for tables; %s holds pictures or sounds", o.Columns, nameOrPath)
 	case isFolderLike(nameOrPath):
 		s, err = readFolder(nameOrPath, o)
 	default:
