@@ -24,6 +24,8 @@ type options struct {
 	steps                    int
 	sampler, grid, lastNoise string
 	denoise                  bool
+	class                    string
+	guidance                 float64
 
 	out, plot  string
 	sheet      string
@@ -44,6 +46,9 @@ func define(o *options) *flags.Set {
 	g.Int(&o.n, "n", "SAMPLES", flags.AtLeastOne, "how many")
 	g.Uint64(&o.seed, "seed", "SEED", "of the noise; the same seed gives the same samples, whatever --batch and --workers")
 	g.Uint64(&o.first, "first", "NUMBER", "number of the first sample: runs over 0 … 999 and 1000 … 1999 make the samples of one over 0 … 1999")
+
+	g.String(&o.class, "class", "K|all|none", "for networks with classes: a class by its number, each in turn (the default), or none")
+	g.Float(&o.guidance, "guidance", "W", flags.NonNegative, "for networks with classes: the strength w of guidance, score (1+w) s(x|class) − w s(x|none), for two evaluations; 0 for none")
 
 	g = s.Group("Process")
 	g.Float(&o.h, "h", "H", flags.NonNegative, "strength of the noise")

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hbar/checkpoint"
+	"hbar/cmd/internal/model"
 	"hbar/data"
 	"hbar/samples"
 	"hbar/solver"
@@ -33,15 +33,18 @@ const shownSamples = 8000
 // shownNumbers is how many numbers they may have, unless that is less than 400 samples.
 const shownNumbers = 1 << 24
 
-func newOutput(o options, m *checkpoint.Model) (*output, error) {
+func newOutput(o options, m *model.Model) (*output, error) {
 	d := m.D()
 	out := &output{norm: m.Norm, dtype: m.Norm.DType(d)}
 	if o.plot != "" {
 		out.show = min(o.n, shownSamples, max(shownNumbers/d, 400)) * d
 	}
 	var err error
-	if out.what, err = o.describe(m, out.dtype); err != nil {
+	if out.what, err = o.describe(m.Model, out.dtype); err != nil {
 		return nil, err
+	}
+	if m.Label != nil {
+		out.what.Label = func(i int) int { return int(m.Label(o.first + uint64(i))) }
 	}
 	if o.sheet != "" {
 		if out.sheet, err = samples.NewSheet(out.what, samples.SheetRoom, 0); err != nil {

@@ -39,7 +39,8 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	m, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*model.Model, error) {
-		return model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu, Workers: o.Workers, Precision: precision})
+		return model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu,
+			Workers: o.Workers, Precision: precision, Class: o.class, InTurn: true, Guidance: o.guidance})
 	})
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := o.fits(m.Net.Dim()); err != nil {
 		return err
 	}
-	out, err := newOutput(o, m.Model)
+	out, err := newOutput(o, m)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,18 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 		end = ", then denoised"
 	}
 	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s%s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise, end)
-	fmt.Fprintf(w, "samples   %s, seed %d\n", ui.Count(int64(o.n)), o.seed)
+	labels := ""
+	if classes := m.Config().Classes(); classes > 0 {
+		labels = map[string]string{"": fmt.Sprintf(", each of %d classes in turn", classes), model.ClassAll: fmt.Sprintf(", each of %d classes in turn", classes),
+			model.ClassNone: ", no class"}[o.class]
+		if labels == "" {
+			labels = ", class " + o.class
+		}
+		if o.guidance > 0 {
+			labels += fmt.Sprintf(", guidance %g", o.guidance)
+		}
+	}
+	fmt.Fprintf(w, "samples   %s, seed %d%s\n", ui.Count(int64(o.n)), o.seed, labels)
 	fmt.Fprintf(w, "memory    about %v; there are %v\n", o.need(m.Net.Dim()), memory.Available())
 	switch {
 	case m.OnGPU() && !m.Fused():

@@ -27,10 +27,7 @@ const (
 
 // drawSamples draws samples, in data units, and plots them beside the data.
 func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoint.Model, where flags.Device, io ui.Streams) (err error) {
-	how := model.Options{Workers: o.Workers, Device: where}
-	if classes := c.Config().Classes(); classes > 0 { // in turn
-		how.Label = func(sample uint64) float64 { return float64(sample % uint64(classes)) }
-	}
+	how := model.Options{Workers: o.Workers, Device: where, InTurn: true}
 	m, err := model.New(c, how)
 	if err != nil {
 		return err
@@ -44,7 +41,7 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 	table := picture
 	switch {
 	case o.Net != train.NetMLP: // evaluations of large networks are dear
-		n, table.Steps = 36, 40
+		n, table.Steps, table.Denoise = 36, 40, true
 	case set.D > 2: // fewer can be seen
 		n = 400
 	}

@@ -28,9 +28,10 @@ type Options struct {
 	// an error; under auto the CPU does it then, and Model.NoGPU says why.
 	Device flags.Device
 	GPU    cuda.Precision
-	// Label is the label of each sample, by its number in a run, for networks with classes; nil: none. Guidance is w in
-	// (1 + w) s(x | label) − w s(x | none).
-	Label    func(sample uint64) float64
+	// Class is what a network with classes is asked for: the number of a class, ClassAll, each in turn by the number of the
+	// sample, or ClassNone. "" is none where the network knows that. Guidance is w in (1 + w) s(x | label) − w s(x | none).
+	Class    string
+	InTurn   bool // "" is ClassAll
 	Guidance float64
 }
 
@@ -42,6 +43,8 @@ type Model struct {
 	// Schedule and Prediction are those that Net was made with; a --schedule flag may have chosen the first.
 	Schedule   solver.Schedule
 	Prediction solver.Prediction
+	// Label is the label of each sample, by its number in a run; nil: the network takes none.
+	Label func(sample uint64) float64
 
 	act, prediction string // where activation and prediction are from, if not the checkpoint
 }
@@ -135,9 +138,12 @@ func (m *Model) start(o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := m.labels(o); err != nil {
+		return err
+	}
 	m.Engine, err = engine.New(n, engine.Options{
 		Device: o.Device.Kind, Index: o.Device.Index, GPU: o.GPU, Workers: o.Workers,
-		Condition: engine.Condition{Label: o.Label, Guidance: o.Guidance},
+		Condition: engine.Condition{Label: m.Label, Guidance: o.Guidance},
 	})
 	var device *engine.DeviceError
 	if errors.As(err, &device) {
