@@ -77,8 +77,14 @@ func (b *emitter) leaf(v program.Info) *value {
 // failure is the panic of a node that Gorgonia refuses.
 type failure struct{ error }
 
-// Apply implements program.Emitter.
+// Apply implements program.Emitter. An operation without a rule for cotangents, which gorgonia.Grad would ask it for, is written
+// with plainer ones, as program/diff does.
 func (b *emitter) Apply(op program.Op, in ...program.Value) []program.Value {
+	if _, ok := op.(program.VJP); !ok && !b.back {
+		if f, ok := op.(program.Fused); ok {
+			return f.Fallback(b, in)
+		}
+	}
 	o := &operation{b: b, op: op, back: b.back}
 	shapes := make([][]int, len(in))
 	nodes := make([]*gorgonia.Node, len(in))
@@ -181,9 +187,8 @@ func hashcode(o gorgonia.Op) uint32 {
 func (o *operation) DiffWRT(n int) []bool {
 	d := make([]bool, n)
 	_, vjp := o.op.(program.VJP)
-	_, fused := o.op.(program.Fused)
 	for i := range d {
-		d[i] = !o.back && (vjp || fused)
+		d[i] = !o.back && vjp
 	}
 	return d
 }

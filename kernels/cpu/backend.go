@@ -27,6 +27,8 @@ func init() {
 		{ops.GroupNormParams{}, bindGroupNormParams},
 		{ops.LayerNorm{}, bindLayerNorm},
 		{ops.LayerNormInput{}, bindLayerNormInput},
+		{ops.RMSNorm{}, bindRMSNorm},
+		{ops.RMSNormInput{}, bindRMSNormInput},
 		{ops.Softmax{}, bindSoftmax},
 		{ops.Attention{}, bindAttention},
 		{ops.AttentionInput{}, bindAttentionInput},

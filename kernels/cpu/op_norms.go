@@ -156,6 +156,26 @@ func bindLayerNormInput(x *Executor, in program.Instr) (bound, error) {
 	}}, nil
 }
 
+func (x *Executor) rmsNorm(op ops.RMSNorm, in program.Instr) *RMSNorm {
+	return &RMSNorm{P: x.rows(in.In[0]), C: lastDim(x.shape(in.In[0])), Eps: op.Eps}
+}
+
+func bindRMSNorm(x *Executor, in program.Instr) (bound, error) {
+	l := x.rmsNorm(in.Op.(ops.RMSNorm), in)
+	return bound{run: func() {
+		l.N, l.Weight = x.n, x.each(in.In[1])
+		l.Forward(x.team, x.get(in.Out[0]), x.each(in.In[0]))
+	}}, nil
+}
+
+func bindRMSNormInput(x *Executor, in program.Instr) (bound, error) {
+	l := x.rmsNorm(in.Op.(ops.RMSNormInput).Of, in)
+	return bound{run: func() {
+		l.N, l.Weight = x.n, x.each(in.In[1])
+		l.Backward(x.team, x.get(in.Out[0]), x.get(in.Out[1]), x.each(in.In[2]), x.each(in.In[0]))
+	}}, nil
+}
+
 func bindSoftmax(x *Executor, in program.Instr) (bound, error) {
 	rows, c := x.rows(in.In[0]), lastDim(x.shape(in.In[0]))
 	return bound{run: func() { Softmax(x.team, x.get(in.Out[0]), x.get(in.In[0]), x.n*rows, c) }}, nil
