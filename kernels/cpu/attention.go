@@ -144,13 +144,16 @@ func newAttentionWork(t *Team, a *Attention) *attentionWork {
 // pack copies n rows of a head to panels of channels, padded with zeros.
 func (w *attentionWork) pack(dst []float32, x head, n int) { w.im.Pack(dst, x.s, x.ld, n, w.D) }
 
-// prefetch asks for rows lo to hi-1 of a head of the views, if they leave room in the cache.
+// prefetch asks for rows lo to hi-1 of a head of the views, if they leave room in the cache and are pieces of longer rows.
 func (w *attentionWork) prefetch(n, h, lo, hi int, views ...Heads) {
 	if lo >= hi || (hi-lo)*w.D > 1<<15 {
 		return
 	}
 	for _, v := range views {
 		x := v.head(n, h, w.D)
+		if x.ld == w.D {
+			continue // one run of memory, which processors foresee
+		}
 		w.im.Prefetch(x.s[lo*x.ld:], x.ld, hi-lo, w.D)
 	}
 }

@@ -4,7 +4,7 @@ package simd
 
 import "sync"
 
-// rowKernels are one instruction set's kernels for Rows (kernels/_asm, rows.go and rowscan.go), with w elements to a row
+// rowKernels are one instruction set's kernels for Rows (kernels/_asm, row*.go), with w elements to a row
 // and at least one row. Strides are in bytes.
 type rowKernels struct {
 	affine, affineSilu affineKernels
