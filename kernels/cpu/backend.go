@@ -48,7 +48,7 @@ func init() {
 		{ops.Slice{}, bindSlice},
 		{ops.Place{}, bindPlace},
 		{ops.Concat{}, bindConcat},
-		{ops.Einsum{}, bindReference},
+		{ops.Einsum{}, bindEinsum},
 		{ops.SumPool{}, bindSumPool},
 		{ops.Upsample{}, bindUpsample},
 		{ops.Patchify{}, bindPatchify},

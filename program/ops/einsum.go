@@ -72,8 +72,12 @@ func (o Einsum) Reference(in, out []tensor) {
 			}
 		}
 	}
-	each(shape, func(i []int) {
-		out[0].Data[offset(i, st[2])] += in[0].Data[offset(i, st[0])] * in[1].Data[offset(i, st[1])]
+	last := len(all) - 1
+	each(shape[:last], func(i []int) {
+		a, b, c := offset(i, st[0]), offset(i, st[1]), offset(i, st[2])
+		for k := range shape[last] {
+			out[0].Data[c+k*st[2][last]] += in[0].Data[a+k*st[0][last]] * in[1].Data[b+k*st[1][last]]
+		}
 	})
 }
 
