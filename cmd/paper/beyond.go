@@ -17,7 +17,8 @@ func (p *page) beyond(ctx context.Context, networks []*network) error {
 	p.printf("Change of the NLL from h = 0 on the same points, so that the spread of the data cancels: mean ± standard error, and the median\n")
 	p.printf("point in brackets, because the corrections have heavy tails. Fokker–Planck (FP): a grid solution for the continuous process, %d points.\n", p.points)
 	p.printf("Path integral (PI): %d points, %d paths, extrapolated from %d and %d steps uniform in λ; its column is the difference from FP on these\n", p.pathPoints, p.paths, p.pathSteps/2, p.pathSteps)
-	p.printf("points. WKB 1 and 2: the expansion to first and second order on FP's points. The last two columns are the median over points of\n")
+	p.printf("points. All h, and both schedules, use the same points and random numbers: the differences of a column are one draw and not eight\n")
+	p.printf("([likelihood-check.md](likelihood-check.md) repeats them with others). WKB 1 and 2: the expansion to first and second order on FP's points. The last two columns are the median over points of\n")
 	p.printf("|expansion − FP| / |FP's change from h = 0|: where this is near 1 the expansion says nothing.\n\n")
 	for _, n := range networks {
 		if err := p.likelihoods(ctx, n); err != nil {

@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	} else if err != nil {
 		return err
 	}
-	o.farewell(io.Out)
+	o.farewell(io.Out, set.N())
 	return nil
 }
 
@@ -239,13 +239,13 @@ func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *t
 	return res, l.bar.Rate(), err
 }
 
-// farewell says what to look at and what to do next.
-func (o options) farewell(w io.Writer) {
+// farewell says what to look at and what to do next with data of n samples.
+func (o options) farewell(w io.Writer, n int) {
 	file := func(name string) string { return filepath.Join(o.Dir, name) }
 	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
 	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), ui.Quote(file(train.ModelFile)), ui.Quote(file("ode.png")))
-	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n 100 --h 0,0.1,1\n", ui.Program("likelihood"), ui.Quote(file(train.ModelFile)), ui.Quote(o.Data))
+	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --h 0,0.1,1\n", ui.Program("likelihood"), ui.Quote(file(train.ModelFile)), ui.Quote(o.Data), min(n, 100))
 }
 
 // drawLoss plots the log.
