@@ -13,7 +13,8 @@ import (
 //	c[r][·] = init + sum_k a[r][k] · b[k][·]
 //
 // All R·NP·(64/vec) sums stay in registers; every a is broadcast once for all panels. Strides are in bytes.
-// Its kernels' parameters begin with blockParams; modes: 0 init 0; 1 init bias; 2 init c.
+// Its kernels' parameters begin with blockParams; modes: 0 init 0; 1 init bias; 2 init c; of product also 3: init 0, and
+// the sum is added to c.
 type block struct {
 	isa
 	e             elem
@@ -73,7 +74,8 @@ func (s *block) start() {
 	Load(Param("mode"), s.u)
 	CMPQ(s.u, operand.Imm(1))
 	JEQ(label("bias"))
-	JGT(label("accumulate"))
+	CMPQ(s.u, operand.Imm(2))
+	JEQ(label("accumulate"))
 	for i := range s.nv * s.R {
 		e.zero(s.v[i])
 	}
@@ -158,6 +160,18 @@ func (t isa) product(e elem, R, NP int) {
 	Label("block")
 	s.start()
 	s.rest()
+	Load(Param("mode"), s.u)
+	CMPQ(s.u, operand.Imm(3))
+	JNE(label("multiply"))
+	Load(Param("cp"), s.u)
+	MOVQ(s.c, s.b)
+	for r := range R {
+		for v := range s.nv {
+			e.add(s.col(s.b, s.u, v), s.acc(r, v), s.acc(r, v))
+		}
+		ADDQ(operand.NewParamAddr("cm", 8), s.b)
+	}
+	Label("multiply")
 	Load(Param("cp"), s.u)
 	Load(Param("d"), s.p)
 	TESTQ(s.p, s.p)

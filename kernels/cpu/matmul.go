@@ -20,6 +20,9 @@ type job struct {
 	place func(row int) (y []float32)
 }
 
+// chain is the longest chain of additions in a sum: rounding errors grow with its root.
+const chain = 256
+
 // Sizes of a task.
 const (
 	tileFloats  = 96 << 10 // elements of A in a tile of rows: three eighths of a second-level cache of one megabyte
@@ -78,7 +81,7 @@ func (j *job) tile(t *Team, w, lo, hi, p, q int) {
 	width := (q - whole) * lanes // of a row of sums in scratch
 	scratch := t.Scratch(w, m*j.gathered+m*max(0, width))
 	a, lda := j.source(scratch[:m*j.gathered], lo, hi)
-	r := simd.Product[float32]{A: a, AM: lda, AK: 1, BP: lanes * j.in, BK: lanes, M: m, K: j.in, CP: lanes}
+	r := simd.Product[float32]{A: a, AM: lda, AK: 1, BP: lanes * j.in, BK: lanes, M: m, K: j.in, CP: lanes, Chunk: chain}
 	for p < whole {
 		r.B, r.NP = j.b[p*lanes*j.in:], whole-p
 		if !e.plain() {

@@ -91,7 +91,7 @@ func (g *narrow) band(t *Team, w int, y []float32, ldy int, x []float32, ldx, sa
 	s := t.Scratch(w, (to-from)*g.W*ld+g.Out)
 	parts, sum := s[:(to-from)*g.W*ld], s[(to-from)*g.W*ld:]
 	t.Impl.Product32(&simd.Product[float32]{C: parts, CM: ld, CP: lanes, A: x[from*g.W*ldx:], AM: ldx, AK: 1, B: g.dense.fwd,
-		BP: lanes * g.In, BK: lanes, M: (to - from) * g.W, K: g.In, NP: ld / lanes})
+		BP: lanes * g.In, BK: lanes, M: (to - from) * g.W, K: g.In, NP: ld / lanes, Chunk: chain})
 	for oy := lo; oy < hi; oy++ {
 		for ox := range g.outW {
 			clear(sum)

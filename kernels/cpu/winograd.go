@@ -23,6 +23,10 @@ const winogradGroup = 4
 // winogradFloats is the elements of the transformed inputs of a block of tiles.
 const winogradFloats = 96 << 10
 
+// winogradChain is the longest chain of additions in a product. The output transform adds up rounding errors of 16 products,
+// and short chains keep a convolution as accurate as one with direct sums.
+const winogradChain = 64
+
 // winogradSuits reports whether a shape is computed this way: where it takes clearly fewer multiplications, those of tiles
 // that reach over the edge included.
 func winogradSuits(s ConvShape) bool {
@@ -185,7 +189,7 @@ func (j *winogradJob) block(t *Team, w int, x []float32, ldx, lo, hi, p, q int) 
 		first := sample*j.tiles() + a - lo
 		j.im.WinogradInput(v[first*in:], vs, in, lanes, x[sample*j.H*j.W*ldx:], ldx, j.patch[16*a:16*b], in/lanes)
 	})
-	r := simd.Product[float32]{CM: wide, CP: lanes, AM: in, AK: 1, BP: lanes * in, BK: lanes, M: m, K: in}
+	r := simd.Product[float32]{CM: wide, CP: lanes, AM: in, AK: 1, BP: lanes * in, BK: lanes, M: m, K: in, Chunk: winogradChain}
 	for ; p < q; p += winogradGroup {
 		r.NP = min(winogradGroup, q-p)
 		at, stride := j.panel(p)

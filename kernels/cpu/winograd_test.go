@@ -47,8 +47,8 @@ func TestWinogradParts(t *testing.T) {
 	}
 }
 
-// TestWinogradAccuracy: with normal inputs and as many channels as networks have, errors stay within 1.5·10⁻⁶ of the
-// largest result, forward and in both gradients. Direct float32 sums are about three times closer.
+// TestWinogradAccuracy: with normal inputs and as many channels as networks have, errors stay within 8·10⁻⁷ of the
+// largest result, forward and in both gradients: as close as direct float32 sums are. Two or three times less is usual.
 func TestWinogradAccuracy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a convolution in float64")
@@ -93,7 +93,7 @@ func TestWinogradAccuracy(t *testing.T) {
 			sum, sum2 = sum+d*d, sum2+v*v
 		}
 		t.Logf("%s: largest error %.2g of the largest value, root mean square %.2g", q.name, worst/most, math.Sqrt(sum/sum2))
-		if !(worst <= 1.5e-6*most) {
+		if !(worst <= 8e-7*most) {
 			t.Errorf("%s: error %.3g of the largest value %.3g", q.name, worst, most)
 		}
 	}

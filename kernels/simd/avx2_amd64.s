@@ -93,7 +93,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    sum
@@ -146,6 +147,16 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -182,7 +193,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	JMP    sum
@@ -235,6 +247,16 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -271,7 +293,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -340,6 +363,19 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -383,7 +419,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -452,6 +489,19 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y2, Y2
+	VADDPD 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -495,7 +545,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -580,6 +631,22 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -630,7 +697,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -715,6 +783,22 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y2, Y2
+	VADDPD 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y4, Y4
+	VADDPD 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -766,7 +850,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -870,6 +955,25 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -928,7 +1032,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -1032,6 +1137,25 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y2, Y2
+	VADDPD 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y4, Y4
+	VADDPD 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y6, Y6
+	VADDPD 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -1090,7 +1214,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1210,6 +1335,28 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y8, Y8
+	VADDPS 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -1275,7 +1422,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -1395,6 +1543,28 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y2, Y2
+	VADDPD 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y4, Y4
+	VADDPD 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y6, Y6
+	VADDPD 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y8, Y8
+	VADDPD 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -1460,7 +1630,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1596,6 +1767,31 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y8, Y8
+	VADDPS 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y10, Y10
+	VADDPS 32(DI), Y11, Y11
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -1668,7 +1864,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -1804,6 +2001,31 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   SI, DI
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y2, Y2
+	VADDPD 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y4, Y4
+	VADDPD 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y6, Y6
+	VADDPD 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y8, Y8
+	VADDPD 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+	VADDPD (DI), Y10, Y10
+	VADDPD 32(DI), Y11, Y11
+	ADDQ   cm+8(FP), DI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
@@ -1879,7 +2101,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2377,7 +2600,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2833,7 +3057,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3249,7 +3474,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2

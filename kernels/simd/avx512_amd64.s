@@ -93,7 +93,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	JMP    sum
@@ -146,6 +147,16 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -181,7 +192,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	JMP    sum
 
@@ -225,6 +237,15 @@ odd:
 	ADDQ         DX, R8
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -259,7 +280,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	JMP    sum
@@ -312,6 +334,16 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -348,7 +380,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -417,6 +450,19 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -459,7 +505,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	JMP    sum
@@ -513,6 +560,17 @@ odd:
 	ADDQ         DX, R8
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -552,7 +610,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -621,6 +680,19 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -664,7 +736,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -749,6 +822,22 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -798,7 +887,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -862,6 +952,19 @@ odd:
 	ADDQ         DX, R8
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -906,7 +1009,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -991,6 +1095,22 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
@@ -1042,7 +1162,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -1146,6 +1267,25 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -1203,7 +1343,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -1280,6 +1421,21 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -1330,7 +1486,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -1434,6 +1591,25 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -1492,7 +1668,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -1612,6 +1789,28 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -1676,7 +1875,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -1763,6 +1963,23 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -1818,7 +2035,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -1938,6 +2156,28 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -2003,7 +2243,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2139,6 +2380,31 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -2210,7 +2476,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2307,6 +2574,25 @@ odd:
 	ADDQ         DX, R9
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -2367,7 +2653,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -2503,6 +2790,31 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R11
 	TESTQ  R11, R11
@@ -2576,7 +2888,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2731,6 +3044,34 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -2810,7 +3151,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2920,6 +3262,27 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -2986,7 +3349,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3141,6 +3505,34 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -3221,7 +3613,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -3392,6 +3785,37 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -3478,7 +3902,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -3598,6 +4023,29 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -3669,7 +4117,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -3840,6 +4289,37 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z14, Z14
+	VADDPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -3927,7 +4407,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -4114,6 +4595,40 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -4207,7 +4722,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -4337,6 +4853,31 @@ odd:
 	ADDQ         DX, R10
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -4413,7 +4954,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -4600,6 +5142,40 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z14, Z14
+	VADDPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z16, Z16
+	VADDPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R12
 	TESTQ  R12, R12
@@ -4695,7 +5271,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -4901,6 +5478,43 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -5002,7 +5616,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -5145,6 +5760,33 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z9, Z9
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -5227,7 +5869,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -5433,6 +6076,43 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z14, Z14
+	VADDPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z16, Z16
+	VADDPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z18, Z18
+	VADDPD (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -5535,7 +6215,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -5757,6 +6438,46 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(DI*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -5865,7 +6586,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -6018,6 +6740,35 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -6105,7 +6856,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -6327,6 +7079,46 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z14, Z14
+	VADDPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z16, Z16
+	VADDPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z18, Z18
+	VADDPD (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z20, Z20
+	VADDPD (SI)(DI*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -6436,7 +7228,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -6674,6 +7467,49 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(DI*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z22, Z22
+	VADDPS (SI)(DI*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -6789,7 +7625,8 @@ block:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   SI, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -6952,6 +7789,37 @@ odd:
 	ADDQ         DX, R11
 
 done:
+	MOVQ   mode+88(FP), SI
+	CMPQ   SI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), SI
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z11, Z11
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), SI
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
@@ -7044,7 +7912,8 @@ block:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   DI, $0x02
+	JEQ    accumulate
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
 	VXORPD Z2, Z2, Z2
@@ -7282,6 +8151,49 @@ odd:
 	ADDQ         DX, R12
 
 done:
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	JNE    multiply
+	MOVQ   cp+16(FP), DI
+	MOVQ   BX, SI
+	VADDPD (SI), Z0, Z0
+	VADDPD (SI)(DI*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z2, Z2
+	VADDPD (SI)(DI*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z4, Z4
+	VADDPD (SI)(DI*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z6, Z6
+	VADDPD (SI)(DI*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z8, Z8
+	VADDPD (SI)(DI*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z10, Z10
+	VADDPD (SI)(DI*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z12, Z12
+	VADDPD (SI)(DI*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z14, Z14
+	VADDPD (SI)(DI*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z16, Z16
+	VADDPD (SI)(DI*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z18, Z18
+	VADDPD (SI)(DI*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z20, Z20
+	VADDPD (SI)(DI*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPD (SI), Z22, Z22
+	VADDPD (SI)(DI*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+multiply:
 	MOVQ   cp+16(FP), DI
 	MOVQ   d+104(FP), R13
 	TESTQ  R13, R13
@@ -7408,7 +8320,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -7995,7 +8908,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -8433,7 +9347,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -8908,7 +9823,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -9413,7 +10329,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -9957,7 +10874,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -10382,7 +11300,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -10838,7 +11757,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -11331,7 +12251,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -11854,7 +12775,8 @@ block:
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x01
 	JEQ    bias
-	JGT    accumulate
+	CMPQ   R8, $0x02
+	JEQ    accumulate
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2

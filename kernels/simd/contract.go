@@ -36,6 +36,9 @@ type Float interface{ float32 | float64 }
 //	acc = init + Σ_{k<K} A[m·AM + k·AK] · B[p·BP + k·BK + j]       (in this order, each step one fused multiply-add)
 //	C[m·CM + p·CP + j] = epilogue(acc)
 //
+// With Chunk > 0 only the first Chunk steps run so. Each further chunk of as many steps is summed by itself, from 0, and
+// added to acc: rounding errors then grow with the root of Chunk and hardly with K.
+//
 // init is C's old value if Accumulate, else Bias[p·P + j] if Bias != nil, else 0. Strides count elements. D is laid out as C. X Wᵀ, dY W and dYᵀ X differ in strides only.
 // M, K and NP may be any number ≥ 0; C must not overlap A or B.
 type Product[F Float] struct {
@@ -49,6 +52,7 @@ type Product[F Float] struct {
 	D          []F
 	M, K, NP   int
 	Accumulate bool
+	Chunk      int // 0: one chain of K steps
 	Ep         Epilogue
 	Act        Act
 }

@@ -13,7 +13,7 @@ func TestTiling(t *testing.T) {
 		for range 60 {
 			for ep := Plain; ep <= MulD; ep++ {
 				s := shape{m: 1 + r.IntN(90), k: 1 + r.IntN(160), np: 1 + r.IntN(5), ep: ep, act: []Act{Identity, SiLU, SiLU, GELU, Tanh}[r.IntN(5)],
-					bias: r.IntN(3) > 0, acc: r.IntN(4) == 0, transposed: r.IntN(2) == 0, pad: 5 * r.IntN(2)}
+					bias: r.IntN(3) > 0, acc: r.IntN(4) == 0, transposed: r.IntN(2) == 0, pad: 5 * r.IntN(2), chunk: r.IntN(2) * 31}
 				tiling(t, im.Product32, build[float32](s, r), s, r)
 				tiling(t, im.Product64, build[float64](s, r), s, r)
 			}

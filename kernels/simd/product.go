@@ -24,6 +24,9 @@ func (q *Product[F]) check() bool {
 	if q.M < 0 || q.K < 0 || q.NP < 0 {
 		panic(fmt.Sprintf("simd: Product: negative size M=%d K=%d NP=%d", q.M, q.K, q.NP))
 	}
+	if q.Chunk < 0 {
+		panic(fmt.Sprintf("simd: Product: chunks of %d steps", q.Chunk))
+	}
 	if q.Ep > MulD {
 		panic(fmt.Sprintf("simd: Product: unknown epilogue %d", q.Ep))
 	}
@@ -60,7 +63,7 @@ func productGeneric[F Float](q *Product[F]) {
 		return
 	}
 	P := panel[F]()
-	var acc [Panel32]F
+	var acc, part [Panel32]F
 	for p := range q.NP {
 		for m := range q.M {
 			c := q.C[m*q.CM+p*q.CP:][:P]
@@ -73,8 +76,19 @@ func productGeneric[F Float](q *Product[F]) {
 			default:
 				clear(acc)
 			}
+			sum, chunk := acc, q.chunk()
 			for k := range q.K {
-				mulAdd(acc, q.A[m*q.AM+k*q.AK], q.B[p*q.BP+k*q.BK:][:P])
+				if k > 0 && k%chunk == 0 {
+					if k > chunk {
+						addTo(acc, sum)
+					}
+					sum = part[:P]
+					clear(sum)
+				}
+				mulAdd(sum, q.A[m*q.AM+k*q.AK], q.B[p*q.BP+k*q.BK:][:P])
+			}
+			if q.K > chunk {
+				addTo(acc, sum)
 			}
 			switch q.Ep {
 			case Plain:
@@ -94,6 +108,20 @@ func productGeneric[F Float](q *Product[F]) {
 			}
 			copy(c, acc)
 		}
+	}
+}
+
+// chunk is the steps of a chunk.
+func (q *Product[F]) chunk() int {
+	if q.Chunk == 0 {
+		return max(1, q.K)
+	}
+	return q.Chunk
+}
+
+func addTo[F Float](acc, b []F) {
+	for i, v := range b {
+		acc[i] += v
 	}
 }
 

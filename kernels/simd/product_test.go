@@ -17,11 +17,12 @@ type shape struct {
 	panels     bool // C in panels (CM = P), as for weight gradients; else row-major
 	off        int  // start of the slices past a cache line
 	pad        int  // added to the row strides
+	chunk      int
 }
 
 func (s shape) String() string {
-	return fmt.Sprintf("m=%d k=%d np=%d ep=%d act=%s bias=%t acc=%t trans=%t panels=%t off=%d pad=%d",
-		s.m, s.k, s.np, s.ep, s.act, s.bias, s.acc, s.transposed, s.panels, s.off, s.pad)
+	return fmt.Sprintf("m=%d k=%d np=%d ep=%d act=%s bias=%t acc=%t trans=%t panels=%t off=%d pad=%d chunk=%d",
+		s.m, s.k, s.np, s.ep, s.act, s.bias, s.acc, s.transposed, s.panels, s.off, s.pad, s.chunk)
 }
 
 type operands[F Float] struct {
@@ -31,7 +32,7 @@ type operands[F Float] struct {
 
 func build[F Float](s shape, r *rand.Rand) (o operands[F]) {
 	P := panel[F]()
-	q := Product[F]{M: s.m, K: s.k, NP: s.np, Ep: s.ep, Act: s.act, Accumulate: s.acc}
+	q := Product[F]{M: s.m, K: s.k, NP: s.np, Ep: s.ep, Act: s.act, Accumulate: s.acc, Chunk: s.chunk}
 	q.CM, q.CP = s.np*P+s.pad, P
 	if s.panels {
 		q.CM, q.CP = P, P*s.m+s.pad
@@ -172,6 +173,7 @@ func TestProduct(t *testing.T) {
 					s := shape{m: someM[r.IntN(len(someM))], k: someK[r.IntN(len(someK))], np: someP[r.IntN(len(someP))],
 						ep: ep, act: act, transposed: r.IntN(2) == 0, panels: r.IntN(2) == 0, off: r.IntN(16), pad: r.IntN(2) * 17}
 					s.bias, s.acc = r.IntN(2) == 0, r.IntN(4) == 0
+					s.chunk = r.IntN(4) * (1 + r.IntN(20))
 					both(s)
 				}
 			}
@@ -186,7 +188,41 @@ func TestProduct(t *testing.T) {
 		}
 		// sums and rows that exceed one kernel call
 		both(shape{m: 7, k: 4097, np: 2, ep: MulD, bias: true})
+		both(shape{m: 3, k: 9001, np: 2, acc: true, chunk: 4100})
 		both(shape{m: 300, k: 130, np: 3, ep: Activate, act: SiLU, bias: true})
 		both(shape{m: 3 * 400, k: 5, np: 1, ep: Activate, act: GELU, bias: true})
+	})
+}
+
+// TestChunk: with chunks a long sum has less than half the rounding error.
+func TestChunk(t *testing.T) {
+	each(t, func(t *testing.T, im *Impl) {
+		r := rand.New(rand.NewPCG(31, 32))
+		o := build[float32](shape{m: 12, k: 2048, np: 2}, r)
+		for i := range o.a.s {
+			o.a.s[i] = r.Float32() // sums that grow
+		}
+		for i := range o.b.s {
+			o.b.s[i] = r.Float32()
+		}
+		square := func(chunk int) (sum float64) {
+			q := o.q
+			q.Chunk = chunk
+			im.Product32(&q)
+			for m := range q.M {
+				for j := range q.NP * Panel32 {
+					want := 0.0
+					for k := range q.K {
+						want += float64(q.A[m*q.AM+k*q.AK]) * float64(q.B[j/Panel32*q.BP+k*q.BK+j%Panel32])
+					}
+					d := float64(q.C[m*q.CM+j/Panel32*q.CP+j%Panel32]) - want
+					sum += d * d
+				}
+			}
+			return sum
+		}
+		if long, short := math.Sqrt(square(0)), math.Sqrt(square(64)); !(short < long/2) {
+			t.Errorf("error %.3g with chunks of 64, %.3g without", short, long)
+		}
 	})
 }

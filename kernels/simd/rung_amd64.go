@@ -81,6 +81,7 @@ const (
 	fromZero = iota
 	fromBias
 	fromC
+	addToC // from zero, and the sum is added to C
 )
 
 func (q *Product[F]) start() int {
@@ -105,15 +106,19 @@ func (t *rung[F]) sums(q *Product[F], p, np, first, n int) {
 	blocks := (n + most - 1) / most
 	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
 	from := q.start()
-	for k := 0; k == 0 || k < q.K; k += maxK {
+	chunk := q.chunk()
+	for k, kn := 0, 0; k == 0 || k < q.K; k += max(1, kn) {
 		var bi, d *F
 		if k > 0 {
 			from = fromC
+			if k%chunk == 0 {
+				from = addToC
+			}
 		}
+		kn = min(q.K-k, maxK, chunk-k%chunk)
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
-		kn := min(maxK, q.K-k)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
@@ -150,7 +155,7 @@ func (t *rung[F]) carried(q *Product[F], m, rows int) int {
 	most := len(fns) - 1
 	blocks := (rows + most - 1) / most
 	R, larger := rows/blocks, rows%blocks
-	if fns[R] == nil || q.K < y.steps*most || q.K > maxK {
+	if fns[R] == nil || q.K < y.steps*most || q.K > min(maxK, q.chunk()) {
 		return 0
 	}
 	sz, P := size[F](), panel[F]()
