@@ -183,10 +183,14 @@ func (p *Progress) status(now time.Time, done int64, fields []Field) string {
 	} else {
 		fmt.Fprintf(&b, "%s %s", Count(done), p.unit)
 	}
-	if p.rate > 0 {
-		fmt.Fprintf(&b, "  %s/s", Rate(p.rate))
+	rate := p.rate
+	if p.total > 0 && done >= p.total {
+		rate = p.Rate() // of all of it
+	}
+	if rate > 0 {
+		fmt.Fprintf(&b, "  %s/s", Rate(rate))
 		if p.total > done {
-			fmt.Fprintf(&b, "  %s left", Span(seconds(float64(p.total-done)/p.rate)))
+			fmt.Fprintf(&b, "  %s left", Span(seconds(float64(p.total-done)/rate)))
 		}
 	}
 	for _, f := range fields {
