@@ -72,9 +72,9 @@ func (o LayerNorm) Fallback(e emitter, in []value) []value {
 
 func (o LayerNorm) VJP(e emitter, in []value, _, g value, want []bool) []value {
 	if len(in) == 1 {
-		return e.Apply(LayerNormInput{o.Eps}, in[0], g)
+		return e.Apply(LayerNormInput(o), in[0], g)
 	}
-	r := e.Apply(LayerNormInput{o.Eps}, in[0], in[2], g)
+	r := e.Apply(LayerNormInput(o), in[0], in[2], g)
 	for i, w := range want { // the order of inputs: x, shift, scale
 		if !w {
 			r[i] = nil

@@ -14,7 +14,6 @@ type layout struct {
 }
 
 var (
-	plain = layout{}
 	// channelsLast is [N, C, H, W] → [N, H, W, C], and of weights [O, I, kh, kw] → [O, kh, kw, I].
 	channelsLast = layout{perm: func(rank int) []int {
 		p := []int{0}
@@ -23,7 +22,7 @@ var (
 		}
 		return append(p, 1)
 	}}
-	// heads is [N, heads, T, d] → [N, T, heads·d].
+	// headsLast is [N, heads, T, d] → [N, T, heads·d].
 	headsLast = layout{
 		perm: func(int) []int { return []int{0, 2, 1, 3} },
 		join: func(s []int) []int { return []int{s[0], s[1], s[2] * s[3]} },
@@ -57,7 +56,7 @@ func (l layout) convert(x []float64, shape []int) ([]float64, []int) {
 // form is how an operation of PyTorch is written with ours.
 type form struct {
 	inputs  []string
-	layouts map[string]layout // plain where absent
+	layouts map[string]layout // as they are where absent
 	params  []string          // inputs that all samples share
 	result  layout
 	build   func(g *Golden, e program.Emitter, in map[string]program.Value) program.Value
