@@ -90,24 +90,6 @@ func (x *Executor) shape(id program.ID) []int { return x.values[id].Shape }
 // constant reports whether a value changes only when parameters do.
 func (x *Executor) constant(id program.ID) bool { return x.values[id].Rate == program.Constant }
 
-// uses counts the instructions and outputs that read a value.
-func (x *Executor) uses(id program.ID) int {
-	n := 0
-	for _, in := range x.prog.Instrs {
-		for _, i := range in.In {
-			if i == id {
-				n++
-			}
-		}
-	}
-	for _, o := range x.prog.Outputs {
-		if o.ID == id {
-			n++
-		}
-	}
-	return n
-}
-
 // findViews finds the values that need no memory of their own: other shapes of a value, and channels that only readers of
 // strided rows use.
 func (x *Executor) findViews() {
