@@ -66,8 +66,7 @@ func ActivateGrad(t *Team, f simd.Act, dx, dy, x []float32) {
 	flat(t, len(x), func(lo, hi int) { im.ActGrad(f, dx[lo:hi], dy[lo:hi], x[lo:hi]) })
 }
 
-// Derivative writes y = the derivative of f of the given order ≥ 0 at x. Orders above 1 are computed in float64, element
-// by element.
+// Derivative writes y = the derivative of f of the given order ≥ 0 at x, from order 2 on by Taylor expansions.
 func Derivative(t *Team, f simd.Act, order int, y, x []float32) {
 	want("Derivative", "y", len(y), len(x))
 	if order == 0 {
@@ -75,21 +74,25 @@ func Derivative(t *Team, f simd.Act, order int, y, x []float32) {
 		return
 	}
 	im := t.Impl
-	factorial := 1.0
+	factorial := float32(1)
 	for k := 2; k <= order; k++ {
-		factorial *= float64(k)
+		factorial *= float32(k)
 	}
 	const part = 1 << 11
 	t.Run((len(x)+part-1)/part, func(worker, i int) {
 		lo, hi := i*part, min(len(x), (i+1)*part)
+		n := hi - lo
+		s := t.Scratch(worker, (order+1)*n)
 		if order == 1 {
-			im.Act32(f, t.Scratch(worker, part)[:hi-lo], y[lo:hi], x[lo:hi])
+			im.Act32(f, s[:n], y[lo:hi], x[lo:hi])
 			return
 		}
-		c := make([]float64, order+1)
-		for j, v := range x[lo:hi] {
-			f.Taylor(c, float64(v))
-			y[lo+j] = float32(factorial * c[order])
+		copy(s, x[lo:hi]) // x + h: the coefficients of f(x + h) are f⁽ᵏ⁾(x)/k!
+		for j := n; j < 2*n; j++ {
+			s[j] = 1
 		}
+		clear(s[2*n:])
+		im.Jet32(f, s, n, n, 1, order)
+		im.Scale(y[lo:hi], s[order*n:(order+1)*n], factorial)
 	})
 }

@@ -78,3 +78,33 @@ func BenchmarkAttention(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNorms counts the bytes of arrays read and written once.
+func BenchmarkNorms(b *testing.B) {
+	const n, p, c = 2, 1024, 128
+	x, dy, y, w := make([]float32, n*p*c), make([]float32, n*p*c), make([]float32, n*p*c), make([]float32, c)
+	for i := range x {
+		x[i], dy[i] = float32(i%17-8)/8, float32(i%13-6)/8
+	}
+	for i := range w {
+		w[i] = 1
+	}
+	g := &GroupNorm{N: n, P: p, C: c, Groups: 32, Eps: 1e-6, Act: simd.SiLU, Weight: w, Bias: w}
+	l := &LayerNorm{N: n, P: p, C: c, Eps: 1e-6, Weight: w, Bias: w}
+	stats, dw := make([]float32, g.StatsLen()), make([]float32, c)
+	bytes := float64(4 * n * p * c)
+	benchTeams(b, func(b *testing.B, team *Team) {
+		b.Run("group+silu/forward", func(b *testing.B) {
+			measureLayer(b, team, func() { g.Forward(team, y, x, stats) }, 2*bytes, "GB", 0)
+		})
+		b.Run("group+silu/backward", func(b *testing.B) {
+			measureLayer(b, team, func() { g.Backward(team, GroupNormGrad{DX: y, DWeight: dw, DBias: dw}, dy, x, stats) }, 3*bytes, "GB", 0)
+		})
+		b.Run("layer/forward", func(b *testing.B) {
+			measureLayer(b, team, func() { l.Forward(team, y, x) }, 2*bytes, "GB", 0)
+		})
+		b.Run("layer/backward", func(b *testing.B) {
+			measureLayer(b, team, func() { l.Backward(team, LayerNormGrad{DX: y, DWeight: dw, DBias: dw}, dy, x) }, 3*bytes, "GB", 0)
+		})
+	})
+}

@@ -333,3 +333,30 @@ func TestAttentionOverflow(t *testing.T) {
 		}
 	})
 }
+
+// TestDerivative: derivatives of activations to order 4.
+func TestDerivative(t *testing.T) {
+	eachImpl(t, func(t *testing.T, im *simd.Impl) {
+		team := NewTeam(2)
+		defer team.Close()
+		team.Impl = im
+		x := make([]float32, 5003)
+		for i := range x {
+			x[i] = float32(i-2500) / 200
+		}
+		y, c := like(x), make([]float64, 5)
+		for f := simd.Identity; f <= simd.GELUTanh; f++ {
+			for order := range 5 {
+				Derivative(team, f, order, y, x)
+				factorial := []float64{1, 1, 2, 6, 24}[order]
+				for i, v := range x {
+					f.Taylor(c, float64(v))
+					want := factorial * c[order]
+					if d := math.Abs(float64(y[i]) - want); !(d <= 5e-7*max(factorial, math.Abs(want))) {
+						t.Fatalf("%v, order %d at %v: %v, want %v", f, order, v, y[i], want)
+					}
+				}
+			}
+		}
+	})
+}
