@@ -145,6 +145,7 @@ func TestPictureKinds(t *testing.T) {
 	colours := &image.NRGBA{Pix: []byte{1, 2, 3, 255, 4, 5, 6, 255}, Stride: 8, Rect: at}
 	glass := &image.NRGBA{Pix: []byte{100, 0, 0, 128, 4, 5, 6, 0}, Stride: 8, Rect: at}
 	deep := &image.NRGBA64{Pix: []byte{1, 9, 2, 9, 3, 9, 255, 255, 4, 0, 5, 0, 6, 0, 255, 255}, Stride: 16, Rect: at}
+	deepGlass := &image.NRGBA64{Pix: []byte{100, 255, 0, 99, 1, 2, 128, 255, 4, 0, 5, 0, 6, 0, 0, 1}, Stride: 16, Rect: at}
 	greyPalette := image.NewPaletted(at, color.Palette{color.Gray{10}, color.Gray{200}})
 	greyPalette.Pix = []byte{0, 1}
 	palette := image.NewPaletted(at, color.Palette{color.NRGBA{1, 2, 3, 255}, color.NRGBA{9, 9, 9, 0}})
@@ -158,6 +159,7 @@ func TestPictureKinds(t *testing.T) {
 		"colours":        {colours, []byte{1, 2, 3, 4, 5, 6}},
 		"transparent":    {glass, []byte{177, 127, 127, 255, 255, 255}}, // 100·128/255 + 127 = 177.2
 		"colours of 16":  {deep, []byte{1, 2, 3, 4, 5, 6}},
+		"transparent 16": {deepGlass, []byte{177, 127, 128, 255, 255, 255}}, // 1·128/255 + 127 = 127.5
 		"grey palette":   {greyPalette, []byte{10, 200}},
 		"colour palette": {palette, []byte{1, 2, 3, 255, 255, 255}},
 	} {

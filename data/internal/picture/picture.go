@@ -212,7 +212,15 @@ func toBytes(dst []byte, m image.Image, channels int) {
 				copy(dst[(y*w+x)*channels:][:channels], c[:])
 			}
 		}
-	default: // 16 bits, CMYK
+	case *image.NRGBA64: // the upper byte of each
+		for y := range h {
+			for x := range w {
+				p := m.Pix[m.PixOffset(r.Min.X+x, r.Min.Y+y):][:8]
+				c := blend([3]byte{p[0], p[2], p[4]}, p[6])
+				copy(dst[(y*w+x)*channels:][:channels], c[:])
+			}
+		}
+	default: // 16 bits without transparency, CMYK
 		for y := range h {
 			for x := range w {
 				c := overWhite(m.At(r.Min.X+x, r.Min.Y+y))
