@@ -12,7 +12,6 @@ type pass struct {
 	n       int // sequences
 	t       int // symbols of each
 	symbols []int32
-	targets []int32 // −1: not scored
 
 	modes      []mode
 	z          []float32 // rows×2N
