@@ -25,7 +25,7 @@ test: ## all tests
 	go test ./...
 
 calibrate: ## how often the intervals of cmd/dynamics hold the truth: minutes
-	HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -timeout 2h
+	HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -count 1 -timeout 2h
 
 bench: ## the jobs beside the machine's peak and, where it is installed, PyTorch; make bench-kernels for each kernel
 	go run ./scripts/bench

@@ -24,15 +24,14 @@ func (c *chunk) matrices(data *Data, e *EDMD) (x, y *mat.Dense) {
 	return x, y
 }
 
-// residuals computes the covariances of what the fit leaves, and whether it is correlated in time.
+// residuals computes the covariances of what the fit leaves, φ_{k+1} − φ̄' − K (φ_k − φ̄), and whether it is correlated in
+// time.
 func (e *EDMD) residuals(all []chunk, data *Data) {
-	r, p := e.Rank, data.P
-	tk := mat.NewDense(e.Features, r, nil) // x ↦ F g
-	tk.Mul(e.transform.T(), e.ols.T())
-	kp := e.K.Slice(0, p, 0, e.Features) // of the outputs
+	d, p := e.Features, data.P
 	type sums struct {
-		state, noise, cross *mat.Dense
-		lagged              []*mat.Dense // at lags 1, 2, …
+		all    *mat.Dense   // of residuals of all features
+		cross  *mat.Dense   // of the outputs' with the features that they end in
+		lagged []*mat.Dense // of the outputs' with those 1, 2, … steps before
 	}
 	lags := 1
 	if p <= maxLagged {
@@ -42,48 +41,49 @@ func (e *EDMD) residuals(all []chunk, data *Data) {
 	parallel(len(all), func(i int) {
 		c := &all[i]
 		x, y := c.matrices(data, e)
-		var ge, gx, oe, gy mat.Dense
-		ge.Mul(y, e.transform.T())
-		gx.Mul(x, tk)
-		ge.Sub(&ge, &gx)
-		oe.Mul(x, kp.T())
-		oe.Sub(y.Slice(0, c.pairs, 0, p), &oe)
-		gy.Mul(y, e.transform.T())
-		s := sums{state: mat.NewDense(r, r, nil), noise: mat.NewDense(p, p, nil), cross: mat.NewDense(p, r, nil)}
-		for range lags {
-			s.lagged = append(s.lagged, mat.NewDense(p, p, nil))
-		}
-		s.state.Mul(ge.T(), &ge)
-		s.noise.Mul(oe.T(), &oe)
-		s.cross.Mul(oe.T(), &gy) // with the whitened features that the residual ends in
-		row := 0
-		for _, g := range c.segments {
-			for h := 1; h <= lags && h < g.pairs; h++ {
-				var lag mat.Dense
-				lag.Mul(oe.Slice(row+h, row+g.pairs, 0, p).T(), oe.Slice(row, row+g.pairs-h, 0, p))
-				s.lagged[h-1].Add(s.lagged[h-1], &lag)
+		r := mat.NewDense(c.pairs, d, nil)
+		r.Mul(x, e.K.T())
+		r.Sub(y, r)
+		out := r.Slice(0, c.pairs, 0, p).(*mat.Dense)
+		s := sums{all: mat.NewDense(d, d, nil), cross: mat.NewDense(p, d, nil)}
+		s.all.Mul(r.T(), r)
+		s.cross.Mul(out.T(), y)
+		for h := 1; h <= lags; h++ {
+			total := mat.NewDense(p, p, nil)
+			row := 0
+			for _, g := range c.segments {
+				if h < g.pairs {
+					var lag mat.Dense
+					lag.Mul(out.Slice(row+h, row+g.pairs, 0, p).T(), out.Slice(row, row+g.pairs-h, 0, p))
+					total.Add(total, &lag)
+				}
+				row += g.pairs
 			}
-			row += g.pairs
+			s.lagged = append(s.lagged, total)
 		}
 		parts[i] = s
 	})
 	total := parts[0]
 	for _, s := range parts[1:] {
-		total.state.Add(total.state, s.state)
-		total.noise.Add(total.noise, s.noise)
+		total.all.Add(total.all, s.all)
+		total.cross.Add(total.cross, s.cross)
 		for h, m := range s.lagged {
 			total.lagged[h].Add(total.lagged[h], m)
 		}
-		total.cross.Add(total.cross, s.cross)
 	}
 	n := float64(e.Pairs)
-	e.PNoise = correlated(total.noise, total.lagged[0], total.cross, n)
+	noise := mat.DenseCopyOf(total.all.Slice(0, p, 0, p))
+	cross := mat.NewDense(p, e.Rank, nil) // with the whitened features
+	cross.Mul(total.cross, e.transform.T())
+	e.PNoise = correlated(noise, total.lagged[0], cross, n)
 	if lags > 1 { // the smaller of two, for both of them
-		e.PNoise = math.Min(1, 2*math.Min(e.PNoise, portmanteau(total.noise, total.lagged, n, e.Lift.Delays)))
+		e.PNoise = math.Min(1, 2*math.Min(e.PNoise, portmanteau(noise, total.lagged, n, e.Lift.Delays)))
 	}
-	total.state.Scale(1/e.dof(), total.state)
-	total.noise.Scale(1/e.dof(), total.noise)
-	e.Residual, e.Noise = total.state, total.noise
+	e.Noise = noise
+	e.Noise.Scale(1/e.dof(), noise)
+	e.Residual = mat.NewDense(e.Rank, e.Rank, nil)
+	e.Residual.Product(e.transform, total.all, e.transform.T())
+	e.Residual.Scale(1/e.dof(), e.Residual)
 	e.Relative = math.Sqrt(mat.Trace(e.Noise) / float64(p))
 }
 
