@@ -35,7 +35,7 @@ func (m *StateSpace) Generate(times []float64, seed, k uint64) (*Record, error) 
 		if i > 0 {
 			step, err := steps.between(times[i-1], times[i])
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("dynamics: from time %g to %g: %w", times[i-1], times[i], err)
 			}
 			l := roots[step]
 			if l == nil {

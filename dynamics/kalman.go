@@ -15,6 +15,8 @@ type Likelihood struct {
 	Values       int     // observed numbers
 }
 
+var errSingular = errors.New("the covariance of the outputs is singular: an output without noise repeats what is known; give R a positive diagonal")
+
 var errOverflow = errors.New("dynamics: the log density is not finite: the model's predictions overflow")
 
 // LogLik is the exact log density of the data under the model, by Kalman's filter; records are independent. The time is
@@ -23,11 +25,7 @@ func (m *StateSpace) LogLik(data *Data) (Likelihood, error) {
 	var l Likelihood
 	f := newFilter(m)
 	for k := range data.Records {
-		r := &data.Records[k]
-		if err := f.run(r, nil); err != nil {
-			if len(data.Records) > 1 {
-				err = fmt.Errorf("trajectory %d: %w", k, err)
-			}
+		if err := f.run(&data.Records[k], nil); err != nil {
 			return l, err
 		}
 	}
@@ -107,7 +105,7 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 		if i > 0 {
 			var err error
 			if step, err = f.steps.between(r.Times[i-1], r.Times[i]); err != nil {
-				return fmt.Errorf("from time %g to %g: %w", r.Times[i-1], r.Times[i], err)
+				return fmt.Errorf("dynamics: from time %g to %g: %w", r.Times[i-1], r.Times[i], err)
 			}
 			f.predict(step)
 		}
@@ -116,7 +114,7 @@ func (f *filter) run(r *Record, keep func(i int, m moment)) error {
 			kept = moment{step: step, predicted: append([]float64(nil), f.mean...), predCov: f.covariance()}
 		}
 		if err := f.observe(r.Row(i, f.p), step); err != nil {
-			return fmt.Errorf("time %g: %w", r.Times[i], err)
+			return fmt.Errorf("dynamics: time %g: %w", r.Times[i], err)
 		}
 		if keep != nil {
 			kept.filtered, kept.cov = append([]float64(nil), f.mean...), f.covariance()
@@ -243,7 +241,7 @@ func (f *filter) prepare(g *gain) error {
 		}
 	}
 	if !cholesky(g.l, q) {
-		return fmt.Errorf("dynamics: the covariance of the outputs is singular: an output without noise repeats what is known; give R a positive diagonal")
+		return errSingular
 	}
 	g.logDet = 0
 	for i := range q {

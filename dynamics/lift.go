@@ -57,7 +57,7 @@ func (l *Lift) Prepare() error {
 	}
 	for j, s := range l.SD {
 		if !(s > 0) || !finite(s) || !finite(l.Mean[j]) {
-			return fmt.Errorf("dynamics: output %d has mean %g and standard deviation %g", j, l.Mean[j], s)
+			return fmt.Errorf("dynamics: output %d has mean %g and standard deviation %g: it is constant, or its squares leave the range of numbers; rescale it or leave it out", j, l.Mean[j], s)
 		}
 	}
 	w := l.window()

@@ -75,7 +75,9 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			failed = err
+			if failed == nil {
+				failed = err
+			}
 			continue
 		}
 		if best == nil || f.BIC < best.BIC {
@@ -159,7 +161,7 @@ func fitOrder(ctx context.Context, u *units, order int, o LikelihoodOptions) (*L
 	q := &parameters{p: p, d: d, kind: o.Kind, noise: !o.NoNoise, offset: !o.NoOffset, variance: startVariance}
 	starts := u.starts(q)
 	if len(starts) == 0 {
-		return nil, fmt.Errorf("dynamics: no starting values of %d states are found: the outputs seem to have no dynamics of that order", d)
+		return nil, fmt.Errorf("dynamics: no starting values of %d states have a finite likelihood; are the values of a size that can be squared?", d)
 	}
 	fit := &LikelihoodFit{Kind: o.Kind, Order: order, q: q, u: u}
 	fit.objective = func(theta []float64, gradient bool) (float64, []float64) {
@@ -230,11 +232,10 @@ func (u *units) starts(q *parameters) []start {
 	for _, x := range u.series {
 		longest = max(longest, len(x)/q.p)
 	}
-	type candidate struct{ a, c *mat.Dense }
 	var found []candidate
 	for _, stride := range []int{1, 3, 10, 30} {
 		for _, blocks := range []int{q.d/q.p + 1, 2*q.d/q.p + 4, 20} {
-			if 2*blocks*stride > longest/2 {
+			if 2*blocks*stride >= longest {
 				continue
 			}
 			cov := covariances(u.series, q.p, 2*blocks, stride)
@@ -243,9 +244,7 @@ func (u *units) starts(q *parameters) []start {
 			}
 		}
 	}
-	if len(found) == 0 {
-		return nil
-	}
+	found = append(found, decays(q, u.step))
 	// One unit of time for all: of the first, whose lags are the smallest.
 	var sizes []float64
 	if m, err := modesOf(found[0].a); err == nil {
@@ -278,6 +277,34 @@ func (u *units) starts(q *parameters) []start {
 		return 0
 	})
 	return out
+}
+
+// candidate is a choice of A and C.
+type candidate struct{ a, c *mat.Dense }
+
+// decays is a candidate that needs no data: modes of each output that decay within about ten steps, five, three, ….
+func decays(q *parameters, step float64) candidate {
+	poly := []float64{1} // of s, highest power first
+	for k := range q.d / q.p {
+		rate := 0.1 * float64(k+1) / step
+		next := make([]float64, len(poly)+1)
+		for i, c := range poly {
+			next[i] += c
+			next[i+1] += c * rate
+		}
+		poly = next
+	}
+	a, c := mat.NewDense(q.d, q.d, nil), mat.NewDense(q.p, q.d, nil)
+	for i := range q.d - q.p {
+		a.Set(i, i+q.p, 1)
+	}
+	for i := range q.p {
+		c.Set(i, i, 1)
+		for k := range q.d / q.p {
+			a.Set(q.d-q.p+i, k*q.p+i, -poly[len(poly)-1-k])
+		}
+	}
+	return candidate{a, c}
 }
 
 // start turns A and C into parameters and searches sizes of the noises.

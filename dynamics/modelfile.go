@@ -127,7 +127,7 @@ func LoadModel(path string) (*Model, error) {
 	}
 	m, err := j.model()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "dynamics: "))
 	}
 	return m, nil
 }

@@ -176,6 +176,9 @@ func (q *parameters) writeA(theta []float64, a *mat.Dense) error {
 	return nil
 }
 
+// leastNoise is the least variance of measurement noise, of outputs of variance 1, so that data without noise have a density.
+const leastNoise = 1e-12
+
 // space makes the model of parameters.
 func (q *parameters) space(theta []float64) *StateSpace {
 	na, ng, nr, _ := q.counts()
@@ -187,7 +190,7 @@ func (q *parameters) space(theta []float64) *StateSpace {
 	for i := range p {
 		m.C.Set(i, i, 1)
 		if q.noise {
-			m.R.Set(i, i, theta[na+ng+i]*theta[na+ng+i])
+			m.R.Set(i, i, theta[na+ng+i]*theta[na+ng+i]+leastNoise)
 		}
 	}
 	if q.offset {

@@ -38,7 +38,7 @@ func Load(paths []string, o ReadOptions) (*Data, error) {
 			return nil, err
 		}
 		if err := d.Validate(); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "dynamics: "))
 		}
 		if all == nil {
 			all = d

@@ -181,7 +181,7 @@ func (m *StateSpace) step(dt float64) (*Propagator, error) {
 	} else {
 		k := math.Round(dt / m.Dt)
 		if k < 1 || math.Abs(dt-k*m.Dt) > stepTolerance*m.Dt || k > 1<<40 {
-			return nil, fmt.Errorf("dynamics: the model is a chain of steps of %g, and two times are %g apart; fit in continuous time by maximum likelihood", m.Dt, dt)
+			return nil, fmt.Errorf("the model is a chain of steps of %g, and two times are %g apart; fit in continuous time by maximum likelihood", m.Dt, dt)
 		}
 		p = m.Chain.power(int64(k))
 	}
@@ -209,5 +209,5 @@ func (p *Propagator) power(k int64) *Propagator {
 }
 
 func overflow(dt float64) error {
-	return fmt.Errorf("dynamics: a growing mode overflows over a step of %g", dt)
+	return fmt.Errorf("a growing mode overflows over a step of %g", dt)
 }
