@@ -64,6 +64,11 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 		return nil, fmt.Errorf("dynamics: %d outputs of order %d are %d states; a fit by likelihood takes at most %d: use least squares (edmd)", data.P, orders[0], d, maxLikelihoodStates)
 	}
 	u := newUnits(data)
+	for j, sd := range u.sd {
+		if !(sd > 0) || !finite(sd*sd) || sd*sd == 0 {
+			return nil, fmt.Errorf("dynamics: %s has a standard deviation of %g, whose square leaves the range of numbers; rescale it", data.Name(j), sd)
+		}
+	}
 	var best *LikelihoodFit
 	var failed error
 	for _, order := range orders {
