@@ -34,6 +34,8 @@ type options struct {
 
 	batch     int
 	reference bool
+
+	tilt tilt
 }
 
 // define makes the flags, with o as their defaults.
@@ -58,6 +60,8 @@ func define(o *options) *flags.Set {
 	g.Choice(&o.lastNoise, "last-noise", solver.LastNoiseNames(), "the last step: full, as the others; mean, without its noise; none, a step at h = 0")
 	g.Bool(&o.denoise, "denoise", "end with the posterior mean E[x₀|x] of the last state x (Tweedie's formula): removes the noise of deviation σ(Tmin) that is left in it, for one more evaluation")
 
+	o.tilt.define(s.Group("Reward"))
+
 	g = s.Group("Output")
 	g.String(&o.out, "out", "FILE", "the samples, n × D, in data units: an array in a .npy file, float32, or float64 where float32 has too few digits for the spread of the data; or a table with a header in a .csv file; "+
 		"images as bytes in a .npz file (arr_0, n × height × width × channels, as evaluators read it), or as PNG files in a new folder, whose name ends in /; sounds as a .wav file or a folder of these")
@@ -76,6 +80,7 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --h 0 --sampler exp2 --grid lambda --steps 50 --out ode.npy", "the probability-flow ODE in 50 evaluations")
 	s.Example("go run ./cmd/sample --checkpoint mlp.safetensors --schedule cosine --n 1_000_000 --h 0.2", "a network of your own, a million samples in constant memory")
 	s.Example("go run ./cmd/sample --checkpoint runs/digits-simple/model.safetensors --n 100 --out digits.npz --sheet sheet.png", "images as evaluators read them, and as people do")
+	s.Example("go run ./cmd/sample --checkpoint runs/swissroll-simple/model.safetensors --n 2000 --steps 300 --reward '-2*(x0-5)^2' --weights weights.npz", "the density of the data near x0 = 5, with weights")
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --n 500 --trajectory 1,0.5,0.2,0.1,0.01", "with states on the way")
 	return s
 }
@@ -83,10 +88,14 @@ func define(o *options) *flags.Set {
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
 	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", rate: samples.DefaultRate, Flags: model.Flags{Precision: cuda.FP32.String()}}
-	if err := define(&o).Parse(args, help); err != nil {
+	set := define(&o)
+	if err := set.Parse(args, help); err != nil {
 		return o, err
 	}
 	if err := o.Check(); err != nil {
+		return o, err
+	}
+	if err := o.tilt.check(&o, set); err != nil {
 		return o, err
 	}
 	if o.out == "" {
@@ -105,12 +114,12 @@ func parse(args []string, help io.Writer) (options, error) {
 		o.Device = flags.Device{Kind: "cpu"}
 	}
 	outputs := []flags.File{{Name: "out", Path: o.out, Endings: append([]string{".npy", ".csv"}, samples.Endings()...)},
-		{Name: "plot", Path: o.plot, Picture: true}, {Name: "sheet", Path: o.sheet, Picture: true}}
+		{Name: "plot", Path: o.plot, Picture: true}, {Name: "sheet", Path: o.sheet, Picture: true}, {Name: "weights", Path: o.tilt.weights}}
 	if len(o.trajectory) > 0 {
 		states, times := o.trajectoryFiles()
 		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
 	}
-	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}})
+	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "reward", Path: o.tilt.reward}})
 }
 
 // trajectoryFiles are the names of what --trajectory writes.

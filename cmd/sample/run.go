@@ -59,6 +59,12 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	defer out.abort()
 	o.introduce(io.Out, m)
 
+	if o.tilt.reward != "" {
+		if err := o.runTilted(ctx, io, m, table, out); err != nil {
+			return err
+		}
+		return o.pictures(ctx, io, m, out)
+	}
 	bar := ui.NewProgress(io.Err, "samples", 0, int64(o.n), nil)
 	begin := time.Now()
 	res, err := solver.Sample(ctx, m.Net, m.Schedule, solver.Options{
@@ -80,6 +86,11 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	o.report(io, out, res, seconds)
+	return o.pictures(ctx, io, m, out)
+}
+
+// pictures draws what was asked for, once the samples are written.
+func (o options) pictures(ctx context.Context, io ui.Streams, m *model.Model, out *output) error {
 	if out.sheet != nil {
 		if err := out.sheet.Write(o.sheet); err != nil {
 			return err

@@ -76,7 +76,7 @@ func TestExact(t *testing.T) {
 // The plug-in's samples are biased; weighted, they are not. A sample is the same in any chunk.
 func TestPlugIn(t *testing.T) {
 	m, s, e, mean, _, _ := gaussian(t)
-	p := &PlugIn{Model: m, Schedule: s, Reward: e.Reward}
+	p := &PlugIn{Model: m, Schedule: s, Reward: e.Reward, MinLambda: -5}
 	const n = 4000
 	res, err := Sample(context.Background(), m, p, s, e.Reward, Options{N: n, H: 1, Steps: 300, Grid: solver.GridLambda, Seed: 2})
 	if err != nil {

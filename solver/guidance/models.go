@@ -8,11 +8,18 @@ import (
 )
 
 // PlugIn is a model guided by the gradient of a reward at the denoised sample: s + (∂x̂₀/∂x)ᵀ ∇r(x̂₀), x̂₀ = (x + σ² s)/α.
+//
+// Where noise covers the data, a network's error in s, divided by α, is larger than x̂₀ itself. Guidance therefore begins at
+// λ = log(α/σ) = MinLambda; the weights of [Sample] account for any choice.
 type PlugIn struct {
-	Model    solver.VJPer
-	Schedule solver.Schedule
-	Reward   Reward
+	Model     solver.VJPer
+	Schedule  solver.Schedule
+	Reward    Reward
+	MinLambda float64
 }
+
+// DefaultMinLambda is where guidance of a learned network begins: σ = e α.
+const DefaultMinLambda = -1
 
 // Dim implements solver.Model.
 func (p *PlugIn) Dim() int { return p.Model.Dim() }
@@ -26,6 +33,9 @@ func (p *PlugIn) Score(ctx context.Context, dst, x, t []float64) error {
 	alpha, s2 := p.Schedule.Alpha(t[0]), p.Schedule.Sigma2(t[0])
 	if err := p.Model.Score(ctx, dst, x, t); err != nil {
 		return err
+	}
+	if p.Schedule.Lambda(t[0]) < p.MinLambda {
+		return nil
 	}
 	u, vj, denoised := make([]float64, len(x)), make([]float64, len(x)), make([]float64, d)
 	for i := 0; i < len(x); i += d {
