@@ -541,6 +541,9 @@ func TestTrainerNonFinite(t *testing.T) {
 	}
 }
 
+// tooMany rows of a batch fit on no device: they take terabytes.
+const tooMany = 1 << 32
+
 func TestTrainerErrors(t *testing.T) {
 	p, b := trainNets[0].training(), testBatches(2)
 	d := cudatest.Open(t)
@@ -552,7 +555,7 @@ func TestTrainerErrors(t *testing.T) {
 		{fit.Options{}, *b, "Batch is 0"},
 		{fit.Options{Batch: 4}, kernels.Batches{X: b.X[:3], Times: b.Times}, "training data of 3 numbers; want rows of 2"},
 		{fit.Options{Batch: 4}, kernels.Batches{X: b.X}, "a table of times of 0 cells"},
-		{fit.Options{Batch: 1 << 24}, *b, "for batches of 16777216 rows"},
+		{fit.Options{Batch: tooMany}, *b, fmt.Sprintf("for batches of %d rows", tooMany)},
 	} {
 		if _, err := exec.NewTrainer(d, p, c.o, &c.b, chains.TrainingPass(p)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
@@ -566,9 +569,9 @@ func TestTrainerErrors(t *testing.T) {
 		t.Error("a batch of no rows")
 	}
 	src := hostSource{b, 2, 4}
-	if err := tr.SetBatch(1 << 24); err == nil {
-		t.Error("a batch of 16777216 rows fits")
-	} else if _, err := tr.Step(src, 1e-3); err == nil || !strings.Contains(err.Error(), "no memory for batches of 16777216 rows") {
+	if err := tr.SetBatch(tooMany); err == nil {
+		t.Errorf("a batch of %d rows fits", tooMany)
+	} else if _, err := tr.Step(src, 1e-3); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("no memory for batches of %d rows", tooMany)) {
 		t.Errorf("a step after SetBatch has failed: %v", err)
 	}
 	if err := tr.SetBatch(4); err != nil {
