@@ -45,6 +45,8 @@ type EDMD struct {
 	inverse   *mat.Dense // from whitened coordinates to features, d×r
 	drift     []float64  // b
 	singular  []float64  // of the scaled features
+	omitted   int        // modes at the logarithm's branch
+	largest   complex128 // μ of the largest of them
 }
 
 // FitOptions are the settings of Fit; zero values work.

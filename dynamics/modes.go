@@ -144,7 +144,10 @@ func (e *EDMD) branch(m *Mode, variance float64, omit bool) (bool, error) {
 		return true, fmt.Errorf("dynamics: a mode with μ = %.3g%+.3gi turns by half a turn in a step of %g: its frequency is at the branch of the logarithm and not defined; sample more often, or leave such modes out (--branch omit)",
 			real(m.Mu), imag(m.Mu), e.Dt)
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("left out: a mode with μ = %.3g%+.3gi, half a turn in a step, which is noise or too fast for this step", real(m.Mu), imag(m.Mu)))
+	e.omitted++
+	if size > cmplx.Abs(e.largest) {
+		e.largest = m.Mu
+	}
 	return true, nil
 }
 
@@ -222,6 +225,9 @@ func (e *EDMD) influence(all []chunk, data *Data, m *modal, at []int) [][3]float
 
 // notes says what makes the spectrum less than it seems.
 func (e *EDMD) notes() {
+	if e.omitted > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("left out: %d modes that turn by half a turn in a step, which are noise or too fast for this step; the largest has μ = %.3g%+.3gi", e.omitted, real(e.largest), imag(e.largest)))
+	}
 	if e.Rank < e.Features {
 		e.Notes = append(e.Notes, fmt.Sprintf("the features have rank %d of %d over these snapshots; the other directions are left out", e.Rank, e.Features))
 	}
@@ -234,6 +240,6 @@ func (e *EDMD) notes() {
 		}
 	}
 	if e.PNoise < 1e-3 && e.Lift.Linear() {
-		e.Notes = append(e.Notes, fmt.Sprintf("residuals are correlated in time (P = %.1g): there is measurement noise, or a state that the snapshots do not hold, and modes seem to decay faster than they do; use maximum likelihood, or more delays", e.PNoise))
+		e.Notes = append(e.Notes, fmt.Sprintf("residuals are correlated in time (P = %.1g): there is measurement noise, or a state that the snapshots do not hold, and modes seem to decay faster than they do; use more delays, or maximum likelihood", e.PNoise))
 	}
 }
