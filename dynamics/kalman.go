@@ -53,6 +53,9 @@ type filter struct {
 	lastStep  *Propagator
 	lastValid bool
 	keeping   bool // every covariance is wanted
+
+	collect     bool      // innovations are wanted
+	innovations []float64 // of times with all outputs, made uncorrelated and of variance 1
 }
 
 // gain is what an update needs of the covariance: K, the root of the innovation's covariance and its log determinant.
@@ -276,6 +279,9 @@ func (f *filter) correct(g *gain, y, offset []float64) {
 		}
 	}
 	solveLower(g.l, g.nu)
+	if f.collect && q == f.p {
+		f.innovations = append(f.innovations, g.nu...)
+	}
 	quad := 0.0
 	for _, v := range g.nu {
 		quad += v * v

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // LikelihoodOptions are the settings of FitLikelihood; zero values work.
@@ -85,16 +86,46 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 			}
 			continue
 		}
-		if best == nil || f.BIC < best.BIC {
-			best = f
-		} else {
+		if best != nil && f.BIC >= best.BIC {
 			break // more states are no better
+		}
+		if best = f; best.white() > 0.05 {
+			break // nothing is left for more states to explain
 		}
 	}
 	if best == nil {
 		return nil, failed
 	}
 	return best, best.finish()
+}
+
+// white is the P value of innovations that are uncorrelated over ten steps, as those of the right model are at any times.
+func (f *LikelihoodFit) white() float64 {
+	filter := newFilter(f.q.space(f.theta))
+	filter.collect = true
+	sum := 0.0
+	p := f.q.p
+	const lags = 10
+	for k := range f.u.scaled.Records {
+		filter.innovations = filter.innovations[:0]
+		if filter.run(&f.u.scaled.Records[k], nil) != nil {
+			return 0
+		}
+		e := filter.innovations
+		m := len(e) / p
+		for h := 1; h <= lags && h < m; h++ {
+			for i := range p {
+				for j := range p {
+					c := 0.0
+					for t := h; t < m; t++ {
+						c += e[t*p+i] * e[(t-h)*p+j]
+					}
+					sum += c * c / float64(m)
+				}
+			}
+		}
+	}
+	return distuv.ChiSquared{K: float64(p * p * lags * len(f.u.scaled.Records))}.Survival(sum)
 }
 
 // units are the data in standardised outputs and scaled time.

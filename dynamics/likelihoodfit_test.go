@@ -69,3 +69,26 @@ func TestFitLikelihood(t *testing.T) {
 		}
 	}
 }
+
+// The order of a process is found: one for Ornstein and Uhlenbeck's seen with noise, whose innovations are white.
+func TestOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(22, 1))
+	m := &StateSpace{System: &System{A: mat.NewDense(1, 1, []float64{-0.5}), Q: mat.NewDense(1, 1, []float64{1})}, C: mat.NewDense(1, 1, []float64{2}),
+		R: mat.NewDense(1, 1, []float64{0.1}), M0: []float64{0}, P0: mat.NewDense(1, 1, []float64{1})}
+	first, err := m.Generate(irregular(rng, 400), 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := m.Generate(irregular(rng, 200), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := FitLikelihood(context.Background(), &Data{P: 1, Records: []Record{*first, *second}}, LikelihoodOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode := f.Modes[0]
+	if f.Order != 1 || mode.Class != Decay || math.Abs(real(mode.Lambda)+0.5) > 4*math.Sqrt(mode.Cov[0][0]) || f.white() < 1e-3 {
+		t.Errorf("order %d, λ = %v ± %.2g, innovations white with P = %g", f.Order, mode.Lambda, math.Sqrt(mode.Cov[0][0]), f.white())
+	}
+}
