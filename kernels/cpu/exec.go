@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"hbar/program"
+	"hbar/program/ops"
 	"hbar/program/plan"
 )
 
@@ -147,7 +148,7 @@ func (x *Executor) place(o Options) {
 		if memory == 0 {
 			memory = 1 << 30
 		}
-		x.block = int(max(1, min(DefaultBlock, memory/int64(4*max(1, x.plan.PerSample)))))
+		x.block = int(max(1, min(int64(x.usualBlock()), memory/int64(4*max(1, x.plan.PerSample)))))
 	}
 	x.shared = aligned(x.plan.Shared)
 	for id := range x.values {
@@ -156,6 +157,22 @@ func (x *Executor) place(o Options) {
 			v.s = x.shared[at : at+v.size]
 		}
 	}
+}
+
+// usualBlock is the number of samples that is fastest where memory is no object. Convolutions read large weights for few pixels
+// on their low levels, and want many samples to a product. Tokens are rows enough, and few samples stay in the caches.
+func (x *Executor) usualBlock() int {
+	for _, s := range x.steps {
+		op := s.Op
+		if l, ok := op.(layer); ok {
+			op = l.Op
+		}
+		switch op.(type) {
+		case ops.Conv, ops.ConvInput, ops.ConvWeight:
+			return DefaultBlock
+		}
+	}
+	return min(DefaultBlock, 4*x.team.Workers())
 }
 
 // Block is the number of samples that pass through the program together.
