@@ -43,7 +43,7 @@ func newOutput(o options, m *model.Model) (*output, error) {
 	if out.what, err = o.describe(m.Model, out.dtype); err != nil {
 		return nil, err
 	}
-	if m.Label != nil {
+	if m.Label != nil && o.class != model.ClassNone {
 		out.what.Label = func(i int) int { return int(m.Label(o.first + uint64(i))) }
 	}
 	if o.sheet != "" {
