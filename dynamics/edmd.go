@@ -47,6 +47,7 @@ type EDMD struct {
 	singular  []float64  // of the scaled features
 	omitted   int        // modes at the logarithm's branch
 	largest   complex128 // μ of the largest of them
+	certain   complex128 // and of the largest that is not zero within its error
 }
 
 // FitOptions are the settings of Fit; zero values work.

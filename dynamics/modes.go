@@ -110,9 +110,7 @@ func (e *EDMD) spectrum(all []chunk, data *Data, omitBranch bool) error {
 		if imag(mu) == 0 && real(mu) > 0 { // a real mode has no frequency, and no error of it
 			mode.Cov[0][1], mode.Cov[1][0], mode.Cov[1][1] = 0, 0, 0
 		}
-		if branch, err := e.branch(&mode, factor*(s[0]+s[2]), omitBranch); err != nil {
-			return err
-		} else if branch {
+		if e.branch(&mode, factor*(s[0]+s[2])) {
 			continue
 		}
 		mode.classify(e.Span)
@@ -121,6 +119,11 @@ func (e *EDMD) spectrum(all []chunk, data *Data, omitBranch bool) error {
 			mode.Lambda, mode.Mu = cmplx.Conj(lambda), cmplx.Conj(mu)
 			mode.Cov[0][1], mode.Cov[1][0] = -mode.Cov[0][1], -mode.Cov[1][0]
 			e.Modes = append(e.Modes, mode)
+		}
+	}
+	if !omitBranch {
+		if err := e.refuseBranch(); err != nil {
+			return err
 		}
 	}
 	if len(e.Modes) == 0 {
@@ -132,23 +135,40 @@ func (e *EDMD) spectrum(all []chunk, data *Data, omitBranch bool) error {
 }
 
 // branch reports whether a mode's frequency is not defined: μ is negative within its error, so that the logarithm has a
-// jump there. A mode of any weight, |μ| > ½ and not zero within its error, is an error unless it is to be omitted.
-func (e *EDMD) branch(m *Mode, variance float64, omit bool) (bool, error) {
+// jump there. Such modes are left out, and kept in mind.
+func (e *EDMD) branch(m *Mode, variance float64) bool {
 	gap := math.Pi - math.Abs(cmplx.Phase(m.Mu))
 	if gap > math.Max(1e-6, z95*math.Sqrt(m.Cov[1][1])*e.Dt) {
-		return false, nil
-	}
-	size := cmplx.Abs(m.Mu)
-	certain := math.Sqrt(variance)*e.Dt < 0.3 // the standard error of μ is below 0.3 |μ|
-	if size > 0.5 && certain && !omit {
-		return true, fmt.Errorf("dynamics: a mode with μ = %.3g%+.3gi turns by half a turn in a step of %g: its frequency is at the branch of the logarithm and not defined; sample more often, or leave such modes out (--branch omit)",
-			real(m.Mu), imag(m.Mu), e.Dt)
+		return false
 	}
 	e.omitted++
+	size := cmplx.Abs(m.Mu)
 	if size > cmplx.Abs(e.largest) {
 		e.largest = m.Mu
 	}
-	return true, nil
+	// the standard error of μ is below 0.3 |μ|
+	if math.Sqrt(variance)*e.Dt < 0.3 && size > cmplx.Abs(e.certain) {
+		e.certain = m.Mu
+	}
+	return true
+}
+
+// refuseBranch is an error where a mode of weight was left out: |μ| > ½ and not zero within its error. Delays and other
+// features make modes of their own there, so that with these it is only one if nothing decays more slowly.
+func (e *EDMD) refuseBranch() error {
+	size := cmplx.Abs(e.certain)
+	if size <= 0.5 {
+		return nil
+	}
+	if e.Lift.Delays > 1 || !e.Lift.Linear() {
+		for _, m := range e.Modes {
+			if cmplx.Abs(m.Mu) > size {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("dynamics: a mode with μ = %.3g%+.3gi turns by half a turn in a step of %.6g: its frequency is at the branch of the logarithm and not defined; sample more often, or leave such modes out (--branch omit)",
+		real(e.certain), imag(e.certain), e.Dt)
 }
 
 // rounding is the variance of λ_j by rounding of float64 in the fit: column i of F has an error of ε s₁/s_i.

@@ -362,3 +362,17 @@ func TestAblate(t *testing.T) {
 		t.Errorf("no UTF-8: error %v", err)
 	}
 }
+
+// Delays that take measurement noise for dynamics give way to maximum likelihood, unless they were asked for by method.
+func TestDelaysWithNoise(t *testing.T) {
+	dir := t.TempDir()
+	oscillator(t, filepath.Join(dir, "m.npz"), 0.3, 1, 0.3, 1)
+	must(t, dir, "generate --model DIR/m.npz --steps 600 --dt 0.2 --out DIR/x.npy")
+	for method, want := range map[string]string{"auto": "ml", "edmd": "edmd"} {
+		out := must(t, dir, "spectrum --data DIR/x.npy --dt 0.2 --delays 3 --branch omit --json DIR/s.json --method "+method)
+		s := read(t, filepath.Join(dir, "s.json"))
+		if s.Method != want || (method == "auto") != (math.Abs(*s.Modes[0].Re+0.3) < 0.25) {
+			t.Errorf("%s: %s, Re λ = %g\n%s", method, s.Method, *s.Modes[0].Re, out)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"hbar/dynamics"
 )
@@ -46,7 +47,57 @@ func (o *fitOptions) fit(ctx context.Context, data *dynamics.Data) (*fitted, err
 	if err != nil {
 		return nil, err
 	}
+	if o.method == "auto" && o.lift.Delays > 1 && o.windows() && e.Relative >= exact {
+		f, err := o.betterThanDelays(ctx, data, e)
+		if f != nil || err != nil {
+			return f, err
+		}
+	}
 	return &fitted{edmd: e, modes: e.Modes, notes: e.Notes}, nil
+}
+
+// exact bounds relative residuals that only rounding leaves.
+const exact = 1e-6
+
+// small reports whether maximum likelihood takes a minute or two at most.
+func small(data *dynamics.Data) bool { return data.P <= 8 && data.Len() <= 20_000 }
+
+// windows reports whether features are the window itself, of numbers.
+func (o *fitOptions) windows() bool {
+	return o.lift.Degree == 1 && o.lift.Fourier == 0 && o.rank == 0 && !o.text()
+}
+
+// betterThanDelays is a fit by maximum likelihood where that explains the data better, by the Bayesian information criterion.
+// Delays take measurement noise for dynamics, and modes for faster than they are.
+func (o *fitOptions) betterThanDelays(ctx context.Context, data *dynamics.Data, e *dynamics.EDMD) (*fitted, error) {
+	if !small(data) {
+		return nil, nil
+	}
+	f, err := o.likelihood(ctx, data, "")
+	if err != nil {
+		return nil, ctx.Err()
+	}
+	chain, err := e.StateSpace()
+	if err != nil {
+		return nil, nil
+	}
+	own, err := f.ml.Model.LogLik(data)
+	if err != nil {
+		return nil, nil
+	}
+	theirs, err := chain.LogLik(data)
+	if err != nil {
+		return nil, nil
+	}
+	n := math.Log(float64(own.Values))
+	p := float64(data.P)
+	ml := -2*own.LogLik + n*float64(f.ml.Free)
+	delays := -2*theirs.LogLik + n*(p*p*float64(o.lift.Delays)+p*(p+1)/2+p)
+	if ml >= delays {
+		return nil, nil
+	}
+	f.why = fmt.Sprintf("it explains the data better than %d delays, by a Bayesian information criterion of %.1f against %.1f; --method edmd keeps to delays", o.lift.Delays, ml, delays)
+	return f, nil
 }
 
 // plain reports whether no lift was asked for, so that auto may choose another method.
@@ -57,7 +108,6 @@ func (o *fitOptions) plain() bool {
 // hidden fits what snapshots alone do not explain: exact dynamics of a few delays where there is no noise, else hidden
 // states and measurement noise.
 func (o *fitOptions) hidden(ctx context.Context, data *dynamics.Data, e *dynamics.EDMD, failed error) (*fitted, error) {
-	const exact = 1e-6 // relative residuals that only rounding leaves
 	for _, delays := range []int{2, 3, 4, 6, 8, 12} {
 		lift := o.lift
 		lift.Delays = delays
@@ -73,8 +123,7 @@ func (o *fitOptions) hidden(ctx context.Context, data *dynamics.Data, e *dynamic
 	if failed != nil {
 		return nil, failed // at the branch of the logarithm, or too short: hidden states would only cover that
 	}
-	const most = 20_000 // observations for which the search takes a minute or two
-	if data.P > 8 || data.Len() > most {
+	if !small(data) {
 		return nil, nil
 	}
 	return o.likelihood(ctx, data, fmt.Sprintf("residuals of least squares are correlated in time (P = %.1g)", e.PNoise))

@@ -38,7 +38,7 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	o.source.define(s.Group("Data"))
 
 	g := s.Group("Method")
-	g.Choice(&o.method, "method", []string{"auto", "edmd", "ml"}, "edmd: least squares on lifted snapshots at equal steps. ml: maximum likelihood of a state space with measurement noise, at any times. auto: edmd, and ml where times are irregular or residuals show measurement noise or hidden states")
+	g.Choice(&o.method, "method", []string{"auto", "edmd", "ml"}, "edmd: least squares on lifted snapshots at equal steps. ml: maximum likelihood of a state space with measurement noise, at any times. auto: edmd; ml where times are irregular, where residuals show measurement noise or hidden states, or where it explains the data better than --delays")
 
 	g = s.Group("Least squares (edmd)")
 	g.Int(&o.lift.Delays, "delays", "K", flags.Between(1, 2048), "snapshots in a window, the newest and K−1 before it")
