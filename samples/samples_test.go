@@ -2,6 +2,7 @@ package samples
 
 import (
 	"bytes"
+	"image"
 	"image/color"
 	"image/png"
 	"math"
@@ -251,5 +252,51 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := NewSheet(Options{N: 1, Shape: []int{2}}, 1, 0); err == nil {
 		t.Error("a contact sheet of points is no error")
+	}
+}
+
+// A table has its rows one below the other, each with its name beside it and one column for each class.
+func TestTable(t *testing.T) {
+	row := func(v float64, label func(int) int) *Sheet {
+		s, err := NewRow(Options{N: 40, Shape: []int{2, 2, 1}, Label: label})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 40 {
+			s.Add([]float64{v, v, v, v})
+		}
+		return s
+	}
+	for _, c := range []struct {
+		label   func(int) int
+		columns int
+	}{{nil, RowRoom}, {func(i int) int { return i % 3 }, 3}, {func(int) int { return 2 }, RowRoom}} {
+		m := table([]string{"h = 0", "h = 0.25"}, []*Sheet{row(0, c.label), row(100, c.label)})
+		tile := 64 + sheetGap
+		if want := image.Rect(0, 0, 7*len("h = 0.25")+2*7-1+c.columns*tile+sheetGap, 2*(tile+sheetGap)); m.Rect.Dy() != want.Dy() || m.Rect.Dx() < want.Dx()-7 || m.Rect.Dx() > want.Dx()+7 {
+			t.Errorf("a table of %v, want about %v", m.Rect, want)
+		}
+		for i, want := range []uint8{0, 100} {
+			if got := m.NRGBAAt(m.Rect.Dx()-10, i*(tile+sheetGap)+10).R; got != want {
+				t.Errorf("row %d shows %d, want %d", i, got, want)
+			}
+			ink := 0
+			for y := i * (tile + sheetGap); y < (i+1)*(tile+sheetGap); y++ {
+				for x := range 60 {
+					if m.NRGBAAt(x, y).R < 0x80 {
+						ink++
+					}
+				}
+			}
+			if ink < 20 {
+				t.Errorf("row %d has no name: %d dark pixels", i, ink)
+			}
+		}
+	}
+	if err := WriteRows(t.TempDir()+"/x.png", nil, nil); err == nil {
+		t.Error("a table without rows was written")
+	}
+	if _, err := NewRow(Options{N: 3, Shape: []int{2}}); err == nil {
+		t.Error("rows of numbers were drawn")
 	}
 }

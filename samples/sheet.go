@@ -42,16 +42,25 @@ func NewSheet(o Options, most, columns int) (*Sheet, error) {
 }
 
 func (s *Sheet) chooseColumns(n int) int {
-	if s.o.Label != nil {
-		classes := 1
-		for classes < n && classes <= 32 && s.o.Label(classes) != s.o.Label(0) {
-			classes++
-		}
-		if classes > 1 && classes <= 32 && classes < n {
-			return classes
-		}
+	if classes := classesInTurn(s.o.Label, n); classes > 0 {
+		return classes
 	}
 	return int(math.Ceil(math.Sqrt(float64(n))))
+}
+
+// classesInTurn is how many classes the labels of n samples go through, if they do and these are few enough for a row; else 0.
+func classesInTurn(label func(i int) int, n int) int {
+	if label == nil {
+		return 0
+	}
+	classes := 1
+	for classes < n && classes <= mostColumns && label(classes) != label(0) {
+		classes++
+	}
+	if classes > 1 && classes <= mostColumns && classes < n {
+		return classes
+	}
+	return 0
 }
 
 // Add takes samples in data units, as many as still have room.
@@ -59,12 +68,13 @@ func (s *Sheet) Add(x []float64) { s.x = append(s.x, x[:min(len(x), s.room-len(s
 
 // The measures of a sheet in pixels.
 const (
-	sheetGap   = 2
-	sheetTile  = 64   // small images are blown up to about this
-	sheetWidth = 1400 // and not beyond this width of all
-	sheetSide  = 4096 // of one image at most
-	waveHeight = 48
-	waveWidth  = 160
+	sheetGap    = 2
+	mostColumns = 32   // of classes
+	sheetTile   = 64   // small images are blown up to about this
+	sheetWidth  = 1400 // and not beyond this width of all
+	sheetSide   = 4096 // of one image at most
+	waveHeight  = 48
+	waveWidth   = 160
 )
 
 // Image draws the sheet.
@@ -126,13 +136,15 @@ func (s *Sheet) wave(m *image.NRGBA, at image.Point, x []float64) {
 }
 
 // Write draws the sheet into a PNG file, whole or not at all.
-func (s *Sheet) Write(path string) error {
+func (s *Sheet) Write(path string) error { return writePNG(path, s.Image()) }
+
+func writePNG(path string, m image.Image) error {
 	f, err := atomicfile.Create(path)
 	if err != nil {
 		return fmt.Errorf("samples: %w", err)
 	}
 	defer f.Abort()
-	if err := png.Encode(f, s.Image()); err != nil {
+	if err := png.Encode(f, m); err != nil {
 		return fmt.Errorf("samples: %w", err)
 	}
 	if err := f.Commit(); err != nil {

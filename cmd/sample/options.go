@@ -20,9 +20,13 @@ type options struct {
 
 	n                        int
 	seed, first              uint64
-	h                        float64
+	hs                       []float64 // one run for each combination of these three
+	manySteps                []int
+	samplers                 []string
+	h                        float64 // those of one run: see runs
 	steps                    int
 	sampler, grid, lastNoise string
+	name                     string // "h = 0.3", if there are several
 	denoise                  bool
 	class                    string
 	guidance                 float64
@@ -53,9 +57,9 @@ func define(o *options) *flags.Set {
 	g.Float(&o.guidance, "guidance", "W", flags.NonNegative, "for networks with classes: the strength w of guidance, score (1+w) s(x|class) − w s(x|none), for two evaluations; 0 for none")
 
 	g = s.Group("Process")
-	g.Float(&o.h, "h", "H", flags.NonNegative, "strength of the noise")
-	g.Int(&o.steps, "steps", "STEPS", flags.Between(1, 10_000_000), "steps from Tmax to Tmin; a step of heun costs two evaluations of the network, all others one")
-	g.Choice(&o.sampler, "sampler", solver.SamplerNames(), "Euler–Maruyama, exponential integrator, the same of second order, stochastic Heun")
+	g.List(&o.hs, "h", "H,…", flags.NonNegative, "strength of the noise; several are drawn one after the other from the same noise, each into its own file, OUT-h0.3.npz")
+	g.Ints(&o.manySteps, "steps", "STEPS,…", flags.Between(1, 10_000_000), "steps from Tmax to Tmin; a step of heun costs two evaluations of the network, all others one; several as with --h, OUT-steps50.npz")
+	g.Choices(&o.samplers, "sampler", solver.SamplerNames(), "Euler–Maruyama, exponential integrator, the same of second order, stochastic Heun; several as with --h, OUT-exp2.npz")
 	g.Choice(&o.grid, "grid", solver.GridNames(), "steps uniform in the time, in λ = log(α/σ), or as in Karras 2022")
 	g.Choice(&o.lastNoise, "last-noise", solver.LastNoiseNames(), "the last step: full, as the others; mean, without its noise; none, a step at h = 0")
 	g.Bool(&o.denoise, "denoise", "end with the posterior mean E[x₀|x] of the last state x (Tweedie's formula): removes the noise of deviation σ(Tmin) that is left in it, for one more evaluation")
@@ -65,7 +69,7 @@ func define(o *options) *flags.Set {
 	g = s.Group("Output")
 	g.String(&o.out, "out", "FILE", "the samples, n × D, in data units: an array in a .npy file, float32, or float64 where float32 has too few digits for the spread of the data; or a table with a header in a .csv file; "+
 		"images as bytes in a .npz file (arr_0, n × height × width × channels, as evaluators read it), or as PNG files in a new folder, whose name ends in /; sounds as a .wav file or a folder of these")
-	g.String(&o.sheet, "sheet", "FILE.png", "a contact sheet of the first samples, images or sounds")
+	g.String(&o.sheet, "sheet", "FILE.png", "a contact sheet of the first samples, images or sounds; of several --h, --steps or --sampler, all their combinations, a row each with its name")
 	g.Int(&o.rate, "rate", "HZ", flags.Between(1, 1<<20), "sample rate of sounds")
 	g.String(&o.plot, "plot", "FILE.png", "a picture, beside the training data if that is built in")
 	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
@@ -80,6 +84,7 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --h 0 --sampler exp2 --grid lambda --steps 50 --out ode.npy", "the probability-flow ODE in 50 evaluations")
 	s.Example("go run ./cmd/sample --checkpoint mlp.safetensors --schedule cosine --n 1_000_000 --h 0.2", "a network of your own, a million samples in constant memory")
 	s.Example("go run ./cmd/sample --checkpoint runs/digits-simple/model.safetensors --n 100 --out digits.npz --sheet sheet.png", "images as evaluators read them, and as people do")
+	s.Example("go run ./cmd/sample --checkpoint runs/digits-simple/model.safetensors --n 10 --h 0,0.3,1 --out digits.npz --sheet h.png", "three strengths on the same noise, one below the other")
 	s.Example("go run ./cmd/sample --checkpoint runs/swissroll-simple/model.safetensors --n 2000 --steps 300 --reward '-2*(x0-5)^2' --weights weights.npz", "the density of the data near x0 = 5, with weights")
 	s.Example("go run ./cmd/sample --checkpoint model.safetensors --n 500 --trajectory 1,0.5,0.2,0.1,0.01", "with states on the way")
 	return s
@@ -87,7 +92,7 @@ func define(o *options) *flags.Set {
 
 // parse reads the command line and checks what flags cannot.
 func parse(args []string, help io.Writer) (options, error) {
-	o := options{n: 10000, h: 1, steps: solver.DefaultSteps, sampler: "em", grid: "t", lastNoise: "full", out: "samples.npy", rate: samples.DefaultRate, Flags: model.Flags{Precision: cuda.FP32.String()}}
+	o := options{n: 10000, hs: []float64{1}, manySteps: []int{solver.DefaultSteps}, samplers: []string{"em"}, grid: "t", lastNoise: "full", out: "samples.npy", rate: samples.DefaultRate, Flags: model.Flags{Precision: cuda.FP32.String()}}
 	set := define(&o)
 	if err := set.Parse(args, help); err != nil {
 		return o, err
@@ -95,8 +100,13 @@ func parse(args []string, help io.Writer) (options, error) {
 	if err := o.Check(); err != nil {
 		return o, err
 	}
-	if err := o.tilt.check(&o, set); err != nil {
+	if err := o.distinct(); err != nil {
 		return o, err
+	}
+	for _, r := range o.runs() {
+		if err := r.tilt.check(&r, set); err != nil {
+			return o, err
+		}
 	}
 	if o.out == "" {
 		return o, ui.Usagef("--out is empty; name the file to write")
@@ -113,11 +123,16 @@ func parse(args []string, help io.Writer) (options, error) {
 		}
 		o.Device = flags.Device{Kind: "cpu"}
 	}
-	outputs := []flags.File{{Name: "out", Path: o.out, Endings: append([]string{".npy", ".csv"}, samples.Endings()...)},
-		{Name: "plot", Path: o.plot, Picture: true}, {Name: "sheet", Path: o.sheet, Picture: true}, {Name: "weights", Path: o.tilt.weights}}
-	if len(o.trajectory) > 0 {
-		states, times := o.trajectoryFiles()
-		outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
+	outputs := []flags.File{{Name: "sheet", Path: o.sheet, Picture: true}}
+	for i, r := range o.runs() {
+		if i == 0 || r.out != o.out { // a device takes them all
+			outputs = append(outputs, flags.File{Name: "out", Path: r.out, Endings: append([]string{".npy", ".csv"}, samples.Endings()...)})
+		}
+		outputs = append(outputs, flags.File{Name: "plot", Path: r.plot, Picture: true}, flags.File{Name: "weights", Path: r.tilt.weights})
+		if len(o.trajectory) > 0 {
+			states, times := r.trajectoryFiles()
+			outputs = append(outputs, flags.File{Name: "trajectory", Path: states}, flags.File{Name: "trajectory", Path: times})
+		}
 	}
 	return o, flags.CheckOutputs(outputs, []flags.File{{Name: "checkpoint", Path: o.Checkpoint}, {Name: "reward", Path: o.tilt.reward}})
 }

@@ -47,7 +47,12 @@ func newOutput(o options, m *model.Model) (*output, error) {
 		out.what.Label = func(i int) int { return int(m.Label(o.first + uint64(i))) }
 	}
 	if o.sheet != "" {
-		if out.sheet, err = samples.NewSheet(out.what, samples.SheetRoom, 0); err != nil {
+		if o.name == "" {
+			out.sheet, err = samples.NewSheet(out.what, samples.SheetRoom, 0)
+		} else {
+			out.sheet, err = samples.NewRow(out.what)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

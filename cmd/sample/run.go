@@ -26,10 +26,6 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	table, err := o.table()
-	if err != nil {
-		return err
-	}
 	precision := solver.Float32
 	if o.reference {
 		precision = solver.Float64
@@ -49,7 +45,37 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.batch == 0 && m.OnGPU() {
 		o.batch = max(1, gpuBatch/m.Net.Dim())
 	}
-	if err := o.fits(m.Net.Dim()); err != nil {
+	runs := o.runs()
+	for _, r := range runs {
+		if err := r.fits(m.Net.Dim()); err != nil {
+			return err
+		}
+		if err := r.works(m); err != nil {
+			return err
+		}
+	}
+	shown := &sheets{}
+	for i, r := range runs {
+		if err := r.draw(ctx, io, m, i, shown); err != nil {
+			return r.stopped(err, io, runs[i+1:], shown)
+		}
+	}
+	return o.finish(io, shown)
+}
+
+// works refuses a sampler whose steps are not finite, before any sample is drawn.
+func (o options) works(m *model.Model) error {
+	table, err := o.table()
+	if err == nil && o.name != "" { // by itself it is checked when it begins
+		_, err = solver.NewTable(m.Schedule, m.Prediction, table)
+	}
+	return err
+}
+
+// draw draws the samples of one run, the number of which is i, and writes them.
+func (o options) draw(ctx context.Context, io ui.Streams, m *model.Model, i int, shown *sheets) error {
+	table, err := o.table()
+	if err != nil {
 		return err
 	}
 	out, err := newOutput(o, m)
@@ -57,13 +83,18 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	defer out.abort()
-	o.introduce(io.Out, m)
+	if i == 0 {
+		o.introduce(io.Out, m)
+	} else {
+		fmt.Fprintln(io.Out)
+		o.process(io.Out)
+	}
 
 	if o.tilt.reward != "" {
 		if err := o.runTilted(ctx, io, m, table, out); err != nil {
 			return err
 		}
-		return o.pictures(ctx, io, m, out)
+		return o.pictures(ctx, io, m, out, shown)
 	}
 	bar := ui.NewProgress(io.Err, "samples", 0, int64(o.n), nil)
 	begin := time.Now()
@@ -86,21 +117,22 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	o.report(io, out, res, seconds)
-	return o.pictures(ctx, io, m, out)
+	return o.pictures(ctx, io, m, out, shown)
 }
 
-// pictures draws what was asked for, once the samples are written.
-func (o options) pictures(ctx context.Context, io ui.Streams, m *model.Model, out *output) error {
-	if out.sheet != nil {
-		if err := out.sheet.Write(o.sheet); err != nil {
+// pictures draws what was asked for, once the samples are written. A row for a contact sheet of several runs goes to shown.
+func (o options) pictures(ctx context.Context, io ui.Streams, m *model.Model, out *output, shown *sheets) error {
+	shown.add(o.name, out.sheet)
+	if o.name == "" {
+		if err := o.finish(io, shown); err != nil {
 			return err
 		}
-		fmt.Fprintf(io.Out, "sheet     %s\n", o.sheet)
+		shown.rows = nil // it is drawn
 	}
 	if o.plot == "" {
 		return nil
 	}
-	if _, err := ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) { return struct{}{}, o.draw(m, out.shown) }); err != nil {
+	if _, err := ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) { return struct{}{}, o.plotSamples(m, out.shown) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "picture   %s\n", o.plot)
@@ -128,11 +160,7 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	}
 	fmt.Fprintf(w, "model     %s: D = %d, %s, schedule %s\n", o.Checkpoint, m.D(), layers, m.Schedule.Name())
 	fmt.Fprint(w, m.Report())
-	end := ""
-	if o.denoise {
-		end = ", then denoised"
-	}
-	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s%s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise, end)
+	o.process(w)
 	labels := ""
 	if classes := m.Config().Classes(); classes > 0 {
 		labels = map[string]string{"": fmt.Sprintf(", each of %d classes in turn", classes), model.ClassAll: fmt.Sprintf(", each of %d classes in turn", classes),
@@ -158,6 +186,15 @@ func (o options) introduce(w io.Writer, m *model.Model) {
 	default:
 		fmt.Fprintf(w, "device    %s\n", m.Where(o.Workers))
 	}
+}
+
+// process says how the samples are drawn.
+func (o options) process(w io.Writer) {
+	end := ""
+	if o.denoise {
+		end = ", then denoised"
+	}
+	fmt.Fprintf(w, "process   h = %g, %s steps of %s, grid %s, last noise %s%s\n", o.h, ui.Count(int64(o.steps)), o.sampler, o.grid, o.lastNoise, end)
 }
 
 // failure is the error of a run without a finite sample.
@@ -192,8 +229,8 @@ func (o options) report(io ui.Streams, out *output, res solver.Result, seconds f
 	}
 }
 
-// draw plots the samples beside the data they should look like, where these are known.
-func (o options) draw(m *model.Model, shown []float64) error {
+// plotSamples plots the samples beside the data they should look like, where these are known.
+func (o options) plotSamples(m *model.Model, shown []float64) error {
 	d := m.D()
 	clouds := []plots.Cloud{{Name: fmt.Sprintf("samples, h = %g", o.h), X: shown, D: d, Columns: m.Columns}}
 	var shape []int

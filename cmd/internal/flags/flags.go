@@ -385,9 +385,9 @@ func (l *list) Set(s string) error {
 	var out []float64
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
-		v, err := strconv.ParseFloat(part, 64)
+		v, err := strconv.ParseFloat(strings.ReplaceAll(part, "_", ""), 64)
 		if err != nil {
-			return fmt.Errorf("%q in the list %q is not a number", part, s)
+			return notInList(part, s, "a number")
 		}
 		if !l.r.Holds(v) {
 			return outside(part, l.r)

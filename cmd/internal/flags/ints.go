@@ -31,9 +31,9 @@ func (l *ints) Set(s string) error {
 	var out []int
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
-		v, err := strconv.Atoi(part)
+		v, err := strconv.Atoi(strings.ReplaceAll(part, "_", ""))
 		if err != nil {
-			return fmt.Errorf("%q in the list %q is not a whole number", part, s)
+			return notInList(part, s, "a whole number")
 		}
 		if !l.r.Holds(float64(v)) {
 			return outside(part, l.r)
@@ -42,4 +42,12 @@ func (l *ints) Set(s string) error {
 	}
 	*l.p = out
 	return nil
+}
+
+// notInList is the error of a part of a list that is not what it should be.
+func notInList(part, list, kind string) error {
+	if part == strings.TrimSpace(list) {
+		return fmt.Errorf("%q is not %s", part, kind)
+	}
+	return fmt.Errorf("%q in the list %q is not %s", part, list, kind)
 }
