@@ -11,6 +11,7 @@ import (
 	"hbar/checkpoint"
 	"hbar/data/npz"
 	"hbar/internal/memory"
+	"hbar/internal/rates"
 	"hbar/kernels"
 	"hbar/kernels/cpu"
 	"hbar/nets"
@@ -220,8 +221,8 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%s: %v", precision, err)
 		}
 	}
-	b := &bencher{subject: s, o: options{Batch: 1_000_000}, team: team, vjp: all[0]}
-	if b.training, err = training(s.net); err != nil {
+	b := &bencher{subject: s, o: options{Batch: 1_000_000}}
+	if b.work, err = rates.New(s.net, b.o.Batch, team); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.checkBench(memory.Limit{Bytes: 5e8}); err == nil || !strings.Contains(err.Error(), "--batch ") {

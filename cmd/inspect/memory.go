@@ -91,8 +91,8 @@ func (s *subject) checkEval(all []*program.Program, o options, n, results int, t
 // checkBench refuses a measurement that does not fit in memory.
 func (b *bencher) checkBench(l memory.Limit) error {
 	var all []*cpu.Executor
-	for _, p := range []*program.Program{b.net.Program, b.vjp, b.training.Program} {
-		x, err := cpu.NewExecutor(p, b.team, cpu.Options{})
+	for _, p := range []*program.Program{b.net.Program, b.work.VJP, b.work.Training.Program} {
+		x, err := cpu.NewExecutor(p, b.work.Team, cpu.Options{})
 		if err != nil {
 			return err
 		}

@@ -1,227 +1,130 @@
-// Command bench prints one table: the jobs of hbar on this machine's CPU, their rates, their share of the machine's
-// measured multiply-add peak, and, where /usr/bin/python3 has PyTorch, PyTorch's rate in the same run.
+// Command bench prints tables of rates on this machine's CPU: the jobs of hbar, their share of the machine's measured
+// multiply-add peak, and, where Python has PyTorch, PyTorch's rate of the same jobs in the same run.
 //
-//	go run ./scripts/bench [--repeats 7] [--torch=false]
+//	go run ./scripts/bench                              all parts
+//	go run ./scripts/bench --only nets                  the U-Nets and transformers
+//	go run ./scripts/bench --only cifar10 --batch 8     one of them, with one size of batch
+//	go run ./scripts/bench --only memory                the memory of the CIFAR-10 U-Net at large batches
 //
-// The network is 3-128-128-128-2 with SiLU. Only its multiply-adds count as work (two operations each); the peak is a
-// loop of independent vector multiply-adds on all cores, run in turn with the job, the share the median of the ratios.
-// PyTorch's rate is its best over 1 and 2 threads (OMP_NUM_THREADS and OPENBLAS_NUM_THREADS), by scripts/torch_peer.py.
+// Only the network's multiply-adds count as work (two operations each); the peak is a loop of independent vector
+// multiply-adds on all cores, run in turn with the job, the share the median of the ratios. PyTorch's rate is its best over
+// 1 and 2 threads, by scripts/torch_peer.py and scripts/torch_nets_peer.py.
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"hbar/data"
-	"hbar/graph"
-	"hbar/kernels"
-	"hbar/kernels/infer"
 	"hbar/kernels/simd"
-	"hbar/solver"
-	"hbar/train"
 )
 
+// options are the settings of the command.
+type options struct {
+	repeats int
+	torch   bool
+	python  string
+	only    []string
+	batches []int
+	jobs    []string
+}
+
+// parts are the tables; a network's name selects its rows of the table of networks.
+var parts = []string{"chains", "nets", "memory"}
+
 func main() {
-	repeats := pflag.Int("repeats", 7, "runs of each job; medians are printed")
-	torch := pflag.Bool("torch", true, "run PyTorch beside, if it is there")
+	var o options
+	pflag.IntVar(&o.repeats, "repeats", 7, "runs of each job; medians are printed")
+	pflag.BoolVar(&o.torch, "torch", true, "run PyTorch beside, if it is there")
+	pflag.StringVar(&o.python, "python", "/usr/bin/python3", "the Python that has PyTorch")
+	pflag.StringSliceVar(&o.only, "only", nil, "parts: "+strings.Join(append(slices.Clone(parts), networkNames()...), ", "))
+	pflag.IntSliceVar(&o.batches, "batch", nil, "of the networks, only rows with these sizes of batch")
+	pflag.StringSliceVar(&o.jobs, "jobs", nil, "of the networks, only these jobs: "+strings.Join(jobNames, ", "))
 	pflag.Parse()
-	if *repeats < 1 {
-		fmt.Fprintln(os.Stderr, "bench: --repeats must be at least 1")
+	if err := o.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	if err := run(*repeats, *torch); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// job is one row of the table.
-type job struct {
-	name  string
-	unit  string
-	units float64 // of work in one run
-	flops float64 // of the network in one run
-	peak  func(n int) int
-	run   func() error
-	torch []string // arguments of scripts/torch_peer.py
-}
-
-func run(repeats int, torch bool) error {
-	jobs, err := jobs()
-	if err != nil {
-		return err
+// check reports settings that select nothing.
+func (o options) check() error {
+	if pflag.NArg() > 0 {
+		return fmt.Errorf("argument %q; there are only flags", pflag.Arg(0))
 	}
-	cores := runtime.GOMAXPROCS(0)
-	peak32, peak64 := peakRate(simd.Best().Peak32, cores), peakRate(simd.Best().Peak64, cores)
-	fmt.Printf("%s/%s, %d cores, kernels %s; multiply-add peak %.1f GFLOP/s in float32, %.1f in float64\n\n",
-		runtime.GOOS, runtime.GOARCH, cores, simd.Best().Name, peak32/1e9, peak64/1e9)
-	fmt.Printf("%-44s %22s %12s %8s %22s %7s\n", "job", "rate", "GFLOP/s", "of peak", "PyTorch", "ratio")
-	for _, j := range jobs {
-		rate, share, err := measure(j, repeats, cores)
-		if err != nil {
-			return fmt.Errorf("%s: %w", j.name, err)
+	if o.repeats < 1 {
+		return fmt.Errorf("--repeats must be at least 1")
+	}
+	for _, only := range o.only {
+		if have := append(slices.Clone(parts), networkNames()...); !slices.Contains(have, only) {
+			return fmt.Errorf("--only %s; have %s", only, strings.Join(have, ", "))
 		}
-		beside, ratio := "-", "-"
-		if torch && j.torch != nil {
-			if r, ok := torchRate(j.torch); ok {
-				beside, ratio = fmt.Sprintf("%s %s", si(r), j.unit), fmt.Sprintf("%.1f", j.units*rate/r)
-			}
+	}
+	for _, job := range o.jobs {
+		if !slices.Contains(jobNames, job) {
+			return fmt.Errorf("--jobs %s; have %s", job, strings.Join(jobNames, ", "))
 		}
-		fmt.Printf("%-44s %22s %12.1f %7.1f%% %22s %7s\n", j.name, fmt.Sprintf("%s %s", si(j.units*rate), j.unit), j.flops*rate/1e9, 100*share, beside, ratio)
+	}
+	if (o.wants("nets") || len(o.networks()) > 0) && len(o.rows()) == 0 {
+		return fmt.Errorf("--batch %v selects no network; %s", o.batches, batchSizes())
 	}
 	return nil
 }
 
-func jobs() ([]job, error) {
-	ctx := context.Background()
-	spec := graph.Spec{D: 2, Width: 128, Depth: 3, Act: "silu"}
-	params, err := spec.Initial(0)
-	if err != nil {
-		return nil, err
-	}
-	network, err := graph.New(spec, params)
-	if err != nil {
-		return nil, err
-	}
-	engine, err := infer.New(network.Chain(), infer.Options{})
-	if err != nil {
-		return nil, err
-	}
-	schedule, err := solver.ParseSchedule("simple")
-	if err != nil {
-		return nil, err
-	}
-	sampling := func(n, steps int) (job, error) {
-		table, err := solver.NewTable(schedule, solver.Prediction{}, solver.TableOptions{Steps: steps, H: 1})
+// wants reports whether a part is measured.
+func (o options) wants(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }
+
+func run(o options) error {
+	cores := runtime.GOMAXPROCS(0)
+	peak32, peak64 := peakRate(simd.Best().Peak32, cores), peakRate(simd.Best().Peak64, cores)
+	fmt.Printf("%s/%s, %d cores, kernels %s; multiply-add peak %.1f GFLOP/s in float32, %.1f in float64\n",
+		runtime.GOOS, runtime.GOARCH, cores, simd.Best().Name, peak32/1e9, peak64/1e9)
+	if o.torch {
+		version, err := torchVersion(o.python)
 		if err != nil {
-			return job{}, err
+			fmt.Printf("PyTorch is not measured: %v\n", err)
+			o.torch = false
+		} else {
+			fmt.Printf("PyTorch %s, %s\n", version, o.python)
 		}
-		x := make([]float32, 2*n)
-		noise := kernels.Noise{Stream: kernels.StreamNoise}
-		return job{
-			name: fmt.Sprintf("sampling, Euler-Maruyama, n = %d", n), unit: "sample-steps/s", units: float64(n * steps),
-			flops: 2 * float64(engine.MACs()*n*steps), peak: simd.Best().Peak32,
-			run: func() error {
-				kernels.Normals(x, kernels.Noise{Stream: kernels.StreamPrior}, 0, n, 2)
-				return engine.Trajectory(ctx, x, nil, table.Rows, noise, nil)
-			},
-			torch: []string{"sample", "--n", fmt.Sprint(n), "--steps", fmt.Sprint(steps)},
-		}, nil
 	}
-	large, err := sampling(16384, 20)
-	if err != nil {
-		return nil, err
+	fmt.Println()
+	if o.wants("chains") {
+		if err := chains(o); err != nil {
+			return err
+		}
 	}
-	small, err := sampling(64, 1000)
-	if err != nil {
-		return nil, err
+	if rows := o.rows(); len(rows) > 0 {
+		if err := networks(o, rows); err != nil {
+			return err
+		}
 	}
-
-	const evaluated = 4096
-	x, s, div := make([]float32, 2*evaluated), make([]float32, 2*evaluated), make([]float64, evaluated)
-	x64, jets := make([]float64, 2*evaluated), make([]float64, 2*evaluated*simd.NJet(2, 3))
-	kernels.Normals(x, kernels.Noise{Stream: kernels.StreamPrior}, 0, evaluated, 2)
-	for i, v := range x {
-		x64[i] = float64(v)
+	if o.wants("memory") {
+		return memoryTable()
 	}
-	t := []float64{0.5}
-	divergence := job{
-		name: fmt.Sprintf("score + exact divergence, n = %d", evaluated), unit: "evaluations/s", units: 10 * evaluated,
-		flops: 10 * 2 * 3 * float64(engine.MACs()*evaluated), peak: simd.Best().Peak32,
-		run: func() error {
-			for range 10 {
-				if err := engine.Divergence(ctx, s, div, x, nil, 2, t); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		torch: []string{"scorediv", "--n", fmt.Sprint(evaluated), "--steps", "10"},
-	}
-	taylor := job{
-		name: "Taylor to order 3, D = 2, float64, n = 4096", unit: "evaluations/s", units: evaluated,
-		flops: 2 * float64(simd.NJet(2, 3)*engine.MACs()*evaluated), peak: simd.Best().Peak64,
-		run: func() error { return engine.Jets64(ctx, jets, x64, t, 3) },
-	}
-
-	training, err := training(spec)
-	if err != nil {
-		return nil, err
-	}
-	return []job{large, small, training, divergence, taylor}, nil
+	return nil
 }
 
-// training is the published setting: minibatch and noise drawing included, the building of the graph not.
-func training(spec graph.Spec) (job, error) {
-	set, err := data.ByName("swissroll", 3000, 0)
-	if err != nil {
-		return job{}, err
+// torchVersion is the version of PyTorch that python has.
+func torchVersion(python string) (string, error) {
+	out, err := exec.Command(python, "-c", "import torch; print(torch.__version__)").CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	last := lines[len(lines)-1]
+	if err != nil && last != "" {
+		return "", fmt.Errorf("%s: %s", python, last)
 	}
-	const steps, batch = 1000, 512
-	// forward, gradients by the weights, and gradients by the inputs of all layers but the first
-	w := float64(spec.Width)
-	macs := 3*w + float64(spec.Depth-1)*w*w + w*2
-	back := macs - 3*w
-	runs := make(chan *train.Run, 1)
-	prepare := func() error {
-		r, err := train.New(set, train.Options{Steps: steps, Batch: batch, LogEvery: steps})
-		if err == nil {
-			runs <- r
-		}
-		return err
-	}
-	if err := prepare(); err != nil {
-		return job{}, err
-	}
-	return job{
-		name: fmt.Sprintf("training step, batch %d", batch), unit: "steps/s", units: steps,
-		flops: 2 * steps * batch * (2*macs + back), peak: simd.Best().Peak32,
-		run: func() error {
-			start := time.Now()
-			if _, err := (<-runs).Run(context.Background(), nil); err != nil {
-				return err
-			}
-			took = time.Since(start)
-			return prepare()
-		},
-		torch: []string{"train", "--batch", fmt.Sprint(batch), "--steps", fmt.Sprint(steps)},
-	}, nil
-}
-
-// took is the time of a job that does more than its work; 0 means that all of run counts.
-var took time.Duration
-
-// measure runs the job and the peak loop in turn and returns the medians of runs a second and of the share of the peak.
-func measure(j job, repeats, cores int) (rate, share float64, err error) {
-	if err := j.run(); err != nil { // warm up
-		return 0, 0, err
-	}
-	var rates, shares []float64
-	for range repeats {
-		took = 0
-		start := time.Now()
-		if err := j.run(); err != nil {
-			return 0, 0, err
-		}
-		d := time.Since(start)
-		if took > 0 {
-			d = took
-		}
-		rates = append(rates, 1/d.Seconds())
-		shares = append(shares, j.flops/d.Seconds()/peakRate(j.peak, cores))
-	}
-	slices.Sort(rates)
-	slices.Sort(shares)
-	return rates[repeats/2], shares[repeats/2], nil
+	return last, err
 }
 
 // peakRate is the rate of the peak loop on all cores over some 30 ms, in operations a second.
@@ -243,31 +146,4 @@ func peakRate(peak func(n int) int, cores int) float64 {
 		total += o
 	}
 	return total / time.Since(start).Seconds()
-}
-
-// torchRate is PyTorch's best rate over its thread settings; false if there is no PyTorch.
-func torchRate(args []string) (float64, bool) {
-	best, ok := 0.0, false
-	for _, threads := range []string{"1", "2"} {
-		cmd := exec.Command("/usr/bin/python3", append([]string{"scripts/torch_peer.py"}, args...)...)
-		cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+threads, "OPENBLAS_NUM_THREADS="+threads)
-		out, err := cmd.Output()
-		var r struct{ Rate float64 }
-		if err != nil || json.Unmarshal(out, &r) != nil {
-			continue
-		}
-		best, ok = max(best, r.Rate), true
-	}
-	return best, ok
-}
-
-// si writes a number with three digits and a prefix.
-func si(v float64) string {
-	switch {
-	case v >= 1e6:
-		return fmt.Sprintf("%.3g M", v/1e6)
-	case v >= 1e4:
-		return fmt.Sprintf("%.3g k", v/1e3)
-	}
-	return fmt.Sprintf("%.4g", v)
 }
