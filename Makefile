@@ -27,7 +27,7 @@ test: ## all tests
 calibrate: ## how often the intervals of cmd/dynamics hold the truth: minutes
 	HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -count 1 -timeout 2h
 
-bench: ## the jobs beside the machine's peak and, where it is installed, PyTorch; make bench-kernels for each kernel
+bench: ## the jobs and networks beside the machine's peak and, where it is installed, PyTorch: some ten minutes
 	go run ./scripts/bench
 
 bench-kernels: ## each kernel, generic beside fast: rates and shares of the peak

@@ -8,19 +8,18 @@
   --job train     forward, backward and a step of Adam
 
 First it tries the settings (threads, memory layout, oneDNN on and off, for the forward pass also a frozen graph) and prints
-one JSON line: the version of PyTorch, the best setting, the number of parameters, the multiply-adds of the job, and the
-seconds that it took. Then for each number k on standard input it does the job k times, for k > 1 after one more that
+one JSON line: the version of PyTorch, the best setting, the number of parameters and the multiply-adds of the job. Then for each number k on standard input it does the job k times, for k > 1 after one more that
 does not count, and prints {"seconds": of one}. At the
-end of the input it prints {"memory": the process's peak in bytes since the setting was chosen, or null}. Without PyTorch it
+end of the input it prints {"memory": the process's peak in bytes, without that of the trials, or null}. Without PyTorch it
 prints a line that says so and exits with status 3.
 """
 import argparse
 import copy
 import ctypes
-import gc
 import itertools
 import json
 import math
+import os
 import sys
 import time
 
@@ -108,10 +107,10 @@ class Setting:
         return ", ".join(parts)
 
     def step(self, job, net, io):
-        """The job on a copy of the network, in this setting. It stays as long as no other is made."""
+        """The job in this setting, which changes the network. It stays as long as no other is made."""
         use_threads(self.threads)
         torch._C._set_mkldnn_enabled(self.onednn)
-        net = call = copy.deepcopy(net)
+        call = net
         if self.channels_last:
             net = call = net.to(memory_format=torch.channels_last)
             io = [a.contiguous(memory_format=torch.channels_last) if a.dim() == 4 else a for a in io]
@@ -119,6 +118,8 @@ class Setting:
             net.eval()
             with torch.no_grad():
                 call = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, tuple(io[:3]))))
+                for _ in range(2):
+                    call(*io[:3])  # its first runs compile it
         return make_step(job, net, call, io)
 
 
@@ -136,14 +137,14 @@ def clock(step, times):
 
 
 def rank(o, net, some, n):
-    """The settings of some with their seconds for a batch of n, the best first. A setting whose first run takes twice the
-    best of the others' is not run again."""
+    """The settings of some with their seconds for a batch of n, the best first. A setting whose first run takes three
+    times the best of the others' is not run again."""
     io, scored, best = batch(net, n), [], math.inf
     for s in some:
         try:
-            step = s.step(o.job, net, io)
+            step = s.step(o.job, copy.deepcopy(net), io)
             seconds = clock(step, 1)
-            if seconds < 2 * best:
+            if seconds < 3 * best:
                 seconds = min(clock(step, 1) for _ in range(2))
         except Exception as e:  # a setting that this PyTorch does not have
             print(f"torch_nets_peer.py: {s}: {type(e).__name__}: {str(e).splitlines()[0][:100]}", file=sys.stderr)
@@ -168,7 +169,8 @@ def main():
     p.add_argument("--config", required=True)
     p.add_argument("--job", choices=["forward", "vjp", "train"], required=True)
     p.add_argument("--batch", type=int, required=True)
-    p.add_argument("--threads", default="2,1", help="settings to try")
+    p.add_argument("--threads", default="2,1", help="numbers of threads to try")
+    p.add_argument("--setting", help="the one setting; none are tried")
     o = p.parse_args()
     torch.manual_seed(1)
     torch.set_flush_denormal(True)
@@ -176,18 +178,18 @@ def main():
     count, first = multiply_adds(net, batch(net, 1))
     count = {"forward": count, "vjp": 2 * count, "train": 3 * count - first}[o.job] * o.batch
 
-    # All settings on a quarter of the batch, then the best two on all of it.
     some = settings(o.job, isinstance(net, UNet2D), [int(t) for t in o.threads.split(",")])
-    scored = rank(o, net, some, max(1, o.batch // 4))
-    seconds, name, best = rank(o, net, [s for _, _, s in scored[:2]], o.batch)[0]
-    gc.collect()
-    try:
-        open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
-    except OSError:
-        pass
-    step = best.step(o.job, net, batch(net, o.batch))
+    if o.setting is None:
+        # All settings on a quarter of the batch, then the best two on all of it. A new process has the best one's memory only.
+        scored = rank(o, net, some, max(1, o.batch // 4))
+        _, name, _ = rank(o, net, [s for _, _, s in scored[:2]], o.batch)[0]
+        os.execv(sys.executable, [sys.executable, *sys.argv, "--setting", name])
+    named = {str(s): s for s in some}
+    if o.setting not in named:
+        sys.exit(f"torch_nets_peer.py: setting {o.setting!r} unknown; have {'; '.join(named)}")
     params = sum(p.numel() for p in net.parameters())
-    print(json.dumps({"torch": torch.__version__, "setting": name, "parameters": params, "multiply_adds": count, "seconds": seconds}), flush=True)
+    step = named[o.setting].step(o.job, net, batch(net, o.batch))
+    print(json.dumps({"torch": torch.__version__, "setting": o.setting, "parameters": params, "multiply_adds": count}), flush=True)
     step()
     for line in sys.stdin:
         if int(line) > 1:
@@ -197,4 +199,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -6,9 +6,10 @@
 //	go run ./scripts/bench --only cifar10 --batch 8     one of them, with one size of batch
 //	go run ./scripts/bench --only memory                the memory of the CIFAR-10 U-Net at large batches
 //
-// Only the network's multiply-adds count as work (two operations each); the peak is a loop of independent vector
-// multiply-adds on all cores, run in turn with the job, the share the median of the ratios. PyTorch's rate is its best over
-// 1 and 2 threads, by scripts/torch_peer.py and scripts/torch_nets_peer.py.
+// Only the network's multiply-adds count as work (two operations each). The peak is a loop of independent vector
+// multiply-adds on all cores, run in turn with the job: its mean over 30 ms for the chains, the best of twenty runs of some
+// milliseconds for the networks. The share is the median of the ratios. PyTorch's rate is its best over 1 and 2 threads, by
+// scripts/torch_peer.py and scripts/torch_nets_peer.py.
 package main
 
 import (

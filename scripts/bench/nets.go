@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"hbar/internal/rates"
 	"hbar/kernels/cpu"
-	"hbar/kernels/simd"
 	"hbar/nets"
 )
 
@@ -153,7 +151,7 @@ func (r row) measure(o options) error {
 				return err
 			}
 		}
-		res, err := turns(o, job, beside)
+		res, err := turns(o.repeats, job, team, beside)
 		if err != nil {
 			if beside != nil {
 				beside.kill()
@@ -182,22 +180,21 @@ type result struct {
 
 // turns runs the job, the peak loop and PyTorch in turn, and ends PyTorch. Short jobs run several times in each turn, after one
 // that does not count.
-func turns(o options, job rates.Job, beside *peer) (r result, err error) {
+func turns(repeats int, job rates.Job, team *cpu.Team, beside *peer) (r result, err error) {
 	resetMemory()
 	run, stop, err := job.Start()
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	cores := runtime.GOMAXPROCS(0)
 	times, torchTimes := 1, 1
 	var seconds, shares, torchSeconds, ratios []float64
-	for i := range o.repeats + 1 {
+	for i := range repeats + 1 {
 		s, err := repeat(run, times)
 		if err != nil {
 			return r, err
 		}
-		peak := peakRate(simd.Best().Peak32, cores)
+		peak := rates.Peak(team)
 		torch := 0.0
 		if beside != nil {
 			if torch, err = beside.run(torchTimes); err != nil {

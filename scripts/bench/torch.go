@@ -41,7 +41,6 @@ type peerStart struct {
 	Setting      string  `json:"setting"`
 	Parameters   int     `json:"parameters"`
 	MultiplyAdds float64 `json:"multiply_adds"`
-	Seconds      float64 `json:"seconds"`
 }
 
 // startPeer starts PyTorch on the network of a config.json and waits until it has chosen its setting.
