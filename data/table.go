@@ -56,7 +56,7 @@ func readTable(r io.Reader, o Options) (*Dataset, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	if err == nil && bytes.IndexAny(head, "\r\n") < 0 { // a long line
+	if err == nil && !bytes.ContainsAny(head, "\r\n") { // a long line
 		br = bufio.NewReaderSize(br, tableMaxLine)
 		if head, err = br.Peek(tableMaxLine); err != nil && err != io.EOF {
 			return nil, err

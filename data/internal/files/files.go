@@ -124,7 +124,7 @@ func hidden(p string) bool {
 func entryPath(p string) (string, error) {
 	clean := path.Clean(strings.TrimPrefix(p, "./"))
 	if !filepath.IsLocal(clean) || strings.ContainsAny(clean, "\\\x00") || strings.Contains("/"+p+"/", "/../") || path.IsAbs(p) {
-		return "", fmt.Errorf("entry %q leaves the archive; want relative paths without ..", p)
+		return "", fmt.Errorf("entry %q leaves the archive; want relative paths, without \"..\" in them", p)
 	}
 	return clean, nil
 }

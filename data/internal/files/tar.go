@@ -95,7 +95,7 @@ func eachEntry(f *os.File, zipped bool, yield func(p string, size int64, read fu
 			return nil
 		}
 		if errors.Is(err, tar.ErrInsecurePath) {
-			return fmt.Errorf("entry %q leaves the archive; want relative paths without ..", h.Name)
+			return fmt.Errorf("entry %q leaves the archive; want relative paths, without \"..\" in them", h.Name)
 		}
 		if errors.Is(err, tar.ErrHeader) {
 			return errors.New("not a tar archive, or a damaged one")
