@@ -33,7 +33,7 @@ func (o *options) defineNetworks(s *flags.Set) {
 }
 
 // networkDefaults are the defaults for networks of images and sequences, in place of those for points in few dimensions, for
-// options that are not given.
+// options that neither the user nor a preset gives.
 func (o *options) networkDefaults(s *flags.Set) error {
 	if o.Resume {
 		return nil
@@ -51,6 +51,13 @@ func (o *options) networkDefaults(s *flags.Set) error {
 		if s.Given(name) {
 			return ui.Usagef("--%s is for --net mlp; a %s has its own", name, o.Net)
 		}
+	}
+	if _, ok := networkPresets[o.Preset]; ok { // it says all that follows
+		o.Act, o.Time = "", ""
+		if !s.Given("warmup") {
+			o.Warmup = min(o.Warmup, o.Steps/10)
+		}
+		return nil
 	}
 	number := func(name string, p *int, v int) {
 		if !s.Given(name) {

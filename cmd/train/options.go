@@ -45,6 +45,9 @@ const (
 
 // preset returns the options that a preset stands for.
 func preset(name string) options {
+	if p, ok := networkPresets[name]; ok {
+		return p.options(name)
+	}
 	o := options{Preset: name, Data: "swissroll", Normalise: data.NormAuto}
 	if name == presetQuick { // EDM's prediction learns in 4000 steps what the score itself takes 80000 for
 		o.Prediction = "edm"
@@ -101,7 +104,7 @@ func define(o *options) *flags.Set {
 	g.Uint64(&o.Seed, "seed", "SEED", "of data, initial weights and batches; the same seed gives the same network")
 
 	g = s.Group("Run")
-	g.Choice(&o.Preset, "preset", []string{presetQuick, presetPaper}, "defaults of all options above: quick, or the setting of arXiv:2403.11262 to the letter")
+	g.Choice(&o.Preset, "preset", presetNames(), presetHelp())
 	g.String(&o.out, "out", "DIR", "run directory; default runs/DATA-SCHEDULE, numbered if that exists")
 	g.Bool(&o.Resume, "resume", "go on with the run in --out, or with the latest one of this data and schedule")
 	g.Bool(&o.overwrite, "overwrite", "start anew in a directory that holds a run")
@@ -117,6 +120,7 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/train --preset paper", "80 000 steps as in the paper")
 	s.Example("go run ./cmd/train --data points.npy --n-data 5000 --steps 20000", "your own data, the first 5000 rows of n × D")
 	s.Example("go run ./cmd/train --data digits --weight sigma2 --width 256 --depth 4 --residual --time fourier", "8×8 images")
+	s.Example("go run ./cmd/train --preset mnist --data datasets/mnist/train-images-idx3-ubyte.gz", "28×28 digits, of the files that scripts/get_mnist.sh makes")
 	s.Example("go run -tags gpu ./cmd/train --device cuda", "on the first GPU, or not at all")
 	s.Example("go run ./cmd/train --resume", "after Ctrl-C")
 	return s
@@ -179,6 +183,9 @@ func resumed(o options, args []string) (options, error) {
 
 // resolve fills in what follows from other options, and checks all of them.
 func (o options) resolve(s *flags.Set) (options, error) {
+	if err := o.presetFits(s); err != nil {
+		return o, err
+	}
 	if err := o.networkDefaults(s); err != nil {
 		return o, err
 	}
