@@ -27,8 +27,8 @@ type Options struct {
 
 // Condition is what a network with classes is told besides x and t. The zero value is the label none.
 type Condition struct {
-	// Label is the label of each sample, by its number in a run, from 0 to Classes − 1. Trajectories ask for each sample's;
-	// values and derivatives take that of sample 0 for all. nil means the label none.
+	// Label is the label of each sample, by its number in a run, from 0 to Classes − 1. Trajectories and solver.Network.ScoreFrom
+	// ask for each sample's; other values and derivatives take that of sample 0 for all. nil means the label none.
 	Label func(sample uint64) float64
 	// Guidance is w in (1 + w) n(x | label) − w n(x | none) (Ho and Salimans 2022, arXiv:2207.12598), in trajectories and
 	// values. Derivatives are those without guidance.

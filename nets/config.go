@@ -110,6 +110,21 @@ func decode[C Config](text []byte) (C, error) {
 	return c, nil
 }
 
+// WithoutNone is c, a network that New… made for labels, without the label none: for training where every sample has a label.
+func WithoutNone(c Config) Config {
+	switch c := c.(type) {
+	case UNet:
+		if c.NoneClass {
+			c.NumClassEmbeds, c.NoneClass = c.NumClassEmbeds-1, false
+		}
+		return c
+	case DiT:
+		c.ClassDropoutProb = 0
+		return c
+	}
+	return c
+}
+
 // limit is a bound on a size, far beyond use: it keeps products from overflowing.
 type limit struct {
 	name      string

@@ -24,6 +24,14 @@ type Engine interface {
 	Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error
 }
 
+// Numbered is an Engine whose values depend on the numbers of the samples too, which have labels. ForwardFrom and Forward64From are
+// Forward and Forward64 for the samples sample0, sample0 + 1, …; Trajectory goes by Noise.Sample0.
+type Numbered interface {
+	Engine
+	ForwardFrom(ctx context.Context, dst, x []float32, tau []float64, sample0 uint64) error
+	Forward64From(ctx context.Context, dst, x, tau []float64, sample0 uint64) error
+}
+
 // Precision is the arithmetic inside the network. States, times, coefficients and the sums of a divergence are float64
 // in either case.
 type Precision uint8
@@ -176,6 +184,29 @@ func like[F simd.Float](s []float64) []F {
 
 // Score implements Model.
 func (m *Network) Score(ctx context.Context, dst, x, t []float64) error {
+	return m.score(dst, x, t, func(y, x []float32, tau []float64) error {
+		return m.engine.Forward(ctx, y, x, tau)
+	}, func(y, x, tau []float64) error {
+		return m.engine.Forward64(ctx, y, x, tau)
+	})
+}
+
+// ScoreFrom is Score for the samples sample0, sample0 + 1, … of a run, which may have labels: it is what a trajectory of these
+// samples uses.
+func (m *Network) ScoreFrom(ctx context.Context, dst, x, t []float64, sample0 uint64) error {
+	e, ok := m.engine.(Numbered)
+	if !ok {
+		return m.Score(ctx, dst, x, t)
+	}
+	return m.score(dst, x, t, func(y, x []float32, tau []float64) error {
+		return e.ForwardFrom(ctx, y, x, tau, sample0)
+	}, func(y, x, tau []float64) error {
+		return e.Forward64From(ctx, y, x, tau, sample0)
+	})
+}
+
+// score writes the score, by the network's values in one of the precisions.
+func (m *Network) score(dst, x, t []float64, forward func(y, x []float32, tau []float64) error, forward64 func(y, x, tau []float64) error) error {
 	in, err := m.inputs(x, t)
 	if err == nil {
 		err = lengths(len(x), dst)
@@ -185,12 +216,12 @@ func (m *Network) Score(ctx context.Context, dst, x, t []float64) error {
 	}
 	if m.precision == Float64 {
 		y := make([]float64, len(x))
-		err = m.engine.Forward64(ctx, y, down[float64](&in, x, in.d, 1), in.tau)
+		err = forward64(y, down[float64](&in, x, in.d, 1), in.tau)
 		up(&in, dst, x, y, in.d, 0)
 		return err
 	}
 	y := make([]float32, len(x))
-	err = m.engine.Forward(ctx, y, down[float32](&in, x, in.d, 1), in.tau)
+	err = forward(y, down[float32](&in, x, in.d, 1), in.tau)
 	up(&in, dst, x, y, in.d, 0)
 	return err
 }

@@ -368,6 +368,10 @@ func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernel
 	if m == nil {
 		m = make([]float64, len(x))
 	}
+	score := func(dst, t []float64) error { return model.Score(ctx, dst, x, t) }
+	if m, ok := model.(*Network); ok {
+		score = func(dst, t []float64) error { return m.ScoreFrom(ctx, dst, x, t, no.Sample0) }
+	}
 	s, z := make([]float64, len(x)), make([]float32, len(x))
 	for k, r := range rows {
 		if err := ctx.Err(); err != nil {
@@ -376,7 +380,7 @@ func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernel
 		if r.Cin != 1 {
 			return fmt.Errorf("solver: the row at %v scales the network's input by %v: it was made for a prediction type, not for the score", r.T, r.Cin)
 		}
-		if err := model.Score(ctx, s, x, []float64{r.T}); err != nil {
+		if err := score(s, []float64{r.T}); err != nil {
 			return err
 		}
 		if r.C != 0 || r.J != 0 {

@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"hbar/data"
 	"hbar/internal/memory"
@@ -92,7 +94,7 @@ func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
 }
 
 // networkFits refuses a network that does not fit in memory, with what would.
-func (o Options) networkFits(net *nets.Network, set *data.Dataset) error {
+func (o Options) networkFits(net *nets.Network, set *data.Dataset, l memory.Limit) error {
 	with := func(v int) float64 {
 		p := o
 		p.MicroBatch = v
@@ -102,9 +104,60 @@ func (o Options) networkFits(net *nets.Network, set *data.Dataset) error {
 	if value == 0 {
 		value = min(o.Batch, cpu.DefaultBlock)
 	}
-	err := memory.Check(o.NetworkNeed(net, set), memory.Available(), memory.Suggest(memory.Option{Name: "micro-batch", Value: value, Need: with}))
+	withBatch := func(v int) float64 {
+		p := o
+		p.Batch = v
+		return p.NetworkNeed(net, set).Total()
+	}
+	one := memory.Suggest(memory.Option{Name: "micro-batch", Value: value, Need: with}, memory.Option{Name: "batch", Value: o.Batch, Need: withBatch})
+	err := memory.Check(o.NetworkNeed(net, set), l, func(usable float64) string {
+		if s := one(usable); s != "" {
+			return s
+		}
+		return o.smaller(net, set, usable)
+	})
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	return nil
+}
+
+// smaller says which narrower network would fit, with channels or a width that are halved until it does; "" if none does.
+func (o Options) smaller(net *nets.Network, set *data.Dataset, usable float64) string {
+	if o.Size != "" {
+		return "a network of smaller sizes than " + o.Size + "'s may fit"
+	}
+	switch c := net.Config.(type) {
+	case nets.UNet:
+		o.Channels = slices.Clone(c.BlockOutChannels)
+	case nets.DiT:
+		o.Width = c.HiddenSize
+	}
+	for {
+		s := ""
+		if o.Net == NetUNet {
+			for i := range o.Channels {
+				o.Channels[i] /= 2
+			}
+			s = fmt.Sprintf("channels %s would fit", strings.ReplaceAll(strings.Trim(fmt.Sprint(o.Channels), "[]"), " ", ","))
+			if o.Channels[0] == 0 {
+				return ""
+			}
+		} else if o.Width /= 2; o.Width > 0 {
+			s = fmt.Sprintf("width %d would fit", o.Width)
+		} else {
+			return ""
+		}
+		c, err := o.Config(set.Shape, set.Classes)
+		if err != nil {
+			return ""
+		}
+		n, err := nets.New(c)
+		if err != nil {
+			return ""
+		}
+		if o.NetworkNeed(n, set).Total() <= usable {
+			return s
+		}
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Sizes are the sizes of networks for images and sequences. Zero fields are the defaults of package nets.
 type Sizes struct {
-	// Size is a published network's size, which replaces all others: nets.Presets.
+	// Size is a published network's size, which replaces all others but Dropout: nets.Presets.
 	Size string `json:"size,omitempty"`
 
 	Channels  []int   `json:"channels,omitempty"`  // unet: of the levels
@@ -23,7 +23,8 @@ type Sizes struct {
 	Patch int `json:"patch,omitempty"` // dit: positions of a token in each direction
 	Heads int `json:"heads,omitempty"` // dit
 
-	// LabelDropout is the probability with which a training sample's label is replaced by none, as guidance needs.
+	// LabelDropout is the probability with which a training sample's label is replaced by none, as guidance needs. At 0 the network
+	// has no label none.
 	LabelDropout float64 `json:"label_dropout,omitempty"`
 	// Flip mirrors half of the images from left to right.
 	Flip bool `json:"flip,omitempty"`
@@ -39,11 +40,23 @@ type Sizes struct {
 
 // Config is the network for data of a shape, [D], [H, W, C] or [T, C], with labels if there are classes.
 func (o Options) Config(shape []int, classes int) (nets.Config, error) {
+	c, err := o.sized(shape, classes)
+	if classes > 0 && o.LabelDropout == 0 && err == nil { // nothing in training is without a label
+		c = nets.WithoutNone(c)
+	}
+	return c, err
+}
+
+// sized is the network with the label none, for data with labels.
+func (o Options) sized(shape []int, classes int) (nets.Config, error) {
 	o = o.WithDefaults()
 	if o.Size != "" {
 		c, err := nets.Preset(o.Size, shape, classes)
 		if err == nil && strings.TrimSuffix(c.Kind(), "1d") != o.Net {
 			err = fmt.Errorf("train: size %s is that of a %s; the network is a %s", o.Size, c.Kind(), o.Net)
+		}
+		if u, ok := c.(nets.UNet); ok && o.Dropout > 0 {
+			u.Dropout, c = o.Dropout, u
 		}
 		return c, err
 	}

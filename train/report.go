@@ -56,7 +56,7 @@ type Diverged struct {
 }
 
 func (e *Diverged) Error() string {
-	s := fmt.Sprintf("train: step %d: %v; a learning rate below %g, clipping (clip) or warm-up may help", e.Step, e.Cause, e.LR)
+	s := fmt.Sprintf("train: step %d: %v; a learning rate below %.2g, clipping (clip) or warm-up may help", e.Step, e.Cause, e.LR)
 	if e.Last > 0 {
 		s += fmt.Sprintf("; the checkpoint of step %d is kept", e.Last)
 	}

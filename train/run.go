@@ -195,7 +195,7 @@ func (t *Run) startNetwork(config nets.Config, lo fit.Options, times times) erro
 	if err != nil {
 		return err
 	}
-	if err := t.o.networkFits(n, t.set); err != nil {
+	if err := t.o.networkFits(n, t.set, memory.Available()); err != nil {
 		return err
 	}
 	n.Initialise(t.o.Seed)

@@ -62,7 +62,7 @@ func TestPictures(t *testing.T) {
 	}{
 		{[]string{"--range", "0,1"}, "beyond the range 0 to 1"},
 		{[]string{"--range", "1"}, "want two numbers"},
-		{[]string{"--labels", filepath.Join(faces, "none.csv")}, "none.csv"},
+		{[]string{"--net", "dit", "--labels", filepath.Join(faces, "none.csv")}, "none.csv"},
 		{[]string{"--length", "5"}, "not sequences of length 5"},
 	} {
 		if _, _, err := call(t, append(args, c.more...)...); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -16,7 +16,7 @@ import (
 // defineNetworks makes the flags of networks for images and sequences.
 func (o *options) defineNetworks(s *flags.Set) {
 	g := s.Group("Networks for images and sequences")
-	g.String(&o.Size, "size", "NAME", "a published size in place of the options below: "+strings.Join(nets.Presets(), ", ")+"; it chooses --net")
+	g.String(&o.Size, "size", "NAME", "a published size in place of --width and --depth and of the sizes below: "+strings.Join(nets.Presets(), ", ")+"; it chooses --net")
 	g.Ints(&o.Channels, "channels", "N,…", flags.AtLeastOne, "unet: channels of the levels, each of half the height and width of the one before; default 128,256,256,256")
 	g.Int(&o.Layers, "layers", "N", flags.NonNegative, "unet: residual blocks of a level on the way down; 0 means 2")
 	g.Ints(&o.Attention, "attention", "HEIGHT,…", flags.AtLeastOne, "unet: heights of the levels with attention; default the first of 16 or less")
@@ -25,7 +25,7 @@ func (o *options) defineNetworks(s *flags.Set) {
 	g.Float(&o.Dropout, "dropout", "P", flags.HalfOpen(0, 1), "unet: probability with which a value is dropped in training")
 	g.Int(&o.Patch, "patch", "N", flags.NonNegative, "dit: positions of a token in each direction; 0 means 2")
 	g.Int(&o.Heads, "heads", "N", flags.NonNegative, "dit: attention heads; 0 means 6")
-	g.Float(&o.LabelDropout, "label-dropout", "P", flags.Between(0, 1), "probability with which a label is taken for none, as guidance needs; for data with labels 0.1 unless given")
+	g.Float(&o.LabelDropout, "label-dropout", "P", flags.Between(0, 1), "probability with which a label is taken for none, as guidance needs; at 0 the network knows no none; for data with labels 0.1 unless given")
 	g.Bool(&o.Flip, "flip", "mirror half of the images from left to right")
 	g.OnOff(&o.Dequantise, "dequantise", "add uniform noise of one step to data that are bytes, in each batch anew; for images on unless given")
 	g.OnOff(&o.Stratify, "stratify", "spread the times of a batch evenly; for images on unless given")
@@ -44,6 +44,10 @@ func (o *options) networkDefaults(s *flags.Set) error {
 			o.Net = train.NetDiT
 		}
 	}
+	if err := o.unused(s); err != nil {
+		return err
+	}
+	o.labelDropout = s.Given("label-dropout")
 	if o.Net == train.NetMLP || o.Net == "" {
 		return nil
 	}

@@ -34,8 +34,10 @@ type options struct {
 	out       string
 	overwrite bool
 	dryRun    bool
-	lock      *rundir.Lock // of Dir
-	saved     *options     // with --resume, those of the run
+
+	labelDropout bool         // whether it was given
+	lock         *rundir.Lock // of Dir
+	saved        *options     // with --resume, those of the run
 }
 
 const (
@@ -210,7 +212,7 @@ func (o options) resolve(s *flags.Set) (options, error) {
 func (o options) refused(m *train.Mismatch) error {
 	differ := m.Differ
 	for _, d := range train.Differences(o.saved, o) {
-		if slices.Contains([]string{"data", "n_data", "normalise", "columns", "header"}, d.Name) {
+		if slices.Contains([]string{"data", "n_data", "normalise", "columns", "header", "labels", "range", "resize", "crop", "length"}, d.Name) {
 			differ = append(differ, d)
 		}
 	}

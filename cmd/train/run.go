@@ -47,6 +47,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := o.unlabelled(set); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return o.print(io.Out, set, device)
 	}

@@ -17,8 +17,8 @@ type EngineOptions struct {
 	Workers int   // goroutines; 0: GOMAXPROCS
 	Memory  int64 // bytes for the values of a block of samples; 0: 1 GiB
 
-	// Label is the label of a sample, for networks with labels. Trajectories ask for the number of the sample in the run;
-	// all other methods for sample 0. nil means the label None everywhere.
+	// Label is the label of a sample, for networks with labels. Trajectories, ForwardFrom and Forward64From ask for the number
+	// of the sample in the run; all other methods for sample 0. nil means the label None everywhere.
 	Label func(sample uint64) float64
 	// None is the label that stands for none.
 	None float64
@@ -220,6 +220,16 @@ func (e *Engine) label(int) float64 {
 		return e.o.None
 	}
 	return e.o.Label(0)
+}
+
+// labelFrom is the label of the samples sample0, sample0 + 1, ….
+func (e *Engine) labelFrom(sample0 uint64) func(i int) float64 {
+	return func(i int) float64 {
+		if e.o.Label == nil {
+			return e.o.None
+		}
+		return e.o.Label(sample0 + uint64(i))
+	}
 }
 
 // run64 computes one of the programs by the references.

@@ -70,12 +70,7 @@ type trajectory struct {
 
 func (b *trajectory) run(ctx context.Context, progress func(row int)) error {
 	e := b.e
-	label := func(i int) float64 {
-		if e.o.Label == nil {
-			return e.o.None
-		}
-		return e.o.Label(b.noise.Sample0 + uint64(i))
-	}
+	label := e.labelFrom(b.noise.Sample0)
 	in, out, z := make([]float32, len(b.x)), make([]float32, len(b.x)), make([]float32, len(b.x))
 	var memory []float32
 	if b.memory {

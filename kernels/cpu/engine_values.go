@@ -9,13 +9,22 @@ import (
 
 // Forward writes n(x, τ) to dst (n×D).
 func (e *Engine) Forward(ctx context.Context, dst, x []float32, tau []float64) error {
+	return e.forward(ctx, dst, x, tau, e.label)
+}
+
+// ForwardFrom is Forward with the labels of the samples sample0, sample0 + 1, …, as trajectories have them.
+func (e *Engine) ForwardFrom(ctx context.Context, dst, x []float32, tau []float64, sample0 uint64) error {
+	return e.forward(ctx, dst, x, tau, e.labelFrom(sample0))
+}
+
+func (e *Engine) forward(ctx context.Context, dst, x []float32, tau []float64, label func(i int) float64) error {
 	n, err := e.samples(len(x), tau)
 	if err != nil {
 		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.guided(ctx, n, dst, x, tau, e.label)
+	return e.guided(ctx, n, dst, x, tau, label)
 }
 
 // guided writes the values, under guidance from one batch with and without labels.
@@ -47,12 +56,21 @@ func (e *Engine) guided(ctx context.Context, n int, dst, x []float32, tau []floa
 
 // Forward64 is Forward in float64.
 func (e *Engine) Forward64(ctx context.Context, dst, x, tau []float64) error {
+	return e.forward64(ctx, dst, x, tau, e.label)
+}
+
+// Forward64From is ForwardFrom in float64.
+func (e *Engine) Forward64From(ctx context.Context, dst, x, tau []float64, sample0 uint64) error {
+	return e.forward64(ctx, dst, x, tau, e.labelFrom(sample0))
+}
+
+func (e *Engine) forward64(ctx context.Context, dst, x, tau []float64, label func(i int) float64) error {
 	n, err := e.samples(len(x), tau)
 	if err != nil {
 		return err
 	}
 	in := map[string][]float64{"x": x}
-	if err := e.run64(ctx, "", n, in, tau, e.label, map[string][]float64{"out": dst}); err != nil || e.o.Guidance == 0 {
+	if err := e.run64(ctx, "", n, in, tau, label, map[string][]float64{"out": dst}); err != nil || e.o.Guidance == 0 {
 		return err
 	}
 	none := make([]float64, len(dst))

@@ -25,6 +25,9 @@ func (m *Model) labels(o Options) error {
 	if o.Guidance != 0 && !c.NoLabel() {
 		return fmt.Errorf("guidance needs a network that was also trained without labels, to know what they are worth; this one was trained with its %d classes only", classes)
 	}
+	if o.Guidance != 0 && (o.Class == ClassNone || o.Class == "" && !o.InTurn) {
+		return errors.New("guidance is towards a class, and the class is none; name one, or all, or leave guidance out")
+	}
 	class := o.Class
 	if class == "" && o.InTurn {
 		class = ClassAll
