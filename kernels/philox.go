@@ -4,15 +4,16 @@ import "hbar/kernels/simd"
 
 // Streams keep the uses of one seed apart.
 const (
-	StreamPrior    uint32 = iota // the state at Tmax
-	StreamNoise                  // the noise of a reverse-time step
-	StreamInit                   // initial weights
-	StreamBatch                  // minibatch indices, times and noise in training
-	StreamProbe                  // Hutchinson probes
-	StreamPath                   // the proposals of the path integral
-	StreamData                   // synthetic data
-	StreamResample               // bootstrap and permutation
-	StreamDropout                // dropout masks; the layer is in the higher bits
+	StreamPrior      uint32 = iota // the state at Tmax
+	StreamNoise                    // the noise of a reverse-time step
+	StreamInit                     // initial weights
+	StreamBatch                    // minibatch indices, times and noise in training
+	StreamProbe                    // Hutchinson probes
+	StreamPath                     // the proposals of the path integral
+	StreamData                     // synthetic data
+	StreamResample                 // bootstrap and permutation
+	StreamDropout                  // dropout masks; the layer is in the higher bits
+	StreamDequantise               // noise that makes whole numbers continuous
 )
 
 // Normals fills dst, n rows of d, with the standard normals of one step of samples Sample0.. of the stream.

@@ -20,6 +20,11 @@ func writeCSV(path string, hs []float64, points []point) error {
 		t.add("log_q0", p.LogQ0)
 		t.vector("score_q0", p.Score0)
 		t.add("laplacian_q0", p.Laplacian)
+		if b := p.pointBits; b != nil {
+			t.add("bits_per_dim", b.PerDim)
+			t.add("bits_per_dim_tight", b.Tight)
+			t.add("bits_per_dim_stderr", b.StdErr)
+		}
 		t.add("wkb1", p.WKB1)
 		t.add("wkb2", p.WKB2)
 		for _, c := range []struct {

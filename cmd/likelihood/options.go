@@ -30,6 +30,8 @@ type options struct {
 	Divergence string
 	Probes     int
 
+	bitsOptions
+
 	Steps      int
 	Sampler    string
 	Grid       string
@@ -44,7 +46,7 @@ type options struct {
 }
 
 func defaults() options {
-	return options{Flags: model.Flags{Precision: loglik.DefaultPrecision}, N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Order: 2, Divergence: "auto", Probes: 16,
+	return options{Flags: model.Flags{Precision: loglik.DefaultPrecision}, N: 0, H: []float64{0, 0.05, 0.1, 1}, Method: "flow", Order: 2, Divergence: "auto", Probes: 16, bitsOptions: bitsOptions{Dequantise: string(loglik.DequantiseNone), Draws: 1},
 		Accuracy: loglik.DefaultAccuracy(1000), Steps: solver.DefaultSteps, Sampler: "em", Grid: "lambda", Out: "likelihood.json"}
 }
 
@@ -74,6 +76,8 @@ func define(o *options) *flags.Set {
 	g.Choice(&o.Divergence, "divergence", []string{"auto", "exact", "rademacher", "normal"}, "∇·s exactly or by Hutchinson's estimator; auto: exact up to D = 128")
 	g.Int(&o.Probes, "probes", "K", flags.Between(1, 1_000_000), "of Hutchinson's estimator, and of ℓ₁ where D > 3")
 
+	o.bitsOptions.define(s)
+
 	g = s.Group("Path integral")
 	o.DefinePaths(g, 1, "for each point and h; 1 gives the usual variational bound")
 	g.Int(&o.Steps, "steps", "STEPS", flags.Between(1, 10_000_000), "of the chain, from Tmax to Tmin")
@@ -99,6 +103,11 @@ func define(o *options) *flags.Set {
 	s.Note("log_q is the value of the method asked for (of wkb, log q⁰ + h ℓ₁); at h = 0 of the flow, for pathintegral and fokkerplanck too. Of several methods it is the path integral's at h > 0, " +
 		"else fokkerplanck's, else the first-order expansion's; log_q_method lists which. Each method that ran also has a list of its own: log_q_wkb1, log_q_wkb2, log_q_pathintegral with stderr_pathintegral, log_q_fokkerplanck with error_fokkerplanck. " +
 		"stderr is a Monte Carlo error, for fokkerplanck that of the discretisation.")
+	s.Note("With --bits the result and each point have bits_per_dim = −log₂ of the density in data units, a dimension, averaged over draws and points; kind is value, estimate (by probes) or bound (by dequantisation). " +
+		"bits_per_dim_tight takes the logarithm of the mean over draws; it is null unless the divergence is exact, since noise of probes in the exponent would break the bound. " +
+		"bits_per_dim_stderr is that of all together, and bits_per_dim_shares its parts: images, dequantisation, probes, solver; their squares add up, and a part that draws and probes do not tell from another is null. " +
+		"log_q is then the mean over draws. Points of more than 256 dimensions are not repeated in x.")
+	s.Example("go run ./cmd/likelihood --checkpoint mnist-unet/ --data test.npz --n 100 --bits --dequantise uniform --draws 4 --flow-steps 128", "bits per dimension of images, as score_sde computes them")
 	s.Example("go run ./cmd/likelihood --checkpoint runs/swissroll-simple/model.safetensors --method wkb --h 0,0.01,0.05 --plot nll.png", "1000 fresh points of the training distribution: NLL, and its slope in h")
 	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data points.npy --method fokkerplanck --h 0,0.05,0.1,0.5,1 --csv q.csv", "the truth in one or two dimensions")
 	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data swissroll --n 100 --method all --paths 300 --steps 500 --richardson", "all methods beside each other")
@@ -130,6 +139,9 @@ func parse(args []string, help io.Writer) (options, error) {
 		if slices.Contains(o.H[:i], h) {
 			return o, ui.Usagef("--h names %g twice", h)
 		}
+	}
+	if err := o.checkBits(set.Given); err != nil {
+		return o, err
 	}
 	if o.Richardson && o.Steps%2 != 0 {
 		return o, ui.Usagef("--richardson halves the steps: --steps %d should be even", o.Steps)
@@ -189,6 +201,7 @@ func primary(methods []loglik.Method, h float64) loglik.Method {
 func (o options) record() map[string]any {
 	return map[string]any{"checkpoint": o.Checkpoint, "schedule": o.Schedule, "act": o.Act, "prediction": o.Prediction, "data": o.Data, "columns": o.Columns, "header": o.Header, "n": o.N, "first": o.First, "seed": o.Seed,
 		"h": o.H, "method": o.Method, "tol": o.Tol, "order": o.Order, "divergence": o.Divergence, "probes": o.Probes,
+		"bits": o.Bits, "dequantise": o.Dequantise, "draws": o.Draws, "flow_steps": o.FlowSteps, "class": o.Class,
 		"paths": o.Paths, "steps": o.Steps, "sampler": o.Sampler, "grid": o.Grid, "richardson": o.Richardson, "bootstrap": o.Bootstrap,
 		"min_ess": o.MinESS, "cells": o.Cells, "grid_tol": o.GridTol, "out": o.Out, "csv": o.CSV, "plot": o.Plot, "image": o.Image,
 		"device": o.Device.String(), "precision": o.Precision, "workers": o.Workers}

@@ -30,8 +30,9 @@ type result struct {
 	Expansion      *expansionInfo   `json:"expansion,omitempty"`
 	FokkerPlanck   []gridInfo       `json:"fokkerplanck,omitempty"`
 	Points         []point          `json:"points"`
-	Seconds        float64          `json:"seconds"`
-	Interrupted    bool             `json:"interrupted,omitempty"` // by the user: some values are missing
+	*bitsInfo
+	Seconds     float64 `json:"seconds"`
+	Interrupted bool    `json:"interrupted,omitempty"` // by the user: some values are missing
 }
 
 type modelInfo struct {
@@ -75,7 +76,7 @@ type gridInfo struct {
 
 // point is one object of the list; null is what was not computed or is not to be trusted.
 type point struct {
-	X         numbers `json:"x"` // data units
+	X         numbers `json:"x,omitempty"` // data units
 	LogQ0     num     `json:"log_q0"`
 	Score0    numbers `json:"score_q0"`
 	Laplacian num     `json:"laplacian_q0"`
@@ -87,6 +88,8 @@ type point struct {
 	StdErr    numbers `json:"stderr"`
 	ESS       numbers `json:"ess"`
 	Status    string  `json:"status"`
+
+	*pointBits
 
 	LogQWKB1   numbers `json:"log_q_wkb1,omitempty"`
 	LogQWKB2   numbers `json:"log_q_wkb2,omitempty"`

@@ -16,6 +16,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/internal/memory"
+	"hbar/solver/likelihood"
 	"hbar/train"
 )
 
@@ -24,7 +25,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) { return loglik.LoadNetwork(o.Flags) })
+	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, o.load)
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,13 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	}
 	if o.Image != "" && !slices.Contains(settings.Methods, loglik.FokkerPlanck) {
 		return ui.Usagef("--image shows the densities of fokkerplanck: it needs --method fokkerplanck or all, in one or two dimensions")
+	}
+	if o.special() {
+		k := max(1, o.Probes)
+		if settings.Divergence == likelihood.Exact {
+			k = 1
+		}
+		settings.FlowBlock = net.BlockRows(net.Net.Dim(), k)
 	}
 	count := o.N
 	if count == 0 {
@@ -52,6 +60,10 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := settings.Fits(p.N(), p.D, "--n", nil); err != nil {
 		return err
 	}
+	found, err := o.prepare(net, p, &settings)
+	if err != nil {
+		return err
+	}
 	o.introduce(io.Out, net, p, settings)
 
 	begin := time.Now()
@@ -64,6 +76,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	res := o.result(net, p, settings, r)
+	res.addBits(&o, *found)
 	res.Seconds, res.Interrupted = time.Since(begin).Seconds(), interrupted
 	some := slices.ContainsFunc(res.Summary, func(s loglik.Summary) bool { return s.N > 0 })
 	if interrupted && !some {
@@ -180,6 +193,7 @@ func report(w io.Writer, res *result) {
 		fmt.Fprintf(t, "%s\t%g\t%s\t%s%s\t%s\t%s\t%s\t%d\t%d\t\n", s.Method, float64(s.H), loglik.Fixed(float64(s.Mean)), units, loglik.Fixed(float64(s.StdErr)), loglik.Fixed(float64(s.Median)), change, err, s.N, s.Failures)
 	}
 	t.Flush()
+	reportBits(w, res)
 	if e := res.Expansion; e != nil {
 		fmt.Fprintf(w, "first correction to the NLL: mean %s ± %s, median %s per unit of h", loglik.Fixed(float64(e.First.Mean)), loglik.Fixed(float64(e.First.StdErr)), loglik.Fixed(float64(e.First.Median)))
 		if e.Second != nil {

@@ -56,6 +56,23 @@ type FlowOptions struct {
 	Seed       uint64
 	// Sample0 numbers the first point for its random numbers, so that a batch cut in pieces gives the same results.
 	Sample0 uint64
+	// Samples, unless nil, are the numbers of the points one by one, in place of Sample0 and those that follow.
+	Samples []uint64
+}
+
+// sample is the number of point i.
+func (o FlowOptions) sample(i int) uint64 {
+	if o.Samples != nil {
+		return o.Samples[i]
+	}
+	return o.Sample0 + uint64(i)
+}
+
+func (o FlowOptions) checkSamples(n int) error {
+	if o.Samples != nil && len(o.Samples) != n {
+		return fmt.Errorf("likelihood: %d numbers for %d points", len(o.Samples), n)
+	}
+	return nil
 }
 
 // FlowPoint is log q⁰ at one point.
@@ -66,6 +83,8 @@ type FlowPoint struct {
 	Status Status
 	Steps  int
 	Evals  int
+	// Halving is LogQ less its value with half as many steps, by the first probe; only FlowFixed has it.
+	Halving float64
 }
 
 // Flow computes log q⁰ at the points x (n×D): with dx/dt = F = a x − ½ g² s from x at Tmin to Tmax,
@@ -85,17 +104,12 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 	if err != nil {
 		return nil, err
 	}
-	if int(o.Divergence) >= len(probeNames) || o.Probes < 0 {
-		return nil, fmt.Errorf("likelihood: divergence by %d probes of kind %d", o.Probes, o.Divergence)
+	k, err := p.probes(o)
+	if err != nil {
+		return nil, err
 	}
-	k := max(1, o.Probes)
-	if o.Divergence == Exact {
-		k = 1
-		if _, ok := m.(solver.Diverger); !ok {
-			return nil, lacks(m, "its divergence (solver.Diverger)", "the exact divergence")
-		}
-	} else if _, ok := m.(solver.JVPer); !ok {
-		return nil, lacks(m, "directional derivatives (solver.JVPer)", "Hutchinson's estimator")
+	if err := o.checkSamples(n); err != nil {
+		return nil, err
 	}
 	if r := p.shared(ctx, x, o, k); r != nil {
 		points, err := r.run(ctx)
@@ -106,7 +120,7 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 		part := x[at*p.d : min(n, at+block)*p.d]
 		set := forward(o.settings())
 		set.Progress = progressFrom(o.Progress, at, n)
-		got, err := p.flow(ctx, part, o, k, func(i int) uint64 { return o.Sample0 + uint64(at+i) }, set)
+		got, err := p.flow(ctx, part, o, k, func(i int) uint64 { return o.sample(at + i) }, set)
 		if err != nil {
 			for len(points) < n {
 				points = append(points, interruptedPoint)
@@ -116,6 +130,23 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 		points = append(points, got...)
 	}
 	return points, nil
+}
+
+// probes is the number of integrals along a path, K or for the exact divergence one. It is an error if the model cannot compute them.
+func (p *problem) probes(o FlowOptions) (int, error) {
+	if int(o.Divergence) >= len(probeNames) || o.Probes < 0 {
+		return 0, fmt.Errorf("likelihood: divergence by %d probes of kind %d", o.Probes, o.Divergence)
+	}
+	if o.Divergence == Exact {
+		if _, ok := p.model.(solver.Diverger); !ok {
+			return 0, lacks(p.model, "its divergence (solver.Diverger)", "the exact divergence")
+		}
+		return 1, nil
+	}
+	if _, ok := p.model.(solver.JVPer); !ok {
+		return 0, lacks(p.model, "directional derivatives (solver.JVPer)", "Hutchinson's estimator")
+	}
+	return max(1, o.Probes), nil
 }
 
 // interruptedPoint is a point that has not been computed.

@@ -182,7 +182,7 @@ func (r *flowRun) adaptive(ctx context.Context, rows []int, accept func(row int,
 }
 
 func (r *flowRun) samples(rows []int) func(i int) uint64 {
-	return func(i int) uint64 { return r.o.Sample0 + uint64(rows[i]) }
+	return func(i int) uint64 { return r.o.sample(rows[i]) }
 }
 
 // tell reports progress: the finished points and done others. It never goes back, though points are done again.

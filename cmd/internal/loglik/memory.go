@@ -10,6 +10,7 @@ import (
 const (
 	pointBytes  = 1200 // of a point, whatever D
 	coordBytes  = 200  // of a coordinate of a point: data, the network's, score, in the result and in its text
+	imageBytes  = 40   // of a coordinate of a point that is not in the result: as it is read, in data units, the network's
 	valueBytes  = 400  // of a value at an h: in the results, in the file, in its text
 	flowPiece   = 4096 // points that are integrated together
 	pathRows    = 1 << 18
@@ -17,14 +18,24 @@ const (
 	probeNumber = 32  // bytes of a coordinate of a probe, and of what is computed with it
 )
 
+// MostCoordinates is the largest D of points that results repeat where FlowBy computes them.
+const MostCoordinates = 256
+
 // Need is the memory that Run takes for n points in d dimensions, with the points themselves and their results. The grid of
 // fokkerplanck, which grows with what the density needs, is checked where it grows.
 func (o Options) Need(n, d int) memory.Need {
 	points, dims, hs := float64(n), float64(d), float64(len(o.H))
-	need := memory.Need{{What: "points and results", Bytes: points * (pointBytes + coordBytes*dims + valueBytes*hs*float64(1+len(o.Methods)))}}
+	coord := float64(coordBytes)
+	if o.FlowBlock > 0 && d > MostCoordinates {
+		coord = imageBytes
+	}
+	need := memory.Need{{What: "points and results", Bytes: points * (pointBytes + coord*dims + valueBytes*hs*float64(1+len(o.Methods)))}}
 	if slices.Contains(o.Methods, Flow) || slices.Contains(o.Methods, WKB) {
 		probes := float64(max(1, o.Probes))
 		rows := min(points, max(flowPiece, min(1<<20, (1<<24)/(probes*dims))))
+		if o.FlowBlock > 0 {
+			rows = float64(o.FlowBlock)
+		}
 		need = append(need, memory.Part{What: "paths of the flow with their probes", Bytes: rows * dims * (probes*probeNumber + 200)})
 	}
 	if slices.Contains(o.Methods, PathIntegral) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -21,12 +22,17 @@ type Network struct {
 }
 
 // LoadNetwork reads a checkpoint and makes it run as the options say.
-func LoadNetwork(f model.Flags) (*Network, error) {
+func LoadNetwork(f model.Flags) (*Network, error) { return LoadConditional(f, "", false) }
+
+// LoadConditional is LoadNetwork for a network that may have classes: class is one of them, or "none", and what "" stands for is in
+// inTurn, as in model.Options.
+func LoadConditional(f model.Flags, class string, inTurn bool) (*Network, error) {
 	precision, err := ParsePrecision(f.Precision)
 	if err != nil {
 		return nil, err
 	}
-	m, err := model.Load(f.Checkpoint, model.Options{Schedule: f.Schedule, Act: f.Act, Prediction: f.Prediction, Device: f.Device, Workers: f.Workers, Precision: precision})
+	m, err := model.Load(f.Checkpoint, model.Options{Schedule: f.Schedule, Act: f.Act, Prediction: f.Prediction, Device: f.Device, Workers: f.Workers, Precision: precision,
+		Class: class, InTurn: inTurn})
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +65,9 @@ type Points struct {
 	Norm data.Normalisation
 	// NormSource says where Norm is from.
 	NormSource string
+	Shape      []int   // of one point
+	Labels     []int32 // of the points, nil if the data have none
+	Bytes      bool    // the data are bytes
 	// Notes say how a file was read.
 	Notes []data.Note
 	// Fresh: drawn anew, so not what the network was trained on.
@@ -118,6 +127,9 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	if err != nil {
 		return nil, err
 	}
+	if shape := n.SampleShape(); len(shape) == 3 && len(set.Shape) == 3 && !slices.Equal(shape, set.Shape) {
+		return nil, fmt.Errorf("the images of %s are %s; the network of this checkpoint was trained on %s (height×width×channels)", name, times(set.Shape), times(shape))
+	}
 	if set.D != n.Net.Dim() {
 		hint := ""
 		if n.Columns != nil {
@@ -125,7 +137,7 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 		}
 		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d%s", name, set.D, n.Net.Dim(), hint)
 	}
-	p.Notes = set.Notes
+	p.Notes, p.Shape, p.Labels, p.Bytes = set.Notes, n.SampleShape(), set.Labels, set.Bytes != nil
 	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {
 		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("the network was trained on columns %s, and is given %s", strings.Join(n.Columns, ", "), strings.Join(set.Columns, ", "))})
 	}
@@ -140,4 +152,45 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	p.Z = make([]float64, len(p.X))
 	p.Norm.Apply(p.Z, p.X, p.D)
 	return p, nil
+}
+
+// times writes a shape: 28×28×1.
+func times(shape []int) string {
+	parts := make([]string, len(shape))
+	for i, v := range shape {
+		parts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(parts, "×")
+}
+
+// Pixels reports whether the network was trained on images of values from 0 to 255, by its normalisation.
+func (p *Points) Pixels() bool {
+	return len(p.Shape) == 3 && len(p.Norm.Mean) == 1 && len(p.Norm.Scale) == 1 && p.Norm.Mean[0] == 127.5 && p.Norm.Scale[0] == 127.5
+}
+
+// CheckRange refuses values that cannot be pixels, for a network that was trained on pixels.
+func (p *Points) CheckRange() error {
+	if !p.Pixels() || len(p.X) == 0 {
+		return nil
+	}
+	least, most := slices.Min(p.X), slices.Max(p.X)
+	if least >= 0 && most > 1 && most <= 255 || p.Bytes {
+		return nil
+	}
+	return fmt.Errorf("the values of %s are from %g to %g; the network was trained on pixels from 0 to 255", p.Name, least, most)
+}
+
+// AreWhole reports whether all values are whole numbers, of which more than two differ or which are bytes.
+func (p *Points) AreWhole() bool {
+	if p.Bytes {
+		return true
+	}
+	most := 0.0
+	for _, v := range p.X {
+		if v != math.Trunc(v) || v < 0 || v > 255 {
+			return false
+		}
+		most = max(most, v)
+	}
+	return most > 1 && len(p.Shape) == 3
 }

@@ -58,6 +58,11 @@ type Options struct {
 
 	Grid fokkerplanck.Options
 
+	// FlowBy, unless nil, computes the values of flow, in place of likelihood.Flow at the points themselves. FlowBlock is how many
+	// points it integrates together.
+	FlowBy    func(ctx context.Context) ([]Value, error)
+	FlowBlock int
+
 	// Progress is told of the work of one stage after the other, at its beginning too.
 	Progress func(stage string, done, total int)
 }
@@ -90,7 +95,11 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 		}
 		switch method {
 		case Flow:
-			r.Flow, err = flow(ctx, m, x, o)
+			if o.FlowBy != nil {
+				r.Flow, err = o.FlowBy(ctx)
+			} else {
+				r.Flow, err = flow(ctx, m, x, o)
+			}
 		case WKB:
 			r.Expansion, err = expand(ctx, m, x, o)
 		case PathIntegral:
