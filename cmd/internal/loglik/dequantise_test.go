@@ -2,9 +2,11 @@ package loglik
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"hbar/data"
+	"hbar/kernels"
 	"hbar/solver"
 	"hbar/solver/likelihood"
 )
@@ -122,16 +124,13 @@ func TestTruncatedEntropy(t *testing.T) {
 // The shares of a set with known variances are found, and their squares add up to the whole.
 func TestShares(t *testing.T) {
 	const n, k = 4000, 3
-	// Draws that are exactly known: the point's level, the draw's and the probes' errors, all from one counter.
-	z := func(i, j int) float64 {
-		return math.Sqrt2 * math.Erfinv(2*math.Mod(float64(i)*0.6180339887498949+float64(j)*0.7548776662466927+0.5, 1)-1)
-	}
+	rng := rand.New(kernels.NewSource(1, kernels.StreamResample, 0))
 	all := make([]draws, n)
 	for i := range all {
 		all[i].status = Interrupted
-		level := 3 * z(i, 0)
-		for j := range k {
-			all[i].add(likelihood.FlowPoint{LogQ: level + 2*z(i, 1+j*5) + z(i, 3+j*7), StdErr: 1, Status: likelihood.OK, Halving: 0.3}, 0, true)
+		level := 3 * rng.NormFloat64()
+		for range k {
+			all[i].add(likelihood.FlowPoint{LogQ: level + 2*rng.NormFloat64() + rng.NormFloat64(), StdErr: 1, Status: likelihood.OK, Halving: 0.3}, 0, true)
 		}
 	}
 	q := &dequantiser{d: 1}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/ui"
+)
+
+// golden is a directory as diffusers writes it, of a network with random weights from nets/testdata/golden.
+func golden(t *testing.T, name, class string) string {
+	t.Helper()
+	base := "../../nets/testdata/golden/nets_" + name
+	text, err := os.ReadFile(base + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct{ Config map[string]any }
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	g.Config["_class_name"] = class
+	config, _ := json.Marshal(g.Config)
+	weights, err := os.ReadFile(base + ".safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for file, b := range map[string][]byte{"config.json": config, "diffusion_pytorch_model.safetensors": weights} {
+		if err := os.WriteFile(filepath.Join(dir, file), b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// images writes n images of bytes of that shape, with a rule that other programs can repeat.
+func images(t *testing.T, n int, shape ...int) string {
+	t.Helper()
+	size := 1
+	dims := []string{fmt.Sprint(n)}
+	for _, s := range shape {
+		size *= s
+		dims = append(dims, fmt.Sprint(s))
+	}
+	head := fmt.Sprintf("{'descr': '|u1', 'fortran_order': False, 'shape': (%s,), }", strings.Join(dims, ", "))
+	head += strings.Repeat(" ", 127-10-len(head)) + "\n"
+	b := append([]byte("\x93NUMPY\x01\x00"), byte(len(head)), 0)
+	b = append(b, head...)
+	for i := range n * size {
+		b = append(b, byte(i*i*31%256))
+	}
+	path := filepath.Join(t.TempDir(), "images.npy")
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// bitsResult is what readers of bits see.
+type bitsResult struct {
+	PerDim *float64            `json:"bits_per_dim"`
+	Tight  *float64            `json:"bits_per_dim_tight"`
+	StdErr *float64            `json:"bits_per_dim_stderr"`
+	Shares map[string]*float64 `json:"bits_per_dim_shares"`
+	Kind   string              `json:"bits_per_dim_kind"`
+	Points []struct {
+		PerDim *float64   `json:"bits_per_dim"`
+		Tight  *float64   `json:"bits_per_dim_tight"`
+		StdErr *float64   `json:"bits_per_dim_stderr"`
+		LogQ   []*float64 `json:"log_q"`
+		Kind   string
+		Draws  int
+		Status string
+	}
+}
+
+func bits(t *testing.T, args string) (r bitsResult, out string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "r.json")
+	var text bytes.Buffer
+	if err := run(context.Background(), append(strings.Fields(args), "--device", "cpu", "--out", file), ui.Streams{Out: &text, Err: &bytes.Buffer{}}); err != nil {
+		t.Fatalf("%s: %v", args, err)
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, text.String()
+}
+
+// Draws give a bound with its error and shares, and with the exact divergence a tighter one.
+func TestBitsDraws(t *testing.T) {
+	net, x := golden(t, "unet_center", "UNet2DModel"), images(t, 3, 8, 4, 2)
+	args := "--checkpoint " + net + " --data " + x + " --bits --flow-steps 16 --divergence rademacher "
+	none, out := bits(t, args+"--probes 2")
+	if none.Kind != "estimate" || none.Tight != nil || none.Shares["dequantisation"] != nil || !strings.Contains(out, "not bits per dimension") {
+		t.Errorf("without dequantisation: %+v\n%s", none, out)
+	}
+	for _, kind := range []string{"uniform", "truncnorm"} {
+		r, out := bits(t, args+"--probes 2 --draws 2 --dequantise "+kind)
+		mean, sum := 0.0, 0.0
+		for i, p := range r.Points {
+			if p.Status != "ok" || p.Draws != 2 || p.Kind != "bound" || p.StdErr == nil || p.Tight != nil {
+				t.Fatalf("%s: point %d: %+v", kind, i, p)
+			}
+			mean += *p.PerDim / 3
+		}
+		for _, s := range r.Shares {
+			sum += *s * *s
+		}
+		if math.Abs(*r.PerDim-mean) > 1e-12 || math.Abs(*r.PerDim-*none.PerDim) > 4*(*r.StdErr+*none.StdErr) || strings.Contains(out, "not bits") {
+			t.Errorf("%s: %g, points' mean %g, without %g\n%s", kind, *r.PerDim, mean, *none.PerDim, out)
+		}
+		if sum < 0.99**r.StdErr**r.StdErr { // a share that chance made negative is 0, and the others are then more
+			t.Errorf("%s: shares %v of %g", kind, sum, *r.StdErr)
+		}
+		if r.Tight != nil || r.Kind != "bound" {
+			t.Errorf("%s: tight %v with probes, %s", kind, show(r.Tight), r.Kind)
+		}
+	}
+}
+
+// An MLP on a table of whole numbers: exact divergence, the tight bound below the mean, the mesh and the tolerance agree.
+func TestBitsExact(t *testing.T) {
+	path := saved(t, 2, nil)
+	args := "--checkpoint " + path + " --data " + npy(t, 2, 0, 1, 1, 0, -1, 1) + " --dequantise uniform --draws 8 "
+	mesh, _ := bits(t, args+"--flow-steps 200")
+	adaptive, _ := bits(t, args+"--tol 1e-5")
+	if mesh.Tight == nil || !(*mesh.Tight < *mesh.PerDim) || math.Abs(*mesh.PerDim-*adaptive.PerDim) > 1e-4 || math.Abs(*mesh.Tight-*adaptive.Tight) > 1e-4 {
+		t.Errorf("bits %v, tight %v; by tolerance %v, %v", show(mesh.PerDim), show(mesh.Tight), show(adaptive.PerDim), show(adaptive.Tight))
+	}
+	if mesh.Shares["solver"] == nil || adaptive.Shares["solver"] != nil || *mesh.Shares["probes"] != 0 {
+		t.Errorf("shares %v, %v", mesh.Shares, adaptive.Shares)
+	}
+}
+
+func TestBitsErrors(t *testing.T) {
+	net, x := golden(t, "unet_center", "UNet2DModel"), images(t, 3, 8, 4, 2)
+	base := "--checkpoint " + net + " --out " + filepath.Join(t.TempDir(), "r.json") + " --data " + x
+	small := make([]float64, 64)
+	for i := range small {
+		small[i] = float64(i) / 64
+	}
+	for args, want := range map[string]string{
+		base + " --bits --method pathintegral --h 1":                                 "--bits and --dequantise are for --method flow",
+		base + " --bits --draws 2":                                                   "--dequantise is none; take uniform or truncnorm",
+		base + " --draws 2":                                                          "name it with --dequantise uniform or truncnorm",
+		base + " --bits --flow-steps 3":                                              "need an even number",
+		base + " --bits --flow-steps 4 --tol 1e-3":                                   "--flow-steps 4 and --tol are two ways",
+		base + " --bits --dequantise gauss":                                          "uniform, truncnorm, none",
+		base + " --bits --class 1":                                                   "--class: this network was trained without labels",
+		base + " --bits --data " + images(t, 1, 4, 8, 2):                             "are 4×8×2; the network of this checkpoint was trained on 8×4×2",
+		base + " --dequantise uniform --data " + npy(t, 64, small...):                "from 0 to 0.984375; the network was trained on pixels from 0 to 255",
+		"--checkpoint " + swissRoll + " --dequantise uniform --data swissroll --n 2": "dequantisation is for whole numbers",
+	} {
+		err := run(context.Background(), strings.Fields(args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v, want %s", args, err, want)
+		}
+	}
+}
+
+// A run that is stopped keeps the points that are done.
+func TestBitsInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o := defaults()
+	o.Checkpoint, o.Data, o.Device.Kind = saved(t, 2, nil), npy(t, 2, make([]float64, 2*4097)...), "cpu"
+	net, err := loglik.LoadNetwork(o.Flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Close()
+	p, err := net.LoadPoints(o.Source, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func(_ string, done, _ int) {
+		if done >= 4096 {
+			cancel()
+		}
+	}
+	r, err := net.Flow(ctx, p, loglik.Options{Progress: stop}, loglik.BitsOptions{Dequantise: loglik.DequantiseNone, Draws: 1, Steps: 40})
+	if !errors.Is(err, context.Canceled) || r == nil {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if last := r.Points[4096]; r.Points[0].Status != loglik.OK || r.N != 4096 || !finite(r.PerDim) || last.Status != loglik.Interrupted || finite(last.PerDim) {
+		t.Errorf("%d points, the last %+v", r.N, last)
+	}
+}
