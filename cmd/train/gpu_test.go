@@ -69,7 +69,7 @@ func trained(t *testing.T, args string) {
 	if on := device.gpu != nil; on != (o.Device.Kind == "cuda") {
 		t.Errorf("%s: on %s", args, device)
 	}
-	if _, _, err := o.fit(t.Context(), job, quiet); err != nil {
+	if _, _, err := o.fit(t.Context(), job, set, device.after(), quiet); err != nil {
 		t.Fatalf("%s: %v", args, err)
 	}
 	if err := device.close(); err != nil {

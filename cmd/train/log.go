@@ -18,19 +18,24 @@ import (
 type runLog struct {
 	file *os.File
 	bar  *ui.Progress
+	pace *pace // nil: of small networks steps a second say enough
+	grid *grids
 }
 
 // Progress implements train.Reporter.
 func (l *runLog) Progress(r train.Report) error {
-	return l.bar.Report(int64(r.Step), ui.Field{Name: "loss", Value: r.Loss},
-		ui.Field{Name: "lr", Value: r.LR, Quiet: true}, ui.Field{Name: "grad_norm", Value: r.GradNorm, Quiet: true})
+	fields := []ui.Field{{Name: "loss", Value: r.Loss}, {Name: "lr", Value: r.LR, Quiet: true}, {Name: "grad_norm", Value: r.GradNorm, Quiet: true}}
+	return l.bar.Report(int64(r.Step), append(fields, l.pace.since(r.Step)...)...)
 }
 
 // Step implements train.Watcher.
 func (l *runLog) Step(taken int) { l.bar.Show(int64(taken)) }
 
 // Saved implements train.Reporter.
-func (l *runLog) Saved(int) {}
+func (l *runLog) Saved(step int) {
+	l.grid.draw(step)
+	l.pace.skip(step)
+}
 
 // openLog begins the log of a run, or goes on with it after done steps; lines beyond these, of a run that crashed after
 // its last checkpoint, go.

@@ -7,9 +7,10 @@
 //	model.safetensors   the network, for cmd/sample, cmd/likelihood and Python
 //	state.safetensors   what --resume needs
 //	options.json        all options, as they were resolved
-//	train.jsonl         step, loss, learning rate, gradient norm, one JSON object a line
+//	train.jsonl         step, loss, learning rate, gradient norm, of large networks images a second and share of the machine's peak, one JSON object a line
 //	loss.png            the loss
 //	samples.png         data beside samples
+//	samples-STEP.png    of networks of images: samples on the way
 //
 // Run it with --help for the options.
 package main

@@ -24,6 +24,7 @@ type options struct {
 	NData     int    `json:"n_data"`
 	Columns   string `json:"columns,omitempty"`
 	Header    string `json:"header,omitempty"`
+	NoGrids   bool   `json:"no_grids,omitempty"`
 	Normalise string `json:"normalise"`
 	flags.Images
 	train.Options
@@ -114,6 +115,7 @@ func define(o *options) *flags.Set {
 	g.Device(&o.Device)
 	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores; does not change the result")
 	g.Int(&o.SaveEvery, "save-every", "STEPS", flags.NonNegative, "steps between checkpoints; 0 means a tenth of all, at least 1000")
+	g.Bool(&o.NoGrids, "no-grids", "do not draw samples of the averaged weights on the way; else networks of images leave samples-STEP.png with a checkpoint, not so often that it would cost much time")
 	g.Int(&o.LogEvery, "log-every", "STEPS", flags.NonNegative, "steps between lines of the log; 0 means a hundredth of all, at most 100")
 
 	s.Note("Ctrl-C saves a checkpoint; the same command with --resume goes on from it, and ends with the same bits as if it had never been stopped; on another device, to rounding.")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/plots"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.Resume {
 		fmt.Fprintf(io.Out, "resumed   from step %s of %s\n", ui.Count(int64(first)), ui.Count(int64(o.Steps)))
 	}
-	res, rate, err := o.fit(ctx, job, io)
+	res, rate, err := o.fit(ctx, job, set, device.after(), io)
 	if res != nil && res.Step > 0 {
 		if e := drawLoss(o); err == nil {
 			err = e
@@ -225,7 +226,10 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error
 }
 
 // fit trains, with the progress shown and logged. It also returns the mean number of steps a second.
-func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *train.Result, rate float64, err error) {
+func (o options) fit(ctx context.Context, job *train.Run, set *data.Dataset, where flags.Device, io ui.Streams) (res *train.Result, rate float64, err error) {
+	if err := o.clearGrids(); err != nil {
+		return nil, 0, err
+	}
 	l, err := openLog(filepath.Join(o.Dir, logFile), int64(job.Step()))
 	if err != nil {
 		return nil, 0, err
@@ -235,6 +239,13 @@ func (o options) fit(ctx context.Context, job *train.Run, io ui.Streams) (res *t
 			err = e
 		}
 	}()
+	if l.pace, err = o.newPace(set, job.Step()); err != nil {
+		return nil, 0, err
+	}
+	if l.pace != nil {
+		fmt.Fprintf(io.Out, "peak      %.0f GFLOP/s of float32 multiply-adds on %d workers, as measured just now\n", l.pace.peak/1e9, o.Workers)
+	}
+	l.grid = o.newGrids(ctx, set.Shape, where, io)
 	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.file)
 	l.bar.Show(int64(job.Step()))
 	res, err = job.Run(ctx, l)
