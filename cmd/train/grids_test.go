@@ -37,7 +37,7 @@ func colours(t *testing.T) string {
 
 // A network of images leaves a grid with its first checkpoint, and the log has its pace; neither changes what is learnt.
 func TestGrids(t *testing.T) {
-	args := strings.Fields("--preset icons --range 0,255 --channels 8,8 --attention 4 --steps 6 --batch 4 --save-every 2 --log-every 1 --out run --data " + colours(t))
+	args := strings.Fields("--preset icons --range 0,255 --channels 8,8 --attention 4 --workers 1 --steps 6 --batch 4 --save-every 2 --log-every 1 --out run --data " + colours(t))
 	dir, out, err := call(t, args...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -97,7 +97,7 @@ func TestPresetTrains(t *testing.T) {
 		"--preset speech --length 64 --width 16 --depth 1 --heads 2 --data " + sounds,
 		"--preset icons --channels 8,8 --attention 4 --data " + images,
 	} {
-		at, out, err := call(t, strings.Fields(args+" --steps 2 --batch 4 --out run")...)
+		at, out, err := call(t, strings.Fields(args+" --workers 1 --steps 2 --batch 4 --out run")...)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", args, err, out)
 		}
@@ -105,7 +105,7 @@ func TestPresetTrains(t *testing.T) {
 		if len(before) == 0 {
 			t.Fatal("no model")
 		}
-		if _, out, err = call(t, "--resume", "--out", filepath.Join(at, "run")); err != nil || !strings.Contains(out, "all 2 steps were taken") {
+		if _, out, err = call(t, "--resume", "--workers", "1", "--out", filepath.Join(at, "run")); err != nil || !strings.Contains(out, "all 2 steps were taken") {
 			t.Errorf("%s: resume: %v\n%s", args, err, out)
 		}
 		if after, _ := os.ReadFile(filepath.Join(at, "run", train.ModelFile)); !bytes.Equal(before, after) {
