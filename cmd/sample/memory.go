@@ -3,7 +3,9 @@ package main
 import (
 	"math"
 
+	"hbar/cmd/internal/model"
 	"hbar/internal/memory"
+	"hbar/kernels/cpu"
 )
 
 // Bytes of what a run holds, with their copies for a GPU.
@@ -21,6 +23,7 @@ func (o options) need(d int) memory.Need {
 		batch = min(float64(o.n), math.Max((1<<20)/dims, 256))
 	}
 	n := memory.Need{
+		{What: "the network", Bytes: o.network},
 		{What: "samples at a time", Bytes: batch * dims * float64(numberBytes+stateBytes*len(o.trajectory))},
 		{What: "steps", Bytes: stepBytes * float64(o.steps)},
 	}
@@ -28,6 +31,21 @@ func (o options) need(d int) memory.Need {
 		n = append(n, memory.Part{What: "the picture", Bytes: 24 * min(float64(o.n), shownSamples, math.Max(shownNumbers/dims, 400)) * dims})
 	}
 	return n
+}
+
+// networkBytes is the memory of a network that runs on the CPU as a program: its weights, those that are rearranged for its kernels,
+// and the values of the samples that pass through it together. It is 0 for chains of dense layers, which take next to nothing.
+func (o options) networkBytes(m *model.Model) (float64, error) {
+	e, ok := m.Solver.(*cpu.Engine)
+	if !ok {
+		return 0, nil
+	}
+	n := o.n
+	if o.guidance != 0 {
+		n = max(n, 2*n)
+	}
+	values, err := e.Bytes(n)
+	return float64(values) + 4*float64(m.Model.Net.NumParams()), err
 }
 
 // fits refuses a run that needs more memory than there is.

@@ -30,6 +30,7 @@ type options struct {
 	denoise                  bool
 	class                    string
 	guidance                 float64
+	network                  float64 // bytes of the network and its values
 
 	out, plot  string
 	sheet      string

@@ -45,6 +45,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if o.batch == 0 && m.OnGPU() {
 		o.batch = max(1, gpuBatch/m.Net.Dim())
 	}
+	if o.network, err = o.networkBytes(m); err != nil {
+		return err
+	}
 	runs := o.runs()
 	for _, r := range runs {
 		if err := r.fits(m.Net.Dim()); err != nil {

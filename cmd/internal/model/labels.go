@@ -37,6 +37,9 @@ func (m *Model) labels(o Options) error {
 		m.Label = func(sample uint64) float64 { return float64(sample % uint64(classes)) }
 		return nil
 	case ClassNone, "":
+		if !c.NoLabel() && !o.InTurn {
+			return fmt.Errorf("this network takes one of %d classes and was never trained without, as is asked for here; a network that was trained with label dropout would do", classes)
+		}
 		if !c.NoLabel() {
 			return fmt.Errorf("this network takes one of %d classes and was never trained without; name one of 0 to %d, or all", classes, classes-1)
 		}

@@ -26,7 +26,8 @@ func TestLabels(t *testing.T) {
 		{Options{Guidance: 1}, true, "guidance is towards a class"},
 		{Options{Class: "3"}, true, "classes 0 to 2"},
 		{Options{Class: "2", Guidance: 1}, false, "guidance needs a network that was also trained without labels"},
-		{Options{Class: "none"}, false, "never trained without"},
+		{Options{Class: "none", InTurn: true}, false, "never trained without; name one of 0 to 2, or all"},
+		{Options{}, false, "trained with label dropout would do"},
 		{Options{Class: "all"}, false, ""},
 	} {
 		if c.ClassDropoutProb = 0; q.none {
