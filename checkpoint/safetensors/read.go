@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"hbar/internal/memory"
 )
 
 // ReadFile reads the file at path.
@@ -49,6 +51,9 @@ func Read(r io.Reader, size int64) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
+	if err := fits(entries, memory.Available()); err != nil {
+		return nil, err
+	}
 	f := &File{Metadata: metadata}
 	buf := make([]byte, 1<<16)
 	for i := range entries {
@@ -65,6 +70,21 @@ func Read(r io.Reader, size int64) (*File, error) {
 		f.Tensors = append(f.Tensors, t)
 	}
 	return f, nil
+}
+
+// growth is the memory that reading takes for each byte of the tensors: they grow while they are read, and what they grew out of is
+// not collected at once.
+const growth = 2.5
+
+// fits refuses tensors that do not fit in memory, before any is read. Half precision is widened to float32.
+func fits(entries []entry, l memory.Limit) error {
+	bytes := 0.0
+	for i := range entries {
+		e := &entries[i]
+		n := float64(e.end-e.begin) / float64(codecs[e.dtype].size)
+		bytes += n * float64(max(4, codecs[e.dtype].size))
+	}
+	return memory.Check(memory.Need{{What: "the weights", Bytes: growth * bytes}}, l, nil)
 }
 
 func readFull(r io.Reader, b []byte) error {

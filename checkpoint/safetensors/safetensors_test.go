@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"hbar/internal/memory"
 )
 
 // raw builds a file from header text and data.
@@ -297,6 +299,20 @@ func TestNullMetadata(t *testing.T) {
 		f, err := read(raw(header, 0, 0, 0x80, 0x3f))
 		if err != nil || len(f.Metadata) != 0 || len(f.Tensors) != 1 || f.Tensors[0].F32[0] != 1 {
 			t.Errorf("%s: %+v, %v", header, f, err)
+		}
+	}
+}
+
+// Tensors that do not fit in memory are refused before they are read; half precision takes four bytes a number.
+func TestDoesNotFit(t *testing.T) {
+	for _, c := range []struct {
+		dtype string
+		bytes int64
+		fits  bool
+	}{{"F32", 300e6, true}, {"F32", 500e6, false}, {"F16", 150e6, true}, {"F16", 250e6, false}, {"F64", 300e6, true}, {"F64", 500e6, false}} {
+		err := fits([]entry{{name: "w", dtype: c.dtype, end: c.bytes}}, memory.Limit{Bytes: 1e9, Source: "ulimit -v"})
+		if (err == nil) != c.fits || err != nil && !strings.Contains(err.Error(), "(the weights 1.2 GB) of memory; there are 1.0 GB (ulimit -v)") {
+			t.Errorf("%d bytes of %s: %v", c.bytes, c.dtype, err)
 		}
 	}
 }
