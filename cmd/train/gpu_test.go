@@ -160,3 +160,19 @@ func TestDeviceMissing(t *testing.T) {
 		t.Errorf("no room, auto: %v\n%s", err, out)
 	}
 }
+
+// A network without kernels on a GPU: under auto the CPU trains it and the report says why; a GPU that was asked for is an error
+// that names the operations.
+func TestNetworkWithoutKernels(t *testing.T) {
+	gputest.NeedEmulator(t)
+	args := "--data digits --n-data 64 --net unet --channels 8,16 --layers 1 --attention 4 --steps 2 --batch 8 --overwrite --out " + filepath.Join(t.TempDir(), "run")
+	out, err := gputest.Command(t, args)
+	if err != nil || !strings.Contains(out, "device    cpu (no kernels for sinusoid, ") {
+		t.Errorf("auto: %v\n%s", err, out)
+	}
+	out, err = gputest.Command(t, args+" --device cuda")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != ui.ExitFailure || !strings.Contains(out, "no kernels for sinusoid") || !strings.Contains(out, "conv2d") {
+		t.Errorf("cuda: %v\n%s", err, out)
+	}
+}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/data"
 	"hbar/internal/memory"
 	"hbar/nets"
@@ -107,6 +109,22 @@ func (o *options) networkDefaults(s *flags.Set) error {
 	on("dequantise", &o.Dequantise, true)
 	on("stratify", &o.Stratify, true)
 	return nil
+}
+
+// runsOn sees whether the GPU has kernels for the network. If not, and a GPU was asked for, that is an error.
+func (o options) runsOn(d *device, set *data.Dataset) error {
+	if o.Net == train.NetMLP || d.gpu == nil {
+		return nil
+	}
+	c, err := o.Config(set.Shape, set.Classes)
+	if err != nil {
+		return err
+	}
+	n, err := nets.New(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.without(cuda.Runs(n.Program)), d.close())
 }
 
 // describeNetwork says what is trained and what memory it takes.

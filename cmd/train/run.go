@@ -51,6 +51,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := o.unlabelled(set); err != nil {
 		return err
 	}
+	if err := o.runsOn(device, set); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return o.print(io.Out, set, device)
 	}
@@ -60,7 +63,11 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	defer o.lock.Close()
 	var job *train.Run
 	if err = o.introduce(io.Out, set, device); err == nil {
+		where := device.String()
 		job, err = o.prepare(ctx, set, device, io)
+		if now := device.String(); err == nil && now != where { // the GPU has no room
+			fmt.Fprintf(io.Out, "device    %s\n", now)
+		}
 	}
 	if err != nil {
 		if o.out == "" {

@@ -162,7 +162,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != ui.ExitInterrupted {
 		t.Fatalf("interrupted process: %v, want status %d\n%s", err, ui.ExitInterrupted, out)
 	}
-	for _, want := range []string{"train: stopping in order", "train: interrupted after step ", "go run ./cmd/train --resume --out cut"} {
+	for _, want := range []string{"train: stopping in order", "train: interrupted after step ", ui.Program("train") + " --resume --out cut"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output lacks %q:\n%s", want, out)
 		}
