@@ -196,6 +196,9 @@ func (p *Progress) status(now time.Time, done int64, fields []Field) string {
 			fmt.Fprintf(&b, "  %s left", Span(seconds(float64(p.total-done)/rate)))
 		}
 	}
+	if spent := now.Sub(p.start); rate <= 0 && p.total > done && spent >= time.Second { // a sign of life before the first unit is done
+		fmt.Fprintf(&b, "  after %s", Span(spent))
+	}
 	for _, f := range fields {
 		if !f.Quiet {
 			fmt.Fprintf(&b, "  %s %.4g", f.Name, f.Value)

@@ -320,3 +320,15 @@ func TestWait(t *testing.T) {
 		t.Errorf("in 8 s it says %q, want %q", out, want)
 	}
 }
+
+// Before its first unit is done a job shows how long it has run, and afterwards its rate.
+func TestProgressBeforeFirstUnit(t *testing.T) {
+	p, out, _, c := progress(2)
+	for _, done := range []int64{0, 0, 1} {
+		p.Report(done)
+		c.at = c.at.Add(6 * time.Second)
+	}
+	if want := "  0%  0/2 steps\n  0%  0/2 steps  after 6.0 s\n 50%  1/2 steps  "; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("lines %q, want %q", out, want)
+	}
+}

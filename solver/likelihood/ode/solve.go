@@ -40,7 +40,7 @@ type Settings struct {
 	// Accept, unless nil, sees the start and every accepted point of each sample, with f there if the method has it (nil
 	// otherwise). It must not keep the slices.
 	Accept func(row int, tau float64, y, f []float64)
-	// Progress, unless nil, hears of finished samples.
+	// Progress, unless nil, hears after each step how many samples are finished.
 	Progress func(done, total int)
 }
 
@@ -157,8 +157,7 @@ func (r *run) solve(ctx context.Context) error {
 		if err := r.step(ctx, active); err != nil {
 			return err
 		}
-		was := len(active)
-		if active = r.running(active); len(active) < was && r.set.Progress != nil {
+		if active = r.running(active); r.set.Progress != nil {
 			r.set.Progress(len(r.res)-len(active), len(r.res))
 		}
 	}

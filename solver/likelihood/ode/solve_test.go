@@ -165,3 +165,17 @@ func TestErrors(t *testing.T) {
 		t.Error("unknown method accepted")
 	}
 }
+
+// Progress is heard after each step, so that a long solution of one sample shows that it goes on.
+func TestProgressOfEachStep(t *testing.T) {
+	calls, last := 0, 0
+	solveRotation(t, Settings{Method: RK4, Steps: 7, Progress: func(done, total int) {
+		if calls++; done < last || total != 2 {
+			t.Errorf("%d of %d after %d", done, total, last)
+		}
+		last = done
+	}}, 2)
+	if calls != 7 || last != 2 {
+		t.Errorf("%d calls, the last with %d; want 7, 2", calls, last)
+	}
+}
