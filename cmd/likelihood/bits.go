@@ -25,7 +25,7 @@ type bitsOptions struct {
 
 // The values that --bits takes where the command line does not say.
 const (
-	bitsSteps  = 128
+	bitsSteps  = 256
 	bitsProbes = 4
 )
 

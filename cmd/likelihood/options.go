@@ -107,7 +107,7 @@ func define(o *options) *flags.Set {
 		"bits_per_dim_tight takes the logarithm of the mean over draws; it is null unless the divergence is exact, since noise of probes in the exponent would break the bound. " +
 		"bits_per_dim_stderr is that of all together, and bits_per_dim_shares its parts: images, dequantisation, probes, solver; their squares add up, and a part that draws and probes do not tell from another is null. " +
 		"log_q is then the mean over draws. Points of more than 256 dimensions are not repeated in x.")
-	s.Example("go run ./cmd/likelihood --checkpoint mnist-unet/ --data test.npz --n 100 --bits --dequantise uniform --draws 4 --flow-steps 128", "bits per dimension of images, as score_sde computes them")
+	s.Example("go run ./cmd/likelihood --checkpoint mnist-unet/ --data test.npz --n 100 --bits --dequantise uniform --draws 4", "bits per dimension of images, as score_sde computes them")
 	s.Example("go run ./cmd/likelihood --checkpoint runs/swissroll-simple/model.safetensors --method wkb --h 0,0.01,0.05 --plot nll.png", "1000 fresh points of the training distribution: NLL, and its slope in h")
 	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data points.npy --method fokkerplanck --h 0,0.05,0.1,0.5,1 --csv q.csv", "the truth in one or two dimensions")
 	s.Example("go run ./cmd/likelihood --checkpoint model.safetensors --data swissroll --n 100 --method all --paths 300 --steps 500 --richardson", "all methods beside each other")
