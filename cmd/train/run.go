@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	} else if err != nil {
 		return err
 	}
-	o.farewell(io.Out, set.N())
+	o.farewell(io.Out, set.N(), set.Classes)
 	return nil
 }
 
@@ -261,11 +261,14 @@ func (o options) fit(ctx context.Context, job *train.Run, set *data.Dataset, whe
 }
 
 // farewell says what to look at and what to do next with data of n samples.
-func (o options) farewell(w io.Writer, n int) {
+func (o options) farewell(w io.Writer, n, classes int) {
 	file := func(name string) string { return filepath.Join(o.Dir, name) }
 	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
 	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), ui.Quote(file(train.ModelFile)), ui.Quote(file("ode.png")))
+	if o.Net != train.NetMLP && classes > 0 && o.LabelDropout == 0 {
+		return // likelihoods are those without a label, which this network does not know
+	}
 	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --h 0,0.1,1\n", ui.Program("likelihood"), ui.Quote(file(train.ModelFile)), ui.Quote(o.Data), min(n, 100))
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"hbar/train"
 )
 
 // An option that the chosen network would ignore is refused, and so is one for labels where there are none.
@@ -21,6 +23,23 @@ func TestUnusedOptions(t *testing.T) {
 		_, _, err := call(t, append(strings.Fields(c.args), "--steps", "1")...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.args, err, c.want)
+		}
+	}
+}
+
+// A likelihood is suggested only where it can be had: not of a network that was trained with a label for every sample.
+func TestFarewell(t *testing.T) {
+	for _, c := range []struct {
+		net     string
+		classes int
+		dropout float64
+		want    bool
+	}{{train.NetMLP, 10, 0, true}, {train.NetUNet, 0, 0, true}, {train.NetUNet, 4, 0.1, true}, {train.NetUNet, 4, 0, false}} {
+		o := options{}
+		o.Net, o.LabelDropout = c.net, c.dropout
+		var b strings.Builder
+		if o.farewell(&b, 5, c.classes); strings.Contains(b.String(), "likelihood") != c.want {
+			t.Errorf("%+v: %s", c, b.String())
 		}
 	}
 }
