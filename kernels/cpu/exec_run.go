@@ -1,0 +1,213 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"hbar/program"
+	"hbar/program/plan"
+)
+
+// Batch is a batch to run. Values are by name: n arrays one after the other for those of rate Sample, one for the others.
+type Batch struct {
+	N int
+	// In are inputs. Scalars (shape [1]) may be given in Wide instead, in float64: times, labels, counters, weights.
+	In   map[string][]float32
+	Wide map[string][]float64
+	// Out receives outputs; those that are not wanted may be missing. WideOut receives losses in float64.
+	Out     map[string][]float32
+	WideOut map[string][]float64
+}
+
+// Run computes a batch.
+func (x *Executor) Run(b *Batch) error { return x.RunContext(context.Background(), b) }
+
+// RunContext computes a batch. It looks at ctx between instructions: when that has ended, its error is returned, and outputs are
+// partly written.
+func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
+	if err := x.checkBatch(b); err != nil {
+		return err
+	}
+	x.own(b)
+	if x.stale {
+		x.stage(plan.Constants, 1)
+		for i := range x.steps {
+			if s := &x.steps[i]; s.prepare != nil && !s.skipped {
+				s.prepare()
+			}
+		}
+		x.stale = false
+	}
+	x.inputs(b, program.Step, 0, 1)
+	x.accumulate = false
+	x.stage(plan.Steps, 1)
+	if need := min(b.N, x.block) * x.plan.PerSample; len(x.perSample) < need {
+		x.perSample = nil // the old block may go before the new one comes
+		runtime.GC()
+		x.perSample = aligned(need)
+	}
+	for lo := 0; lo < b.N; lo += x.block {
+		n := min(x.block, b.N-lo)
+		x.arrange(n)
+		x.inputs(b, program.Sample, lo, n)
+		x.first, x.accumulate = lo, lo > 0
+		x.ended = ctx.Done()
+		x.stage(plan.Samples, n)
+		x.ended = nil
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x.outputs(b, lo, n)
+	}
+	x.accumulate = false
+	for i := range x.steps {
+		if s := &x.steps[i]; s.finish != nil && !s.skipped {
+			s.finish()
+		}
+	}
+	x.stage(plan.Sums, 1)
+	x.outputs(b, -1, 1)
+	return nil
+}
+
+func (x *Executor) stage(stage plan.Stage, n int) {
+	x.n = n
+	for i := range x.steps {
+		select {
+		case <-x.ended:
+			return
+		default:
+		}
+		if s := &x.steps[i]; s.stage == stage && !s.skipped {
+			s.run()
+		}
+	}
+}
+
+// arrange points the values at the memory of a block of n samples.
+func (x *Executor) arrange(n int) {
+	for id := range x.values {
+		v := &x.values[id]
+		if at := x.plan.Offset[id]; at >= 0 && v.Rate == program.Sample {
+			v.s = x.perSample[n*at : n*(at+v.size)]
+		}
+	}
+}
+
+// rows of a value in a batch of n samples.
+func rowsOf(rate program.Rate, n int) int {
+	if rate == program.Sample {
+		return n
+	}
+	return 1
+}
+
+func (x *Executor) checkBatch(b *Batch) error {
+	if b.N < 1 {
+		return fmt.Errorf("cpu: a batch of %d samples; want at least one", b.N)
+	}
+	for _, v := range x.values {
+		want := v.size * rowsOf(v.Rate, b.N)
+		if v.Role == program.Param && v.s == nil {
+			return fmt.Errorf("cpu: parameter %s has no value", v.Name)
+		}
+		if v.Role != program.Input {
+			continue
+		}
+		got := len(b.In[v.Name])
+		if w, ok := b.Wide[v.Name]; ok && v.size == 1 {
+			got = len(w)
+		}
+		if got != want {
+			return fmt.Errorf("cpu: input %s has %d numbers; want %d", v.Name, got, want)
+		}
+	}
+	for _, o := range x.prog.Outputs {
+		v := x.values[o.ID]
+		want := v.size * rowsOf(v.Rate, b.N)
+		if d, ok := b.Out[o.Name]; ok && len(d) != want {
+			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
+		}
+		if d, ok := b.WideOut[o.Name]; ok && len(d) != want {
+			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
+		}
+	}
+	return nil
+}
+
+// own gives the values that all samples share and that the caller wants the caller's memory.
+func (x *Executor) own(b *Batch) {
+	for _, o := range x.prog.Outputs {
+		v := &x.values[o.ID]
+		if v.Role != program.Derived || v.Rate == program.Sample || v.view != nil {
+			continue
+		}
+		if d, ok := b.Out[o.Name]; ok {
+			v.s = d
+		} else if len(v.s) != v.size {
+			v.s = aligned(v.size)[:v.size]
+		}
+	}
+}
+
+// inputs takes the inputs of a rate for n samples from lo on.
+func (x *Executor) inputs(b *Batch, rate program.Rate, lo, n int) {
+	for id := range x.values {
+		v := &x.values[id]
+		if v.Role != program.Input || (v.Rate == program.Sample) != (rate == program.Sample) {
+			continue
+		}
+		if v.size > 1 {
+			v.s = b.In[v.Name][lo*v.size : (lo+n)*v.size]
+			continue
+		}
+		if w, ok := b.Wide[v.Name]; ok {
+			v.wide = append(v.wide[:0], w[lo:lo+n]...)
+			v.s = append(v.s[:0], make([]float32, n)...)
+			for i, d := range v.wide {
+				v.s[i] = float32(d)
+			}
+			continue
+		}
+		v.s = append(v.s[:0], b.In[v.Name][lo:lo+n]...)
+		v.wide = append(v.wide[:0], make([]float64, n)...)
+		for i, d := range v.s {
+			v.wide[i] = float64(d)
+		}
+	}
+}
+
+// outputs hands on the outputs of n samples from lo on, or with lo −1 those that all samples share.
+func (x *Executor) outputs(b *Batch, lo, n int) {
+	for _, o := range x.prog.Outputs {
+		v := &x.values[o.ID]
+		if (v.Rate == program.Sample) != (lo >= 0) {
+			continue
+		}
+		at := max(lo, 0)
+		if d, ok := b.Out[o.Name]; ok {
+			x.copyOut(d[at*v.size:(at+n)*v.size], o.ID)
+		}
+		if d, ok := b.WideOut[o.Name]; ok {
+			for i := range n * v.size {
+				if v.loss || v.Role == program.Input && v.size == 1 {
+					d[at+i] = v.wide[i]
+				} else {
+					d[at*v.size+i] = float64(x.get(o.ID)[i])
+				}
+			}
+		}
+	}
+}
+
+func (x *Executor) copyOut(dst []float32, id program.ID) {
+	a := x.array(id)
+	if a.ld == a.cols {
+		if &dst[0] != &a.s[0] {
+			copy(dst, a.s)
+		}
+		return
+	}
+	CopyColumns(x.team, dst, a.cols, a.s, a.ld, len(dst)/a.cols, a.cols)
+}
