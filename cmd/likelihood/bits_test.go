@@ -12,8 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"hbar/checkpoint"
 	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/ui"
+	"hbar/nets"
 )
 
 // golden is a directory as diffusers writes it, of a network with random weights from nets/testdata/golden.
@@ -213,5 +215,60 @@ func TestBitsInterrupt(t *testing.T) {
 	}
 	if last := r.Points[4096]; r.Points[0].Status != loglik.OK || r.N != 4096 || !finite(r.PerDim) || last.Status != loglik.Interrupted || finite(last.PerDim) {
 		t.Errorf("%d points, the last %+v", r.N, last)
+	}
+}
+
+// Each point is under its own label: what it has when all points have that label.
+func TestBitsLabels(t *testing.T) {
+	n, err := nets.New(nets.DiT{InputSize: []int{4, 4}, PatchSize: 2, InChannels: 1, HiddenSize: 8, Depth: 1, NumHeads: 2, MLPRatio: 2, ClassDropoutProb: 0.1, NumClasses: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Initialise(1)
+	for _, w := range n.Weights {
+		for i := range w {
+			w[i] += 0.2 * float32(math.Sin(float64(i))) // published networks begin with zeros, which no label changes
+		}
+	}
+	m := &checkpoint.Model{Net: n, Schedule: "ddpm", Prediction: "eps", Version: "test"}
+	path := filepath.Join(t.TempDir(), "m.safetensors")
+	if err := m.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	o := defaults()
+	o.Checkpoint, o.Data, o.Device.Kind, o.FlowSteps = path, images(t, 3, 4, 4, 1), "cpu", 4
+	net, err := o.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.Close()
+	p, err := net.LoadPoints(o.Source, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.labels(net, p); err == nil || !strings.Contains(err.Error(), "takes one of 3 classes, and images.npy has no labels") {
+		t.Errorf("without labels: %v", err)
+	}
+	under := func(labels ...int32) []loglik.PointBits {
+		p.Labels = labels
+		each, err := o.labels(net, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := net.Flow(context.Background(), p, loglik.Options{}, loglik.BitsOptions{Dequantise: loglik.DequantiseNone, Draws: 1, Steps: 4, Labels: each})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Points
+	}
+	mixed, ones, twos := under(1, 2, 1), under(1, 1, 1), under(2, 2, 2)
+	for i, want := range []float64{ones[0].PerDim, twos[1].PerDim, ones[2].PerDim} {
+		if math.Abs(mixed[i].PerDim-want) > 1e-5 || ones[i].PerDim == twos[i].PerDim {
+			t.Errorf("point %d: %g, alone %g; by class %g, %g", i, mixed[i].PerDim, want, ones[i].PerDim, twos[i].PerDim)
+		}
+	}
+	p.Labels = []int32{0, 3, 0}
+	if _, err := o.labels(net, p); err == nil || !strings.Contains(err.Error(), "has the label 3; the network has the classes 0 to 2") {
+		t.Errorf("label 3: %v", err)
 	}
 }
