@@ -35,7 +35,7 @@ const (
 	// enough to keep what is done when a run is stopped.
 	blockNumbers = 1 << 17
 	blockRows    = 4096
-	netRows      = 256 // of networks other than MLPs
+	netRows      = 32 // of networks other than MLPs, for which a row is much work
 )
 
 // BlockRows is how many points of d dimensions, with k probes each, are integrated together.
