@@ -265,11 +265,21 @@ func (o options) farewell(w io.Writer, n, classes int) {
 	file := func(name string) string { return filepath.Join(o.Dir, name) }
 	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
-	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), ui.Quote(file(train.ModelFile)), ui.Quote(file("ode.png")))
-	if o.Net != train.NetMLP && classes > 0 && o.LabelDropout == 0 {
-		return // likelihoods are those without a label, which this network does not know
+	model := ui.Quote(file(train.ModelFile))
+	if o.Net != train.NetMLP { // a few of each: their networks take long
+		out := file("strengths.npz")
+		if o.Net == train.NetDiT {
+			out = file("strengths.npy")
+		}
+		fmt.Fprintf(w, "then try  %s --checkpoint %s --n 10 --h 0,0.3,1 --sampler exp2 --grid lambda --steps 50 --denoise --out %s --sheet %s\n", ui.Program("sample"), model, ui.Quote(out), ui.Quote(file("strengths.png")))
+		if classes > 0 && o.LabelDropout == 0 {
+			return // likelihoods are those without a label, which this network does not know
+		}
+		fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --bits --dequantise uniform --flow-steps 40 --probes 1\n", ui.Program("likelihood"), model, ui.Quote(o.Data), min(n, 8))
+		return
 	}
-	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --h 0,0.1,1\n", ui.Program("likelihood"), ui.Quote(file(train.ModelFile)), ui.Quote(o.Data), min(n, 100))
+	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), model, ui.Quote(file("ode.png")))
+	fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --h 0,0.1,1\n", ui.Program("likelihood"), model, ui.Quote(o.Data), min(n, 100))
 }
 
 // drawLoss plots the log.
