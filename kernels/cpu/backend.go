@@ -67,9 +67,3 @@ func init() {
 		table[reflect.TypeOf(e.op)] = e.b
 	}
 }
-
-// Supports reports whether the CPU has a routine for an op.
-func Supports(op program.Op) bool {
-	_, ok := table[reflect.TypeOf(op)]
-	return ok
-}

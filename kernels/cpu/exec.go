@@ -26,7 +26,6 @@ type Executor struct {
 	stats             map[string]*statistic // of group norms
 
 	n          int  // samples of the block that runs
-	first      int  // its first sample in the batch
 	accumulate bool // it is not the first: sums over the batch go on
 	stale      bool // parameters have changed
 	ended      <-chan struct{}
@@ -56,7 +55,6 @@ type step struct {
 	program.Instr
 	bound
 	stage   plan.Stage
-	rate    program.Rate
 	skipped bool // another instruction does its work
 }
 
@@ -100,7 +98,7 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 		}
 	}
 	for _, in := range p.Instrs {
-		x.steps = append(x.steps, step{Instr: in, rate: p.InstrRate(in)})
+		x.steps = append(x.steps, step{Instr: in})
 	}
 	x.findViews()
 	if err := x.bind(); err != nil {

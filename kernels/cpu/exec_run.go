@@ -51,7 +51,7 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 		n := min(x.block, b.N-lo)
 		x.arrange(n)
 		x.inputs(b, program.Sample, lo, n)
-		x.first, x.accumulate = lo, lo > 0
+		x.accumulate = lo > 0
 		x.ended = ctx.Done()
 		x.stage(plan.Samples, n)
 		x.ended = nil
