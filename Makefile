@@ -1,7 +1,7 @@
 # Everything here is a plain Go command; make only names it. `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help build cuda gpu-check test calibrate bench bench-kernels demo paper paper-quick ci clean
+.PHONY: help build cuda gpu-check test calibrate bench bench-scale bench-kernels demo paper paper-quick ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,11 +24,16 @@ gpu-check: ## what checks and measures on a machine with a GPU, in one archive: 
 test: ## all tests
 	go test ./...
 
-calibrate: ## how often the intervals of cmd/dynamics hold the truth: minutes
-	HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -count 1 -timeout 2h
+calibrate: ## how often each printed ± holds the truth: docs/calibration.md; ARGS="--only w2 --repeats 100" for a part
+	go run ./cmd/internal/calibrate $(ARGS)
+	$(if $(ARGS),,HBAR_CALIBRATE=1 go test ./dynamics -run Calibrate -v -count 1 -timeout 2h)
 
 bench: ## the jobs and networks beside the machine's peak and, where it is installed, PyTorch: some ten minutes
 	go run ./scripts/bench
+
+bench-scale: ## two processes beside one, a core each: shards, and training under MPI
+	scripts/bench_scale_shards.sh
+	scripts/bench_scale_train.sh
 
 bench-kernels: ## each kernel, generic beside fast: rates and shares of the peak
 	go test ./kernels/... -run '^$$' -bench . -benchtime 0.2s

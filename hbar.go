@@ -135,7 +135,7 @@ func (m *Model) network(c engine.Condition) (*solver.Network, error) {
 	return solver.NewNetwork(e.Solver, m.schedule, m.prediction, m.o.Precision)
 }
 
-// condition is what the engine is told for labels of the samples from first on: none, one for all, or one for each.
+// condition is the engine's condition for labels of the samples from first on: none, one for all, or one for each.
 func (m *Model) condition(labels []int, first uint64, guidance float64) (engine.Condition, error) {
 	var c engine.Condition
 	classes := m.Classes()

@@ -16,11 +16,11 @@ import (
 	"hbar/solver/likelihood"
 )
 
-// spread is σ_data of the test's networks, in their units.
-const spread = 0.5
+// sigmaData is σ_data of the test's networks, in their units.
+const sigmaData = 0.5
 
 // transformer saves a network for 2×2 images of bytes with three classes and the prediction edm. As initialised it returns 0, and
-// so is the exact model of N(127.5, (127.5 spread)²) pixels; with random weights it is none of anything.
+// so is the exact model of N(127.5, (127.5 sigmaData)²) pixels; with random weights it is none of anything.
 func transformer(t testing.TB, random bool) string {
 	t.Helper()
 	c, err := nets.NewDiT([]int{2, 2, 1}, 3, nets.DiTSizes{Patch: 1, Width: 8, Depth: 1, Heads: 2})
@@ -39,7 +39,7 @@ func transformer(t testing.TB, random bool) string {
 			}
 		}
 	}
-	m := &checkpoint.Model{Net: n, Schedule: "vp", Prediction: "edm", SigmaData: spread, Norm: data.BytesNormalisation()}
+	m := &checkpoint.Model{Net: n, Schedule: "vp", Prediction: "edm", SigmaData: sigmaData, Norm: data.BytesNormalisation()}
 	path := filepath.Join(t.TempDir(), "model.safetensors")
 	if err := m.Save(path); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestExact(t *testing.T) {
 	m := open(t, transformer(t, false), hbar.Options{})
 	x := []float64{127.5, 127.5, 127.5, 127.5, 200, 60, 130, 90}
 	s := m.Schedule()
-	variance := func(tm float64) float64 { return math.Pow(s.Alpha(tm)*spread, 2) + s.Sigma2(tm) }
+	variance := func(tm float64) float64 { return math.Pow(s.Alpha(tm)*sigmaData, 2) + s.Sigma2(tm) }
 	v := variance(s.Tmin()) * 127.5 * 127.5
 	logq := func(x []float64) float64 {
 		sum := 0.0
@@ -169,7 +169,7 @@ func TestExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, q := range got {
-			near(t, "log likelihood", q.LogQ, logq(x[i*4:(i+1)*4]), 2e-3)
+			near(t, "log likelihood", q.LogQ, logq(x[i*4:(i+1)*4]), 2e-3) // the tolerance of the flow, in nats
 			if q.Status != likelihood.OK || !(q.StdErr < 1e-3) {
 				t.Errorf("%+v", q)
 			}
@@ -239,7 +239,7 @@ func TestLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, err := m.LogLikelihood(ctx, x[4:], hbar.LikelihoodOptions{Labels: []int{2}, Probes: 2, First: 1, Tol: 1e-2})
-	if err != nil || math.Abs(second[0].LogQ-both[1].LogQ) > 1e-9 {
+	if err != nil || math.Abs(second[0].LogQ-both[1].LogQ) > 1e-9 { // nothing: the same bits, unless blocks of another size round in another order
 		t.Errorf("log likelihoods %v, %v; the second alone %v", both, err, second)
 	}
 }
@@ -319,4 +319,39 @@ func TestErrors(t *testing.T) {
 	if err := sample(closed, hbar.SampleOptions{})(); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("closed: %v", err)
 	}
+}
+
+// Under a schedule of matrices a network that is exact for Gaussian pixels gives their density after the noise at Tmin, and samples of them.
+func TestMatrixSchedule(t *testing.T) {
+	m := open(t, transformer(t, false), hbar.Options{Schedule: "cld"})
+	s := solver.BlocksOf(m.Schedule())
+	if s == nil {
+		t.Fatalf("schedule %s is one of scalars", m.Schedule().Name())
+	}
+	phi, sigma := s.Law(s.Tmin())
+	variance := 127.5 * 127.5 * (phi[0]*phi[0]*sigmaData*sigmaData + sigma[0])
+	ctx := context.Background()
+	x := []float64{100, 180, 127.5, 90}
+	got, err := m.LogLikelihood(ctx, x, hbar.LikelihoodOptions{Tol: 1e-4, Labels: []int{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0.0
+	for _, v := range x {
+		want -= ((v-127.5)*(v-127.5)/variance + math.Log(2*math.Pi*variance)) / 2
+	}
+	near(t, "log q⁰", got[0].LogQ, want, 4*got[0].StdErr+1e-3)
+	if _, err := m.LogLikelihood(ctx, x, hbar.LikelihoodOptions{H: 1, Labels: []int{1}}); err == nil || !strings.Contains(err.Error(), "for the sampler exp") {
+		t.Errorf("em's density: error %v", err)
+	}
+	const n = 300
+	r, err := m.Sample(ctx, hbar.SampleOptions{N: n, H: 1, Sampler: solver.Exponential2, Grid: solver.GridLambda, Steps: 40, Labels: []int{1}})
+	if err != nil || r.NonFinite > 0 || len(r.X) != 4*n {
+		t.Fatalf("%d numbers, %v", len(r.X), err)
+	}
+	sum := 0.0
+	for _, v := range r.X {
+		sum += (v - 127.5) * (v - 127.5) / (4 * n)
+	}
+	near(t, "the variance of samples", sum/variance, 1, 4*math.Sqrt(2.0/(4*n))+0.05) // order 2 in 40 steps
 }

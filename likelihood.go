@@ -22,6 +22,8 @@ type LikelihoodOptions struct {
 	// H is the strength of the noise of the process whose density is computed. 0: the probability flow (likelihood.Flow). Above
 	// 0: the path integral over the chain of a sampler (likelihood.PathIntegral).
 	H float64
+	// Profile, if it is one and no constant, is the strength along the way in place of H, above 0 at all knots.
+	Profile solver.Strength
 
 	// Of the flow.
 	Tol    float64 // of its paths; 0: 1e-5
@@ -38,11 +40,11 @@ type LikelihoodOptions struct {
 	// First numbers the first point for its random numbers, so that points in several calls get what they would in one.
 	First uint64
 
-	// Labels are as in SampleOptions. Points with one label that stand together are computed together. There is no guidance
+	// Labels are as in SampleOptions. Consecutive points of one label are computed in one call. There is no guidance
 	// here: a guided score is not that of a density.
 	Labels []int
 
-	// Progress, unless nil, is told now and then how much of the work on the points of one label is done.
+	// Progress, unless nil, is called from time to time with the amount of work on the points of one label that is done.
 	Progress func(done, total int)
 }
 
@@ -85,7 +87,7 @@ func (m *Model) LogLikelihood(ctx context.Context, x []float64, o LikelihoodOpti
 	out := make([]Likelihood, 0, n)
 	err = m.runs(n, o.Labels, 0, func(net *solver.Network, lo, hi int) error {
 		compute := m.flow
-		if o.H > 0 {
+		if o.paths() {
 			compute = m.path
 		}
 		part, err := compute(ctx, net, y[lo*d:hi*d], o.First+uint64(lo), o)
@@ -123,10 +125,16 @@ func (m *Model) flow(ctx context.Context, net *solver.Network, y []float64, firs
 	return out, nil
 }
 
+// paths reports whether the path integral is asked for.
+func (o LikelihoodOptions) paths() bool {
+	_, constant := o.Profile.IsConstant()
+	return o.H > 0 || !constant
+}
+
 // path is log q^h of the chain, in the network's units.
 func (m *Model) path(ctx context.Context, net *solver.Network, y []float64, first uint64, o LikelihoodOptions) ([]Likelihood, error) {
 	points, err := likelihood.PathIntegral(ctx, net, m.schedule, y, []float64{o.H}, likelihood.PathOptions{
-		Sampler: o.Sampler, Grid: o.Grid, Steps: o.Steps, Paths: o.Paths, Seed: o.Seed, Sample0: first, Progress: o.Progress,
+		Profile: o.Profile, Sampler: o.Sampler, Grid: o.Grid, Steps: o.Steps, Paths: o.Paths, Seed: o.Seed, Sample0: first, Progress: o.Progress,
 	})
 	if err != nil {
 		return nil, err

@@ -12,7 +12,9 @@ import (
 type SampleOptions struct {
 	N int // samples; 0: 1
 	// H ≥ 0 is the strength of the noise: 0 is the probability-flow ODE, 1 the reverse SDE (arXiv:2403.11262, eq. 9).
-	H       float64
+	H float64
+	// Profile, if it is one and no constant, is the strength along the way, in place of H: solver.ParseStrength("0@-4,0.5@0,1@3").
+	Profile solver.Strength
 	Sampler solver.Sampler // the method of a step
 	Grid    solver.Grid    // the times of the steps
 	Steps   int            // 0: 1000
@@ -27,7 +29,7 @@ type SampleOptions struct {
 	// Guidance is w in (1 + w) s(x | label) − w s(x | none) (Ho and Salimans 2022, arXiv:2207.12598).
 	Guidance float64
 
-	// Progress, unless nil, is told now and then how much of the work is done, in samples. It is called from any goroutine,
+	// Progress, unless nil, is called from time to time with the amount of work that is done, in samples, from any goroutine,
 	// one at a time.
 	Progress func(done, total int)
 }
@@ -81,6 +83,12 @@ func (m *Model) SampleEach(ctx context.Context, o SampleOptions, deliver func(x 
 	opt := solver.Options{
 		TableOptions: solver.TableOptions{Sampler: o.Sampler, Grid: o.Grid, Steps: o.Steps, H: o.H, Denoise: o.Denoise},
 		N:            o.N, Seed: o.Seed, First: o.First, Overlap: m.engine.OnGPU(),
+	}
+	if err := o.Profile.Suits(m.schedule); err != nil {
+		return solver.Result{}, err
+	}
+	if _, constant := o.Profile.IsConstant(); !constant {
+		opt.TableOptions = opt.WithStrength(o.Profile, m.schedule)
 	}
 	if o.Progress != nil {
 		opt.Progress = func(done int) { o.Progress(done, o.N) }

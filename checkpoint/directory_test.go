@@ -256,10 +256,10 @@ func TestDirectoryErrors(t *testing.T) {
 				}
 			}
 		},
-		`class "VQModel" unknown; have UNet2DModel, DiT, DiT1D`: set("_class_name", "VQModel"),
-		`setting "act_fn" is "relu"; have "silu", "swish"`:      set("act_fn", "relu"),
-		`setting "new_switch", true, is not known`:              set("new_switch", true),
-		"2 levels do not divide an image of 5×6":                set("sample_size", []int{5, 6}),
+		`class "VQModel" unknown; have UNet2DModel, DiT, DiT1D`:       set("_class_name", "VQModel"),
+		`setting "act_fn" is "relu"; have "silu", "swish"`:            set("act_fn", "relu"),
+		`setting "new_switch", true, is not known`:                    set("new_switch", true),
+		"2 levels (block_out_channels) do not divide an image of 5×6": set("sample_size", []int{5, 6}),
 		"twice, under an old and a new name": func(_ map[string]any, f *safetensors.File) {
 			for _, p := range f.Tensors {
 				if p.Name == "mid_block.attentions.0.to_q.bias" {

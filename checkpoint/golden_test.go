@@ -139,7 +139,7 @@ func TestGoldenNetworks(t *testing.T) {
 				}
 				fresh.Initialise(1)
 				for j, v := range fresh.Weights[i] {
-					if w := net.Weights[i][j]; !(math.Abs(float64(v-w)) <= 1e-7) {
+					if w := net.Weights[i][j]; !(math.Abs(float64(v-w)) <= 1e-7) { // a rounding of float32 where the checkpoint was written by PyTorch
 						t.Fatalf("position %d is %g in a new network, %g in the published one", j, v, w)
 					}
 				}

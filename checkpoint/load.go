@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"hbar/checkpoint/safetensors"
+	"hbar/data"
 	"hbar/kernels"
 	"hbar/nets"
 )
@@ -104,6 +105,13 @@ func (m *Model) readMetadata(meta map[string]string) error {
 				return fmt.Errorf("metadata %s: %w", v.key, err)
 			}
 		}
+	}
+	if text, ok := meta["alphabet"]; ok {
+		var characters string
+		if err := unmarshal(text, &characters); err != nil {
+			return fmt.Errorf("metadata alphabet: %w", err)
+		}
+		m.Alphabet = data.Alphabet(characters)
 	}
 	if text, ok := meta["training"]; ok {
 		if !json.Valid([]byte(text)) {

@@ -30,8 +30,9 @@ type Model struct {
 	Prediction     string             // "score", "eps", "x0", "v" or "edm"
 	SigmaData      float64            // of edm; 0: the default
 	Norm           data.Normalisation
-	Data           string   // name of the training set
-	Columns        []string // names of the coordinates, D of them; nil: unknown
+	Data           string        // name of the training set
+	Columns        []string      // names of the coordinates, D of them; nil: unknown
+	Alphabet       data.Alphabet // of a network for text, whose samples are [characters, bits]; nil: it is none
 
 	Training json.RawMessage   // the options of the training run, a JSON value; nil: unknown
 	Version  string            // of the program that wrote the file; empty: written elsewhere
@@ -171,6 +172,10 @@ func (m *Model) metadata() (map[string]string, error) {
 	if m.SigmaData != 0 {
 		meta["sigma_data"] = strconv.FormatFloat(m.SigmaData, 'g', -1, 64)
 	}
+	var alphabet any // none
+	if m.Alphabet != nil {
+		alphabet = string(m.Alphabet)
+	}
 	for key, value := range map[string]any{
 		"net":             json.RawMessage(network),
 		"shape":           m.Shape,
@@ -178,6 +183,7 @@ func (m *Model) metadata() (map[string]string, error) {
 		"columns":         m.Columns,
 		"schedule_params": m.ScheduleParams,
 		"versions":        m.Versions,
+		"alphabet":        alphabet,
 	} {
 		b, err := json.Marshal(value)
 		if err != nil {
@@ -206,6 +212,14 @@ func (m *Model) validate() error {
 	}
 	if m.Columns != nil && len(m.Columns) != m.Spec.D {
 		return fmt.Errorf("names of %d columns for D = %d", len(m.Columns), m.Spec.D)
+	}
+	if m.Alphabet != nil {
+		if err := m.Alphabet.Validate(); err != nil {
+			return fmt.Errorf("alphabet: %w", err)
+		}
+		if s := m.SampleShape(); len(s) != 2 || s[1] != m.Alphabet.Bits() {
+			return fmt.Errorf("samples of shape %v are no characters of %d bits, which an alphabet of %d needs", s, m.Alphabet.Bits(), len(m.Alphabet))
+		}
 	}
 	if m.Prediction == "" {
 		return fmt.Errorf("the prediction type is empty; want score, eps, x0, v or edm")

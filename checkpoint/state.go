@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -86,18 +85,6 @@ func LoadState(path string) (*State, error) {
 		return nil, fmt.Errorf("checkpoint: %s: %w", path, err)
 	}
 	return s, nil
-}
-
-// ReadState is LoadState for a file of size bytes that is already open.
-func ReadState(r io.Reader, size int64) (*State, error) {
-	f, err := safetensors.Read(r, size)
-	if err == nil {
-		var s *State
-		if s, err = stateFromFile(f); err == nil {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("checkpoint: %w", err)
 }
 
 func stateFromFile(f *safetensors.File) (*State, error) {

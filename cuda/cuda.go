@@ -23,8 +23,9 @@ func Open(index int) (*Device, error) { return driver.Open(index) }
 type Trainer = exec.Trainer
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
-// a fit.Source. Where the fused kernels take the network its rows pass in one launch, else layer by layer. Workers and Impl of
-// the options have no meaning here. Close the trainer when done.
-func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
-	return exec.NewTrainer(d, p, opt, b, chains.TrainingPass(p))
+// a fit.Source. If the fused kernels take the network, the rows of a batch pass through it in one launch, else layer by layer.
+// Workers and Impl of the options are ignored. With a group the trainer computes the gradients of some rows of each batch, and the processes sum
+// them. Close the trainer when done.
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, g *Group) (*Trainer, error) {
+	return exec.NewTrainer(d, p, opt, b, chains.TrainingPass(p), exec.Peers{Comm: g.communicator(), Failed: g.failed})
 }

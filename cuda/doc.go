@@ -1,5 +1,7 @@
-// Package cuda opens networks on a GPU: an Engine with the methods of infer.Engine, a Trainer with those of learn.Trainer. Below
-// it are cuda/driver (the runtime), cuda/exec (any network, layer by layer) and cuda/chains (fused kernels for those that they take).
+// Package cuda opens networks on a GPU. For chains of dense layers there are an Engine with the methods of infer.Engine and a Trainer with
+// those of learn.Trainer; for networks of any kind a NetEngine and a NetTrainer with those of cpu.Engine and cpu.Trainer. Below
+// are cuda/driver (the runtime), cuda/exec (chains, layer by layer), cuda/chains (fused kernels for those that they take) and
+// cuda/programs (any program).
 //
 // It needs the build tag gpu, cgo and cuda.h; without the tag every entry point reports ErrUnavailable and the build is
 // pure Go. With it, one binary serves machines with and without a driver: libcuda is opened at run time.
@@ -22,10 +24,12 @@ type Precision = exec.Precision
 const (
 	FP32 = exec.FP32
 	F16  = exec.F16
+	TF32 = exec.TF32
+	BF16 = exec.BF16
 )
 
 // PrecisionNames are those that ParsePrecision reads.
 func PrecisionNames() []string { return exec.PrecisionNames() }
 
-// ParsePrecision reads "fp32" or "f16".
+// ParsePrecision reads the name of a precision.
 func ParsePrecision(s string) (Precision, error) { return exec.ParsePrecision(s) }

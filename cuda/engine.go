@@ -13,19 +13,25 @@ import (
 )
 
 // Engine runs a network on a device: General for everything, and the fused kernels where they take the network. Its
-// methods may be called concurrently and take turns.
+// methods may be called concurrently; one runs at a time.
 type Engine struct {
 	*exec.General
 	d       *driver.Device
 	p       *kernels.Chain
-	sampler *chains.Sampler // nil: the network is none for the fused kernels
-	flow    *chains.Flow    // this and what follows: made at the first use
+	sampler *chains.Sampler // nil: the fused kernels do not take the network
+	// layered: trajectories and paths run layer by layer though the fused kernels take the network, because those multiply in plain float32, at most
+	// 128 multiply-adds in a clock of a multiprocessor, and General of float32's accuracy, by products of pairs of halves, at most some 680.
+	layered bool
+	flow    *chains.Flow // this and the next fields are made at the first use
 	path    *chains.Path
 	taylor  *chains.Taylor
 }
 
-// NewEngine opens device index for a program. It fails, saying why, where there is no such device.
+// NewEngine opens device index for a network. The error says why there is no such device, or why it cannot be used.
 func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error) {
+	if err := precision.OfChains(); err != nil {
+		return nil, err
+	}
 	d, err := driver.Open(index)
 	if err != nil {
 		return nil, err
@@ -33,7 +39,7 @@ func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error
 	e, general := &Engine{d: d}, precision
 	refused := chains.Takes(p)
 	if refused == nil {
-		general = FP32 // trajectories are the sampler's
+		general = FP32 // the sampler runs the trajectories in f16
 	}
 	if e.General, err = exec.PrepareGeneral(d, p, general); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -41,8 +47,10 @@ func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error
 	e.p = e.Chain()
 	if refused == nil {
 		e.sampler, err = chains.NewSampler(d, e.p, precision)
-	} else {
-		err = e.Open() // is there room for it?
+		e.layered = err == nil && precision == FP32 && e.sampler.Plain() && e.Wide()
+	}
+	if refused != nil || e.layered {
+		err = errors.Join(err, e.Open()) // fails if the device has too little memory
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -54,17 +62,17 @@ func NewEngine(p *kernels.Chain, index int, precision Precision) (*Engine, error
 func (e *Engine) Device() string { return e.d.String() }
 
 // Fused reports whether trajectories are fused: one launch for many steps, not one for each layer.
-func (e *Engine) Fused() bool { return e.sampler != nil }
+func (e *Engine) Fused() bool { return e.sampler != nil && !e.layered }
 
-// Trajectory carries the samples x and their memory m through the rows of a step table, as infer.Engine.Trajectory does.
+// Trajectory takes the samples x and their memory m through the rows of a step table, as infer.Engine.Trajectory does.
 func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
-	if e.sampler == nil {
+	if !e.Fused() {
 		return e.General.Trajectory(ctx, x, m, rows, no, progress)
 	}
 	return e.Lend(func() error { return e.sampler.Trajectory(ctx, x, m, rows, no, progress) })
 }
 
-// made is the executor at e, made if it is not there yet.
+// made returns the executor that e points to, and creates it if there is none yet.
 func made[T any](e **T, create func(*driver.Device, *kernels.Chain) (*T, error), d *driver.Device, p *kernels.Chain) (_ *T, err error) {
 	if *e == nil {
 		*e, err = create(d, p)
@@ -89,7 +97,7 @@ func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float
 
 // PathWeights proposes paths and sums their log weights, as infer.Engine.PathWeights does.
 func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
-	if e.sampler == nil {
+	if !e.Fused() {
 		return e.General.PathWeights(ctx, x, logw, rows, no, progress)
 	}
 	return e.Lend(func() error {
@@ -116,7 +124,7 @@ func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.Ta
 	})
 }
 
-// Close frees the network's memory on the device and releases the device. The methods are errors from then on.
+// Close frees the network's memory on the device and releases the device. The methods then return errors.
 func (e *Engine) Close() error {
 	open := false
 	err := e.CloseAfter(func() (err error) {

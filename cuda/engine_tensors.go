@@ -13,13 +13,13 @@ import (
 	"hbar/kernels"
 )
 
-// Tensors is the engine of tensors in the device's memory. Unlike the Engine's own methods it takes no turns: one goroutine at a
-// time may use it, and no other the Engine meanwhile.
+// Tensors is the engine of tensors in the device's memory. Unlike the Engine's own methods it has no lock: one goroutine at a time
+// may use it, and no other goroutine may use the Engine meanwhile.
 func (e *Engine) Tensors() *driver.TensorEngine { return e.d.Tensors() }
 
 // TrajectoryTensors is Trajectory of samples that stay on the device: x and m are tensors [n, D] of Tensors, float32; m may
-// be nil. It may return before the device is done, in order with what is enqueued next; after an error the numbers are
-// arbitrary. A network that is none for the fused kernels passes through the host's memory.
+// be nil. It may return before the device has finished; work that is enqueued later runs after it. After an error the numbers are
+// arbitrary. For a network that the fused kernels do not take, the samples pass through the host's memory.
 func (e *Engine) TrajectoryTensors(ctx context.Context, x, m *tensor.Dense, rows []kernels.Row, no kernels.Noise) error {
 	xs, err := e.samples("x", x)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestTaylorExpand(t *testing.T) {
 			if want.Status != likelihood.OK {
 				continue
 			}
-			pairs := [][2]float64{{g.LogQ, want.LogQ}, {g.L1, want.L1}, {g.Spread, want.Spread}, {g.Mismatch, want.Mismatch}, {g.Laplacian, want.Laplacian}}
+			pairs := [][2]float64{{g.LogQ, want.LogQ}, {g.L1, want.L1}, {g.DivTerm, want.DivTerm}, {g.Mismatch, want.Mismatch}, {g.Laplacian, want.Laplacian}}
 			if c.order == 2 {
 				pairs = append(pairs, [2]float64{g.L2, want.L2})
 			}

@@ -50,17 +50,7 @@ func TestLikelihoods(t *testing.T) {
 	}
 	defer e.Close()
 	device := &counted{Engine: e}
-	s, err := solver.NewSchedule("simple", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	model := func(e solver.Engine) *solver.Network {
-		m, err := solver.NewNetwork(e, s, solver.Prediction{Target: solver.PredictV}, solver.Float32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
+	s, model := networkOnSimple(t)
 	ctx := context.Background()
 	const n = 110
 	x := make([]float64, n)
@@ -99,15 +89,22 @@ func TestLikelihoods(t *testing.T) {
 	}
 	for i := range paths {
 		for j, e := range paths[i] {
-			if r := reference[i][j]; !(math.Abs(e.LogQ-r.LogQ) < 1e-4 && math.Abs(e.StdErr-r.StdErr) < 1e-4) {
+			// The same 20 paths on either side: roundings of float32 in each of 20 steps, whose terms have the size 1/C², some hundred.
+			const rounding = 1e-4
+			if r := reference[i][j]; !(math.Abs(e.LogQ-r.LogQ) < rounding && math.Abs(e.StdErr-r.StdErr) < rounding) {
 				t.Errorf("point %g, h = %g: %+v, on the CPU %+v", x[i], e.H, e, r)
 			}
 		}
 	}
-	// A network that the fused kernels do not take runs evaluation by evaluation.
+}
+
+// A network that the fused kernels do not take runs evaluation by evaluation.
+func TestLikelihoodsByLayers(t *testing.T) {
+	cudatest.Open(t)
+	s, model := networkOnSimple(t)
 	mixed := cudatest.Chain(1, 24, 2, simd.SiLU, false, 0)
 	mixed.Forward[1].Act = simd.Tanh
-	cpu, err = infer.New(mixed, infer.Options{Workers: 1})
+	cpu, err := infer.New(mixed, infer.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,16 +113,35 @@ func TestLikelihoods(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	few := x[:3]
-	if want, err = likelihood.Flow(ctx, model(cpu), s, few, o); err != nil {
+	x := []float64{-2, -1.9, -1.8}
+	o := likelihood.FlowOptions{Options: likelihood.Options{Tol: 1e-3}}
+	want, err := likelihood.Flow(t.Context(), model(cpu), s, x, o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err = likelihood.Flow(ctx, model(other), s, few, o); err != nil {
+	got, err := likelihood.Flow(t.Context(), model(other), s, x, o)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range got {
-		if !(math.Abs(got[i].LogQ-want[i].LogQ) < 1e-3) { // the tolerance
+		if !(math.Abs(got[i].LogQ-want[i].LogQ) < 1e-3) { // the tolerance of the flow: the pilots' steps differ
 			t.Errorf("layer by layer, point %g: %+v, on the CPU %+v", x[i], got[i], want[i])
 		}
+	}
+}
+
+// networkOnSimple is the simple schedule, and what makes a score of an engine on it.
+func networkOnSimple(t *testing.T) (solver.Schedule, func(e solver.Engine) *solver.Network) {
+	t.Helper()
+	s, err := solver.NewSchedule("simple", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, func(e solver.Engine) *solver.Network {
+		m, err := solver.NewNetwork(e, s, solver.Prediction{Target: solver.PredictV}, solver.Float32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
 	}
 }

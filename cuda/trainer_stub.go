@@ -13,7 +13,7 @@ import (
 type Trainer struct{}
 
 // NewTrainer uploads a program and what its batches are drawn from.
-func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches) (*Trainer, error) {
+func NewTrainer(d *Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, g *Group) (*Trainer, error) {
 	return nil, unavailable()
 }
 
@@ -37,6 +37,15 @@ func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
 func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
 	return 0, fit.Result{}, unavailable()
 }
+
+// Rows is the number of rows of each batch whose gradient this process computes.
+func (t *Trainer) Rows() int { return 0 }
+
+// Stopped says that a process has been asked to stop.
+func (t *Trainer) Stopped() bool { return false }
+
+// Sums is the number of sums over all processes in a step, and the part of the gradient that begins early.
+func (t *Trainer) Sums() (sums int, early float64) { return 0, 0 }
 
 // Params copies the parameters to dst.
 func (t *Trainer) Params(dst [][]float32) ([][]float32, error) { return nil, unavailable() }

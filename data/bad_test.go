@@ -89,8 +89,16 @@ func wavOf(tag, channels, bits uint16, rate uint32, pcm []byte) []byte {
 	return b
 }
 
-// Every bad input is one line that says what is wrong, and names the file.
-func TestBadInputs(t *testing.T) {
+// badInput is what a reader is to refuse with the words of want.
+type badInput struct {
+	name  string
+	files map[string][]byte
+	o     Options
+	want  string
+}
+
+// badInputs are broken folders, archives and files.
+func badInputs(t *testing.T) []badInput {
 	small, large := encodePNG(t, image.NewGray(image.Rect(0, 0, 2, 2))), encodePNG(t, image.NewGray(image.Rect(0, 0, 2, 3)))
 	bomb := bytes.Clone(small)
 	binary.BigEndian.PutUint32(bomb[16:], 60000)
@@ -105,12 +113,7 @@ func TestBadInputs(t *testing.T) {
 	g.Close()
 	images := npyFile(1, npyDict("|u1", false, "(2, 2, 2)"), pixels(8))
 	pcm := pixels(200)
-	for _, c := range []struct {
-		name  string
-		files map[string][]byte
-		o     Options
-		want  string
-	}{
+	return []badInput{
 		{"empty", nil, Options{}, "is empty; want PNG or JPEG pictures"},
 		{"d", map[string][]byte{"d/a.txt": nil}, Options{}, "no PNG or JPEG pictures"},
 		{"d", map[string][]byte{"d/a.png": small, "d/b/c.png": large}, Options{}, "d: b/c.png: has 2×3 pixels, but a.png has 2×2; all must have one size (--resize"},
@@ -153,7 +156,12 @@ func TestBadInputs(t *testing.T) {
 		{"x.npy", map[string][]byte{"x.npy": images}, Options{Length: 7}, "not sequences of length 7"},
 		{"x.npy", map[string][]byte{"x.npy": npyFile(1, npyDict("<f4", false, "(1, 2)"), encode("<f4", 1, 2))}, Options{Resize: 7}, "cannot be resized"},
 		{"icons", nil, Options{}, `set "icons" unknown`},
-	} {
+	}
+}
+
+// Every bad input is one line that says what is wrong, and names the file.
+func TestBadInputs(t *testing.T) {
+	for _, c := range badInputs(t) {
 		dir := write(t, c.files)
 		if c.name == "empty" {
 			if err := os.Mkdir(filepath.Join(dir, "empty"), 0o777); err != nil {
@@ -220,7 +228,7 @@ func TestChangesWhileRead(t *testing.T) {
 		}
 	}()
 	time.Sleep(5 * time.Millisecond)
-	_, err := ByPath(path)
+	_, err := byPath(path, Options{})
 	stop.Store(true)
 	<-done
 	if !errors.Is(err, files.ErrChanged) {
@@ -273,7 +281,7 @@ func TestCIFAR(t *testing.T) {
 		"data_batch_2.bin": record(9, 4, 5, 6), "data_batch_1.bin": append(record(3, 1, 2, 3), record(0, 7, 8, 9)...),
 		"test_batch.bin": record(1, 0, 0, 0), "batches.meta.txt": []byte(names),
 	})
-	s, err := ByPath(filepath.Join(dir, "data_batch_2.bin"))
+	s, err := byPath(filepath.Join(dir, "data_batch_2.bin"), Options{})
 	if err != nil || s.N() != 1 || !slices.Equal(s.Bytes[3*33:3*34], []byte{5, 6, 7}) || s.Labels[0] != 9 || s.Classes != 10 {
 		t.Errorf("one batch: %v", err)
 	}
@@ -283,7 +291,7 @@ func TestCIFAR(t *testing.T) {
 		t.Errorf("folder: %v, %v", s.Labels, err)
 	}
 	hundred := append([]byte{5, 99}, record(0, 1, 2, 3)[1:]...)
-	s, err = ByPath(filepath.Join(write(t, map[string][]byte{"train.bin": hundred}), "train.bin"))
+	s, err = byPath(filepath.Join(write(t, map[string][]byte{"train.bin": hundred}), "train.bin"), Options{})
 	if err != nil || s.Labels[0] != 99 || s.Classes != 100 {
 		t.Errorf("CIFAR-100: %v", err)
 	}

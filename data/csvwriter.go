@@ -24,7 +24,7 @@ var (
 	_ RowWriter = (*CSVWriter)(nil)
 )
 
-// CSVWriter writes a table with a header, one row a line. Numbers have as many digits as it takes to tell them from others of
+// CSVWriter writes a table with a header, one row a line. Numbers have as many digits as it takes to distinguish them from others of
 // the type: 9 at most for Float32, 17 for Float64.
 type CSVWriter struct {
 	f     *atomicfile.File

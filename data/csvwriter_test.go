@@ -25,7 +25,7 @@ func TestCSVWriter(t *testing.T) {
 	if err := w.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ByPath(path)
+	s, err := byPath(path, Options{})
 	if err != nil || !slices.Equal(s.X, x) || !slices.Equal(s.Columns, []string{"t, s", "x2"}) {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -28,6 +28,7 @@ type Dataset struct {
 	ClassNames []string // Classes of them; nil: the classes have numbers only
 
 	SampleRate int         // of sounds, samples a second; 0: not a sound
+	Alphabet   Alphabet    // of text, whose samples are windows of characters; nil: not text
 	limits     *[2]float64 // the range that was stated for the values
 }
 

@@ -174,7 +174,7 @@ func findDialect(first []byte, lines [][]byte) dialect {
 	return best
 }
 
-// score counts the fields of the lines, and among those of lines with the usual number of fields the numbers.
+// score counts the fields of the lines, and among those of lines with the most frequent number of fields the numbers.
 func (d dialect) score(lines [][]byte) (numbers, cells int, ok bool) {
 	byCount := map[int]int{} // numbers in lines of so many fields
 	var fields []field

@@ -50,7 +50,7 @@ func digitsOrder(seed uint64) []int {
 	return order
 }
 
-// digits hands out images first, first+1, … of the seed's order.
+// digits copies images first, first+1, … of the seed's order.
 func digits(dst []float64, _ float64, seed, first uint64) {
 	pixels := digitsPixels()
 	for i, k := range digitsOrder(seed)[first:][:len(dst)/digitsD] {
@@ -58,7 +58,7 @@ func digits(dst []float64, _ float64, seed, first uint64) {
 	}
 }
 
-// digitsClasses are the labels of the images that digits hands out.
+// digitsClasses are the labels of the same images.
 func digitsClasses(seed, first uint64, n int) []float64 {
 	all := digitsLabels()
 	labels := make([]float64, n)

@@ -1,5 +1,5 @@
-// Package data is where x comes from: synthetic sets, the UCI digits, tables, arrays, images and sounds; and how arrays and
-// tables leave, by streaming writers. (Images and sounds leave by package samples.)
+// Package data reads the samples that models learn: synthetic sets, the UCI digits, tables, arrays, images and sounds. It also has
+// streaming writers of arrays and tables. (Package samples writes images and sounds.)
 //
 // A [Dataset] holds n samples of d coordinates in data units, row-major n×d, and perhaps a label for each. A sample has a shape: [D]
 // in a table, [height, width, channels] of an image, [length, channels] of a sequence. Bytes stay bytes in memory. Its
@@ -17,6 +17,7 @@
 //	.npz                       the same, arr_0 or images, with labels in arr_1 or labels
 //	.idx, -ubyte, .gz of both  MNIST, with the labels of the file beside it
 //	.bin                       a binary batch of CIFAR-10 or CIFAR-100
+//	any name, Options.Text     text in UTF-8, as windows of characters, each as analog bits
 //	.wav                       16-bit PCM, cut into pieces of Options.Length samples
 //	a folder, .zip, .tar(.gz)  PNG or JPEG pictures of one size, sounds, or CIFAR's training batches
 //
@@ -26,7 +27,7 @@
 // names, sizes and times of change of the source are the same.
 //
 // Files are untrusted: every reader checks the sizes that a header claims against the size of the file, and against 2³⁰
-// elements (2³³ for bytes of images), before it allocates. Memory stays within 8 bytes for each element that is really there (gzip is
-// bounded separately, see [ByPath]). A file that changes while it is read is an error. Slips in slice lengths panic; all else
-// returns errors.
+// elements (2³³ for bytes of images), before it allocates. Memory stays within 8 bytes for each element that is really there (expanded
+// gzip data may be at most 256 MiB and 200 times the compressed size). A file that changes while it is read is an error. Wrong slice lengths panic; all
+// other faults are errors.
 package data

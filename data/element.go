@@ -113,7 +113,7 @@ func float64Element(o binary.ByteOrder) element {
 
 // inexactError is the error of an element that float64 does not hold.
 type inexactError struct {
-	at   int64 // its place in the file, counted from 0
+	at   int64 // its index in the file, counted from 0
 	text string
 }
 

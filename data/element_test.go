@@ -89,7 +89,7 @@ func TestInexactIntegers(t *testing.T) {
 }
 
 func TestIntegerFile(t *testing.T) {
-	s, err := ByPath(filepath.Join("testdata", "i8.npy"))
+	s, err := byPath(filepath.Join("testdata", "i8.npy"), Options{})
 	if err != nil || s.N() != 40 || s.D != 2 {
 		t.Fatalf("%v, %v", s, err)
 	}

@@ -13,7 +13,7 @@ import (
 	"hbar/data/internal/files"
 )
 
-// extensions are the endings of file names that ByPath reads.
+// extensions are the endings of the names of files that are read.
 var extensions = []string{".npy", ".csv", ".tsv", ".txt", ".dat", ".idx", ".idx.gz", "-ubyte", "-ubyte.gz", ".npz", ".bin", ".wav"}
 
 // reader parses a file of the given size.
@@ -29,6 +29,8 @@ func isTable(path string) bool {
 func readerFor(path string, o Options) reader {
 	base := strings.ToLower(filepath.Base(path))
 	switch {
+	case o.Text:
+		return func(r io.Reader, size int64) (*Dataset, error) { return readText(r, size, o) }
 	case strings.HasSuffix(base, ".npy"):
 		return readNpy
 	case isTable(base):
@@ -50,19 +52,17 @@ func looksLikeFile(path string) bool {
 	return readerFor(path, Options{}) != nil || strings.ContainsAny(path, `/\`) || isFolderLike(path)
 }
 
-// ByPath reads all samples of a file, by the ending of its name:
+// byPath reads all samples of a file, by the ending of its name:
 //
 //	.npy                              bool, integers, float16, float32, float64 of any shape N×…, C or Fortran order, either byte order
 //	.csv, .tsv, .txt, .dat            tables of numbers, one sample a line, with or without a header
 //	.idx, -ubyte, and those with .gz  MNIST-style arrays of any type
 //	.npz                              arrays as above, stored or deflated: arr_0 or images, and arr_1 or labels
 //	.bin                              a binary batch of CIFAR-10 or CIFAR-100
-//	.wav                              16-bit PCM, by LoadWith, which is told the length of a piece
+//	.wav                              16-bit PCM, by LoadWith, whose options have the length of a piece
 //
 // The Normalisation is the identity; Fit makes another. Values must be finite. Expanded gzip data may be at most
 // 256 MiB and 200 times the compressed size.
-func ByPath(path string) (*Dataset, error) { return byPath(path, Options{}) }
-
 func byPath(path string, o Options) (*Dataset, error) {
 	read := readerFor(path, o)
 	if read == nil {
@@ -77,6 +77,9 @@ func byPath(path string, o Options) (*Dataset, error) {
 	s, err := read(f, size)
 	if after, _, _ := files.Stamp(path); after != before {
 		return nil, fmt.Errorf("data: %s %w", path, files.ErrChanged)
+	}
+	if err != nil && !o.Text && strings.EqualFold(filepath.Ext(path), ".txt") {
+		return nil, fmt.Errorf("data: %s: %w (a .txt file is read as a table; --text reads it as characters)", path, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data: %s: %w", path, err)

@@ -288,6 +288,9 @@ func TestCache(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if s.Name != filepath.Base(path) {
+			t.Errorf("%s is called %q", path, s.Name)
+		}
 		for _, n := range s.Notes {
 			if n.Label == "decoded" {
 				return s, n.Text

@@ -81,7 +81,7 @@ func FuzzNpyRoundTrip(f *testing.F) {
 		if err := WriteNpy(path, Float64, x, d); err != nil {
 			t.Fatal(err)
 		}
-		s, err := ByPath(path)
+		s, err := byPath(path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The values of Options.Header: whether the first line of a table names its columns.
@@ -169,7 +170,7 @@ func (d dialect) namesOfComment(comment []byte, k int) []string {
 			if _, kind := d.value(f); kind != kindText {
 				return nil
 			}
-			names[i] = string(f.text)
+			names[i] = printable(string(f.text))
 		}
 		return names
 	}
@@ -182,4 +183,47 @@ func shortList(texts []string, n int) string {
 		return strings.Join(texts[:n], ", ") + fmt.Sprintf(", … (%d in all)", len(texts))
 	}
 	return strings.Join(texts, ", ")
+}
+
+// printable is text with marks in place of bytes that are no UTF-8 and of characters that are not to be printed, such as those that control a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
+// nameColumns takes the names off the header, else off the comment above.
+func (t *table) nameColumns(first []field, rows [][]field, comment []byte) error {
+	if !t.first {
+		if comment != nil {
+			t.names = t.namesOfComment(comment, t.nfields)
+		}
+		return nil
+	}
+	for _, f := range first {
+		t.names = append(t.names, printable(string(f.text)))
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	have := len(rows[0])
+	switch {
+	case have == len(first):
+		return nil
+	case have == len(first)+1 && len(rows[0][have-1].text) == 0: // lines end with a separator, the header does not
+		t.names = append(t.names, "")
+	case have == len(first)+1 && (rows[0][0].quoted || !t.isNumber(rows[0][0])): // R's write.table: row names without a title
+		t.names = append([]string{""}, t.names...)
+	default:
+		hint := ""
+		if have == 2*len(first) && t.sep == ',' {
+			hint = ": decimal commas? Write decimal points, or separate fields by semicolons"
+		}
+		return fmt.Errorf("the header has %s (%s), the line below has %s%s", count(len(first), "name"), shortList(t.names, 8), count(have, "field"), hint)
+	}
+	t.nfields = have
+	return nil
 }

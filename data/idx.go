@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// Bounds on gzip: an honest image file compresses five times, a bomb a thousand.
+// Bounds on gzip: image files compress about five times, a file made to exhaust memory a thousand times.
 const (
 	gzipMaxBytes = 256 << 20
 	gzipMaxRatio = 200
@@ -28,19 +28,20 @@ func readIDX(r io.Reader, size int64) (*Dataset, error) {
 		if size < limit/gzipMaxRatio {
 			limit = max(size, 0) * gzipMaxRatio
 		}
-		s, err := readPlainIDX(z, limit, 8*max(size, 0))
+		s, err := readPlainIDX(z, nil, limit, 8*max(size, 0))
 		if errors.Is(err, errShape) {
 			err = fmt.Errorf("%w (after gunzip, limited to %d times the compressed size and to %d MiB; a larger set must come as a plain .idx)", err, gzipMaxRatio, gzipMaxBytes>>20)
 		}
 		return s, err
 	}
-	return readPlainIDX(br, size, size)
+	return readPlainIDX(br, r, size, size)
 }
 
 var errShape = errors.New("the array does not fit")
 
-// readPlainIDX reads at most size bytes and makes room for at most room elements before they arrive.
-func readPlainIDX(r io.Reader, size, room int64) (*Dataset, error) {
+// readPlainIDX reads at most size bytes and makes room for at most room elements before they arrive. A file whose bytes these
+// are may be given too, to be mapped.
+func readPlainIDX(r, file io.Reader, size, room int64) (*Dataset, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, headerError(err)
@@ -69,6 +70,9 @@ func readPlainIDX(r io.Reader, size, room int64) (*Dataset, error) {
 		return nil, fmt.Errorf("%w: %w", errShape, err)
 	}
 	if isImages(shape) && head[2] == idxUint8 {
+		if b := mapBytes(file, 4+int64(len(raw)), n, size); b != nil {
+			return mappedImages(b, shape)
+		}
 		b, err := readBytes(r, n, room)
 		if err != nil {
 			return nil, err

@@ -77,7 +77,7 @@ func readLabels(path string) (labels []float64, names []string, err error) {
 	return labels, names, nil
 }
 
-// openRegular opens a regular file for reading and tells its size.
+// openRegular opens a regular file for reading and returns its size.
 func openRegular(path string) (*os.File, int64, error) {
 	// Before it is opened: opening a pipe waits for whoever writes to it.
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {

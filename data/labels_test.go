@@ -69,7 +69,7 @@ func TestImagesStayBytes(t *testing.T) {
 		all, row := s.Normalised(), make([]float32, s.D)
 		s.NormalisedRow(row, 1)
 		for j, v := range row {
-			if want := float32(s.Row(1)[j]/127.5 - 1); v != all[s.D+j] || v-want > 1e-7 || want-v > 1e-7 {
+			if want := float32(s.Row(1)[j]/127.5 - 1); v != all[s.D+j] || v-want > 1e-7 || want-v > 1e-7 { // a rounding of float32
 				t.Fatalf("%s: coordinate %d of row 1 is %v alone and %v with all, want %v", c.name, j, v, all[s.D+j], want)
 			}
 		}

@@ -92,7 +92,10 @@ func (l *look) outlier(j int) error {
 	if j >= 0 && l.set.Columns != nil && l.set.Columns[j] != "" {
 		where += " (" + l.set.Columns[j] + ")"
 	}
-	text := fmt.Sprintf("%s is %.6g, while 95 %% of the values there lie from %.6g to %.6g: the scale, %.3g, is that of such values and not of the others", where, l.x[farthest], bulk[0], bulk[len(bulk)-1], all)
+	low, high := bulk[0], bulk[len(bulk)-1]
+	digits := max(6, Digits(low, high))
+	text := fmt.Sprintf("%s is %.*g, while 95 %% of the values there lie from %.*g to %.*g: the scale, %.3g, is that of such values and not of the others",
+		where, digits, l.x[farthest], digits, low, digits, high, all)
 	if l.refuse && all/inner >= outlierRefusal {
 		return fmt.Errorf("data: %s: %s, which would be learnt as one point; take it out, or learn the logarithm (--normalise %s trains all the same)", l.set.Name, text, l.kind)
 	}
@@ -108,7 +111,7 @@ func (l *look) constants() {
 	var names []string
 	for j, std := range l.std {
 		if !varies(l.mean[j], std) {
-			names = append(names, fmt.Sprintf("%s (%.6g)", l.set.coordinate(j), l.mean[j]))
+			names = append(names, fmt.Sprintf("%s (%.12g)", l.set.coordinate(j), l.mean[j]))
 		}
 	}
 	if len(names) > 0 {

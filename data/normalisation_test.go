@@ -105,7 +105,7 @@ func TestNormalisationRoundTrip(t *testing.T) {
 // The density of data units: a Gaussian of deviation s has log density at its mean −½ log 2π − log s.
 func TestLogDet(t *testing.T) {
 	no := Normalisation{Mean: []float64{3}, Scale: []float64{2}}
-	if got, want := no.LogDet(3), -3*math.Log(2); math.Abs(got-want) > 1e-15 {
+	if got, want := no.LogDet(3), -3*math.Log(2); math.Abs(got-want) > 1e-15 { // roundings
 		t.Errorf("LogDet = %g, want %g", got, want)
 	}
 	no = Normalisation{Scale: []float64{2, 0.5}}

@@ -74,6 +74,9 @@ func (l *look) choose() (kind, why string) {
 			hi, to = std, j
 		}
 	}
+	if at == to {
+		return NormCoordinate, fmt.Sprintf("columns have units of their own; standard deviation %.3g (%s)", lo, s.coordinate(at))
+	}
 	return NormCoordinate, fmt.Sprintf("columns have units of their own; standard deviations from %.3g (%s) to %.3g (%s)", lo, s.coordinate(at), hi, s.coordinate(to))
 }
 

@@ -28,7 +28,7 @@ func columns(x []float64, names ...string) *Dataset {
 
 // The kind that fits the data is chosen and said.
 func TestNormaliseChooses(t *testing.T) {
-	people, err := ByPath(filepath.Join("testdata", "people.csv"))
+	people, err := byPath(filepath.Join("testdata", "people.csv"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestNormaliseWarns(t *testing.T) {
 
 // What would be learnt as something else is refused by row and coordinate.
 func TestNormaliseRefuses(t *testing.T) {
-	large, err := ByPath(filepath.Join("testdata", "one-1e300.npy"))
+	large, err := byPath(filepath.Join("testdata", "one-1e300.npy"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,9 @@ func readNpy(r io.Reader, size int64) (*Dataset, error) {
 		return nil, err
 	}
 	if isImages(h.shape) && h.descr[1:] == "u1" {
+		if b := mapBytes(r, headerSize, n, size); b != nil && !h.fortran {
+			return mappedImages(b, h.shape)
+		}
 		b, err := readBytes(br, n, n)
 		if err != nil {
 			return nil, err
@@ -156,7 +159,7 @@ func npyElement(descr string) (element, error) {
 	return element{}, fmt.Errorf("dtype %s unknown; have %s", quoteText([]byte(descr)), npyTypes)
 }
 
-// locate turns the place of an element in the file into a row and a coordinate.
+// locate turns the index of an element in the file into a row and a coordinate.
 func locate(err error, h npyHeader) error {
 	var inexact *inexactError
 	if !errors.As(err, &inexact) {

@@ -46,7 +46,7 @@ func TestNpyWriterChunks(t *testing.T) {
 		if err := w.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		s, err := ByPath(path)
+		s, err := byPath(path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ func firstOf(wanted, have []string) string {
 
 // readMember reads one array of the archive.
 func readMember[T any](f *zip.File, read func(io.Reader, int64) (T, error)) (out T, err error) {
-	// Deflate makes at most 1032 bytes of one: a larger claim is a lie.
+	// Deflate makes at most 1032 bytes of one: a larger size cannot be true.
 	if f.UncompressedSize64 > 1032*(f.CompressedSize64+1) {
 		return out, fmt.Errorf("%s: %d bytes claimed of %d compressed ones", f.Name, f.UncompressedSize64, f.CompressedSize64)
 	}

@@ -3,6 +3,8 @@ package data
 import (
 	"fmt"
 	"math"
+	"path/filepath"
+	"strings"
 
 	"hbar/data/internal/picture"
 )
@@ -26,8 +28,13 @@ type Options struct {
 
 	Labels string // a file of labels; "none" for none; "" for those that the data carry
 	Length int    // samples of a piece of sound; in an array N×T or N×T×C it says that these are sequences of this length
-	Resize int    // images are resized to this many pixels squared; 0 keeps their size
-	Crop   bool   // images are first cut to the square at their centre
+	// Text takes a file of any name for text, as windows of Length characters, one every Stride characters (0: one after the other).
+	// Alphabet are the characters that it may have; nil: those that it has.
+	Text     bool
+	Stride   int
+	Alphabet Alphabet
+	Resize   int  // images are resized to this many pixels squared; 0 keeps their size
+	Crop     bool // images are first cut to the square at their centre
 	// Range is the lowest and the highest value that images and sequences may have; Normalise maps it to −1 … 1. nil: it is found
 	// by looking.
 	Range []float64
@@ -44,6 +51,10 @@ func (o Options) Validate() error {
 		return fmt.Errorf("data: resize to %d pixels; want 1 to %d, or 0 to keep the size", o.Resize, maxSide)
 	case o.Length < 0 || o.Length > maxSamples:
 		return fmt.Errorf("data: pieces of %d samples; want 1 to 2³⁰", o.Length)
+	case o.Stride < 0 || o.Stride > maxSamples:
+		return fmt.Errorf("data: a window every %d characters; want 1 to 2³⁰, or 0 for one after the other", o.Stride)
+	case o.Stride > 0 && !o.Text:
+		return fmt.Errorf("data: a stride of %d is for text", o.Stride)
 	case o.Range != nil && (len(o.Range) != 2 || !(o.Range[1] > o.Range[0]) || o.Range[1]-o.Range[0] > math.MaxFloat64):
 		return fmt.Errorf("data: range %v; want two numbers, the lower first", o.Range)
 	}
@@ -57,6 +68,9 @@ func (o Options) fit() picture.Fit { return picture.Fit{Side: o.Resize, Crop: o.
 func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
+	}
+	if o.Header != "" && o.Header != HeaderAuto && (o.Text || isBuiltinOrUnknown(nameOrPath) || isFolderLike(nameOrPath) || !isTable(nameOrPath)) {
+		return nil, fmt.Errorf("data: --header %s is for tables in files (%s), and %s is none; leave it out", o.Header, strings.Join(tables, ", "), nameOrPath)
 	}
 	s, err := loadAll(nameOrPath, o)
 	if err != nil {
@@ -77,7 +91,7 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 			return nil, err
 		}
 	}
-	if isBuiltinOrUnknown(nameOrPath) {
+	if !o.Text && isBuiltinOrUnknown(nameOrPath) {
 		return s, s.checkRange(o.Range)
 	}
 	have, n := s.N(), o.N
@@ -94,6 +108,12 @@ func LoadWith(nameOrPath string, o Options) (*Dataset, error) {
 // loadAll is a range of a built-in set, or a whole file, folder or archive.
 func loadAll(nameOrPath string, o Options) (s *Dataset, err error) {
 	switch {
+	case o.Text && (IsBuiltin(nameOrPath) || isFolderLike(nameOrPath)):
+		return nil, fmt.Errorf("data: %s is not a text; name one file of characters", nameOrPath)
+	case o.Text && o.Columns != "":
+		return nil, fmt.Errorf("data: --columns %s is for tables; %s is read as text", o.Columns, nameOrPath)
+	case o.Text:
+		return readFile(nameOrPath, o)
 	case isBuiltinOrUnknown(nameOrPath):
 		if o.Columns != "" {
 			return nil, fmt.Errorf("data: --columns %s is for tables in files; %s is a built-in set", o.Columns, nameOrPath)
@@ -102,7 +122,9 @@ func loadAll(nameOrPath string, o Options) (s *Dataset, err error) {
 	case isFolderLike(nameOrPath) && o.Columns != "":
 		return nil, fmt.Errorf("data: --columns %s is for tables; %s holds pictures or sounds", o.Columns, nameOrPath)
 	case isFolderLike(nameOrPath):
-		s, err = readFolder(nameOrPath, o)
+		if s, err = readFolder(nameOrPath, o); err == nil {
+			s.Name = filepath.Base(nameOrPath)
+		}
 	default:
 		s, err = readFile(nameOrPath, o)
 	}

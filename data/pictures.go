@@ -118,7 +118,7 @@ func (p *pictures) decode(worker, k int, b []byte) error {
 			m.W, m.H, p.l.Files[p.l.pictures[0]].Path, p.first[1], p.first[0])
 	}
 	d := p.h * p.w * p.c
-	p.fit.Bytes(p.out[k*d:(k+1)*d], m.Spread(p.c), m.H, m.W, p.c)
+	p.fit.Bytes(p.out[k*d:(k+1)*d], m.WithChannels(p.c), m.H, m.W, p.c)
 	return nil
 }
 

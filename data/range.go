@@ -22,17 +22,17 @@ func (s *Dataset) extent() (lo, hi float64) {
 	return lo, hi
 }
 
-// Levels are the numbers that a network sees of a set of bytes on one scale, and how often each occurs. ok is false for other sets.
-func (s *Dataset) Levels() (value [256]float32, count [256]int, ok bool) {
+// Levels are the numbers that a network sees of the bytes of a set on one scale. ok is false for other sets.
+func (s *Dataset) Levels() (value [256]float32, ok bool) {
 	if s.Bytes == nil || len(s.Norm.Mean) > 1 || len(s.Norm.Scale) > 1 {
-		return value, count, false
+		return value, false
 	}
 	var all [256]byte
 	for v := range all {
 		all[v] = byte(v)
 	}
 	s.Norm.ApplyBytes(value[:], all[:], 1)
-	return value, s.byteCounts(), true
+	return value, true
 }
 
 // byteCounts is how often each byte occurs.
@@ -82,6 +82,8 @@ func (s *Dataset) scaleRange() bool {
 	}
 	lo, hi := s.extent()
 	switch {
+	case s.Alphabet != nil && s.limits == nil:
+		s.scaleFrom(0, 1, "analog bits")
 	case lo == hi: // all are equal: refused elsewhere
 		return false
 	case s.limits != nil:

@@ -76,7 +76,7 @@ func load(t *testing.T, name string, b []byte) (*Dataset, error) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return ByPath(path)
+	return byPath(path, Options{})
 }
 
 func TestReadersAgree(t *testing.T) {
@@ -211,8 +211,8 @@ func hostile() []struct {
 		{"a.npy", npyFile(1, dict+"import os", six), "text after the dict"},
 		{"a.npy", npyFile(1, npyDict("<f8", false, "(1,)"), encode("<f8", math.NaN())), "row 0, coordinate 0 is NaN"},
 		{"a.npy", npyFile(1, npyDict("<f4", false, "(2, 2)"), encode("<f4", 0, 1, 2, math.Inf(-1))), "row 1, coordinate 1 is -Inf"},
-		{"a.csv", nil, "no numbers in 0 lines"},
-		{"a.csv", []byte("x,y\n"), "no numbers in 1 lines"},
+		{"a.csv", nil, "no line of 0 has numbers"},
+		{"a.csv", []byte("x,y\n"), "no line of 1 has numbers"},
 		{"a.csv", []byte("1,2\n3\n"), "line 2 has 1 field, the first has 2"},
 		{"a.csv", []byte("x,y\n1,2\n3,four\n"), `line 3, column 2 (y): "four" is not a number`},
 		{"a.csv", []byte("1,2\n3,\n"), `row 1, coordinate 1 (line 2, column 2) is empty`},
@@ -269,21 +269,21 @@ func TestHostileFilesTakeNoMemory(t *testing.T) {
 	}
 }
 
-func TestByPathErrors(t *testing.T) {
+func TestPathErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(dir, "a.xyz"), "unknown kind of file; have .npy"},
 		{filepath.Join(dir, "none.npy"), "no such file"},
 	} {
-		if _, err := ByPath(c.path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.path) {
-			t.Errorf("ByPath(%q): %v, want %q", c.path, err, c.want)
+		if _, err := byPath(c.path, Options{}); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.path) {
+			t.Errorf("byPath(%q, Options{}): %v, want %q", c.path, err, c.want)
 		}
 	}
 	folder := filepath.Join(dir, "folder.npy")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ByPath(folder); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := byPath(folder, Options{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
 	}
 }
@@ -303,7 +303,7 @@ func TestSparseFile(t *testing.T) {
 	if err := f.Truncate(int64(len(head)) + 1<<30 + 1); err != nil {
 		t.Skip("no sparse files here:", err)
 	}
-	if _, err := ByPath(path); err == nil || !strings.Contains(err.Error(), "more than 2³⁰ elements") {
+	if _, err := byPath(path, Options{}); err == nil || !strings.Contains(err.Error(), "more than 2³⁰ elements") {
 		t.Errorf("%v; want the limit", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Summary is what a set holds, for a report.
 type Summary struct {
 	N           int
-	Kind        string // "samples", "images" or "sequences"
+	Kind        string // as of Dataset
 	Shape       []int  // of one
 	Bytes       bool
 	Low, High   float64 // the least and the largest value, in data units
@@ -19,13 +19,7 @@ type Summary struct {
 
 // Summary counts what the set holds. It looks at every value once.
 func (s *Dataset) Summary() Summary {
-	m := Summary{N: s.N(), Kind: "samples", Shape: s.Shape, Bytes: s.Bytes != nil, Classes: s.Classes, ClassNames: s.ClassNames}
-	switch len(s.Shape) {
-	case 2:
-		m.Kind = "sequences"
-	case 3:
-		m.Kind = "images"
-	}
+	m := Summary{N: s.N(), Kind: s.Kind(), Shape: s.Shape, Bytes: s.Bytes != nil, Classes: s.Classes, ClassNames: s.ClassNames}
 	m.Low, m.High = s.extent()
 	if s.Labels != nil {
 		counts := make([]int, s.Classes)
@@ -38,6 +32,20 @@ func (s *Dataset) Summary() Summary {
 		}
 	}
 	return m
+}
+
+// Kind is what the samples are: "images", "sequences", "windows" of text, or "samples".
+func (s *Dataset) Kind() string {
+	switch len(s.Shape) {
+	case 2:
+		if s.Alphabet != nil {
+			return "windows"
+		}
+		return "sequences"
+	case 3:
+		return "images"
+	}
+	return "samples"
 }
 
 // Size is the shape as people write it: 28×28×1.

@@ -48,9 +48,9 @@ func swissRoll(dst []float64, _ float64, r *draw) {
 
 // gaussians25 is 25 Gaussians of equal weight and σ = 0.05 on the 5×5 grid {−4, −2, 0, 2, 4}²; all divided by 2.828.
 //
-// The components take turns, sample i belongs to component i mod 25, as in the code that goes with the literature (Gulrajani et
-// al. 2017 and after): a set of 25 m points has m of each. So W2 between two such sets lies below that between sets with
-// drawn components, which scatter by √m points in each: at 2000 points by 0.05 in W2², more than all else.
+// Sample i belongs to component i mod 25, as in published code (Gulrajani et al. 2017 and later): a set of 25 m points has m in each
+// component. If components were drawn at random, their numbers would vary by √m, and W2 between two such sets would be larger: at
+// 2000 points by 0.05 in W2², more than everything else.
 func gaussians25(dst []float64, _ float64, r *draw) {
 	k := int(r.sample % 25)
 	dst[0] = (Gaussians25Spacing*float64(k/5-2) + Gaussians25Sigma*r.normal()) / Gaussians25Scale

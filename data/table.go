@@ -35,7 +35,7 @@ type table struct {
 	missing missingValues
 }
 
-// missingValues counts the rows with a missing value and tells the first.
+// missingValues counts the rows with a missing value, and remembers the first.
 type missingValues struct {
 	rows, row, line, column int
 	text                    string
@@ -172,39 +172,6 @@ func splitLine(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	return i + 1, data[:i], nil
 }
 
-// nameColumns takes the names off the header, else off the comment above.
-func (t *table) nameColumns(first []field, rows [][]field, comment []byte) error {
-	if !t.first {
-		if comment != nil {
-			t.names = t.namesOfComment(comment, t.nfields)
-		}
-		return nil
-	}
-	for _, f := range first {
-		t.names = append(t.names, string(f.text))
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	have := len(rows[0])
-	switch {
-	case have == len(first):
-		return nil
-	case have == len(first)+1 && len(rows[0][have-1].text) == 0: // lines end with a separator, the header does not
-		t.names = append(t.names, "")
-	case have == len(first)+1 && (rows[0][0].quoted || !t.isNumber(rows[0][0])): // R's write.table: row names without a title
-		t.names = append([]string{""}, t.names...)
-	default:
-		hint := ""
-		if have == 2*len(first) && t.sep == ',' {
-			hint = ": decimal commas? Write decimal points, or separate fields by semicolons"
-		}
-		return fmt.Errorf("the header has %s (%s), the line below has %s%s", count(len(first), "name"), shortList(t.names, 8), count(have, "field"), hint)
-	}
-	t.nfields = have
-	return nil
-}
-
 func (d dialect) isNumber(f field) bool {
 	_, k := d.value(f)
 	return k == kindNumber
@@ -321,7 +288,7 @@ func (t *table) read(r io.Reader) error {
 		return err
 	}
 	if t.rows == 0 {
-		return fmt.Errorf("no numbers in %d lines", t.line)
+		return fmt.Errorf("no line of %d has numbers", t.line)
 	}
 	return t.missing.err(t)
 }

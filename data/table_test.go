@@ -154,7 +154,7 @@ func TestColumnsAndHeader(t *testing.T) {
 // The files of the kinds that were misread.
 func TestTableFiles(t *testing.T) {
 	for name, first := range map[string]float64{"numeric-header.csv": 2.339, "index-column.csv": 2.339, "semicolon.csv": 2.339, "people.csv": 49, "large-offset.csv": 1000000002.7441} {
-		s, err := ByPath(filepath.Join("testdata", name))
+		s, err := byPath(filepath.Join("testdata", name), Options{})
 		if err != nil || s.D != 2 || s.X[0] != first || len(s.Columns) != 2 {
 			t.Errorf("%s: %v, %v", name, s, err)
 			continue
@@ -167,7 +167,7 @@ func TestTableFiles(t *testing.T) {
 			t.Errorf("%s: %d samples of %d lines", name, s.N(), lines)
 		}
 	}
-	s, err := ByPath(filepath.Join("testdata", "index-column.csv"))
+	s, err := byPath(filepath.Join("testdata", "index-column.csv"), Options{})
 	if err != nil || !strings.Contains(notes(s, "columns"), "x, y; column 1, which counts the rows, is left out") {
 		t.Errorf("index column: %v, %v", s.Notes, err)
 	}
@@ -194,5 +194,20 @@ func TestLongLines(t *testing.T) {
 	s, err := loadTable(t, b.String(), Options{})
 	if err != nil || s.D != d || s.N() != 2 {
 		t.Errorf("%v", err)
+	}
+}
+
+// Names of columns are shown on terminals: what would control one, and bytes of another encoding, are replaced.
+func TestPrintableNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.csv")
+	if err := os.WriteFile(path, []byte("a\x1b[31m,gr\xf6\xdfe\n1,2\n3,5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s, err := byPath(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a�[31m", "gr��e"}; !slices.Equal(s.Columns, want) {
+		t.Errorf("columns %q, want %q", s.Columns, want)
 	}
 }

@@ -41,7 +41,7 @@ func lattice(x []float64) float64 {
 }
 
 // CheckFormat refuses sets that differ in how they were stored: values on a grid in one and not in the other, or on grids of
-// different steps. They would be told apart by that alone, with an AUC of 1.
+// different steps. The detector would distinguish them by that alone, with an AUC of 1.
 func CheckFormat(data, generated []float64) error {
 	a, b := lattice(data), lattice(generated)
 	say := func(step float64) string {
@@ -57,7 +57,7 @@ func CheckFormat(data, generated []float64) error {
 }
 
 // Quantise rounds values to multiples of a step and adds uniform noise of that width, so that what a format did before is
-// gone. kind keeps the random numbers of different sets of rows of d apart.
+// gone. kind separates the random numbers of different sets of rows of d numbers.
 func Quantise(x []float64, step float64, seed uint64, kind uint32, d int) {
 	for i := 0; i < len(x); i += d {
 		rng := rand.New(kernels.NewSource(seed, kernels.StreamData, uint64(kind)<<32|uint64(i/d)))

@@ -36,7 +36,7 @@ type Options struct {
 	Steps int    // of the flow by Heun's method; 100
 	Seed  uint64 // of probes and of the noise of the denoising errors
 	First uint64 // numbers the first sample, so that a set cut in pieces gives the same numbers
-	// Progress, unless nil, is told how many steps are done.
+	// Progress, unless nil, is called with the number of steps that are done.
 	Progress func(done, total int)
 }
 
@@ -49,6 +49,9 @@ func Statistics(ctx context.Context, m solver.Model, s solver.Schedule, x []floa
 	n := len(x) / d
 	if len(x) != n*d || n == 0 {
 		return nil, fmt.Errorf("detect: %d numbers are not rows of %d", len(x), d)
+	}
+	if err := solver.NeedScalars(s, "the detector"); err != nil {
+		return nil, fmt.Errorf("detect: %w", err)
 	}
 	if o.Steps == 0 {
 		o.Steps = 100
@@ -63,7 +66,7 @@ func Statistics(ctx context.Context, m solver.Model, s solver.Schedule, x []floa
 	return w.out, w.flow()
 }
 
-// walk takes all samples along the flow together.
+// walk integrates all samples along the flow, step by step.
 type walk struct {
 	ctx   context.Context
 	m     solver.Model

@@ -6,7 +6,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// nearUnit is how near to 1 a mode's |μ| may be for the bias to be known.
+// nearUnit is the smallest distance of a mode's |μ| from 1 at which the formula of the bias holds.
 const nearUnit = 1e-3
 
 // correctBias removes the bias of order 1/n of least squares for a known mean or an estimated one (Nicholls and Pope 1988),

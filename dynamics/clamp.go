@@ -7,12 +7,12 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// growthLimit is the largest logarithm of a growth over a generated sequence: beyond, its numbers lose all meaning long
-// before they overflow.
+// growthLimit is the largest logarithm of a growth over a generated sequence. With a larger one rounding errors grow to the size of the
+// numbers long before these overflow.
 const growthLimit = 200
 
 // ClampGrowth returns a model whose modes do not grow, with Re λ > 0 set to 0, where a growth over the span would exceed
-// float64's use; the modes that were changed, as λ, tell what happened. Else it returns m itself.
+// growthLimit, and the λ of the modes that were changed. Else it returns m itself.
 func (m *StateSpace) ClampGrowth(span float64) (*StateSpace, []complex128, error) {
 	a := m.generator()
 	modal, err := modesOf(a)

@@ -15,7 +15,7 @@ type EDMD struct {
 	Lift     *Lift
 	Dt       float64 // of a step
 	Pairs    int     // n
-	Span     float64 // n Δ, the time that was seen
+	Span     float64 // n Δ, the time that the data cover
 	Features int     // d of the lift
 	Rank     int     // of the features over the snapshots; directions beyond are left out
 
@@ -33,8 +33,8 @@ type EDMD struct {
 	// Start is the covariance of the window's coordinates.
 	Start *mat.Dense
 
-	// PNoise is the P value of the hypothesis that residuals are uncorrelated with those before; small with measurement
-	// noise, or a state that the features do not hold. NaN where residuals are only rounding.
+	// PNoise is the P value of the hypothesis that residuals are uncorrelated with those before. It is small if there is
+	// measurement noise, or if the features do not contain the whole state. NaN where residuals are only rounding.
 	PNoise float64
 
 	Modes []Mode
@@ -77,7 +77,7 @@ func Fit(data *Data, l *Lift, o FitOptions) (*EDMD, error) {
 	}
 	d := l.Dim()
 	if pairs <= d+1 {
-		return nil, fmt.Errorf("dynamics: %d pairs of snapshots cannot fit %d features; the trajectories are too short for this lift: take fewer delays or features", pairs, d)
+		return nil, fmt.Errorf("dynamics: %s cannot fit %s; the trajectories are too short for this lift: take fewer delays or features", counted(pairs, "pair of snapshots", "pairs of snapshots"), counted(d, "feature", "features"))
 	}
 	short := shortRecords(data, all)
 	e := &EDMD{Lift: l, Dt: dt, Pairs: pairs, Span: float64(pairs) * dt, Features: d}
@@ -94,7 +94,7 @@ func Fit(data *Data, l *Lift, o FitOptions) (*EDMD, error) {
 	return e, e.spectrum(all, data, o.OmitBranch)
 }
 
-// solve takes the fit from the triangle [R | QᵀY].
+// solve computes the fit from the triangle [R | QᵀY].
 func (e *EDMD) solve(c *compressed, rank int) error {
 	d := e.Features
 	root := math.Sqrt(float64(e.Pairs))
@@ -168,6 +168,14 @@ func (e *EDMD) solve(c *compressed, rank int) error {
 	e.drift = make([]float64, r)
 	mulVec(e.drift, e.transform, shift)
 	return nil
+}
+
+// counted is a number with its noun.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // shortRecords counts the records that no pair comes from.

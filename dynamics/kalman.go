@@ -41,13 +41,13 @@ type filter struct {
 
 	mean []float64 // of z given what was seen so far, d
 	cov  []float64 // and its covariance, d×d
-	x    []float64 // room for d
-	m1   []float64 // and for d×d, three times
+	x    []float64 // scratch, d
+	m1   []float64 // and three scratch matrices, d×d
 	m2   []float64
 	m3   []float64
 	all  gain // with all outputs observed
 
-	// Once prediction and update repeat themselves, the covariance is that before the update and stays.
+	// Once prediction and update do not change the covariance any more, it is kept, as that before the update.
 	steady    bool
 	lastCov   []float64 // before the last update with all outputs
 	lastStep  *Propagator
@@ -58,7 +58,7 @@ type filter struct {
 	innovations []float64 // of times with all outputs, made uncorrelated and of variance 1
 }
 
-// gain is what an update needs of the covariance: K, the root of the innovation's covariance and its log determinant.
+// gain is the part of an update that follows from the covariance: K, the root of the innovation's covariance and its log determinant.
 type gain struct {
 	q      int
 	c      []float64 // the observed rows of C, q×d
@@ -87,7 +87,7 @@ func newFilter(m *StateSpace) *filter {
 		all: newGain(flat(m.C), flat(m.R), d)}
 }
 
-// moment is what a smoother needs of one time.
+// moment holds the numbers of one time that a smoother uses.
 type moment struct {
 	step                *Propagator // from the time before; nil at the first
 	predicted, filtered []float64
@@ -150,7 +150,7 @@ func (f *filter) predict(step *Propagator) {
 	if f.steady && step == f.lastStep {
 		return
 	}
-	if f.steady { // catch up with the update that was left out
+	if f.steady { // make up for the update of the covariance that was left out
 		f.steady = false
 		f.joseph(&f.all)
 	}
@@ -172,7 +172,7 @@ func (f *filter) addSymmetric(m []float64) {
 	}
 }
 
-// observe takes in a row of outputs.
+// observe updates the state with a row of outputs.
 func (f *filter) observe(y []float64, step *Propagator) error {
 	seen := 0
 	for _, v := range y {

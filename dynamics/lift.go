@@ -57,7 +57,11 @@ func (l *Lift) Prepare() error {
 	}
 	for j, s := range l.SD {
 		if !(s > 0) || !finite(s) || !finite(l.Mean[j]) {
-			return fmt.Errorf("dynamics: output %d has mean %g and standard deviation %g: it is constant, or its squares leave the range of numbers; rescale it or leave it out", j, l.Mean[j], s)
+			why := "its squares leave the range of numbers; rescale it"
+			if s == 0 {
+				why = "it is constant, or its squares vanish; leave it out or rescale it"
+			}
+			return fmt.Errorf("dynamics: output %d has mean %g and standard deviation %g: %s", j, l.Mean[j], s, why)
 		}
 	}
 	w := l.window()

@@ -15,7 +15,7 @@ import (
 //
 //	u_{k+1} ~ N(next + K (φ(window_k) − mean), Noise),   u standardised outputs,
 //
-// and the first window is N(Start mean, Start). It is what remains of an EDMD with features that are not linear.
+// and the first window is N(Start mean, Start). It is the model of an EDMD whose features are not linear.
 type Lifted struct {
 	Lift  *Lift
 	Dt    float64
@@ -26,8 +26,8 @@ type Lifted struct {
 	Start *mat.Dense // of the window's coordinates, around the first of Mean
 }
 
-// Lifted is the fit as a model to generate from. It predicts by least squares without the correction of the bias, which
-// is that of the modes: features that are nearly dependent would turn it into large coefficients.
+// Lifted is the fit as a model to generate from. It predicts by least squares without the correction of the bias, which is for the
+// modes: with features that are nearly dependent it would give large coefficients.
 func (e *EDMD) Lifted() *Lifted {
 	p := e.Lift.Outputs
 	return &Lifted{Lift: e.Lift, Dt: e.Dt, K: mat.DenseCopyOf(e.K.Slice(0, p, 0, e.Features)), Mean: e.Mean, Next: e.Next[:p], Noise: e.Noise, Start: e.Start}
@@ -170,7 +170,7 @@ func (m *Lifted) predict(dst, features []float64) {
 // generationBound is how far, in standard deviations, a generated output may go before it is clamped.
 const generationBound = 1e3
 
-// Generate draws n snapshots, and counts those that were clamped because features that are not linear made them run away.
+// Generate draws n snapshots, and counts those that were clamped because features that are not linear made them diverge.
 func (m *Lifted) Generate(n int, seed, k uint64) (r *Record, clamped int, err error) {
 	l := m.Lift
 	p, w := l.Outputs, l.window()

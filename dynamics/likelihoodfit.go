@@ -14,7 +14,7 @@ import (
 
 // LikelihoodOptions are the settings of FitLikelihood; zero values work.
 type LikelihoodOptions struct {
-	Order    int  // states for each output; 0 chooses 1 to 3 by the Bayesian information criterion
+	Order    int  // states for each output; 0 chooses 1 to 6 by the Bayesian information criterion
 	Kind     Kind // "" means Free
 	NoNoise  bool // the outputs are without measurement noise
 	NoOffset bool // the fixed point is 0 and not to be estimated
@@ -59,7 +59,7 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 	}
 	orders := []int{o.Order}
 	if o.Order == 0 {
-		orders = []int{1, 2, 3}
+		orders = []int{1, 2, 3, 4, 5, 6}
 	}
 	if d := orders[0] * data.P; d > maxLikelihoodStates {
 		return nil, fmt.Errorf("dynamics: %d outputs of order %d are %d states; a fit by likelihood takes at most %d: use least squares (edmd)", data.P, orders[0], d, maxLikelihoodStates)
@@ -70,10 +70,14 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 			return nil, fmt.Errorf("dynamics: %s has a standard deviation of %g, whose square leaves the range of numbers; rescale it", data.Name(j), sd)
 		}
 	}
+	if err := independent(data); err != nil {
+		return nil, err
+	}
 	var best *LikelihoodFit
 	var failed error
+	worse := 0 // orders in a row that were no better: two modes that are pairs need two states more
 	for _, order := range orders {
-		if best != nil && (order*data.P > 8 || order*data.P > maxLikelihoodStates) {
+		if order > 1 && o.Order == 0 && order*data.P > mostChosenStates {
 			break
 		}
 		f, err := fitOrder(ctx, u, order, o)
@@ -87,25 +91,92 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 			continue
 		}
 		if best != nil && f.BIC >= best.BIC {
-			break // more states are no better
+			if worse++; worse == 2 {
+				break
+			}
+			continue
 		}
+		worse = 0
 		if best = f; best.white() > 0.05 {
-			break // nothing is left for more states to explain
+			break // more states could not explain more
 		}
 	}
 	if best == nil {
 		return nil, failed
 	}
+	if p := best.white(); p < 1e-3 {
+		best.Notes = append(best.Notes, fmt.Sprintf("the innovations are correlated in time (P = %.1g): the fit of %s does not explain the data, and modes may be off by more than their intervals; give more states (--order), or the dynamics are not linear", p, counted(best.q.d, "state", "states")))
+	}
 	return best, best.finish()
 }
 
-// white is the P value of innovations that are uncorrelated over ten steps, as those of the right model are at any times.
+// mostChosenStates bounds the states of an order that is chosen: a minute or two for 20 000 times.
+const mostChosenStates = 8
+
+// independent refuses outputs that repeat others, by the pivots of Cholesky's factor of their correlations.
+func independent(data *Data) error {
+	mean, sd := data.Moments()
+	p := data.P
+	c := mat.NewDense(p, p, nil)
+	n := 0.0
+	for k := range data.Records {
+		r := &data.Records[k]
+	rows:
+		for i := range r.Len() {
+			row := r.Row(i, p)
+			for _, v := range row {
+				if v != v {
+					continue rows
+				}
+			}
+			n++
+			for a := range p {
+				for b := range a + 1 {
+					c.Set(a, b, c.At(a, b)+(row[a]-mean[a])/sd[a]*((row[b]-mean[b])/sd[b]))
+				}
+			}
+		}
+	}
+	if n < float64(2*p) {
+		return nil // too few to say
+	}
+	for a := range p {
+		for b := range a + 1 {
+			v := c.At(a, b) / n
+			for k := range b {
+				v -= c.At(a, k) * c.At(b, k)
+			}
+			switch {
+			case b < a:
+				v /= c.At(b, b)
+			case v < leastNoise:
+				return fmt.Errorf("dynamics: %s repeats %s, up to a factor and an offset, so the system is singular; leave it out, or fit by least squares (edmd)", data.Name(a), others(data, a, c))
+			default:
+				v = math.Sqrt(v)
+			}
+			c.Set(a, b, v)
+		}
+	}
+	return nil
+}
+
+// others names what output a repeats: the one that explains it, or a combination.
+func others(data *Data, a int, factor *mat.Dense) string {
+	if a == 1 || math.Abs(factor.At(a, 0)) > 1-1e-9 {
+		return data.Name(0)
+	}
+	return "a combination of the outputs before it"
+}
+
+// white is the P value of innovations that are uncorrelated, as those of the right model are at any times: over ten steps, and over a
+// hundred, where a narrow peak of the spectrum shows that has no mode (G. M. Ljung and G. E. P. Box, Biometrika 65, 297, 1978). It is the
+// smaller of the two, for both of them.
 func (f *LikelihoodFit) white() float64 {
 	filter := newFilter(f.q.space(f.theta))
 	filter.collect = true
-	sum := 0.0
 	p := f.q.p
-	const lags = 10
+	least := 1.0
+	sum, degrees := make([]float64, 2), make([]float64, 2)
 	for k := range f.u.scaled.Records {
 		filter.innovations = filter.innovations[:0]
 		if filter.run(&f.u.scaled.Records[k], nil) != nil {
@@ -113,19 +184,30 @@ func (f *LikelihoodFit) white() float64 {
 		}
 		e := filter.innovations
 		m := len(e) / p
-		for h := 1; h <= lags && h < m; h++ {
+		for h := 1; h <= 100 && h < m; h++ {
+			s := 0.0
 			for i := range p {
 				for j := range p {
 					c := 0.0
 					for t := h; t < m; t++ {
 						c += e[t*p+i] * e[(t-h)*p+j]
 					}
-					sum += c * c / float64(m)
+					s += c * c / float64(m-h)
+				}
+			}
+			for l, lags := range []int{10, 100} {
+				if h <= lags {
+					sum[l], degrees[l] = sum[l]+s, degrees[l]+float64(p*p)
 				}
 			}
 		}
 	}
-	return distuv.ChiSquared{K: float64(p * p * lags * len(f.u.scaled.Records))}.Survival(sum)
+	for l, d := range degrees {
+		if d > 0 {
+			least = math.Min(least, 2*distuv.ChiSquared{K: d}.Survival(sum[l]))
+		}
+	}
+	return least
 }
 
 // units are the data in standardised outputs and scaled time.
@@ -318,7 +400,7 @@ func (u *units) starts(q *parameters) []start {
 // candidate is a choice of A and C.
 type candidate struct{ a, c *mat.Dense }
 
-// decays is a candidate that needs no data: modes of each output that decay within about ten steps, five, three, ….
+// decays is a candidate that does not depend on the data: modes of each output that decay within about ten steps, five, three, ….
 func decays(q *parameters, step float64) candidate {
 	poly := []float64{1} // of s, highest power first
 	for k := range q.d / q.p {

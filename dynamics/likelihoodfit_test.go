@@ -88,7 +88,68 @@ func TestOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	mode := f.Modes[0]
-	if f.Order != 1 || mode.Class != Decay || math.Abs(real(mode.Lambda)+0.5) > 4*math.Sqrt(mode.Cov[0][0]) || f.white() < 1e-3 {
+	if f.Order != 1 || mode.Class != Decay || math.Abs(real(mode.Lambda)+0.5) > 4*math.Sqrt(mode.Cov[0][0]) || f.white() < 1e-3 { // four standard errors; white residuals in all but one of a thousand seeds
 		t.Errorf("order %d, λ = %v ± %.2g, innovations white with P = %g", f.Order, mode.Lambda, math.Sqrt(mode.Cov[0][0]), f.white())
+	}
+}
+
+// One output that is the sum of two oscillators needs four states, though three are hardly better than two: the order goes on to four, and
+// both pairs are found. Fewer states than the process has are said to explain too little.
+func TestSumOfOscillators(t *testing.T) {
+	a := mat.NewDense(4, 4, []float64{0, 1, 0, 0, -4, -0.2, 0, 0, 0, 0, 0, 1, 0, 0, -25, -0.6})
+	q := mat.NewDense(4, 4, nil)
+	q.Set(1, 1, 1)
+	q.Set(3, 3, 3)
+	s := &System{A: a, Q: q}
+	m := &StateSpace{System: s, C: mat.NewDense(1, 4, []float64{1, 0, 1, 0}), R: mat.NewDense(1, 1, []float64{0.01}), M0: make([]float64, 4), P0: s.Step(400).P}
+	times := make([]float64, 1200)
+	for i := range times {
+		times[i] = 0.1 * float64(i)
+	}
+	r, err := m.Generate(times, 3, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := &Data{P: 1, Records: []Record{*r}}
+	f, err := FitLikelihood(context.Background(), data, LikelihoodOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Order != 4 || len(f.Notes) > 0 {
+		t.Errorf("order %d, notes %v", f.Order, f.Notes)
+	}
+	for _, want := range []complex128{complex(-0.1, math.Sqrt(4-0.01)), complex(-0.3, math.Sqrt(25-0.09))} {
+		l := nearest(f.Modes, want)
+		re, im := math.Sqrt(l.Cov[0][0]), math.Sqrt(l.Cov[1][1])
+		if !(math.Abs(real(l.Lambda-want)) < 4*re) || !(math.Abs(imag(l.Lambda-want)) < 4*im) || re > 0.1 { // four standard errors
+			t.Errorf("λ = %v ± %.2g, %.2g; want %v", l.Lambda, re, im, want)
+		}
+	}
+	few, err := FitLikelihood(context.Background(), data, LikelihoodOptions{Order: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(few.Notes) == 0 || !contains(few.Notes[0], "innovations are correlated") {
+		t.Errorf("two states for two oscillators: notes %v", few.Notes)
+	}
+}
+
+// Outputs that repeat others are refused by name: they make the system singular.
+func TestRepeatedOutputs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(23, 1))
+	r := Record{}
+	for i := range 50 {
+		x, y := rng.NormFloat64(), rng.NormFloat64()
+		r.Times, r.X = append(r.Times, float64(i)), append(r.X, x, y, 3-2*x, x+y)
+	}
+	for want, column := range map[string]int{"x[2] repeats x[0], up to": 2, "x[2] repeats a combination of the outputs before it": 3} {
+		data := &Data{P: 3, Records: []Record{{Times: r.Times}}}
+		for i := range r.Len() {
+			row := r.Row(i, 4)
+			data.Records[0].X = append(data.Records[0].X, row[0], row[1], row[column])
+		}
+		if _, err := FitLikelihood(context.Background(), data, LikelihoodOptions{}); err == nil || !contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }

@@ -36,12 +36,12 @@ func (f *LikelihoodFit) finish() error {
 	m.Offset = offset
 	m.System.series = nil
 	f.Model = m
-	return f.begin(u)
+	return f.setStart(u)
 }
 
-// begin sets the law of the first state: the stationary one where there is one that the records could have begun in, else
-// what the smoother finds in them.
-func (f *LikelihoodFit) begin(u *units) error {
+// setStart sets the distribution of the first state. It is the stationary one if the records may have begun in it, else what the
+// smoother finds at their beginnings.
+func (f *LikelihoodFit) setStart(u *units) error {
 	m := f.Model
 	d := f.q.d
 	slowest := math.Inf(-1)
@@ -72,7 +72,7 @@ func (f *LikelihoodFit) begin(u *units) error {
 	n := 0.0
 	for k := range u.data.Records {
 		r := u.data.Records[k]
-		k := min(r.Len(), 2000) // what is later says little more
+		k := min(r.Len(), 2000) // later times add little
 		s, err := m.Smooth(&Record{Times: r.Times[:k], X: r.X[:k*u.data.P]})
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 	"hbar/internal/atomicfile"
 )
 
-// Model is what a fit leaves: a state space, or lifted dynamics.
+// Model is the result of a fit: a state space, or lifted dynamics.
 type Model struct {
 	Space  *StateSpace
 	Lifted *Lifted

@@ -12,13 +12,13 @@ import (
 
 var errEigen = errors.New("dynamics: the eigenvalues of the fitted matrix do not converge")
 
-// Class is what an interval says of a mode.
+// Class is the kind of a mode, by its confidence interval.
 type Class string
 
 const (
 	Decay        Class = "decay"        // the 95 % interval of Re λ lies below 0
 	Growth       Class = "growth"       // above 0
-	Neutral      Class = "neutral"      // around 0, within ±1/T of the time T that was seen
+	Neutral      Class = "neutral"      // around 0, within ±1/T for data that cover the time T
 	Undetermined Class = "undetermined" // around 0, and wider
 )
 
@@ -134,8 +134,8 @@ func (e *EDMD) spectrum(all []chunk, data *Data, omitBranch bool) error {
 	return nil
 }
 
-// branch reports whether a mode's frequency is not defined: μ is negative within its error, so that the logarithm has a
-// jump there. Such modes are left out, and kept in mind.
+// branch reports whether a mode's frequency is not defined: μ is negative within its error, at the branch cut of the logarithm. Such
+// modes are left out and counted.
 func (e *EDMD) branch(m *Mode, variance float64) bool {
 	gap := math.Pi - math.Abs(cmplx.Phase(m.Mu))
 	if gap > math.Max(1e-6, z95*math.Sqrt(m.Cov[1][1])*e.Dt) {
@@ -153,8 +153,8 @@ func (e *EDMD) branch(m *Mode, variance float64) bool {
 	return true
 }
 
-// refuseBranch is an error where a mode of weight was left out: |μ| > ½ and not zero within its error. Delays and other
-// features make modes of their own there, so that with these it is only one if nothing decays more slowly.
+// refuseBranch returns an error if an important mode was left out: |μ| > ½, and not zero within its error. Delays and other features
+// produce such modes themselves; with these it is an error only if no mode decays more slowly.
 func (e *EDMD) refuseBranch() error {
 	size := cmplx.Abs(e.certain)
 	if size <= 0.5 {
@@ -171,7 +171,8 @@ func (e *EDMD) refuseBranch() error {
 		real(e.certain), imag(e.certain), e.Dt)
 }
 
-// rounding is the variance of λ_j by rounding of float64 in the fit: column i of F has an error of ε s₁/s_i.
+// rounding is the variance of λ_j by rounding of float64 in the fit: column i of F has an error of 16 ε s₁/s_i, the rounding of
+// rotations over a chunk of rows and of their joins.
 func (e *EDMD) rounding(m *modal, j int) float64 {
 	const eps = 0x1p-52
 	w, v := 0.0, 0.0
@@ -179,11 +180,11 @@ func (e *EDMD) rounding(m *modal, j int) float64 {
 		a, b := cmplx.Abs(m.left.At(i, j)), cmplx.Abs(m.right.At(i, j))*e.singular[0]/e.singular[i]
 		w, v = w+a*a, v+b*b
 	}
-	s := 4 * eps * math.Sqrt(w*v) / (cmplx.Abs(m.mu[j]) * e.Dt)
+	s := 16 * eps * math.Sqrt(w*v) / (cmplx.Abs(m.mu[j]) * e.Dt)
 	return s * s
 }
 
-// influence sums (Re ψ)², Re ψ Im ψ and (Im ψ)² over the snapshots for the modes at the given places.
+// influence sums (Re ψ)², Re ψ Im ψ and (Im ψ)² over the snapshots for the modes of the given indices.
 func (e *EDMD) influence(all []chunk, data *Data, m *modal, at []int) [][3]float64 {
 	r, d, q := e.Rank, e.Features, len(at)
 	// Real and imaginary parts side by side; g_kᵀ v, wᴴ T of what comes after the step, wᴴ F T of what was before.
@@ -201,18 +202,19 @@ func (e *EDMD) influence(all []chunk, data *Data, m *modal, at []int) [][3]float
 	tw.Mul(e.transform.T(), w)
 	fw.Mul(e.ols.T(), w)
 	ftw.Mul(e.transform.T(), &fw)
-	before := mat.NewDense(d, 4*q, nil)
-	before.Slice(0, d, 0, 2*q).(*mat.Dense).Copy(&tv)
-	before.Slice(0, d, 2*q, 4*q).(*mat.Dense).Copy(&ftw)
+	both := mat.NewDense(d, 4*q, nil)
+	both.Slice(0, d, 0, 2*q).(*mat.Dense).Copy(&tv)
+	both.Slice(0, d, 2*q, 4*q).(*mat.Dense).Copy(&ftw)
+	before, after := pad(both), pad(&tw)
 	parts := make([][][3]float64, len(all))
 	parallel(len(all), func(c int) {
 		x, y := all[c].matrices(data, e)
-		var b, a mat.Dense
-		b.Mul(x, before)
-		a.Mul(y, &tw)
+		b, a := newPadded(x.rows, 4*q), newPadded(y.rows, 2*q)
+		b.add(x, before)
+		a.add(y, after)
 		sums := make([][3]float64, q)
 		for k := range all[c].pairs {
-			br, ar := b.RawRowView(k), a.RawRowView(k)
+			br, ar := b.row(k), a.row(k)
 			for i := range q {
 				wx := complex(ar[i]-br[2*q+i], ar[q+i]-br[3*q+i])
 				psi := wx * complex(br[i], br[q+i])
@@ -243,10 +245,10 @@ func (e *EDMD) influence(all []chunk, data *Data, m *modal, at []int) [][3]float
 	return total
 }
 
-// notes says what makes the spectrum less than it seems.
+// notes adds notes on what limits the spectrum.
 func (e *EDMD) notes() {
 	if e.omitted > 0 {
-		e.Notes = append(e.Notes, fmt.Sprintf("left out: %d modes that turn by half a turn in a step, which are noise or too fast for this step; the largest has μ = %.3g%+.3gi", e.omitted, real(e.largest), imag(e.largest)))
+		e.Notes = append(e.Notes, fmt.Sprintf("left out: %s at half a turn in a step, which is noise or too fast for this step; the largest has μ = %.3g%+.3gi", counted(e.omitted, "mode", "modes"), real(e.largest), imag(e.largest)))
 	}
 	if e.Rank < e.Features {
 		e.Notes = append(e.Notes, fmt.Sprintf("the features have rank %d of %d over these snapshots; the other directions are left out", e.Rank, e.Features))

@@ -28,7 +28,7 @@ func (q *parameters) gradient(theta []float64, by *derivatives) []float64 {
 	return g
 }
 
-// gradientA takes derivatives by A to those by its parameters.
+// gradientA turns derivatives by A into derivatives by its parameters.
 func (q *parameters) gradientA(g, theta, a []float64) {
 	d, p := q.d, q.p
 	if q.kind == Free {

@@ -108,7 +108,7 @@ func (q *parameters) matrixA(theta []float64) *mat.Dense {
 	return a
 }
 
-// writeA is the reverse of matrixA, for a matrix of the kind; others are moved to the nearest that is easy to find.
+// writeA is the inverse of matrixA for a matrix of the kind. Other matrices are replaced by one of the kind that is near.
 func (q *parameters) writeA(theta []float64, a *mat.Dense) error {
 	d, p := q.d, q.p
 	if q.kind == Free {

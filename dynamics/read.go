@@ -3,6 +3,7 @@ package dynamics
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -80,6 +81,15 @@ func load(path string, o ReadOptions) (*Data, error) {
 	default:
 		return nil, fmt.Errorf("%s: files ending in %q are not read; have .npy, .npz, .csv and text as .txt or .md", path, ext)
 	}
+}
+
+// bare is an error of a file without its name, which named adds.
+func bare(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 func named(path string, err error) error {

@@ -92,7 +92,7 @@ func TestReadFiles(t *testing.T) {
 		{"f.csv", "1,2\n3,x\n", `line 2, field 2: "x" is not a number`},
 		{"g.csv", "t,x\n0,1\n0,2\n", "times should increase"},
 		{"h.csv", "t\n0\n", "no column of outputs"},
-		{"i.csv", "", "no numbers in 0 lines"},
+		{"i.csv", "", "no line of 0 has numbers"},
 		{"j.txt", "ab\xff", "not UTF-8 text: byte 2 is 0xff"},
 		{"k.txt", "aaaa", "has no dynamics"},
 		{"l.bin", "aaaa", `files ending in ".bin" are not read`},

@@ -28,7 +28,7 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	defer f.Close()
 	sc := bufio.NewScanner(f)
@@ -91,7 +91,7 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 		return nil, err
 	}
 	if len(d.Records) == 0 {
-		return nil, fmt.Errorf("no numbers in %d lines", line)
+		return nil, fmt.Errorf("no line of %d has numbers", line)
 	}
 	return d, nil
 }

@@ -13,12 +13,12 @@ import (
 // maxText bounds a text in memory: each character takes a row of indicators.
 const maxText = 2 << 20
 
-// readText makes of a UTF-8 text a trajectory of indicators: one output for each of its most frequent characters, 1 where
-// it stands. The other characters have one output together if there are any. Time counts characters.
+// readText makes a trajectory of indicators of a UTF-8 text: one output for each of its most frequent characters, which is 1 where the
+// character occurs. All other characters share one output, if there are any. Time counts characters.
 func readText(path string, o ReadOptions) (*Data, error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
@@ -28,16 +28,16 @@ func readText(path string, o ReadOptions) (*Data, error) {
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	return textData(b, o)
 }
 
 func textData(b []byte, o ReadOptions) (*Data, error) {
-	if at := invalidUTF8(b); at >= 0 {
-		return nil, fmt.Errorf("not UTF-8 text: byte %d is %#02x", at, b[at])
+	text, err := Characters(b)
+	if err != nil {
+		return nil, err
 	}
-	text := bytes.Runes(bytes.TrimPrefix(b, []byte("\ufeff")))
 	count := map[rune]int{}
 	for _, c := range text {
 		count[c]++
@@ -79,14 +79,14 @@ func textData(b []byte, o ReadOptions) (*Data, error) {
 	return d, nil
 }
 
-// invalidUTF8 is the place of the first byte that is none, or −1.
-func invalidUTF8(b []byte) int {
+// Characters are those of a UTF-8 text, without a byte-order mark.
+func Characters(b []byte) ([]rune, error) {
 	for i := 0; i < len(b); {
 		r, n := utf8.DecodeRune(b[i:])
 		if r == utf8.RuneError && n == 1 {
-			return i
+			return nil, fmt.Errorf("not UTF-8 text: byte %d is %#02x", i, b[i])
 		}
 		i += n
 	}
-	return -1
+	return bytes.Runes(bytes.TrimPrefix(b, []byte("\ufeff"))), nil
 }

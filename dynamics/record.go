@@ -1,6 +1,7 @@
 package dynamics
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -71,16 +72,28 @@ func (d *Data) Validate() error {
 
 // CheckColumns refuses outputs that cannot be learned from: without a value, or constant.
 func (d *Data) CheckColumns() error {
+	if d.Len() == len(d.Records) {
+		return errors.New("dynamics: no trajectory has more than one time, so there are no dynamics to see; give longer ones")
+	}
+	least, most := make([]float64, d.P), make([]float64, d.P)
 	for j := range d.P {
-		lo, hi := math.Inf(1), math.Inf(-1)
-		for k := range d.Records {
-			r := &d.Records[k]
-			for i := range r.Len() {
-				if v := r.X[i*d.P+j]; v == v {
-					lo, hi = math.Min(lo, v), math.Max(hi, v)
+		least[j], most[j] = math.Inf(1), math.Inf(-1)
+	}
+	for k := range d.Records {
+		r := &d.Records[k]
+		for i := range r.Len() {
+			for j, v := range r.Row(i, d.P) {
+				if v < least[j] { // not NaN
+					least[j] = v
+				}
+				if v > most[j] {
+					most[j] = v
 				}
 			}
 		}
+	}
+	for j := range d.P {
+		lo, hi := least[j], most[j]
 		switch {
 		case lo > hi:
 			return fmt.Errorf("dynamics: %s is NaN everywhere; leave it out", d.Name(j))

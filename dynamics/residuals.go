@@ -8,12 +8,12 @@ import (
 )
 
 // matrices copies the features of a chunk's pairs, less their means, into matrices of pairs×d.
-func (c *chunk) matrices(data *Data, e *EDMD) (x, y *mat.Dense) {
+func (c *chunk) matrices(data *Data, e *EDMD) (x, y *padded) {
 	d := e.Features
-	x, y = mat.NewDense(c.pairs, d, nil), mat.NewDense(c.pairs, d, nil)
+	x, y = newPadded(c.pairs, d), newPadded(c.pairs, d)
 	at, to := c.fill(data, e.Lift)
 	for k := range c.pairs {
-		xr, yr := x.RawRowView(k), y.RawRowView(k)
+		xr, yr := x.row(k), y.row(k)
 		for j, v := range at(k) {
 			xr[j] = v - e.Mean[j]
 		}
@@ -24,38 +24,33 @@ func (c *chunk) matrices(data *Data, e *EDMD) (x, y *mat.Dense) {
 	return x, y
 }
 
-// residuals computes the covariances of what the fit leaves, φ_{k+1} − φ̄' − K (φ_k − φ̄), and whether it is correlated in
-// time.
+// residuals computes the covariances of the residuals φ_{k+1} − φ̄' − K (φ_k − φ̄), and tests whether they are correlated in time.
 func (e *EDMD) residuals(all []chunk, data *Data) {
 	d, p := e.Features, data.P
 	type sums struct {
-		all    *mat.Dense   // of residuals of all features
-		cross  *mat.Dense   // of the outputs' with the features that they end in
-		lagged []*mat.Dense // of the outputs' with those 1, 2, … steps before
+		all    *padded   // of residuals of all features
+		lagged []*padded // of the outputs' with those 1, 2, … steps before
 	}
 	lags := 1
 	if p <= maxLagged {
 		lags = e.Lift.Delays + moreLags
 	}
+	var minus mat.Dense
+	minus.Scale(-1, e.K.T())
+	step := pad(&minus)
 	parts := make([]sums, len(all))
 	parallel(len(all), func(i int) {
 		c := &all[i]
-		x, y := c.matrices(data, e)
-		r := mat.NewDense(c.pairs, d, nil)
-		r.Mul(x, e.K.T())
-		r.Sub(y, r)
-		out := r.Slice(0, c.pairs, 0, p).(*mat.Dense)
-		s := sums{all: mat.NewDense(d, d, nil), cross: mat.NewDense(p, d, nil)}
-		s.all.Mul(r.T(), r)
-		s.cross.Mul(out.T(), y)
+		x, r := c.matrices(data, e)
+		r.add(x, step)
+		s := sums{all: newPadded(d, d)}
+		s.all.addT(r, c.pairs, r)
 		for h := 1; h <= lags; h++ {
-			total := mat.NewDense(p, p, nil)
+			total := newPadded(p, p)
 			row := 0
 			for _, g := range c.segments {
 				if h < g.pairs {
-					var lag mat.Dense
-					lag.Mul(out.Slice(row+h, row+g.pairs, 0, p).T(), out.Slice(row, row+g.pairs-h, 0, p))
-					total.Add(total, &lag)
+					total.addT(r.from(row+h), g.pairs-h, r.from(row))
 				}
 				row += g.pairs
 			}
@@ -63,26 +58,30 @@ func (e *EDMD) residuals(all []chunk, data *Data) {
 		}
 		parts[i] = s
 	})
-	total := parts[0]
-	for _, s := range parts[1:] {
-		total.all.Add(total.all, s.all)
-		total.cross.Add(total.cross, s.cross)
+	squares := mat.NewDense(d, d, nil)
+	lagged := make([]*mat.Dense, lags)
+	for h := range lagged {
+		lagged[h] = mat.NewDense(p, p, nil)
+	}
+	for _, s := range parts {
+		squares.Add(squares, s.all.dense(d))
 		for h, m := range s.lagged {
-			total.lagged[h].Add(total.lagged[h], m)
+			lagged[h].Add(lagged[h], m.dense(p))
 		}
 	}
 	n := float64(e.Pairs)
-	noise := mat.DenseCopyOf(total.all.Slice(0, p, 0, p))
-	cross := mat.NewDense(p, e.Rank, nil) // with the whitened features
-	cross.Mul(total.cross, e.transform.T())
-	e.PNoise = correlated(noise, total.lagged[0], cross, n)
+	noise := mat.DenseCopyOf(squares.Slice(0, p, 0, p))
+	// With the whitened features that they end in: least squares leave residuals orthogonal to the features before the step.
+	cross := mat.NewDense(p, e.Rank, nil)
+	cross.Mul(squares.Slice(0, p, 0, d), e.transform.T())
+	e.PNoise = correlated(noise, lagged[0], cross, n)
 	if lags > 1 { // the smaller of two, for both of them
-		e.PNoise = math.Min(1, 2*math.Min(e.PNoise, portmanteau(noise, total.lagged, n, e.Lift.Delays)))
+		e.PNoise = math.Min(1, 2*math.Min(e.PNoise, portmanteau(noise, lagged, n, e.Lift.Delays)))
 	}
 	e.Noise = noise
 	e.Noise.Scale(1/e.dof(), noise)
 	e.Residual = mat.NewDense(e.Rank, e.Rank, nil)
-	e.Residual.Product(e.transform, total.all, e.transform.T())
+	e.Residual.Product(e.transform, squares, e.transform.T())
 	e.Residual.Scale(1/e.dof(), e.Residual)
 	e.Relative = math.Sqrt(mat.Trace(e.Noise) / float64(p))
 }

@@ -7,7 +7,7 @@ type derivatives struct {
 	o    []float64 // p, of the offset
 }
 
-// visited is what the way back needs of one time.
+// visited holds the numbers of one time that the backward pass uses.
 type visited struct {
 	step      *Propagator // from the time before; nil at the first
 	dt        float64
@@ -17,8 +17,8 @@ type visited struct {
 	mean, cov []float64 // before the step, after the update there
 }
 
-// score is the log density of the data and its derivatives, by the filter and back through it. A time costs a few times
-// what it costs the filter before it is steady. The model has continuous time, a fixed C and no drift.
+// score is the log density of the data and its derivatives, by the filter and a backward pass. Each time costs a few times as much
+// as in the filter before it is steady. The model has continuous time, a fixed C and no drift.
 //
 // With w = S⁻¹ν and L = 1 − KC an update has dm⁺ = L dm − K do + L dP Cᵀw − K dR w and dP⁺ = L dP Lᵀ + K dR Kᵀ, from which
 // the adjoints follow.
@@ -29,7 +29,7 @@ func (m *StateSpace) score(data *Data) (float64, *derivatives, error) {
 	back := newAdjoint(m)
 	back.out = out
 	for k := range data.Records {
-		trail, err := f.trail(&data.Records[k])
+		trail, err := f.recordPass(&data.Records[k])
 		if err != nil {
 			return 0, nil, err
 		}
@@ -39,8 +39,8 @@ func (m *StateSpace) score(data *Data) (float64, *derivatives, error) {
 	return f.total.LogLik, out, nil
 }
 
-// trail filters a record and keeps the way.
-func (f *filter) trail(r *Record) ([]visited, error) {
+// recordPass filters a record and keeps what the backward pass uses.
+func (f *filter) recordPass(r *Record) ([]visited, error) {
 	d := f.d
 	copy(f.mean, f.m.M0)
 	copy(f.cov, flat(f.m.P0))
@@ -96,7 +96,7 @@ func (f *filter) trail(r *Record) ([]visited, error) {
 	return trail, nil
 }
 
-// adjoint goes back through a trail.
+// adjoint is the backward pass through a filtered record.
 type adjoint struct {
 	m    *StateSpace
 	d    int
@@ -109,10 +109,10 @@ type adjoint struct {
 	m3   []float64
 	work *stepAdjoint
 
-	// The derivatives by F and P of a step that comes again and again are gathered.
-	gathered   *Propagator
-	gatheredDt float64
-	f, p       []float64
+	// The derivatives by F and P of a step that occurs many times are summed before they are passed on.
+	pendingStep *Propagator
+	gatheredDt  float64
+	f, p        []float64
 }
 
 func newAdjoint(m *StateSpace) *adjoint {
@@ -135,8 +135,8 @@ func (b *adjoint) run(trail []visited) {
 	}
 }
 
-// surprise is S⁻¹ − wwᵀ.
-func (v *visited) surprise() []float64 {
+// logDetGradient is S⁻¹ − wwᵀ: minus twice the derivative of the log density by the innovation's covariance S.
+func (v *visited) logDetGradient() []float64 {
 	q, l := v.gain.q, v.gain.l
 	s := make([]float64, q*q)
 	for i := range q {
@@ -151,11 +151,11 @@ func (v *visited) surprise() []float64 {
 	return s
 }
 
-// update goes back through an update.
+// update is the backward pass through an update.
 func (b *adjoint) update(v *visited) {
 	d, g := b.d, v.gain
 	q := g.q
-	s := v.surprise()
+	s := v.logDetGradient()
 	out := func(i int) int {
 		if v.at != nil {
 			return v.at[i]
@@ -220,7 +220,7 @@ func (b *adjoint) update(v *visited) {
 	}
 }
 
-// predict goes back through a step.
+// predict is the backward pass through a step.
 func (b *adjoint) predict(v *visited) {
 	d := b.d
 	step := v.step
@@ -228,11 +228,11 @@ func (b *adjoint) predict(v *visited) {
 	if once {
 		step = b.work.propagator(v.dt)
 	}
-	if b.gathered != nil && (once || step != b.gathered) {
+	if b.pendingStep != nil && (once || step != b.pendingStep) {
 		b.flush()
 	}
-	if b.gathered == nil {
-		b.gathered, b.gatheredDt = step, v.dt
+	if b.pendingStep == nil {
+		b.pendingStep, b.gatheredDt = step, v.dt
 	}
 	f := step.F.RawMatrix().Data
 	// F̄ += m̄ mᵀ + 2 P̄ F P
@@ -259,15 +259,15 @@ func (b *adjoint) predict(v *visited) {
 	}
 }
 
-// flush takes the derivatives by F and P of the gathered step to those by A and Q.
+// flush turns the summed derivatives by F and P of pendingStep into derivatives by A and Q.
 func (b *adjoint) flush() {
-	if b.gathered == nil {
+	if b.pendingStep == nil {
 		return
 	}
 	b.work.back(b.gatheredDt, b.f, b.p, b.out)
 	clear(b.f)
 	clear(b.p)
-	b.gathered = nil
+	b.pendingStep = nil
 }
 
 func transpose(dst, a []float64, n int) {

@@ -35,7 +35,7 @@ func TestScore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if l, err := q.space(theta).LogLik(data); err != nil || math.Abs(l.LogLik-value) > 1e-9*math.Abs(value) {
+			if l, err := q.space(theta).LogLik(data); err != nil || math.Abs(l.LogLik-value) > 1e-13*math.Abs(value) { // rounding of sums over all observations
 				t.Errorf("%s %v: log p on the way %.12g, by the filter %v (%v)", kind, c, value, l, err)
 			}
 			g := q.gradient(theta, by)
@@ -55,7 +55,7 @@ func TestScore(t *testing.T) {
 				}
 				const h = 1e-3
 				want := (8*(f(h)-f(-h)) - (f(2*h) - f(-2*h))) / (12 * h)
-				if math.Abs(g[i]-want) > 1e-6*size {
+				if math.Abs(g[i]-want) > 1e-6*size { // fourth order in h = 10⁻³, and log-likelihoods of 10³ rounded to 10⁻¹³, over h
 					t.Errorf("%s %v: derivative %d is %.10g, by differences %.10g (largest %.3g)", kind, c, i, g[i], want, size)
 				}
 			}

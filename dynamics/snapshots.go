@@ -22,6 +22,13 @@ type chunk struct {
 
 const chunkPairs = 2048
 
+// NoPairsError is data without a stretch of as many snapshots as a lift needs.
+type NoPairsError struct{ Needs, Longest int }
+
+func (e *NoPairsError) Error() string {
+	return fmt.Sprintf("dynamics: no trajectory is long enough: the lift needs %d snapshots one step apart without a gap, and the longest stretch has %d", e.Needs, e.Longest)
+}
+
 // chunks lists the pairs of windows one step apart, none across a gap or from one record to another.
 func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error) {
 	var segs []segment
@@ -57,7 +64,7 @@ func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error)
 		}
 	}
 	if pairs == 0 {
-		return nil, 0, fmt.Errorf("dynamics: no trajectory is long enough: the lift needs %d snapshots one step apart without a gap, and the longest stretch has %d", l.Delays+1, longest)
+		return nil, 0, &NoPairsError{l.Delays + 1, longest}
 	}
 	c := chunk{}
 	row := 0

@@ -157,7 +157,7 @@ func (s *steps) between(t, u float64) (*Propagator, error) {
 		if len(s.known) < maxKnown {
 			s.known[dt] = p
 		}
-	default: // one after the other, in one place
+	default: // reuses one propagator
 		if s.scratch == nil {
 			d := s.m.Dim()
 			s.scratch = &Propagator{F: mat.NewDense(d, d, nil), B: make([]float64, d), P: mat.NewDense(d, d, nil)}

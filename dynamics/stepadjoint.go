@@ -2,7 +2,7 @@ package dynamics
 
 import "math"
 
-// stepAdjoint goes back through the series and the doublings of System.Step.
+// stepAdjoint is the backward pass through the series and the doublings of System.Step.
 type stepAdjoint struct {
 	s      *System
 	d      int
@@ -62,7 +62,7 @@ func (w *stepAdjoint) back(dt float64, f, p []float64, out *derivatives) {
 	w.backSeries(h, terms, out)
 }
 
-// forward computes the terms of the series and the laws before and after each doubling, and keeps them.
+// forward computes and keeps the terms of the series, and the propagators before and after each doubling.
 func (w *stepAdjoint) forward(h, x float64, halvings int) (terms int) {
 	d := w.d
 	for len(w.f) <= halvings {
@@ -106,7 +106,7 @@ func (w *stepAdjoint) forward(h, x float64, halvings int) (terms int) {
 	return terms
 }
 
-// backDoublings takes derivatives by the last law to those by the series.
+// backDoublings turns derivatives by the last propagator into derivatives by the series.
 func (w *stepAdjoint) backDoublings(halvings int) {
 	d := w.d
 	for k := halvings - 1; k >= 0; k-- {
@@ -124,7 +124,7 @@ func (w *stepAdjoint) backDoublings(halvings int) {
 	}
 }
 
-// backSeries takes them to those by A and Q.
+// backSeries turns these into derivatives by A and Q.
 func (w *stepAdjoint) backSeries(h float64, terms int, out *derivatives) {
 	d := w.d
 	copy(w.tb, w.fb)

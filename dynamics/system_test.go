@@ -168,13 +168,39 @@ func TestStepAgainstModes(t *testing.T) {
 			if e := difference(got.P, p); !(e <= tol) {
 				t.Errorf("λ %v, dt = %g: P differs by %.1e of %.1e", c.lambda, dt, e, tol)
 			}
-			if mat.Norm(f, 2) < 1e-30 {
+			if mat.Norm(f, 2) < 1e-30 { // what has decayed to rounding of zero has no relative error
 				continue
 			}
 			if e := difference(got.F, f); !(e <= tol*10) {
 				t.Errorf("λ %v, dt = %g: F differs by %.1e", c.lambda, dt, e)
 			}
 		}
+	}
+}
+
+// Where other ways to the same numbers fail: one exponential of the doubled system loses digits with e^{−AΔ}, and Σ − FΣFᵀ with the
+// smallness of the step. The step keeps 13 digits at both ends.
+func TestStepWhereOthersFail(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 1))
+	s, law := rotated(rng, []complex128{-1, -0.5 + 0.4i, -0.5 - 0.4i})
+	for _, dt := range []float64{1e-8, 10, 100, 1e4} {
+		_, p := law(dt)
+		if e := difference(s.Step(dt).P, p); !(e <= 1e-13) { // roundings, of sums of a few products a doubling
+			t.Errorf("dt = %g: P differs by %.1e", dt, e)
+		}
+	}
+	_, p := law(100)
+	if e := difference(vanLoan(s, 100).P, p); e < 1 { // NaN is as good an answer
+		t.Errorf("dt = 100: one exponential of the doubled system is off by %.1e only", e)
+	}
+	_, sigma := law(1e3) // stationary
+	step := s.Step(1e-8)
+	var loss mat.Dense
+	loss.Product(step.F, sigma, step.F.T())
+	loss.Sub(sigma, &loss)
+	_, p = law(1e-8)
+	if e := difference(&loss, p); e < 1e-10 || e > 1e-6 {
+		t.Errorf("Σ − FΣFᵀ over a step of 10⁻⁸ is off by %.1e, want about 10⁻⁸", e)
 	}
 }
 
@@ -189,19 +215,20 @@ func TestDriftAndComposition(t *testing.T) {
 	}
 	far := s.Step(1000)
 	for i, b := range far.B {
-		if math.Abs(b+rest.AtVec(i)) > 1e-13 {
+		if math.Abs(b+rest.AtVec(i)) > 1e-14 { // roundings, and e^{−λ·1000} that is left of the start
 			t.Errorf("mean %d goes to %g, not %g", i, b, -rest.AtVec(i))
 		}
 	}
 	both, one := s.Step(0.3).Then(s.Step(1.1)), s.Step(1.4)
-	if e := difference(both.F, one.F); e > 1e-14 {
+	const rounding = 1e-14 // of products of two steps' matrices, of numbers of size one
+	if e := difference(both.F, one.F); e > rounding {
 		t.Errorf("F of two steps differs by %.1e", e)
 	}
-	if e := difference(both.P, one.P); e > 1e-14 {
+	if e := difference(both.P, one.P); e > rounding {
 		t.Errorf("P of two steps differs by %.1e", e)
 	}
 	for i := range both.B {
-		if math.Abs(both.B[i]-one.B[i]) > 1e-14 {
+		if math.Abs(both.B[i]-one.B[i]) > rounding {
 			t.Errorf("b of two steps: %g, of one %g", both.B[i], one.B[i])
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"hbar/cuda"
 	"hbar/kernels"
 	"hbar/kernels/cpu"
+	"hbar/kernels/general"
 	"hbar/kernels/infer"
 	"hbar/nets"
 	"hbar/program/chain"
@@ -19,13 +20,13 @@ type Options struct {
 	// auto the CPU does it then, and Engine.NoGPU says why.
 	Device string
 	Index  int            // of the GPU
-	GPU    cuda.Precision // of trajectories on a GPU
+	GPU    cuda.Precision // of trajectories on a GPU, and of values of networks that are no chains
 	// Workers is the number of goroutines on the CPU; 0: GOMAXPROCS.
 	Workers int
 	Condition
 }
 
-// Condition is what a network with classes is told besides x and t. The zero value is the label none.
+// Condition is the label of each sample for a network with classes, and the strength of guidance. The zero value is the label none.
 type Condition struct {
 	// Label is the label of each sample, by its number in a run, from 0 to Classes − 1. Trajectories and solver.Network.ScoreFrom
 	// ask for each sample's; other values and derivatives take that of sample 0 for all. nil means the label none.
@@ -67,8 +68,9 @@ type Engine struct {
 	NoGPU  string // why "auto" means the CPU here
 
 	config nets.Config
-	gpu    *cuda.Engine // nil: the CPU
-	cpu    *cpu.Engine  // of a network that is no chain
+	gpu    *cuda.Engine    // of a chain on a GPU
+	net    *cuda.NetEngine // of another network on a GPU
+	cpu    *cpu.Engine     // of another network on the CPU
 }
 
 // New makes a network with weights run. Weights are read and not copied where the network is no chain.
@@ -93,13 +95,20 @@ func New(n *nets.Network, o Options) (*Engine, error) {
 
 // general runs a program.
 func (e *Engine) general(n *nets.Network, o Options) error {
-	_, err := e.wants(o, func() error { return cuda.Runs(n.Program) })
-	if err != nil {
+	c := general.Condition{Label: o.Label, None: float64(n.Config.Classes()), Guidance: o.Guidance}
+	used, err := e.wants(o, func() (err error) {
+		e.net, err = cuda.NewNetEngine(n.Program, n.Matrices(), o.Index, o.GPU, c)
 		return err
-	}
-	e.cpu, err = cpu.NewEngine(n.Program, n.Matrices(), cpu.EngineOptions{
-		Workers: o.Workers, Label: o.Label, None: float64(n.Config.Classes()), Guidance: o.Guidance,
 	})
+	switch {
+	case err != nil:
+		return err
+	case used:
+		e.Solver, e.Device = e.net, e.net.Device()
+		return nil
+	}
+	e.net = nil
+	e.cpu, err = cpu.NewEngine(n.Program, n.Matrices(), cpu.EngineOptions{Workers: o.Workers, Label: c.Label, None: c.None, Guidance: c.Guidance})
 	e.Solver = e.cpu
 	return err
 }
@@ -152,6 +161,10 @@ func (e *Engine) With(c Condition) (*Engine, error) {
 		return nil, err
 	}
 	other := *e
+	if e.net != nil {
+		other.net = e.net.With(c.Label, c.Guidance)
+		other.Solver = other.net
+	}
 	if e.cpu != nil {
 		other.cpu = e.cpu.With(c.Label, c.Guidance)
 		other.Solver = other.cpu
@@ -160,7 +173,7 @@ func (e *Engine) With(c Condition) (*Engine, error) {
 }
 
 // OnGPU reports whether the network runs on a GPU.
-func (e *Engine) OnGPU() bool { return e.gpu != nil }
+func (e *Engine) OnGPU() bool { return e.gpu != nil || e.net != nil }
 
 // Fused reports whether trajectories on a GPU run fused, and not layer by layer.
 func (e *Engine) Fused() bool { return e.gpu != nil && e.gpu.Fused() }
@@ -170,6 +183,8 @@ func (e *Engine) Close() error {
 	switch {
 	case e.gpu != nil:
 		return e.gpu.Close()
+	case e.net != nil:
+		return e.net.Close()
 	case e.cpu != nil:
 		return e.cpu.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hbar/cuda"
 	"hbar/engine"
 	"hbar/kernels/cpu"
 	"hbar/kernels/infer"
@@ -45,7 +46,8 @@ func transformer(t *testing.T, none bool) *nets.Network {
 
 func label(y float64) func(uint64) float64 { return func(uint64) float64 { return y } }
 
-// A chain runs fused, another network as a program, and only the latter lacks kernels of a GPU by name.
+// A chain runs fused, another network as a program, on a GPU where there is one; auto says why not, and a GPU that was asked for and
+// cannot be had is an error.
 func TestChoice(t *testing.T) {
 	mlp := network(t, nets.MLP{D: 2, Width: 4, Depth: 1, Act: "silu"})
 	e, err := engine.New(mlp, engine.Options{})
@@ -61,13 +63,29 @@ func TestChoice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if _, ok := e.Solver.(*cpu.Engine); !ok || !strings.Contains(e.NoGPU, "no kernels for") || !strings.Contains(e.NoGPU, "attention") {
-		t.Errorf("a transformer runs on %T, because %q", e.Solver, e.NoGPU)
+	unavailable := cuda.Available()
+	switch e.Solver.(type) {
+	case *cpu.Engine:
+		if unavailable == nil || e.OnGPU() || e.NoGPU != strings.TrimPrefix(unavailable.Error(), "cuda: ") {
+			t.Errorf("a transformer runs on the CPU, because %q; GPUs: %v", e.NoGPU, unavailable)
+		}
+	case *cuda.NetEngine:
+		if unavailable != nil || !e.OnGPU() || e.NoGPU != "" {
+			t.Errorf("a transformer runs on %s; GPUs: %v", e.Device, unavailable)
+		}
+	default:
+		t.Errorf("a transformer runs on %T", e.Solver)
 	}
-	_, err = engine.New(dit, engine.Options{Device: "cuda", Index: 1})
+	_, err = engine.New(dit, engine.Options{Device: "cuda", Index: 99})
 	var device *engine.DeviceError
-	if !errors.As(err, &device) || !strings.HasPrefix(err.Error(), "device cuda:1: cuda: no kernels for ") {
+	if !errors.As(err, &device) || !strings.HasPrefix(err.Error(), "device cuda:99: cuda: ") {
 		t.Errorf("a GPU that was asked for: %v", err)
+	}
+	if _, err = engine.New(dit, engine.Options{Device: "cuda", GPU: cuda.F16}); unavailable == nil && (err == nil || !strings.Contains(err.Error(), "f16 is for chains")) {
+		t.Errorf("a transformer in f16: %v", err)
+	}
+	if _, err = engine.New(mlp, engine.Options{Device: "cuda", GPU: cuda.BF16}); unavailable == nil && (err == nil || !strings.Contains(err.Error(), "bf16 is for networks")) {
+		t.Errorf("a chain in bf16: %v", err)
 	}
 	if _, err = engine.New(dit, engine.Options{Device: "tpu"}); err == nil || !strings.Contains(err.Error(), `device "tpu" unknown`) {
 		t.Error(err)

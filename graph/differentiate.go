@@ -45,11 +45,35 @@ type lossOf struct {
 	weight []int
 }
 
-func differentiate(p *program.Program, params []string, batch int, l lossOf) (d *Differentiated, err error) {
+func differentiate(p *program.Program, params []string, batch int, l lossOf) (*Differentiated, error) {
 	out := p.Output("out")
 	if out == program.None {
 		return nil, fmt.Errorf("graph: the program has no output named out")
 	}
+	return derive(p, params, batch, l.scale, func(d *Differentiated, e *emitter, env []program.Value) *value {
+		y := env[out].(*value)
+		target := e.leaf(program.Info{Name: "target", Shape: y.shape, Rate: program.Sample, Role: program.Input})
+		weight := e.leaf(program.Info{Name: "weight", Shape: l.weight, Rate: program.Sample, Role: program.Input})
+		d.Inputs["target"], d.Inputs["weight"], d.Output = target.node, weight.node, y.node
+		return e.Apply(ops.SquaredError{}, y, target, ops.Shape(e, weight, 1))[0].(*value)
+	})
+}
+
+// DifferentiateLosses is Differentiate for a program that computes the loss itself, as its output "losses" ([1], one for each sample)
+// of whatever inputs it has. The result has the outputs "losses", "loss" and the gradients alone.
+func DifferentiateLosses(p *program.Program, params []string, batch int) (*Differentiated, error) {
+	losses := p.Output("losses")
+	if losses == program.None {
+		return nil, fmt.Errorf("graph: the program has no output named losses")
+	}
+	if v := p.Values[losses]; v.Rate != program.Sample || !slices.Equal(v.Shape, []int{1}) {
+		return nil, fmt.Errorf("graph: losses of shape %v and rate %v; want [1], one for each sample", v.Shape, v.Rate)
+	}
+	return derive(p, params, batch, 1, func(_ *Differentiated, _ *emitter, env []program.Value) *value { return env[losses].(*value) })
+}
+
+// derive writes p as a graph, has make add the losses of the samples, and differentiates scale times their sum.
+func derive(p *program.Program, params []string, batch int, scale float64, add func(d *Differentiated, e *emitter, env []program.Value) *value) (d *Differentiated, err error) {
 	building.Lock()
 	defer building.Unlock()
 	defer recovered(&err)
@@ -64,12 +88,9 @@ func differentiate(p *program.Program, params []string, batch int, l lossOf) (d 
 		}
 		return l
 	})
-	y := env[out].(*value)
-	target := e.leaf(program.Info{Name: "target", Shape: y.shape, Rate: program.Sample, Role: program.Input})
-	weight := e.leaf(program.Info{Name: "weight", Shape: l.weight, Rate: program.Sample, Role: program.Input})
-	losses := e.Apply(ops.SquaredError{}, y, target, ops.Shape(e, weight, 1))[0].(*value)
-	loss := ops.Affine(e, l.scale, 0, ops.Shape(e, e.Apply(ops.SumBatch{}, losses)[0])).(*value)
-	d.Inputs["target"], d.Inputs["weight"], d.Output, d.Loss = target.node, weight.node, y.node, loss.node
+	losses := add(d, e, env)
+	loss := ops.Affine(e, scale, 0, ops.Shape(e, e.Apply(ops.SumBatch{}, losses)[0])).(*value)
+	d.Loss = loss.node
 
 	wrt := make(gorgonia.Nodes, len(params))
 	for i, name := range params {
@@ -85,17 +106,23 @@ func differentiate(p *program.Program, params []string, batch int, l lossOf) (d 
 		d.Grads[name] = grads[i]
 	}
 	d.Program, err = e.read(p, func(b *program.Builder, read func(*gorgonia.Node) program.Value) {
-		b.Output("out", read(y.node))
+		if d.Output != nil {
+			b.Output("out", read(d.Output))
+		}
 		b.Output("losses", read(losses.node))
 		b.Output("loss", read(loss.node))
 		for i, name := range params {
 			b.Output(GradName(name), read(grads[i]))
 		}
 	})
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	d.Program = program.Early(d.Program)
+	return d, nil
 }
 
-// read reads nodes back as a program with the inputs and parameters of p, in their order, and target and weight.
+// read reads nodes back as a program with the inputs and parameters of p, in their order, and target and weight where the loss added them.
 func (e *emitter) read(p *program.Program, outputs func(b *program.Builder, read func(*gorgonia.Node) program.Value)) (*program.Program, error) {
 	return program.Build(func(b *program.Builder) {
 		r := &reader{e: e, b: b, values: map[*gorgonia.Node]program.Value{}, made: map[*operation][]program.Value{}, order: order(e.graph)}
@@ -112,6 +139,9 @@ func (e *emitter) read(p *program.Program, outputs func(b *program.Builder, read
 			}
 		}
 		for _, name := range []string{"target", "weight"} {
+			if leaves[name] == nil || p.Lookup(name) != program.None {
+				continue // p has it
+			}
 			v := e.nodes[leaves[name]]
 			r.values[leaves[name]] = b.Input(name, v.rate, v.shape...)
 		}

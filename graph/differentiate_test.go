@@ -90,7 +90,7 @@ func TestDifferentiate(t *testing.T) {
 			}
 			want := gradientByTransform(t, d.Program, leaves, in, batch)
 			for g, w := range want {
-				near(t, g, got[g], w, 1e-12)
+				near(t, g, got[g], w, 1e-14) // float64 rounding of the same sums in another order
 			}
 			byGorgonia(t, d, in, got)
 		})
@@ -137,7 +137,7 @@ func byGorgonia(t *testing.T, d *Differentiated, in map[string][]float64, want m
 		for _, f := range floats(g.Value()) {
 			v = append(v, float64(f))
 		}
-		near(t, name, v, want[GradName(name)], 1e-4)
+		near(t, name, v, want[GradName(name)], 1e-4) // float32 through all layers and back, on Gorgonia's own machine; measured 1.1e-5
 	}
 }
 

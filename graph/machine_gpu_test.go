@@ -51,7 +51,7 @@ func onDevice(t *testing.T, n *Network) *Machine {
 			t.Error(err)
 		}
 	})
-	tr, err := cuda.NewTrainer(d, n.Training(), fit.Options{Batch: 5}, nil)
+	tr, err := cuda.NewTrainer(d, n.Training(), fit.Options{Batch: 5}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (b *emitter) Apply(op program.Op, in ...program.Value) []program.Value {
 	return o.results()
 }
 
-// operation is an operation of a program as a gorgonia.Op. Its node is its first output; pick nodes hand out the others.
+// operation is an operation of a program as a gorgonia.Op. Its node is its first output; the others are pick nodes.
 type operation struct {
 	b       *emitter
 	op      program.Op
@@ -165,7 +165,7 @@ func (o *operation) shape(output int) tensor.Shape {
 
 func (o *operation) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return o.shape(0), nil }
 
-// WriteHash has all that tells operations apart: Gorgonia merges nodes of equal hash and inputs.
+// WriteHash writes everything in which operations can differ: Gorgonia merges nodes of equal hash and inputs.
 func (o *operation) WriteHash(h hash.Hash) { o.writeHash(h, 0) }
 
 func (o *operation) writeHash(h io.Writer, output int) {

@@ -7,24 +7,28 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Adjoint are the arguments of an engine's Adjoint32 and Adjoint64, each n×D; those marked may be nil.
+// Adjoint holds the arguments and results of an engine's Adjoint32 and Adjoint64, arrays of n×D numbers for n samples. With
 //
-// With s = n(x, τ), sv = (∂s/∂x) v, sw = (∂s/∂x) w and svw = ∂²s[v, w] the result is
+//	s = n(x, τ)    sv = (∂s/∂x) v    sw = (∂s/∂x) w    svw = D²s[v, w]
 //
-//	G = ∇ₓ [ a·s + b·sv + c·sw + e·svw ]      (v, w, a, b, c, e constant)
+// the engine writes these four, where they are wanted, and the gradient
 //
-// The network is run forward on x + v τ + w ε in the algebra with τ² = ε² = 0, and reversed through it: about three
-// times the work of a value for a alone, six with v, twelve with v and w.
+//	Grad = ∇ₓ [ CovS·s + CovSV·sv + CovSW·sw + CovSVW·svw ]
+//
+// at constant directions v, w and covectors Cov….
+//
+// The network is evaluated at x + v τ + w ε in the algebra with τ² = ε² = 0, and differentiated in reverse. That costs about
+// three times a value for CovS alone, six times with v, twelve times with v and w.
 type Adjoint[F simd.Float] struct {
-	X          []F
-	V, W       []F // directions; nil for none. W needs V.
-	A, B, C, E []F // covectors; nil for zero. B needs V, C and E need W.
+	X                          []F // the samples
+	V, W                       []F // directions; nil for none. W needs V.
+	CovS, CovSV, CovSW, CovSVW []F // covectors; nil for zero. CovSV needs V, CovSW and CovSVW need W.
 
-	G            []F // result; nil for none
-	S, SV, SW, H []F // results s, sv, sw, svw; nil if not wanted
+	Grad           []F // nil if not wanted, as the next
+	S, SV, SW, SVW []F
 }
 
-// Rows is the number of rows that a sample has on its way: 1, x + v τ: 2, x + v τ + w ε: 4 (with the product τ ε).
+// Rows is the number of coefficients of a sample in that algebra: 1; with v 2 (1, τ); with v and w 4 (1, τ, ε, τε).
 func (q *Adjoint[F]) Rows() int {
 	switch {
 	case q.W != nil:
@@ -40,16 +44,16 @@ func (q *Adjoint[F]) Validate() error {
 	if q.W != nil && q.V == nil {
 		return errors.New("kernels: Adjoint with W but not V")
 	}
-	if q.V == nil && (q.B != nil || q.SV != nil) {
-		return errors.New("kernels: Adjoint with B or SV needs the direction V")
+	if q.V == nil && (q.CovSV != nil || q.SV != nil) {
+		return errors.New("kernels: Adjoint with CovSV or SV needs the direction V")
 	}
-	if q.W == nil && (q.C != nil || q.E != nil || q.SW != nil || q.H != nil) {
-		return errors.New("kernels: Adjoint with C, E, SW or H needs the direction W")
+	if q.W == nil && (q.CovSW != nil || q.CovSVW != nil || q.SW != nil || q.SVW != nil) {
+		return errors.New("kernels: Adjoint with CovSW, CovSVW, SW or SVW needs the direction W")
 	}
 	for _, a := range []struct {
 		name string
 		s    []F
-	}{{"V", q.V}, {"W", q.W}, {"A", q.A}, {"B", q.B}, {"C", q.C}, {"E", q.E}, {"G", q.G}, {"S", q.S}, {"SV", q.SV}, {"SW", q.SW}, {"H", q.H}} {
+	}{{"V", q.V}, {"W", q.W}, {"CovS", q.CovS}, {"CovSV", q.CovSV}, {"CovSW", q.CovSW}, {"CovSVW", q.CovSVW}, {"Grad", q.Grad}, {"S", q.S}, {"SV", q.SV}, {"SW", q.SW}, {"SVW", q.SVW}} {
 		if a.s != nil && len(a.s) != len(q.X) {
 			return fmt.Errorf("kernels: Adjoint %s has %d elements, want %d", a.name, len(a.s), len(q.X))
 		}

@@ -6,25 +6,25 @@ import (
 	"sort"
 )
 
-// Batches says how the batches of a training run are drawn, in plain numbers, for executors that draw them themselves.
+// Batches describes how the batches of a training run are drawn, for executors that draw them themselves.
 //
-// Training sample q = step·batch + row takes words 0 to 3 of block ChoiceBlock of its counter in StreamBatch: data row
-// ⌊(w0 2³² + w1) n / 2⁶⁴⌋, time by u = ⌊(w2 2³² + w3) / 2¹¹⌋ / 2⁵³, and its normals z as Normals gives them at step 0.
-// With the coefficients c of u,
+// Training sample q = step·batch + row has the random words w0 … w3 of block ChoiceBlock of its counter in StreamBatch. They
+// choose the data row x0, number ⌊(w0 2³² + w1) n / 2⁶⁴⌋, and u = ⌊(w2 2³² + w3) / 2¹¹⌋ / 2⁵³ in [0, 1), which Times maps to a
+// time with the coefficients c. The normals z of the sample are those of Normals at step 0. Then
 //
 //	input = c[CoefX0] x0 + c[CoefZ] z    target = c[CoefTargetX0] x0 + c[CoefTargetZ] z
 //
-// weight c[CoefWeight] and network time c[CoefTau].
+// the weight is c[CoefWeight], and the network's time input is c[CoefTau].
 type Batches struct {
 	X     []float32 // the n data rows in network units, n×D
 	Seed  uint64
 	Times TimeTable
 }
 
-// ChoiceBlock is beyond the blocks of any sample's normals.
+// ChoiceBlock is the block of random words that choose data row and time, beyond the blocks of any sample's normals.
 const ChoiceBlock = 1 << 31
 
-// Choose returns the data row of a training sample among n, and its u.
+// Choose returns the data row of a training sample, of n rows, and its u.
 func Choose(seed, sample, n uint64) (row uint64, u float64) {
 	w := Block(seed, StreamBatch, sample, ChoiceBlock)
 	row, _ = bits.Mul64(uint64(w[0])<<32|uint64(w[1]), n)
@@ -45,10 +45,10 @@ const (
 // TimeTable maps u, uniform on [0, 1), to the coefficients of a training example. First u chooses a cell:
 //
 //	Cumulative nil    cell ⌊u·Cells⌋, and f = u
-//	otherwise         the first cell k with Cumulative[k] ≥ u, and f = (k + where in the cell u lies)/Cells
+//	otherwise         the first cell k with Cumulative[k] ≥ u, and f = (k + the position of u in the cell, 0 … 1)/Cells
 //
-// Then Points[k] are the coefficients of cell k; or, if Points is nil, Curves has them as functions of f, the weight of
-// cell k to be multiplied by Ratios[k].
+// The coefficients are Points[k]; or, if Points is nil, they are functions of f, which Curves interpolates, and the weight is
+// multiplied by Ratios[k].
 type TimeTable struct {
 	Cells      int
 	Cumulative []float64
@@ -57,11 +57,12 @@ type TimeTable struct {
 	Curves     []Curve
 }
 
-// Curve is the coefficients as polynomials of degree 7 in s, which runs from −1 to 1 in a piece of [0, 1): term, coefficient.
+// Curve holds the coefficients on one piece of [0, 1), as polynomials of degree 7 in s, which runs from −1 to 1 on the piece. The
+// first index is the power of s.
 type Curve [curveTerms][Coefs]float64
 
-// Pieces are eighths of octaves of f below ½ and of 1−f above, so that functions that vary near an end on the scale of the
-// distance from it, as those of time do near the data and near the noise, are smooth in each.
+// The pieces are eighths of the octaves of f below ½, and of 1−f above. Functions of time vary, near the data and near the noise,
+// on the scale of the distance from the end of the interval; they are smooth on each of these pieces.
 const (
 	curveTerms   = 8
 	curveOctaves = 40
@@ -129,8 +130,8 @@ func interpolate(at func(s float64) [Coefs]float64) Curve {
 	return out
 }
 
-// Guide returns where to begin the search for the cell of u: entry ⌊u·len⌋; its length is a power of two. Nil without
-// Cumulative.
+// Guide returns a table of cells from which the search for the cell of u begins: entry ⌊u·len⌋. Its length is a power of two. It is
+// nil without Cumulative.
 func (t *TimeTable) Guide() []int32 {
 	if t.Cumulative == nil {
 		return nil
@@ -146,7 +147,7 @@ func (t *TimeTable) Guide() []int32 {
 	return g
 }
 
-// Cell returns the first cell k with cumulative[k] ≥ u and where in it u lies, in [0, 1).
+// Cell returns the first cell k with cumulative[k] ≥ u, and the position of u in the cell, in [0, 1).
 func Cell(cumulative []float64, u float64) (k int, rest float64) {
 	k = min(sort.SearchFloat64s(cumulative, u), len(cumulative)-1)
 	low := 0.0
@@ -157,7 +158,7 @@ func Cell(cumulative []float64, u float64) (k int, rest float64) {
 	return k, math.Max(0, math.Min(rest, 1-0x1p-53))
 }
 
-// At returns the coefficients.
+// At returns the coefficients of u.
 func (t *TimeTable) At(u float64) [Coefs]float64 {
 	k, f, ratio := int(u*float64(t.Cells)), u, 1.0
 	if t.Cumulative != nil {
@@ -180,7 +181,7 @@ func (t *TimeTable) At(u float64) [Coefs]float64 {
 	return v
 }
 
-// piece finds the piece of f, and where in it f lies, by the bits of f or 1−f: exactly.
+// piece returns the number of the piece of f and the value of s there. Both follow exactly from the bits of f or 1−f.
 func piece(f float64) (int, float64) {
 	first, g := 0, f
 	if f >= 0.5 {

@@ -2,8 +2,8 @@ package kernels
 
 import "hbar/kernels/simd"
 
-// Chain is a score network of dense layers on a flat row, lowered to straight-line instructions over row buffers. The batch dimension is free:
-// every buffer holds one row per sample (or several, for tangents and jets), of the width named in Widths.
+// Chain is a score network of dense layers as a list of instructions over buffers. A buffer holds a row for each sample of a batch of
+// any size (or several rows, for tangents and jets); Widths has the lengths of the rows.
 //
 // Buffer 0 is the network input: the D sample coordinates (already scaled by c_in), then the time features.
 // The instructions in Forward write each buffer once, in order. Output names the buffer of width D.
@@ -16,7 +16,7 @@ type Chain struct {
 	Output  int
 }
 
-// Param is one parameter in its natural layout: a weight [Rows = out, Cols = in] or a bias [Rows = out, Cols = 1].
+// Param is one parameter as checkpoints hold it, row-major: a weight [Rows = out, Cols = in] or a bias [Rows = out, Cols = 1].
 type Param struct {
 	Name       string // as in the checkpoint: dense0.weight
 	Rows, Cols int

@@ -6,8 +6,8 @@ import "fmt"
 //
 //	loss = 1/(n·D) Σ_i w_i |net_i − target_i|²      (mean over the n samples of a batch and the D coordinates)
 //
-// as the graph's differentiation lowers to. Gradient buffers hold one row per sample; the loss writes buffer LossGrad
-// (∂loss/∂Output), the instructions in Backward write each other buffer once, in order.
+// as package graph derives it. Gradient buffers hold one row for each sample. The loss writes buffer LossGrad (∂loss/∂Output);
+// the instructions in Backward write each of the other buffers once, in order.
 type ChainTraining struct {
 	Chain
 	GradWidths []int // width of each gradient buffer
@@ -38,10 +38,10 @@ type BackInstr struct {
 	W, B          int
 }
 
-// Validate reports what executors of a ChainTraining do not run. It is no check of the embedded Chain alone: Chain.Validate.
+// Validate reports the first thing that executors of a ChainTraining do not run. Chain.Validate checks the embedded chain.
 func (p *ChainTraining) Validate() error {
 	used := make([]int, len(p.Params))
-	first := make([]bool, len(p.Params)) // weights that the network's input meets
+	first := make([]bool, len(p.Params)) // weights of layers on the network's input
 	for _, in := range p.Forward {
 		if in.Op != OpDense {
 			return fmt.Errorf("kernels: forward instruction %d unknown; have dense (%d)", in.Op, OpDense)

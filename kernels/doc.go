@@ -1,5 +1,5 @@
-// Package kernels holds what every executor of a score network shares: the program a network is lowered to, the rows
-// of a step table, and the counter-based random numbers. It computes nothing in bulk itself:
+// Package kernels holds what every executor of a score network shares: chains of dense layers, step tables, the tables of
+// flows and expansions, and the counter-based random numbers. The packages below it do the work:
 //
 //	kernels/simd    the inner loops (generic Go, AVX2, AVX-512) behind one dispatch
 //	kernels/infer   runs a Chain forward: values, tangents, Taylor jets, whole trajectories

@@ -5,46 +5,53 @@ import (
 	"fmt"
 )
 
-// ErrNoFlow is the error of an engine that does not integrate flows of its network; evaluations one by one still work.
+// ErrNoFlow is the error of an engine that has no integrator for the probability flow of its network. Evaluations still work.
 var ErrNoFlow = errors.New("kernels: no fused probability flow for this network")
 
-// FlowTable integrates a probability flow together with K integrals of its divergence by an explicit Runge–Kutta method
-// over steps that all samples share. With the raw network n(y, T), y = Cin x, a stage's derivatives are
+// FlowTable integrates a probability flow, and K integrals of its divergence with it, by an explicit Runge–Kutta method
+// over steps that all samples share. The D + K numbers of a sample are its state x and the integrals d_1, …, d_K. With the
+// network n(y, τ) at y = Cin x, a stage evaluates
 //
-//	k_x = U x + V n                                     (D numbers)
-//	k_j = D W + (U − W) |ε_j|² + V Cin ε_jᵀ(∂n/∂y)ε_j   (j = 1 … K)
+//	dx   = State x + Net n(y, Tau)
+//	dd_j = D Drift + (State − Drift) |ε_j|² + Net Cin ε_jᵀ(∂n/∂y)ε_j
 //
-// for the probes ε_j of the sample, or, without probes, K = 1 and the sum over all unit vectors in place of the one term:
-// D U + V Cin tr(∂n/∂y). For F = a x − ½ g² s, s = P x + Q n: U = a − ½ g² P, V = −½ g² Q, W = a, times the rate of the
-// clock. A step of size H with the S stages i = 0 … S−1, each at y + H Σ_{j<i} A_ij k_j, ends at y + H Σ B_i k_i.
+// for the sample's probes ε_1, …, ε_K. Without probes K = 1, and the divergence is exact:
 //
-// The error of a step is estimated as package ode does: with e = Σ E_i k_i and f = Σ E3_i k_i, each divided by
-// Tol (1 + max(|y|, |y'|)) and squared and summed over the D+K components, |H| e/√((e + 0.01 f)(D+K)), or with E3 nil
-// |H| √(e/(D+K)).
+//	dd   = D State + Net Cin tr(∂n/∂y)
+//
+// For the flow F = a x − ½ g² s of a score s = p x + q n, State is a − ½ g² p, Net is −½ g² q and Drift is a, each times the rate
+// dt/dτ at which t passes in the variable of integration.
+//
+// A and B are the method's Butcher tableau. Stage i of a step of size H is evaluated at y + H Σ_{j<i} A_ij k_j, with k_j the
+// derivatives of stage j and y = (x, d); the step ends at y' = y + H Σ B_i k_i.
+//
+// The error of a step is estimated as in package ode. With e the sum over the D + K components of
+// (Σ E_i k_i)² / (Tol (1 + max(|y|, |y'|)))², and f the same with E3, it is |H| e/√((e + 0.01 f)(D + K)); if E3 is nil it is
+// |H| √(e/(D + K)). An estimate of 1 is an error of the size of the tolerance.
 type FlowTable struct {
-	A     [][]float64 // row i has at most i entries; those missing are zero
-	B     []float64   // as many as A has rows
-	E, E3 []float64   // at most as many; nil: no estimate
-	Tol   float64     // the unit of the estimate
+	A     [][]float64 // a row for each stage; row i has at most i entries, missing ones are zero
+	B     []float64   // one entry for each stage
+	E, E3 []float64   // weights of the error estimates, at most one for each stage; nil: no estimate
+	Tol   float64     // tolerance, absolute and relative
 	Steps []FlowStep
 }
 
 // FlowStep is one step of a FlowTable.
 type FlowStep struct {
 	H      float64
-	Stages []FlowStage // S
+	Stages []FlowStage // as many as A has rows
 }
 
-// FlowStage is what one evaluation needs to know of its time.
+// FlowStage holds the network's inputs and the coefficients of one evaluation, at one time.
 type FlowStage struct {
-	T, Cin  float64
-	U, V, W float64
+	Tau, Cin          float64
+	State, Net, Drift float64
 }
 
-// Stages is S, the number of evaluations of a step.
+// Stages is the number of evaluations of a step.
 func (t *FlowTable) Stages() int { return len(t.A) }
 
-// Validate reports the first thing that makes t no table.
+// Validate reports the first fault of t: an inconsistent tableau, a wrong number of stages, a number that is not finite.
 func (t *FlowTable) Validate() error {
 	if err := checkTableau("flow", t.A, t.B, t.E, t.E3); err != nil {
 		return err
@@ -55,7 +62,7 @@ func (t *FlowTable) Validate() error {
 	for i, step := range t.Steps {
 		sum := step.H
 		for _, g := range step.Stages {
-			sum += g.T + g.Cin + g.U + g.V + g.W
+			sum += g.Tau + g.Cin + g.State + g.Net + g.Drift
 		}
 		if err := checkStep("flow", i, step, len(step.Stages), len(t.A), sum); err != nil {
 			return err

@@ -2,7 +2,7 @@ package kernels
 
 import "hbar/kernels/simd"
 
-// Streams keep the uses of one seed apart.
+// Streams separate the uses of one seed: random numbers of different streams are independent.
 const (
 	StreamPrior      uint32 = iota // the state at Tmax
 	StreamNoise                    // the noise of a reverse-time step

@@ -1,33 +1,36 @@
 package kernels
 
-// Row is one evaluation of the network n and the affine updates of the state x and the memory m that follow it:
+// Row is one evaluation of the network n, and the linear updates of the state x and of the memory m that follow it:
 //
-//	n  = net(Cin x, T)
-//	x' = A x + B n + M m + C z
-//	m' = G x + H n + J z + K m        (with the x and m from before the update)
+//	n  = net(Cin x, Tau)
+//	x' = State x + Net n + Memory m + Noise z
+//	m' = KeepState x + KeepNet n + KeepMemory m + KeepNoise z
 //
-// where z are the standard normals of step Step. Every sampler of package solver is a table of such rows: one-step
-// methods leave m alone, the multistep exponential integrator keeps the previous denoised state in m, Heun's method
-// keeps the corrector's base there and uses two rows a step. The score's prediction type is folded into the
-// coefficients, which are made on the host in float64. NoNoise rows (C = J = 0) draw nothing.
+// Both updates use the x and m from before the row. Each field is the coefficient of what it is named after; z are the
+// standard normals of step Step.
+//
+// Every sampler of package solver is a list of such rows, which is called a step table. One-step methods do not use m. The
+// multistep exponential integrator keeps the previous denoised state in m. Heun's method takes two rows a step, and keeps in m what
+// the second adds to. The prediction type of the network (noise, score, …) is contained in the coefficients, which are computed
+// on the host in float64. Rows with Noise = KeepNoise = 0 draw no random numbers.
 type Row struct {
-	T, Cin     float64
-	A, B, M, C float64
-	G, H, J, K float64
-	Step       uint32
+	Tau, Cin                                  float64 // the network's time input c_noise(t), and the scale c_in of its other input
+	State, Net, Memory, Noise                 float64 // of x'
+	KeepState, KeepNet, KeepMemory, KeepNoise float64 // of m'
+	Step                                      uint32  // which normals
 }
 
 // UsesMemory reports whether any row reads or writes m.
 func UsesMemory(rows []Row) bool {
 	for _, r := range rows {
-		if r.M != 0 || r.G != 0 || r.H != 0 || r.J != 0 || r.K != 0 {
+		if r.Memory != 0 || r.KeepState != 0 || r.KeepNet != 0 || r.KeepNoise != 0 || r.KeepMemory != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// Noise names the random numbers of a run: sample i of the run draws from counter Sample0 + i of the stream.
+// Noise identifies the random numbers of a run: sample i of the run has the counters of sample Sample0 + i in the stream.
 type Noise struct {
 	Seed    uint64
 	Stream  uint32

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// checkTableau reports what makes a, b, e and e3 no explicit Runge–Kutta method of a table of the kind (FlowTable,
-// TaylorTable), for its error.
+// checkTableau reports why a, b, e and e3 are not the tableau of an explicit Runge–Kutta method. kind names the table
+// (FlowTable, TaylorTable) in the error.
 func checkTableau(kind string, a [][]float64, b, e, e3 []float64) error {
 	s := len(a)
 	switch {
@@ -23,7 +23,8 @@ func checkTableau(kind string, a [][]float64, b, e, e3 []float64) error {
 	return nil
 }
 
-// checkStep reports what makes step i of a table, with so many stages and a sum of all its numbers, no step.
+// checkStep reports why step i of a table is not valid: it has not as many stages as it should, or the sum of its numbers is not
+// finite.
 func checkStep(kind string, i int, step any, stages, want int, sum float64) error {
 	if stages != want {
 		return fmt.Errorf("kernels: step %d of a %s table has %d stages; want %d", i, kind, stages, want)

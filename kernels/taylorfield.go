@@ -4,8 +4,8 @@ import (
 	"hbar/kernels/jet"
 )
 
-// TaylorField is the right-hand side of the WKB expansion's way back (package solver/likelihood, whose documentation
-// has the equations) with room for one evaluation at one sample. It is not safe for concurrent use.
+// TaylorField evaluates the right-hand side dy/dτ of the equations of the WKB expansion (package solver/likelihood documents
+// them) for the state of one sample. It holds scratch memory and is not safe for concurrent use.
 type TaylorField struct {
 	TaylorState
 	alg  *jet.Algebra // to the degree of s
@@ -15,7 +15,7 @@ type TaylorField struct {
 	diff []float64
 }
 
-// NewTaylorField makes the field of a state.
+// NewTaylorField makes the field for states of the given layout.
 func NewTaylorField(s TaylorState) *TaylorField {
 	f := &TaylorField{TaylorState: s, alg: jet.For(s.D, s.DegL+1)}
 	if s.Order == 0 {
@@ -42,8 +42,8 @@ func (f *TaylorField) Eval(dst, y, s []float64, drift, half float64) {
 	sizeL := alg.Size(f.DegL)
 	size1 := alg.Size(f.Deg1)
 	clear(dst)
-	l, l1 := y[f.L:f.L1], y[f.L1:f.Spread]
-	dl, dl1 := dst[f.L:f.L1], dst[f.L1:f.Spread]
+	l, l1 := y[f.LogQ:f.L1], y[f.L1:f.DivTerm]
+	dl, dl1 := dst[f.LogQ:f.L1], dst[f.L1:f.DivTerm]
 
 	clear(f.div)
 	for i := range f.D {
@@ -60,7 +60,7 @@ func (f *TaylorField) Eval(dst, y, s []float64, drift, half float64) {
 	for k := range size1 {
 		dl1[k] += half * f.div[k]
 	}
-	dst[f.Spread] = dl1[0]
+	dst[f.DivTerm] = dl1[0]
 	for i := range f.D {
 		si := s[i*nS : (i+1)*nS]
 		dst[i] = drift*y[i] - half*si[0]

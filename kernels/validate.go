@@ -8,7 +8,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Validate reports the first thing that makes p no runnable network.
+// Validate reports the first fault of p that keeps it from being run.
 func (p *Chain) Validate() error {
 	if p == nil {
 		return errors.New("kernels: nil chain")

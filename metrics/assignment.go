@@ -27,8 +27,8 @@ const (
 
 // assign solves the problem exactly, in memory O(n):
 //
-//  1. Dual variables of a coarser problem (every fourth point, and so on down) tell for each row and each column the
-//     partners that matter, those of least reduced cost c_ij − u_i − v_j. The next steps look at these candidates only.
+//  1. Dual variables of a coarser problem (every fourth point, and so on down) give for each row and each column the
+//     likely partners, those of least reduced cost c_ij − u_i − v_j. The next steps look at these candidates only.
 //  2. An auction (Bertsekas, Ann. Oper. Res. 14, 105, 1988) with falling ε brings the dual variables near the optimum.
 //  3. Row reduction and shortest augmenting paths (Jonker and Volgenant, Computing 38, 325, 1987) make the matching
 //     optimal among the candidates.

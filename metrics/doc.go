@@ -7,6 +7,12 @@
 //	MMD       maximum mean discrepancy with a Gaussian kernel, unbiased
 //	Energy    energy distance, unbiased
 //
+// In features of samples, of a classifier for instance, and with errors by leaving out groups of points ([Resampled]):
+//
+//	FrechetSamples  squared Fréchet distance of the normal distributions with the samples' moments, its bias extrapolated in 1/n
+//	KernelDistance  squared MMD with a polynomial kernel of degree 3, unbiased
+//	SlicedW2Squared the square of SlicedW2
+//
 // Each comes as an [Estimate]: value, standard error, 95 % interval. A distance between finite samples of one
 // distribution is not 0 (W2) or is not exactly 0 (the others): [NoiseFloor] measures what real data score against
 // real data, and [PermutationTest] turns the last two into a test.

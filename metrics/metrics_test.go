@@ -47,6 +47,10 @@ type golden struct {
 		N, M, D                int
 		Energy, Bandwidth, MMD float64
 	}
+	Features []struct {
+		N, M, D, Dead   int
+		Frechet, Kernel float64
+	}
 	TP            float64 `json:"t_p"`
 	WilcoxonP     float64 `json:"wilcoxon_p"`
 	WilcoxonTiesP float64 `json:"wilcoxon_ties_p"`

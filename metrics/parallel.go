@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// eachRow calls f for the rows 0 … n−1 on all CPUs, in no order; worker tells which of the at most workers() goroutines
-// calls. f must write only what belongs to its row.
+// eachRow calls f for the rows 0 … n−1 on all CPUs, in any order. worker is the number of the calling goroutine, of at
+// most workers(). f must write only what belongs to its row.
 func eachRow(ctx context.Context, n int, f func(worker, i int)) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup

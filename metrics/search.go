@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// edge is a candidate pair, held by its row.
+// edge is a candidate pair, stored with its row.
 type edge struct {
 	col  int
 	cost float64
@@ -45,7 +45,7 @@ func (s *search) addCandidates(ctx context.Context, k int) error {
 	if err != nil {
 		return err
 	}
-	// Columns choose too, or some would be nobody's candidate.
+	// Columns choose too, or some would be in no candidate pair.
 	chosen := make([][]edge, s.n)
 	err = eachRow(ctx, s.n, func(w, j int) {
 		squaredDistances(buf[w], s.y[j*s.d:(j+1)*s.d], s.x)

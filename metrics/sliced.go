@@ -14,10 +14,8 @@ type SlicedOptions struct {
 	Seed       uint64 // of the directions
 }
 
-// SlicedW2 is the root of the mean of W2² of the projections of x and y (n points each) on random directions, uniform on
-// the unit sphere. (Multiplied by √d it equals |shift| for samples that differ by a shift.) The standard error counts the
-// samples, by the averaged dual variables as in W2, and the choice of directions. Cost: a sort for each direction.
-func SlicedW2(ctx context.Context, x, y []float64, d int, o *SlicedOptions) (*Wasserstein, error) {
+// withDefaults are the settings, with the number of directions; nil has the defaults.
+func (o *SlicedOptions) withDefaults() (*SlicedOptions, int, error) {
 	if o == nil {
 		o = &SlicedOptions{}
 	}
@@ -26,7 +24,18 @@ func SlicedW2(ctx context.Context, x, y []float64, d int, o *SlicedOptions) (*Wa
 		k = 128
 	}
 	if k < 2 {
-		return nil, fmt.Errorf("metrics: %d directions; want at least 2, for their standard error", k)
+		return nil, 0, fmt.Errorf("metrics: %d directions; want at least 2, for their standard error", k)
+	}
+	return o, k, nil
+}
+
+// SlicedW2 is the root of the mean of W2² of the projections of x and y (n points each) on random directions, uniform on
+// the unit sphere. (Multiplied by √d it equals |shift| for samples that differ by a shift.) The standard error counts the
+// samples, by the averaged dual variables as in W2, and the choice of directions. Cost: a sort for each direction.
+func SlicedW2(ctx context.Context, x, y []float64, d int, o *SlicedOptions) (*Wasserstein, error) {
+	o, k, err := o.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	n, err := checkEqual(x, y, d)
 	if err != nil {

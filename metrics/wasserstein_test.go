@@ -21,7 +21,7 @@ func TestW2AgainstScipy(t *testing.T) {
 			t.Fatal(err)
 		}
 		near(t, fmt.Sprintf("W2² of n %d, d %d", c.N, c.D), w.W2Squared.Value, c.W2Squared, 1e-13*c.W2Squared+1e-15) // sums of n terms
-		near(t, "W2", w.W2.Value, math.Sqrt(c.W2Squared), 1e-12)
+		near(t, "W2", w.W2.Value, math.Sqrt(c.W2Squared), 1e-14*math.Sqrt(c.W2Squared)+1e-15)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestW2AgainstAllMatchings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				near(t, fmt.Sprintf("n %d, d %d, W2²", n, d), w.W2Squared.Value, bruteForce(x, y, d), 1e-14*10)
+				near(t, fmt.Sprintf("n %d, d %d, W2²", n, d), w.W2Squared.Value, bruteForce(x, y, d), 1e-14) // sums of few terms
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func certificate(t *testing.T, what string, x, y []float64, d int, a *assignment
 		seen[j] = true
 		squaredDistances(row, x[i*d:(i+1)*d], y)
 		for q, c := range row {
-			tol := 1e-10 * (c + math.Abs(a.u[i]) + math.Abs(a.v[q]))
+			tol := 1e-10 * (c + math.Abs(a.u[i]) + math.Abs(a.v[q])) // roundings of potentials that were moved a thousand times
 			if !(a.u[i]+a.v[q] <= c+tol) {
 				t.Fatalf("%s: u[%d] + v[%d] = %g exceeds the cost %g", what, i, q, a.u[i]+a.v[q], c)
 			}
@@ -167,8 +167,8 @@ func TestW2OfTranslation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "W2", w.W2.Value, 13, 1e-12)
-	near(t, "W2²", w.W2Squared.Value, 169, 1e-11)
+	near(t, "W2", w.W2.Value, 13, 1e-13) // rounding of sums of n equal terms
+	near(t, "W2²", w.W2Squared.Value, 169, 1e-12)
 	s, err := SlicedW2(ctx, x, y, 3, &SlicedOptions{Directions: 2000})
 	if err != nil {
 		t.Fatal(err)
@@ -188,15 +188,15 @@ func TestW2OfGaussians(t *testing.T) {
 		t.Fatal(err)
 	}
 	near(t, "W2²", w.W2Squared.Value, 2, 4*w.W2Squared.StdErr)
-	if w.W2Squared.StdErr > 0.05 {
+	if w.W2Squared.StdErr > 0.05 { // else the comparison would say little
 		t.Errorf("standard error %g", w.W2Squared.StdErr)
 	}
 	s, err := SlicedW2(ctx, x, y, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	near(t, "sliced W2² in one dimension", s.W2Squared.Value, w.W2Squared.Value, 1e-12)
-	near(t, "its standard error", s.W2Squared.StdErr, w.W2Squared.StdErr, 1e-9)
+	near(t, "sliced W2² in one dimension", s.W2Squared.Value, w.W2Squared.Value, 1e-12) // rounding of sums of 20000 terms, over a thousand directions
+	near(t, "its standard error", s.W2Squared.StdErr, w.W2Squared.StdErr, 1e-14)
 }
 
 // coverage repeats an estimate on fresh samples and returns the mean, and how often the interval holds the mean.

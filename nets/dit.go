@@ -70,14 +70,14 @@ func (d DiT) Validate() error {
 	}
 	for _, n := range d.InputSize {
 		if n%d.PatchSize != 0 {
-			return fmt.Errorf("nets: %s: patches of %d do not divide the size %v; each size must be a multiple of %d", kind, d.PatchSize, d.InputSize, d.PatchSize)
+			return fmt.Errorf("nets: %s: patches of %d (patch_size) do not divide the size %v; each size must be a multiple of %d", kind, d.PatchSize, d.InputSize, d.PatchSize)
 		}
 	}
 	switch {
 	case d.HiddenSize%d.NumHeads != 0:
-		return fmt.Errorf("nets: %s: %d heads do not divide the width %d", kind, d.NumHeads, d.HiddenSize)
+		return fmt.Errorf("nets: %s: %d heads (num_heads) do not divide the width %d (hidden_size)", kind, d.NumHeads, d.HiddenSize)
 	case d.HiddenSize%(2*len(d.InputSize)) != 0:
-		return fmt.Errorf("nets: %s: the width %d is no multiple of %d, which the sinusoids of the positions need", kind, d.HiddenSize, 2*len(d.InputSize))
+		return fmt.Errorf("nets: %s: the width %d (hidden_size) is no multiple of %d, which the sinusoids of the positions need", kind, d.HiddenSize, 2*len(d.InputSize))
 	case !(d.MLPRatio > 0 && d.MLPRatio*float64(d.HiddenSize) >= 1 && d.MLPRatio <= 1024):
 		return fmt.Errorf("nets: %s: mlp_ratio is %g; want at least one unit for the width %d, and at most 1024", kind, d.MLPRatio, d.HiddenSize)
 	case !(d.ClassDropoutProb >= 0 && d.ClassDropoutProb <= 1):
@@ -185,7 +185,7 @@ func (n *dit) embed(t, y value) {
 	n.condition = ops.Activate(n.b, ops.SiLU, e)
 }
 
-// modulation is what a layer's adaptive norms need: chunks of the width of the transformer.
+// modulation emits the shifts, scales and gates of a layer's adaptive norms: chunks of the width of the transformer.
 func (n *dit) modulation(name string, chunks int) []value {
 	d := n.HiddenSize
 	m := n.dense(name+".adaLN_modulation.1", n.condition, chunks*d, zeros)

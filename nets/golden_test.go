@@ -162,7 +162,7 @@ func (g *golden) near(t *testing.T, got []float32, name, kind string, want []flo
 			worst = math.Inf(1)
 		}
 	}
-	tol := math.Max(g.Tolerance[kind], 2e-6)
+	tol := math.Max(g.Tolerance[kind], 2e-6) // the file has float64, and ours is rounded to float32 in each layer
 	if kind == "adam.out" {
 		// Adam moves an element by about the rate whatever its gradient. Where that is rounding alone, as for one weight of
 		// unet_center with a gradient of 2·10⁻⁹ among others of 10⁻², the move is too: its effect is 3·10⁻⁵ here.

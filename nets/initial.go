@@ -7,7 +7,7 @@ import (
 	"hbar/kernels"
 )
 
-// draw says how a parameter begins.
+// draw is the distribution of a parameter's initial values.
 type draw struct {
 	kind    drawKind
 	scale   float64

@@ -9,7 +9,7 @@ import (
 
 type value = program.Value
 
-// maker builds a network: a program, and what is known of its parameters.
+// maker builds a network: its program, and the descriptions of its parameters.
 type maker struct {
 	b      *program.Builder
 	params []Param

@@ -130,7 +130,7 @@ func (s MLP) Initial(seed uint64) ([]kernels.Param, error) {
 	return ps, nil
 }
 
-// draw says how parameter i of ParamShapes begins. A bias follows its weight and has its bound.
+// draw is the distribution of the initial values of parameter i of ParamShapes. A bias follows its weight and has its bound.
 func (s MLP) draw(ps []kernels.Param, i int) draw {
 	if ps[i].Name == FreqsName {
 		return draw{kind: normal, scale: s.FourierScale}

@@ -148,7 +148,7 @@ func TestJSON(t *testing.T) {
 		`{"type":"vit"}`: `type "vit" unknown; have mlp, unet, dit, dit1d`,
 		`{"type":"mlp","d":2,"width":5,"depth":3,"act":"silu","heads":2}`:                                                           `unknown field "heads"`,
 		`{"type":"dit","input_size":[30],"patch_size":3,"in_channels":2,"hidden_size":32,"depth":2,"num_heads":2,"mlp_ratio":4}`:    `want "dit1d"`,
-		`{"type":"dit","input_size":[30,30],"patch_size":4,"in_channels":2,"hidden_size":32,"depth":2,"num_heads":2,"mlp_ratio":4}`: "patches of 4 do not divide the size [30 30]",
+		`{"type":"dit","input_size":[30,30],"patch_size":4,"in_channels":2,"hidden_size":32,"depth":2,"num_heads":2,"mlp_ratio":4}`: "patches of 4 (patch_size) do not divide the size [30 30]",
 		`{"type":"mlp","d":2,"width":5,"depth":3,"act":"relu"}`:                                                                     `activation "relu" unknown; have silu, gelu, tanh`,
 		`[]`: "cannot unmarshal",
 	} {
@@ -171,30 +171,30 @@ func TestRefused(t *testing.T) {
 		return d
 	}
 	for want, c := range map[string]Config{
-		"4 levels do not divide an image of 30×32; height and width must be multiples of 8":   unet(func(u *UNet) { u.SampleSize[0] = 30 }),
-		"norm_num_groups of 32 does not divide the 100 channels of level 1":                   unet(func(u *UNet) { u.BlockOutChannels[1] = 100 }),
-		"heads of 48 channels (attention_head_dim) do not divide the 256 channels of level 1": unet(func(u *UNet) { u.AttentionHeadDim = 48 }),
-		`down block "SkipDownBlock2D" unknown; have DownBlock2D, AttnDownBlock2D`:             unet(func(u *UNet) { u.DownBlockTypes = []string{"SkipDownBlock2D", "", "", ""} }),
-		"out_channels is 4; want in_channels, 3":                                              unet(func(u *UNet) { u.OutChannels = 4 }),
-		"3 up blocks for 4 levels":                                                            unet(func(u *UNet) { u.UpBlockTypes = u.UpBlockTypes[:3] }),
-		"dropout is 1":                                                                        unet(func(u *UNet) { u.Dropout = 1 }),
-		"layers_per_block is 0":                                                               unet(func(u *UNet) { u.LayersPerBlock = 0 }),
-		"norm_eps is NaN":                                                                     unet(func(u *UNet) { u.NormEps = math.NaN() }),
-		"a sample of [1048576 1048576 3] has":                                                 unet(func(u *UNet) { u.SampleSize = [2]int{maxUnits, maxUnits} }),
-		"patches of 3 do not divide the size [32 32]; each size must be a multiple of 3":      dit(func(d *DiT) { d.PatchSize = 3 }),
-		"5 heads do not divide the width 384":                                                 dit(func(d *DiT) { d.NumHeads = 5 }),
-		"the width 6 is no multiple of 4":                                                     dit(func(d *DiT) { d.HiddenSize = 6 }),
-		"mlp_ratio is 0":                                                                      dit(func(d *DiT) { d.MLPRatio = 0 }),
-		"depth is 1073741824":                                                                 dit(func(d *DiT) { d.Depth = 1 << 30 }),
-		"input_size is []; want [height, width], or the length of a sequence":                 dit(func(d *DiT) { d.InputSize = nil }),
-		"more than 2⁴⁰ parameters":                                                            dit(func(d *DiT) { d.HiddenSize, d.NumHeads = maxUnits, 1 }),
+		"4 levels (block_out_channels) do not divide an image of 30×32; height and width must be multiples of 8": unet(func(u *UNet) { u.SampleSize[0] = 30 }),
+		"norm_num_groups of 32 does not divide the 100 channels of level 1":                                      unet(func(u *UNet) { u.BlockOutChannels[1] = 100 }),
+		"heads of 48 channels (attention_head_dim) do not divide the 256 channels of level 1":                    unet(func(u *UNet) { u.AttentionHeadDim = 48 }),
+		`down block "SkipDownBlock2D" unknown; have DownBlock2D, AttnDownBlock2D`:                                unet(func(u *UNet) { u.DownBlockTypes = []string{"SkipDownBlock2D", "", "", ""} }),
+		"out_channels is 4; want in_channels, 3":                                                                 unet(func(u *UNet) { u.OutChannels = 4 }),
+		"3 up blocks for 4 levels":                                                                               unet(func(u *UNet) { u.UpBlockTypes = u.UpBlockTypes[:3] }),
+		"dropout is 1":                                                                                           unet(func(u *UNet) { u.Dropout = 1 }),
+		"layers_per_block is 0":                                                                                  unet(func(u *UNet) { u.LayersPerBlock = 0 }),
+		"norm_eps is NaN":                                                                                        unet(func(u *UNet) { u.NormEps = math.NaN() }),
+		"a sample of [1048576 1048576 3] has":                                                                    unet(func(u *UNet) { u.SampleSize = [2]int{maxUnits, maxUnits} }),
+		"patches of 3 (patch_size) do not divide the size [32 32]; each size must be a multiple of 3":            dit(func(d *DiT) { d.PatchSize = 3 }),
+		"5 heads (num_heads) do not divide the width 384 (hidden_size)":                                          dit(func(d *DiT) { d.NumHeads = 5 }),
+		"the width 6 (hidden_size) is no multiple of 4":                                                          dit(func(d *DiT) { d.HiddenSize = 6 }),
+		"mlp_ratio is 0":      dit(func(d *DiT) { d.MLPRatio = 0 }),
+		"depth is 1073741824": dit(func(d *DiT) { d.Depth = 1 << 30 }),
+		"input_size is []; want [height, width], or the length of a sequence": dit(func(d *DiT) { d.InputSize = nil }),
+		"more than 2⁴⁰ parameters":                                            dit(func(d *DiT) { d.HiddenSize, d.NumHeads = maxUnits, 1 }),
 	} {
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 	for want, f := range map[string]func() error{
-		"attention at the height 10, which no level has; have [32 16 8 4]": func() error {
+		"attention (attention_resolutions) at the height 10, which no level has; have [32 16 8 4]": func() error {
 			_, err := NewUNet([]int{32, 32, 3}, 0, UNetSizes{AttentionResolutions: []int{10}})
 			return err
 		},

@@ -33,5 +33,5 @@ func Preset(name string, shape []int, classes int) (Config, error) {
 			return p.make(shape, classes)
 		}
 	}
-	return nil, fmt.Errorf("nets: preset %.40q unknown; have %s", name, strings.Join(Presets(), ", "))
+	return nil, fmt.Errorf("nets: size %.40q unknown; have %s", name, strings.Join(Presets(), ", "))
 }

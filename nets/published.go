@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -70,9 +71,26 @@ func (p *published) get(name string, v any) bool {
 		return false
 	}
 	if err := json.Unmarshal(raw, v); err != nil && p.err == nil {
-		p.err = fmt.Errorf("nets: %s: setting %q is %.60s: %w", p.class, name, raw, err)
+		p.err = fmt.Errorf("nets: %s: setting %q is %.60s; want %s", p.class, name, raw, wanted(reflect.TypeOf(v).Elem()))
 	}
 	return true
+}
+
+// wanted names the values of JSON that a Go type takes.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list, each " + wanted(t.Elem())
+	}
+	return "another kind of value"
 }
 
 // number reads a whole number for which null means zero; missing is its value where it is not given.

@@ -82,7 +82,7 @@ func (u UNet) Validate() error {
 	half := float64(u.BlockOutChannels[0] / 2)
 	switch p := 1 << (len(u.BlockOutChannels) - 1); {
 	case u.SampleSize[0]%p != 0 || u.SampleSize[1]%p != 0:
-		return fmt.Errorf("nets: unet: %d levels do not divide an image of %d×%d; height and width must be multiples of %d", len(u.BlockOutChannels), u.SampleSize[0], u.SampleSize[1], p)
+		return fmt.Errorf("nets: unet: %d levels (block_out_channels) do not divide an image of %d×%d; height and width must be multiples of %d", len(u.BlockOutChannels), u.SampleSize[0], u.SampleSize[1], p)
 	case u.OutChannels != u.InChannels && u.OutChannels != 2*u.InChannels:
 		return fmt.Errorf("nets: unet: out_channels is %d; want in_channels, %d, or twice that with a variance", u.OutChannels, u.InChannels)
 	case !(u.NormEps > 0) || u.NormEps > 1:
@@ -113,7 +113,7 @@ func (u UNet) validateBlocks() error {
 		attention := down == downBlocks[1] || up == upBlocks[1] || i == levels-1 && u.AddAttention
 		switch {
 		case c < 2 || c > maxUnits:
-			return fmt.Errorf("nets: unet: level %d has %d channels; want 2 to %d", i, c, maxUnits)
+			return fmt.Errorf("nets: unet: level %d has %d channels (block_out_channels); want 2 to %d", i, c, maxUnits)
 		case c%u.NormNumGroups != 0:
 			return fmt.Errorf("nets: unet: norm_num_groups of %d does not divide the %d channels of level %d", u.NormNumGroups, c, i)
 		case attention && u.AttentionHeadDim > 0 && c%u.AttentionHeadDim != 0:
@@ -169,7 +169,7 @@ func (n *unet) embed(t, y value) {
 	n.embedding = ops.Activate(n.b, ops.SiLU, e)
 }
 
-// down is the way down; it returns the values that the way up joins to its own.
+// down is the encoder. It returns its output, and the values that the decoder concatenates with its own.
 func (n *unet) down(x value) (value, []value) {
 	skips := []value{x}
 	for i, out := range n.BlockOutChannels {
@@ -190,7 +190,7 @@ func (n *unet) down(x value) (value, []value) {
 	return x, skips
 }
 
-// up is the way up.
+// up is the decoder.
 func (n *unet) up(x value, skips []value) value {
 	levels := len(n.BlockOutChannels)
 	for i := range levels {
@@ -263,7 +263,7 @@ func groupsFor(channels []int) int {
 // UNetSizes are the choices that make a U-Net for data of some shape. The zero value is that of DDPM for CIFAR-10.
 type UNetSizes struct {
 	Channels             []int // of the levels; nil: 128, 256, 256, 256
-	Layers               int   // residual blocks of a level on the way down; 0: 2
+	Layers               int   // residual blocks of a level of the encoder; 0: 2
 	AttentionResolutions []int // heights of the levels with attention; nil: the first level of 16 or less, as for CIFAR-10
 	Groups               int   // of the norms; 0: up to 32, with four channels or more to a group
 	HeadDim              int   // channels of an attention head; 0: one head
@@ -329,7 +329,7 @@ func (o UNetSizes) attention(height int) ([]bool, error) {
 	for _, r := range o.AttentionResolutions {
 		i := slices.Index(heights, r)
 		if i < 0 {
-			return nil, fmt.Errorf("nets: unet: attention at the height %d, which no level has; have %v", r, heights)
+			return nil, fmt.Errorf("nets: unet: attention (attention_resolutions) at the height %d, which no level has; have %v", r, heights)
 		}
 		have[i] = true
 	}

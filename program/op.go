@@ -32,7 +32,7 @@ type VJP interface {
 	VJP(e Emitter, in []Value, out, g Value, want []bool) []Value
 }
 
-// Fused is an op that could be written with plainer ones. Where it lacks a rule of its own, the derivatives are those of
+// Fused is an op that can also be written with simpler ones. Where it lacks a rule of its own, the derivatives are those of
 // the fallback, and a back end without a kernel for it runs the fallback.
 type Fused interface {
 	Op

@@ -104,7 +104,7 @@ func (p *Program) Shapes(ids []ID) [][]int {
 	return s
 }
 
-// Check reports the first thing that makes p no program: a value that is used before it is written or written twice, or a
+// Check reports the first fault of p: a value that is used before it is written or written twice, or a
 // shape or rate that is not what the op's rules say.
 func (p *Program) Check() error {
 	written := make([]bool, len(p.Values))

@@ -1,5 +1,5 @@
-// Package samples is how samples leave as files that people and evaluators read: images as .npz, as a folder of PNGs, or on a contact
-// sheet, sounds as .wav. (Arrays of numbers, .npy and .csv, are written by package data.)
+// Package samples writes samples as files that people and evaluators read: images as .npz, as a folder of PNGs, or on a contact
+// sheet, sounds as .wav, text as .txt. (Arrays of numbers, .npy and .csv, are written by package data.)
 //
 // Samples come in data units, row-major, in order, in calls that need not end at the end of a sample. Files appear under their
 // names at Commit, whole or not at all.
@@ -22,6 +22,8 @@ type Options struct {
 	Low, High float64
 	// Label is the class of sample i; nil: there are none.
 	Label func(i int) int
+	// Alphabet are the characters of text; nil: the samples are no text.
+	Alphabet data.Alphabet
 	// SampleRate is that of sounds, samples a second; 0 means 16000.
 	SampleRate int
 	DType      data.DType // of arrays that are not bytes; empty means Float32
@@ -84,7 +86,7 @@ func (o Options) toByte(v float64) byte {
 }
 
 // Endings are those of the file names that Create takes; a folder's name ends in a slash.
-func Endings() []string { return []string{".npz", ".wav", "/"} }
+func Endings() []string { return []string{".npz", ".wav", ".txt", "/"} }
 
 // IsFolder reports whether an output's name is that of a folder.
 func IsFolder(path string) bool {
@@ -95,6 +97,7 @@ func IsFolder(path string) bool {
 //
 //	x.npz   arr_0 with the samples, N×H×W×C of uint8 for images, else floats; arr_1 with the labels, int64, if there are any
 //	x.wav   16-bit PCM, one sound after the other
+//	x.txt   text in UTF-8: the characters of each window, and the end of a line after them
 //	x/      a folder of PNG files, numbered, with their labels in dataset.json; or of .wav files
 func Create(path string, o Options) (data.RowWriter, error) {
 	o = o.withDefaults()
@@ -110,6 +113,8 @@ func Create(path string, o Options) (data.RowWriter, error) {
 			w, err = createNpz(path, o)
 		case strings.EqualFold(filepath.Ext(path), ".wav"):
 			w, err = createWav(path, o)
+		case strings.EqualFold(filepath.Ext(path), ".txt"):
+			w, err = createText(path, o)
 		default:
 			err = fmt.Errorf("ending %q; have %s", filepath.Ext(path), strings.Join(Endings(), ", "))
 		}

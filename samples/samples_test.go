@@ -128,7 +128,7 @@ func TestSounds(t *testing.T) {
 			if i == 1 {
 				want = 0
 			}
-			if math.Abs(v-want) > 0.5/32768+1e-12 {
+			if math.Abs(v-want) > 0.5/32768+1e-12 { // half a step of 16 bits
 				t.Errorf("%s: sample %d is %v, want %v", name, i, v, want)
 			}
 		}
@@ -190,7 +190,7 @@ func TestSheet(t *testing.T) {
 	sound.Add(loud)
 	n := [2]int{}
 	img := sound.Image()
-	for y := range img.Rect.Dy() {
+	for y := range sheetGap + waveHeight {
 		for x := range img.Rect.Dx() {
 			if img.NRGBAAt(x, y).R == 0x1f {
 				n[2*x/img.Rect.Dx()]++
@@ -202,6 +202,32 @@ func TestSheet(t *testing.T) {
 	}
 }
 
+// TestSpectrogram: the power of a sine of a quarter of the sample rate lies at the middle frequency, in the half of the sound that
+// has it, with Hann's window of N samples: (N/4)² there, a quarter of that beside it, and nothing further on.
+func TestSpectrogram(t *testing.T) {
+	const length, columns = 4096, 16
+	x := make([]float64, 2*length) // two channels, of which one is silent
+	for i := length / 2; i < length; i++ {
+		x[2*i] = 2 * math.Sin(math.Pi/2*float64(i))
+	}
+	const want = spectrumWindow * spectrumWindow / 16
+	for px, column := range spectrogram(x, 2, columns) {
+		centre := (2*px + 1) * length / (2 * columns)
+		if centre+spectrumWindow/2 > length/2 && centre-spectrumWindow/2 < length/2 {
+			continue // the piece has a part of both halves
+		}
+		for k, p := range column {
+			expected := 0.0
+			if px >= columns/2 {
+				expected = map[int]float64{spectrumHeight / 2: want, spectrumHeight/2 - 1: want / 4, spectrumHeight/2 + 1: want / 4}[k]
+			}
+			if math.Abs(p-expected) > 1e-9*want { // rounding of 128 terms in float64
+				t.Errorf("column %d, frequency %d: power %g, want %g", px, k, p, expected)
+			}
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	image := Options{N: 2, Shape: []int{2, 2, 3}}
@@ -210,7 +236,7 @@ func TestErrors(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"x.npy", image, `ending ".npy"; have .npz, .wav, /`},
+		{"x.npy", image, `ending ".npy"; have .npz, .wav, .txt, /`},
 		{"x.npz", Options{N: 0, Shape: []int{2}}, "want at least one"},
 		{"x.npz", Options{N: 2, Shape: []int{2, 2, 3}, Low: 3, High: 1}, "the lower one first"},
 		{"x/", Options{N: 2, Shape: []int{2}}, "are no pictures"},

@@ -1,6 +1,7 @@
 package samples
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -13,7 +14,8 @@ import (
 // SheetRoom is how many samples a contact sheet shows if nothing else is asked for.
 const SheetRoom = 100
 
-// Sheet collects samples for a contact sheet: images side by side, from left to right and from top to bottom; sounds as waveforms.
+// Sheet collects samples for a contact sheet: images side by side, from left to right and from top to bottom; sounds
+// as waveforms with their spectrograms below.
 type Sheet struct {
 	o       Options
 	columns int
@@ -27,6 +29,9 @@ func NewSheet(o Options, most, columns int) (*Sheet, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("samples: sheet: %w", err)
+	}
+	if o.Alphabet != nil {
+		return nil, errors.New("samples: a contact sheet shows images and sounds; these samples are text, to be written as .txt")
 	}
 	if !o.IsImage() && len(o.Shape) != 2 {
 		return nil, fmt.Errorf("samples: a contact sheet shows images and sounds, not samples of shape %v", o.Shape)
@@ -77,12 +82,31 @@ const (
 	waveWidth   = 160
 )
 
+// Pictures are the samples one by one, images pixel by pixel and sounds as waveforms.
+func (s *Sheet) Pictures() []image.Image {
+	var all []image.Image
+	for d := s.o.d(); len(s.x) >= d*(len(all)+1); {
+		x, size := s.x[d*len(all):][:d], image.Pt(waveWidth, waveHeight)
+		if s.o.IsImage() {
+			size = image.Pt(s.o.Shape[1], s.o.Shape[0])
+		}
+		m := image.NewNRGBA(image.Rectangle{Max: size})
+		if s.o.IsImage() {
+			s.picture(m, image.Point{}, x, 1)
+		} else {
+			s.wave(m, image.Point{}, x)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
 // Image draws the sheet.
 func (s *Sheet) Image() *image.NRGBA {
 	n, d := len(s.x)/s.o.d(), s.o.d()
 	columns := max(1, min(s.columns, n))
 	lines := (n + columns - 1) / columns
-	h, w, block := waveHeight, waveWidth, 1
+	h, w, block := waveHeight+spectrumHeight, waveWidth, 1
 	if s.o.IsImage() {
 		h, w = s.o.Shape[0], s.o.Shape[1]
 		block = max(1, min(sheetTile/max(h, w), sheetWidth/(columns*w)))
@@ -97,6 +121,7 @@ func (s *Sheet) Image() *image.NRGBA {
 			s.picture(m, at, x, block)
 		} else {
 			s.wave(m, at, x)
+			s.spectrum(m, at.Add(image.Pt(0, waveHeight)), x)
 		}
 	}
 	return m

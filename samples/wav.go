@@ -3,6 +3,7 @@ package samples
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -40,6 +41,8 @@ func appendPCM(b []byte, x []float64) []byte {
 
 func (o Options) checkSound(n int) (bytes int64, err error) {
 	switch {
+	case o.Alphabet != nil:
+		return 0, errors.New("these samples are text; write them as .txt")
 	case len(o.Shape) != 2 || o.Shape[1] > 64:
 		return 0, fmt.Errorf("samples of shape %v are no sounds; want length × at most 64 channels", o.Shape)
 	case o.SampleRate < 1 || o.SampleRate > 1<<24:

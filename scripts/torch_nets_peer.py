@@ -32,6 +32,9 @@ except ImportError as e:
     sys.exit(3)
 
 
+PROBES = 4  # as scripts/bench/nets.go has it
+
+
 def multiply_adds(net, io):
     """Multiply-adds of a forward pass of one sample, in convolutions, linear layers and attention products, and of the first
     layer's: training does not need the gradient of its input."""
@@ -83,6 +86,8 @@ def make_step(job, net, call, io):
 
     def step():
         out = call(xg, t, y)
+        if job == "probes":  # the flow's likelihood: one pass, a gradient for each probe
+            return [torch.autograd.grad(out, xg, e, retain_graph=j + 1 < PROBES) for j in range(PROBES)]
         return torch.autograd.grad(out, xg, e)
     return step
 
@@ -167,7 +172,7 @@ def status(name):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--config", required=True)
-    p.add_argument("--job", choices=["forward", "vjp", "train"], required=True)
+    p.add_argument("--job", choices=["forward", "vjp", "train", "probes"], required=True)
     p.add_argument("--batch", type=int, required=True)
     p.add_argument("--threads", default="2,1", help="numbers of threads to try")
     p.add_argument("--setting", help="the one setting; none are tried")
@@ -176,7 +181,7 @@ def main():
     torch.set_flush_denormal(True)
     net = build(json.loads(o.config))
     count, first = multiply_adds(net, batch(net, 1))
-    count = {"forward": count, "vjp": 2 * count, "train": 3 * count - first}[o.job] * o.batch
+    count = {"forward": count, "vjp": 2 * count, "probes": (1 + PROBES) * count, "train": 3 * count - first}[o.job] * o.batch
 
     some = settings(o.job, isinstance(net, UNet2D), [int(t) for t in o.threads.split(",")])
     if o.setting is None:

@@ -13,7 +13,7 @@ func (g gauss) posterior(s Schedule, t, x float64) float64 {
 // The denoising step replaces each sample by the posterior mean of the data given it, whatever the sampler; states are recorded
 // before it.
 func TestDenoise(t *testing.T) {
-	const tol = 1e-12 // some roundings of numbers of size 1
+	const tol = 1e-14 // some roundings of numbers of size 1
 	g := gauss{mean: 0.7, variance: 0.3}
 	for _, name := range ScheduleNames() {
 		s, err := NewSchedule(name, nil)
@@ -41,7 +41,7 @@ func TestDenoise(t *testing.T) {
 
 // The row says the same for every prediction type, of a network in terms of its own input.
 func TestDenoisePredictions(t *testing.T) {
-	const tol = 1e-9 // g.network divides by Q, which is small or large at Tmin
+	const tol = 1e-13 // rounding, times Q and 1/Q, of which one is large at Tmin
 	g := gauss{mean: -0.4, variance: 1.7}
 	for _, name := range ScheduleNames() {
 		s, err := NewSchedule(name, nil)
@@ -60,8 +60,8 @@ func TestDenoisePredictions(t *testing.T) {
 			r := table.Rows[len(table.Rows)-1]
 			c, b := g.network(s, p, s.Tmin())
 			for _, x := range []float64{-1, 0, 2} {
-				got, want := (r.A+r.B*c)*x+r.B*b, g.posterior(s, s.Tmin(), x)
-				if !(math.Abs(got-want) <= tol*(1+math.Abs(want))) || r.C != 0 {
+				got, want := (r.State+r.Net*c)*x+r.Net*b, g.posterior(s, s.Tmin(), x)
+				if !(math.Abs(got-want) <= tol*(1+math.Abs(want))) || r.Noise != 0 {
 					t.Errorf("%s, %s: x = %v is denoised to %v, want %v", name, target, x, got, want)
 				}
 			}

@@ -7,9 +7,9 @@
 //
 //	dx = [a x − ((1+h)/2) g² s] dt + √h g dw̄         h = 1: the reverse SDE, h = 0: the probability-flow ODE
 //
-// One question per type: Schedule (which noise), Prediction (what the network says), Grid (which times), Sampler (how to
-// take a step), Model (whose score), Options (how many, from which seed). A sampler is a table of kernels.Row made on
-// the host in float64, so one kernel runs all of them; h = 0 draws no noise and is exactly the method for the ODE.
+// The choices are separate types: Schedule (the noise), Prediction (the output of the network), Grid (the times), Sampler (the
+// method of a step), Model (the score), Options (number of samples, seed). A sampler becomes a table of kernels.Row, computed
+// in float64, so that one kernel runs all of them. At h = 0 it draws no random numbers and is the method for the ODE.
 //
 // Legend: n samples, D dimensions of a sample; matrices row-major n×D.
 package solver

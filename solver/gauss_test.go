@@ -46,7 +46,7 @@ func (g gauss) chain(s Schedule, p Prediction, table *Table) (mean, std float64)
 	u := moments{xx: s.PriorStd() * s.PriorStd()}
 	for i, r := range table.Rows {
 		c, b := g.network(s, p, table.Times[i/table.Stride+i%table.Stride])
-		u = u.after([2][2]float64{{r.A + r.B*c, r.M}, {r.G + r.H*c, r.K}}, [2]float64{r.B * b, r.H * b}, [2]float64{r.C, r.J})
+		u = u.after([2][2]float64{{r.State + r.Net*c, r.Memory}, {r.KeepState + r.KeepNet*c, r.KeepMemory}}, [2]float64{r.Net * b, r.KeepNet * b}, [2]float64{r.Noise, r.KeepNoise})
 	}
 	return u.x, math.Sqrt(u.xx)
 }

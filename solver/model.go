@@ -1,6 +1,10 @@
 package solver
 
-import "context"
+import (
+	"context"
+
+	"hbar/kernels"
+)
 
 // Model is a score model: s(x, t) ≈ ∇ log p_t(x). Networks and closed forms alike implement it.
 //
@@ -32,10 +36,10 @@ type VJPer interface {
 	JVPer
 	// ScoreVJP writes s (n×D), if not nil, and for one direction u (n×D) of each row vj = (∂s/∂x)ᵀ u (n×D).
 	ScoreVJP(ctx context.Context, s, vj, x, u, t []float64) error
-	// ScoreVJP2 takes directions v, w and covectors a, b, c, e (each n×D or nil for zero) and writes
-	// g = ∇ₓ[ a·s + b·(Ds v) + c·(Ds w) + e·(D²s[v,w]) ], an n×D result, where Ds v is the derivative of s along v.
-	// It also writes, each unless nil, s, sv = Ds v, sw = Ds w and svw = D²s[v,w] (n×D each).
-	ScoreVJP2(ctx context.Context, g, s, sv, sw, svw, x, v, w, a, b, c, e, t []float64) error
+	// ScoreAdjoint computes kernels.Adjoint for the score s(x, t) in place of a network: the gradient in x of a sum of s and of its
+	// first and second directional derivatives, each times a covector, and these values themselves. A direction that is nil is
+	// zero; other than there, W may be given without V.
+	ScoreAdjoint(ctx context.Context, q *kernels.Adjoint[float64], t []float64) error
 }
 
 // Jetter is a Model that expands itself: the truncated Taylor series of s about x in the displacement.

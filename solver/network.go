@@ -38,15 +38,15 @@ type Precision uint8
 
 const (
 	Float32 Precision = iota // what training and the fused trajectories use
-	Float64                  // about twice as dear
+	Float64                  // about twice the cost
 )
 
 // Network is a score network as a Model: the score of an Engine under a schedule and a prediction type,
 //
 //	s(x, t) = P x + Q n(y, τ),  y = Cin x        ∂s/∂x = P + Q Cin ∂n/∂y        D²s[v, w] = Q Cin² D²n[v, w]
 //
-// It implements Diverger, JVPer, VJPer, Jetter and Integrator. x crosses to the network's precision once, after the
-// scaling by Cin; what comes back is combined in float64. Methods may be called concurrently if the engine's may.
+// It implements Diverger, JVPer, VJPer, Jetter and Integrator. x is rounded to the network's precision once, after the
+// scaling by Cin; the results are combined in float64. Methods may be called concurrently if the engine's may.
 type Network struct {
 	engine     Engine
 	schedule   Schedule
@@ -135,7 +135,7 @@ func lengths(want int, slices ...[]float64) error {
 	return nil
 }
 
-// down brings rows of size numbers a sample to the network's precision, times Cin^power. nil stays nil.
+// down rounds Cin^power x to the network's precision. x has size numbers for each sample; nil stays nil.
 func down[F simd.Float](in *inputs, x []float64, size, power int) []F {
 	if x == nil {
 		return nil
@@ -153,7 +153,7 @@ func down[F simd.Float](in *inputs, x []float64, size, power int) []F {
 	return y
 }
 
-// up writes dst = P x + Q Cin^power y for rows of size numbers a sample; x nil means zero.
+// up writes dst = P x + Q Cin^power y, each of size numbers for each sample; x nil means zero.
 func up[F simd.Float](in *inputs, dst, x []float64, y []F, size, power int) {
 	if dst == nil {
 		return
@@ -174,7 +174,7 @@ func up[F simd.Float](in *inputs, dst, x []float64, y []F, size, power int) {
 	}
 }
 
-// like returns a buffer for what comes back of s, or nil if it is not wanted.
+// like returns a buffer of the length of s in the network's precision, or nil if s is nil.
 func like[F simd.Float](s []float64) []F {
 	if s == nil {
 		return nil
@@ -288,58 +288,52 @@ func scoreJVP[F simd.Float](ctx context.Context, in *inputs, tangent func(ctx co
 
 // ScoreVJP implements VJPer.
 func (m *Network) ScoreVJP(ctx context.Context, s, vj, x, u, t []float64) error {
-	return m.ScoreVJP2(ctx, vj, s, nil, nil, nil, x, nil, nil, u, nil, nil, nil, t)
+	return m.ScoreAdjoint(ctx, &kernels.Adjoint[float64]{X: x, CovS: u, Grad: vj, S: s}, t)
 }
 
-// ScoreVJP2 implements VJPer.
-func (m *Network) ScoreVJP2(ctx context.Context, g, s, sv, sw, svw, x, v, w, a, b, c, e, t []float64) error {
-	in, err := m.inputs(x, t)
+// ScoreAdjoint implements VJPer.
+func (m *Network) ScoreAdjoint(ctx context.Context, q *kernels.Adjoint[float64], t []float64) error {
+	in, err := m.inputs(q.X, t)
 	if err == nil {
-		err = lengths(len(x), g, s, sv, sw, svw, v, w, a, b, c, e)
+		err = lengths(len(q.X), q.Grad, q.S, q.SV, q.SW, q.SVW, q.V, q.W, q.CovS, q.CovSV, q.CovSW, q.CovSVW)
 	}
 	if err != nil {
 		return err
 	}
-	f := adjoint{in: &in, g: g, s: s, sv: sv, sw: sw, svw: svw, x: x, v: v, w: w, a: a, b: b, c: c, e: e}
 	if m.precision == Float64 {
-		return scoreVJP2(ctx, m.engine.Adjoint64, f)
+		return scoreAdjoint(ctx, m.engine.Adjoint64, &in, *q)
 	}
-	return scoreVJP2(ctx, m.engine.Adjoint32, f)
+	return scoreAdjoint(ctx, m.engine.Adjoint32, &in, *q)
 }
 
-// adjoint are the arguments of ScoreVJP2.
-type adjoint struct {
-	in                                     *inputs
-	g, s, sv, sw, svw, x, v, w, a, b, c, e []float64
-}
-
-// scoreVJP2: with y = Cin x the gradient is P a + Q Cin ∇_y[a·n + b'·(Dn v) + c'·(Dn w) + e'·(D²n[v, w])],
-// b' = Cin b, c' = Cin c, e' = Cin² e.
-func scoreVJP2[F simd.Float](ctx context.Context, run func(context.Context, *kernels.Adjoint[F], []float64) error, f adjoint) error {
-	in, d := f.in, f.in.d
-	if f.v == nil { // one direction alone is v
-		f.v, f.w, f.b, f.c, f.sv, f.sw = f.w, nil, f.c, f.b, f.sw, f.sv
+// scoreAdjoint computes f by the adjoints of the network n. With y = Cin x the gradient is
+//
+//	P CovS + Q Cin ∇_y[CovS·n + Cin CovSV·(Dn v) + Cin CovSW·(Dn w) + Cin² CovSVW·(D²n[v, w])].
+func scoreAdjoint[F simd.Float](ctx context.Context, run func(context.Context, *kernels.Adjoint[F], []float64) error, in *inputs, f kernels.Adjoint[float64]) error {
+	d := in.d
+	if f.V == nil { // a single direction is V
+		f.V, f.W, f.CovSV, f.CovSW, f.SV, f.SW = f.W, nil, f.CovSW, f.CovSV, f.SW, f.SV
 	}
-	if f.w == nil { // what needs a direction that is zero is zero
-		clear(f.sw)
-		clear(f.svw)
-		f.c, f.e, f.sw, f.svw = nil, nil, nil, nil
+	if f.W == nil { // all terms with the direction zero are zero
+		clear(f.SW)
+		clear(f.SVW)
+		f.CovSW, f.CovSVW, f.SW, f.SVW = nil, nil, nil, nil
 	}
-	if f.v == nil {
-		clear(f.sv)
-		f.b, f.sv = nil, nil
+	if f.V == nil {
+		clear(f.SV)
+		f.CovSV, f.SV = nil, nil
 	}
 	q := kernels.Adjoint[F]{
-		X: down[F](in, f.x, d, 1), V: down[F](in, f.v, d, 0), W: down[F](in, f.w, d, 0),
-		A: down[F](in, f.a, d, 0), B: down[F](in, f.b, d, 1), C: down[F](in, f.c, d, 1), E: down[F](in, f.e, d, 2),
-		G: like[F](f.g), S: like[F](f.s), SV: like[F](f.sv), SW: like[F](f.sw), H: like[F](f.svw),
+		X: down[F](in, f.X, d, 1), V: down[F](in, f.V, d, 0), W: down[F](in, f.W, d, 0),
+		CovS: down[F](in, f.CovS, d, 0), CovSV: down[F](in, f.CovSV, d, 1), CovSW: down[F](in, f.CovSW, d, 1), CovSVW: down[F](in, f.CovSVW, d, 2),
+		Grad: like[F](f.Grad), S: like[F](f.S), SV: like[F](f.SV), SW: like[F](f.SW), SVW: like[F](f.SVW),
 	}
 	err := run(ctx, &q, in.tau)
-	up(in, f.g, f.a, q.G, d, 1)
-	up(in, f.s, f.x, q.S, d, 0)
-	up(in, f.sv, f.v, q.SV, d, 1)
-	up(in, f.sw, f.w, q.SW, d, 1)
-	up(in, f.svw, nil, q.H, d, 2)
+	up(in, f.Grad, f.CovS, q.Grad, d, 1)
+	up(in, f.S, f.X, q.S, d, 0)
+	up(in, f.SV, f.V, q.SV, d, 1)
+	up(in, f.SW, f.W, q.SW, d, 1)
+	up(in, f.SVW, nil, q.SVW, d, 2)
 	return err
 }
 

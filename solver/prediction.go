@@ -107,8 +107,8 @@ func (p Prediction) Coeffs(s Schedule, t float64) (cin, P, Q, tau float64) {
 	return cin, P, Q, tau
 }
 
-// Denoised returns the coefficients of the denoised state x̂0 = (x + σ² s)/α = px x + qn n, without the cancellation that
-// the detour by the score would bring.
+// Denoised returns the coefficients of the denoised state x̂0 = (x + σ² s)/α = px x + qn n. They are not computed from those of the
+// score, which would lose digits by cancellation.
 func (p Prediction) Denoised(s Schedule, t float64) (px, qn float64) {
 	alpha, sigma := s.Alpha(t), s.Sigma(t)
 	switch p.Target {

@@ -49,7 +49,7 @@ func TestPredictionDefinitions(t *testing.T) {
 					t.Errorf("%s %v t=%v: score off by %g", s.Name(), p, tt, e)
 				}
 				px, qn := p.Denoised(s, tt)
-				if e := math.Abs(px*x + qn*n - x0); !(e < 1e-14*(1+(math.Abs(x)+sigma)/alpha)) {
+				if e := math.Abs(px*x + qn*n - x0); !(e < 1e-14*(1+(math.Abs(x)+sigma)/alpha)) { // some ten roundings of its terms
 					t.Errorf("%s %v t=%v: denoised off by %g", s.Name(), p, tt, e)
 				}
 				// the two ways to x̂0 agree: α px = 1 + σ² P, α qn = σ² Q
@@ -65,7 +65,7 @@ func TestPredictionDefinitions(t *testing.T) {
 					if c.Alpha != alpha || c.Sigma != sigma || c.Cin != cin || c.Tau != tau {
 						t.Errorf("%s %v: inputs %+v", s.Name(), p, c)
 					}
-					if e := math.Abs(c.TargetX0*x0 + c.TargetZ*z - n); !(e < 1e-13*(1+math.Abs(n))*(1+1/sigma)) {
+					if e := math.Abs(c.TargetX0*x0 + c.TargetZ*z - n); !(e < 1e-14*(1+math.Abs(n))*(1+1/sigma)) { // roundings; terms are up to 1/σ times the target
 						t.Errorf("%s %v t=%v: target off by %g of %v", s.Name(), p, tt, e, n)
 					}
 					// the loss of a wrong network, both ways
@@ -85,11 +85,11 @@ func TestPredictionDefinitions(t *testing.T) {
 func TestWeightings(t *testing.T) {
 	for _, s := range all(t) {
 		for _, tt := range []float64{s.Tmin(), (s.Tmin() + s.Tmax()) / 2, s.Tmax()} {
-			if w := (Prediction{Target: PredictEps}).Train(s, WeightSigma2, tt).Weight; !(math.Abs(w-1) < 1e-14) {
+			if w := (Prediction{Target: PredictEps}).Train(s, WeightSigma2, tt).Weight; !(math.Abs(w-1) < 1e-14) { // roundings of a few products
 				t.Errorf("%s t=%v: weight of eps under sigma2 is %v", s.Name(), tt, w)
 			}
 			p := Prediction{Target: PredictEDM, SigmaData: 0.3}
-			if w := p.Train(s, WeightEDM, tt).Weight; !(math.Abs(w-1) < 1e-14) {
+			if w := p.Train(s, WeightEDM, tt).Weight; !(math.Abs(w-1) < 1e-14) { // the same
 				t.Errorf("%s t=%v: weight of edm under edm is %v", s.Name(), tt, w)
 			}
 			if w := (Prediction{}).Train(s, WeightG2, tt).Weight; w != s.Diffusion2(tt) {
@@ -98,9 +98,9 @@ func TestWeightings(t *testing.T) {
 		}
 	}
 	// Karras' weight of |x̂0 − x_0|² is (σ² + σ_data²)/(σ σ_data)²; |s + z/σ|² = |x̂0 − x_0|²/σ⁴ for α = 1
-	edm := all(t)[5]
+	edm := named(t, "edm")
 	p := Prediction{Target: PredictX0, SigmaData: 0.5}
-	if w, want := p.Train(edm, WeightEDM, 2).Weight, (4+0.25)/(4*0.25); !(math.Abs(w/want-1) < 1e-14) {
+	if w, want := p.Train(edm, WeightEDM, 2).Weight, (4+0.25)/(4*0.25); !(math.Abs(w/want-1) < 1e-14) { // roundings of a few products
 		t.Errorf("edm weight of x0 at σ = 2 is %v, want %v", w, want)
 	}
 }
@@ -114,7 +114,7 @@ func TestPredictionErrors(t *testing.T) {
 		{Prediction{Target: PredictEDM, SigmaData: -1}, `prediction "edm": sigma_data = -1`},
 		{Prediction{Target: PredictEDM, SigmaData: math.NaN()}, "sigma_data = NaN"},
 	} {
-		if _, err := NewTable(all(t)[0], c.p, TableOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewTable(named(t, "simple"), c.p, TableOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want %s", c.p, err, c.want)
 		}
 	}

@@ -15,8 +15,8 @@ type Integrator interface {
 	Model
 	Prediction() Prediction
 	// Integrate takes the n states x (n×D) through the rows, in place. m (n×D, in place) is the rows' memory; nil stands
-	// for zeros that are not returned. progress, unless nil, is told now and then how much of the work is done, in
-	// samples (n at the end); calls may come from any goroutine, one at a time.
+	// for zeros that are not returned. progress, unless nil, is called from time to time with the amount of work that is
+	// done, in samples (n at the end); calls may come from any goroutine, one at a time.
 	Integrate(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error
 }
 
@@ -36,8 +36,8 @@ type Options struct {
 	Overlap bool
 	// Reference runs the plain loop in float64 on Model.Score even if the model is an Integrator.
 	Reference bool
-	// Progress, unless nil, is told now and then how much of the work is done, in samples (N at the end). It is called
-	// from any goroutine, one at a time, and must return quickly.
+	// Progress, unless nil, is called from time to time with the amount of work that is done, in samples (N at the end). Calls
+	// come from any goroutine, one at a time, and must return quickly.
 	Progress func(done int)
 }
 
@@ -61,7 +61,7 @@ type Result struct {
 }
 
 // Sample draws N samples of the reverse process: x(Tmax) ~ N(0, PriorStd² I), then the table's rows down to Tmin. It
-// hands them on in chunks, so memory does not grow with N. The same seed gives the same samples for any Chunk and any
+// delivers them in chunks, so memory does not grow with N. The same seed gives the same samples for any Chunk and any
 // number of threads. An Integrator runs fused in float32; any other model in a plain float64 loop over the same rows and
 // the same normals.
 //
@@ -76,7 +76,9 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 	}
 	run := run{ctx: ctx, model: model, o: o, d: model.Dim(), prior: s.PriorStd()}
 	var p Prediction
-	if in, ok := model.(Integrator); ok && !o.Reference {
+	if b := BlocksOf(s); b != nil {
+		run.blocks = &blockRun{s: b, denoise: Lift(model, b).Denoise}
+	} else if in, ok := model.(Integrator); ok && !o.Reference {
 		run.fused, p = in, in.Prediction()
 	}
 	var err error
@@ -100,32 +102,32 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 	if o.Chunk == 0 {
 		pace.size = min(firstChunk*runtime.GOMAXPROCS(0), size)
 	}
-	hand := handing{overlap: o.Overlap, deliver: func(c Chunk) error { return r.deliver(c, deliver) }}
+	out := delivery{overlap: o.Overlap, deliver: func(c Chunk) error { return r.deliver(c, deliver) }}
 	for start := 0; start < o.N; {
 		began := time.Now()
 		c, err := run.chunk(start, min(pace.size, o.N-start))
-		if delivered := hand.wait(); delivered != nil { // the chunk before
+		if delivered := out.wait(); delivered != nil { // the chunk before
 			err = delivered
 		}
 		if err != nil {
 			return r, err
 		}
-		if err := hand.over(c); err != nil {
+		if err := out.start(c); err != nil {
 			return r, err
 		}
 		if o.Overlap {
-			run.turn()
+			run.swapBuffers()
 		}
 		start += c.N
 		if o.Chunk == 0 {
 			pace.took(time.Since(began))
 		}
 	}
-	err = hand.wait()
+	err = out.wait()
 	return r, err
 }
 
-// deliver counts a chunk and hands it on.
+// deliver counts the samples of a chunk and passes it to the caller's function.
 func (r *Result) deliver(c Chunk, deliver func(Chunk) error) error {
 	for i := range c.N {
 		if !finiteRowOf(c.X[i*c.D : (i+1)*c.D]) {
@@ -142,52 +144,6 @@ func (r *Result) deliver(c Chunk, deliver func(Chunk) error) error {
 	return nil
 }
 
-// handing delivers chunks, one at a time.
-type handing struct {
-	overlap bool
-	deliver func(Chunk) error
-	flying  chan error // the delivery under way; nil: none
-}
-
-// over delivers a chunk, or with overlap begins to.
-func (h *handing) over(c Chunk) error {
-	if !h.overlap {
-		return h.deliver(c)
-	}
-	h.flying = make(chan error, 1)
-	go func(done chan<- error) { done <- h.deliver(c) }(h.flying)
-	return nil
-}
-
-// wait returns the error of the delivery under way, when it has ended.
-func (h *handing) wait() error {
-	if h.flying == nil {
-		return nil
-	}
-	err := <-h.flying
-	h.flying = nil
-	return err
-}
-
-// firstChunk is the least number of samples of a chunk whose size nobody chose, for each processor: a tile or two.
-const firstChunk = 128
-
-// pace is the size of chunks: each is to last between half a second and two, so that a run that is stopped has delivered nearly all
-// that it computed, and never so small that processors wait for each other.
-type pace struct{ size, most int }
-
-func (p *pace) took(d time.Duration) {
-	switch {
-	case d < time.Second/2:
-		p.size = min(2*p.size, p.most)
-	case d > 2*time.Second:
-		p.size = max(p.size/2, min(firstChunk*runtime.GOMAXPROCS(0), p.most))
-	}
-}
-
-// defaultChunk is the number of samples whose states take a few MB.
-func defaultChunk(d int) int { return min(max(1<<20/d, 256), 1<<16) }
-
 func finiteRowOf(x []float64) bool {
 	for _, v := range x {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -202,25 +158,28 @@ type run struct {
 	ctx   context.Context
 	model Model
 	fused Integrator // nil: the reference loop
-	o     Options
-	d     int
-	prior float64
+	// blocks, unless nil, runs a schedule of matrices: x and the states are then the coordinates of the data
+	blocks *blockRun
+	o      Options
+	d      int
+	prior  float64
 
-	rows     int             // of the whole table
-	segments [][]kernels.Row // the rows up to each stop, and on to Tmin
-	stops    [][]int         // which records are taken before each segment
-	steps    []int           // the step of each record
+	table    *Table
+	rows     int      // of the whole table
+	segments [][2]int // the rows from and up to each stop, and on to Tmin
+	stops    [][]int  // which records are taken before each segment
+	steps    []int    // the step of each record
 
 	z, x32, m32 []float32
-	x, m, n     []float64
+	x, m        []float64
 	states      [][]float64
 	// with Options.Overlap, the memory of the chunk that is being delivered
 	otherX      []float64
 	otherStates [][]float64
 }
 
-// turn exchanges the memory of chunks.
-func (r *run) turn() {
+// swapBuffers exchanges the memory of the chunk that is being delivered and that of the next one.
+func (r *run) swapBuffers() {
 	if r.otherX == nil {
 		r.otherX = make([]float64, len(r.x))
 		for _, s := range r.states {
@@ -233,7 +192,7 @@ func (r *run) turn() {
 
 // plan cuts the table where states are recorded.
 func (r *run) plan(table *Table, record []float64) error {
-	r.rows = len(table.Rows)
+	r.table, r.rows = table, table.Evaluations()
 	last := len(table.Times) - 1
 	for _, t := range record {
 		if !(t >= table.Times[last] && t <= table.Times[0]) {
@@ -259,13 +218,13 @@ func (r *run) plan(table *Table, record []float64) error {
 			continue
 		}
 		if k > 0 {
-			r.segments = append(r.segments, table.Rows[from*table.Stride:k*table.Stride])
+			r.segments = append(r.segments, [2]int{from * table.Stride, k * table.Stride})
 			from = k
 		}
 		r.stops = append(r.stops, here)
 	}
-	if rest := table.Rows[last*table.Stride:]; len(rest) > 0 { // the denoising step; states are recorded before it
-		r.segments, r.stops = append(r.segments, rest), append(r.stops, nil)
+	if done := last * table.Stride; done < r.rows { // the denoising step; states are recorded before it
+		r.segments, r.stops = append(r.segments, [2]int{done, r.rows}), append(r.stops, nil)
 	}
 	return nil
 }
@@ -273,17 +232,16 @@ func (r *run) plan(table *Table, record []float64) error {
 func (r *run) allocate(size int) {
 	n := size * r.d
 	r.z, r.x = make([]float32, n), make([]float64, n)
-	memory := false
-	for _, s := range r.segments {
-		memory = memory || kernels.UsesMemory(s)
-	}
-	if r.fused != nil {
+	switch {
+	case r.blocks != nil:
+		r.blocks.allocate(size, r.d)
+	case r.fused != nil:
 		r.x32 = make([]float32, n)
-		if memory {
+		if kernels.UsesMemory(r.table.Rows) {
 			r.m32 = make([]float32, n)
 		}
-	} else {
-		r.n, r.m = make([]float64, n), make([]float64, n)
+	default:
+		r.m = make([]float64, n)
 	}
 	r.states = make([][]float64, len(r.steps))
 	for i := range r.states {
@@ -296,9 +254,13 @@ func (r *run) chunk(start, n int) (Chunk, error) {
 	e := n * r.d
 	c := Chunk{Start: start, N: n, D: r.d, X: r.x[:e]}
 	sample0 := r.o.First + uint64(start)
-	kernels.Normals(r.z, kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamPrior, Sample0: sample0}, 0, n, r.d)
-	for i, z := range r.z[:e] {
-		r.x[i] = r.prior * float64(z)
+	if r.blocks != nil {
+		r.blocks.begin(r.x[:e], n, kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamPrior, Sample0: sample0})
+	} else {
+		kernels.Normals(r.z, kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamPrior, Sample0: sample0}, 0, n, r.d)
+		for i, z := range r.z[:e] {
+			r.x[i] = r.prior * float64(z)
+		}
 	}
 	if r.fused != nil {
 		for i, v := range r.x[:e] {
@@ -312,10 +274,11 @@ func (r *run) chunk(start, n int) (Chunk, error) {
 	r.record(0, e)
 	before := 0
 	for i, rows := range r.segments {
-		if err := r.integrate(n, rows, no, r.progress(start, n, before, len(rows))); err != nil {
+		count := rows[1] - rows[0]
+		if err := r.integrate(n, rows[0], rows[1], no, r.progress(start, n, before, count)); err != nil {
 			return c, err
 		}
-		before += len(rows)
+		before += count
 		r.record(i+1, e)
 	}
 	for _, s := range r.states {
@@ -338,9 +301,13 @@ func (r *run) progress(start, n, before, rows int) func(done int) {
 	return func(done int) { r.o.Progress(start + (before*n+done*rows)/r.rows) }
 }
 
-// integrate runs rows on the first n states.
-func (r *run) integrate(n int, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
+// integrate runs the rows from lo to hi on the first n states.
+func (r *run) integrate(n, lo, hi int, no kernels.Noise, progress func(done int)) error {
 	e := n * r.d
+	if r.blocks != nil {
+		return r.blocks.integrate(r.ctx, r.x[:e], n, r.table.Propagators[lo:hi], no, progress)
+	}
+	rows := r.table.Rows[lo:hi]
 	if r.fused == nil {
 		return Integrate64(r.ctx, r.model, r.x[:e], r.m[:e], rows, no, progress)
 	}
@@ -378,20 +345,20 @@ func Integrate64(ctx context.Context, model Model, x, m []float64, rows []kernel
 			return err
 		}
 		if r.Cin != 1 {
-			return fmt.Errorf("solver: the row at %v scales the network's input by %v: it was made for a prediction type, not for the score", r.T, r.Cin)
+			return fmt.Errorf("solver: the row at %v scales the network's input by %v: it was made for a prediction type, not for the score", r.Tau, r.Cin)
 		}
-		if err := score(s, []float64{r.T}); err != nil {
+		if err := score(s, []float64{r.Tau}); err != nil {
 			return err
 		}
-		if r.C != 0 || r.J != 0 {
+		if r.Noise != 0 || r.KeepNoise != 0 {
 			kernels.Normals(z, no, r.Step, n, d)
 		} else {
 			clear(z)
 		}
 		for i := range x {
 			xi, mi, zi := x[i], m[i], float64(z[i])
-			x[i] = r.A*xi + r.B*s[i] + r.M*mi + r.C*zi
-			m[i] = r.G*xi + r.H*s[i] + r.J*zi + r.K*mi
+			x[i] = r.State*xi + r.Net*s[i] + r.Memory*mi + r.Noise*zi
+			m[i] = r.KeepState*xi + r.KeepNet*s[i] + r.KeepNoise*zi + r.KeepMemory*mi
 		}
 		if progress != nil {
 			progress(n * (k + 1) / len(rows))

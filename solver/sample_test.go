@@ -77,7 +77,7 @@ const ksLimit = 2.23
 // coordinates, steps and samples: |correlation| < 4.5/√n, which chance passes with probability 10⁻⁵.
 func TestNoiseIsNormal(t *testing.T) {
 	const n, d, steps = 4000, 3, 6
-	s := all(t)[4]                    // ve: the prior has standard deviation 50
+	s := named(t, "ve")               // ve: the prior has standard deviation 50
 	flat := gaussModel{gauss{}, s, d} // its score is replaced below
 	model := zeroScore{flat}
 	times, err := GridTime.Times(s, steps)
@@ -94,7 +94,7 @@ func TestNoiseIsNormal(t *testing.T) {
 					col[i] = states[0][i*d+j] / s.PriorStd()
 				} else {
 					row := r.Table.Rows[k-1]
-					col[i] = (states[k][i*d+j] - row.A*states[k-1][i*d+j]) / row.C
+					col[i] = (states[k][i*d+j] - row.State*states[k-1][i*d+j]) / row.Noise
 				}
 			}
 			if v := ks(col); !(v < ksLimit) {
@@ -103,7 +103,7 @@ func TestNoiseIsNormal(t *testing.T) {
 			columns = append(columns, col)
 		}
 	}
-	limit := 4.5 / math.Sqrt(n)
+	limit := 4.5 / math.Sqrt(n) // standard errors of a correlation of independent columns
 	for i, a := range columns {
 		for _, b := range columns[:i] {
 			if c := correlation(a, b); !(math.Abs(c) < limit) {
@@ -157,7 +157,7 @@ func TestSampleMoments(t *testing.T) {
 // Any chunk and any starting number give the same samples, and recording does not change them.
 func TestSplits(t *testing.T) {
 	g := gauss{0.7, 0.5}
-	s := all(t)[1]
+	s := named(t, "cosine")
 	model := gaussModel{g, s, 3}
 	for i := range samplers {
 		o := Options{TableOptions: TableOptions{Sampler: Sampler(i), Grid: GridLambda, Steps: 9, H: 0.5}, N: 37, Seed: 5, First: 1 << 40}
@@ -208,7 +208,7 @@ func (m counting) Score(ctx context.Context, dst, x, t []float64) error {
 
 // With Overlap the next chunk is computed during a delivery: this one waits for it.
 func TestOverlap(t *testing.T) {
-	s := all(t)[0]
+	s := named(t, "simple")
 	model := counting{gaussModel{gauss{0, 1}, s, 2}, new(atomic.Int64)}
 	const steps, chunk, n = 2, 2, 6
 	_, err := Sample(context.Background(), model, s, Options{TableOptions: TableOptions{Steps: steps}, N: n, Chunk: chunk, Overlap: true}, func(c Chunk) error {
@@ -228,7 +228,7 @@ func TestOverlap(t *testing.T) {
 
 // A recorded state is the state: the loop written out by hand passes through it.
 func TestRecordedStates(t *testing.T) {
-	s := all(t)[0]
+	s := named(t, "simple")
 	g := gauss{0.7, 0.5}
 	o := Options{TableOptions: TableOptions{Steps: 5}, N: 1, Seed: 2}
 	times, err := GridTime.Times(s, 5)
@@ -242,7 +242,7 @@ func TestRecordedStates(t *testing.T) {
 		c, b := g.score(s, times[k])
 		dt := times[k] - times[k+1]
 		x -= dt * (s.Drift(times[k])*x - s.Diffusion2(times[k])/2*(c*x+b))
-		if !(math.Abs(states[k+1][0]-x) < 1e-12) {
+		if !(math.Abs(states[k+1][0]-x) < 1e-14) { // roundings of numbers of size one
 			t.Errorf("state %d is %v, want %v", k+1, states[k+1][0], x)
 		}
 	}
@@ -265,7 +265,7 @@ func (m nanAt) Score(ctx context.Context, dst, x, t []float64) error {
 
 // Samples that are not finite are delivered and counted, never dropped.
 func TestNonFinite(t *testing.T) {
-	s := all(t)[0]
+	s := named(t, "simple")
 	model := nanAt{gaussModel{gauss{0, 1}, s, 2}}
 	x, _, r := collect(t, model, s, Options{TableOptions: TableOptions{Steps: 20, H: 1}, N: 200, Chunk: 64, Seed: 1})
 	count, first := 0, -1
@@ -283,7 +283,7 @@ func TestNonFinite(t *testing.T) {
 }
 
 func TestSampleErrors(t *testing.T) {
-	s := all(t)[0]
+	s := named(t, "simple")
 	model := gaussModel{gauss{0, 1}, s, 2}
 	full := errors.New("disk full")
 	for _, overlap := range []bool{false, true} {

@@ -15,8 +15,8 @@ const (
 	// Exponential holds the denoised state constant over a step and integrates the rest exactly: DDIM at h = 0, the
 	// first-order SDE-DPM-Solver++ at h = 1.
 	Exponential
-	// Exponential2 is its second-order multistep sibling: the denoised state varies linearly in λ through that of the step
-	// before (DPM-Solver++(2M) at h = 0). One evaluation a step.
+	// Exponential2 is the second-order multistep method of this kind: the denoised state is taken to be linear in λ, through its
+	// value in the step before (DPM-Solver++(2M) at h = 0). One evaluation a step.
 	Exponential2
 	// Heun is the stochastic Heun method, at h = 0 Heun's for the probability-flow ODE. Two evaluations a step.
 	Heun
@@ -73,7 +73,7 @@ type step struct {
 // score returns a row with the network's inputs at t and the coefficients of c x + b s.
 func (st step) score(t, c, b float64) kernels.Row {
 	cin, p, q, tau := st.p.Coeffs(st.s, t)
-	return kernels.Row{T: tau, Cin: cin, A: c + b*p, B: b * q}
+	return kernels.Row{Tau: tau, Cin: cin, State: c + b*p, Net: b * q}
 }
 
 // drift returns the drift of the reverse process per unit of time towards Tmin, c x + b s.
@@ -86,25 +86,25 @@ func eulerMaruyama(st step) []kernels.Row {
 	dt := st.t - st.next
 	c, b := st.drift(st.t)
 	r := st.score(st.t, c*dt, b*dt)
-	r.A++
-	r.C = math.Sqrt(st.h(st.t) * st.s.Diffusion2(st.t) * dt)
+	r.State++
+	r.Noise = math.Sqrt(st.h(st.t) * st.s.Diffusion2(st.t) * dt)
 	return []kernels.Row{r}
 }
 
-// heun: with f the drift and N = C z, x̃ = x + dt f(x, t) + N, x' = x + (dt/2) [f(x, t) + f(x̃, t')] + N. The first row
+// heun: with f the drift and N the noise, x̃ = x + dt f(x, t) + N, x' = x + (dt/2) [f(x, t) + f(x̃, t')] + N. The first row
 // makes x̃ and keeps m = x + (dt/2) f(x, t) + N, the second adds f(x̃, t'). The noise is additive; its variance over the
 // step is the trapezoid rule's (dt/2)(h g² + h' g'²), correct to the order of the method.
 func heun(st step) []kernels.Row {
 	dt := st.t - st.next
 	c, b := st.drift(st.t)
 	r := st.score(st.t, c*dt, b*dt)
-	r.G, r.H = 1+r.A/2, r.B/2
-	r.A++
-	r.C = math.Sqrt((st.h(st.t)*st.s.Diffusion2(st.t) + st.h(st.next)*st.s.Diffusion2(st.next)) * dt / 2)
-	r.J = r.C
+	r.KeepState, r.KeepNet = 1+r.State/2, r.Net/2
+	r.State++
+	r.Noise = math.Sqrt((st.h(st.t)*st.s.Diffusion2(st.t) + st.h(st.next)*st.s.Diffusion2(st.next)) * dt / 2)
+	r.KeepNoise = r.Noise
 	c, b = st.drift(st.next)
 	q := st.score(st.next, c*dt/2, b*dt/2)
-	q.M = 1
+	q.Memory = 1
 	return []kernels.Row{r, q}
 }
 
@@ -127,10 +127,10 @@ func (st step) exponential() (r kernels.Row, e expStep) {
 	e.px, e.qn = st.p.Denoised(s, st.t)
 	gain := -e.alpha * math.Expm1(-y)
 	cin, _, _, tau := st.p.Coeffs(s, st.t)
-	r = kernels.Row{T: tau, Cin: cin}
-	r.A = e.alpha/s.Alpha(st.t)*math.Exp(-y) + gain*e.px
-	r.B = gain * e.qn
-	r.C = s.Sigma(st.next) * math.Sqrt(-math.Expm1(-2*e.h*e.delta))
+	r = kernels.Row{Tau: tau, Cin: cin}
+	r.State = e.alpha/s.Alpha(st.t)*math.Exp(-y) + gain*e.px
+	r.Net = gain * e.qn
+	r.Noise = s.Sigma(st.next) * math.Sqrt(-math.Expm1(-2*e.h*e.delta))
 	return r, e
 }
 
@@ -141,12 +141,12 @@ type expStep struct{ h, alpha, delta, px, qn float64 }
 // step has no predecessor and is of first order.
 func exponential2(st step) []kernels.Row {
 	r, e := st.exponential()
-	r.G, r.H = e.px, e.qn
+	r.KeepState, r.KeepNet = e.px, e.qn
 	if !math.IsNaN(st.prev) {
 		slope := e.alpha * linearGain(e.h, e.delta) / (st.s.Lambda(st.t) - st.s.Lambda(st.prev))
-		r.A += slope * e.px
-		r.B += slope * e.qn
-		r.M = -slope
+		r.State += slope * e.px
+		r.Net += slope * e.qn
+		r.Memory = -slope
 	}
 	return []kernels.Row{r}
 }

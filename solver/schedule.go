@@ -45,11 +45,22 @@ type settable interface {
 	validate() error
 }
 
-// schedules lists every schedule with its published settings.
-var schedules = []struct {
+// namedSchedule makes a schedule with its published settings.
+type namedSchedule struct {
 	name string
 	make func() settable
-}{
+}
+
+func namesOf(list []namedSchedule) []string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.name
+	}
+	return names
+}
+
+// schedules lists the schedules of scalars.
+var schedules = []namedSchedule{
 	{"simple", func() settable { return &Simple{Beta: 20, Span: Span{0.01, 1}} }},
 	{"cosine", func() settable { return &Cosine{Span: Span{0.01, 1 - 1e-3}} }},
 	{"vp", func() settable { return &VP{BetaMin: 0.1, BetaMax: 20, Span: Span{1e-3, 1}} }},
@@ -60,23 +71,27 @@ var schedules = []struct {
 	{"ddpm-cosine", func() settable { return &DDPM{Cosine: true, Steps: 1000, Span: Span{1e-3, 1}} }},
 }
 
-// ScheduleNames lists the schedules.
-func ScheduleNames() []string {
-	names := make([]string, len(schedules))
-	for i, s := range schedules {
-		names[i] = s.name
-	}
-	return names
-}
+// blockSchedules lists the schedules of matrices.
+var blockSchedules = []namedSchedule{{"cld", newCLD}, {"cld3", newCLD3}, {"block", newBlock}}
+
+// BlockScheduleNames lists the schedules of matrices (Blocks).
+func BlockScheduleNames() []string { return namesOf(blockSchedules) }
+
+// AllScheduleNames lists the schedules of scalars and of matrices.
+func AllScheduleNames() []string { return append(ScheduleNames(), BlockScheduleNames()...) }
+
+// ScheduleNames lists the schedules of scalars.
+func ScheduleNames() []string { return namesOf(schedules) }
 
 // ParseSchedule returns the schedule of that name with its published settings.
 func ParseSchedule(name string) (Schedule, error) { return NewSchedule(name, nil) }
 
 // NewSchedule returns the schedule of that name with the given settings; those not given keep their published values.
 // All schedules have "tmin" and "tmax"; simple has "beta", vp and subvp "beta_min" and "beta_max", ve "sigma_min" and
-// "sigma_max", ddpm "beta_start" and "beta_end", ddpm and ddpm-cosine "steps".
+// "sigma_max", ddpm "beta_start" and "beta_end", ddpm and ddpm-cosine "steps"; cld and cld3 "beta" and "gamma", cld "mass", block "beta",
+// "size" and its matrices "a01", "q11", "s11", ….
 func NewSchedule(name string, params map[string]float64) (Schedule, error) {
-	for _, e := range schedules {
+	for _, e := range slices.Concat(schedules, blockSchedules) {
 		if e.name != name {
 			continue
 		}
@@ -97,7 +112,7 @@ func NewSchedule(name string, params map[string]float64) (Schedule, error) {
 		}
 		return s, nil
 	}
-	return nil, unknown("schedule", name, ScheduleNames())
+	return nil, unknown("schedule", name, AllScheduleNames())
 }
 
 func paramsOf(s settable) map[string]float64 {

@@ -23,6 +23,16 @@ func all(t *testing.T) []Schedule {
 	return out
 }
 
+// named is the schedule of a name with its published settings.
+func named(t *testing.T, name string) Schedule {
+	t.Helper()
+	s, err := NewSchedule(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // smooth are those whose g² is continuous: only there methods reach their orders.
 func smooth(t *testing.T) []Schedule {
 	return slices.DeleteFunc(all(t), func(s Schedule) bool { _, discrete := s.(*DDPM); return discrete })
@@ -84,10 +94,10 @@ func TestScheduleEquations(t *testing.T) {
 			if e := math.Abs(lambda + g2/(2*s2)); !(e <= tol*size) {
 				t.Errorf("%s at t = %v: λ' = %v, −g²/2σ² = %v", s.Name(), tt, lambda, -g2/(2*s2))
 			}
-			if e := math.Abs(s.Lambda(tt) - math.Log(s.Alpha(tt)/s.Sigma(tt))); !(e <= 1e-14*(1+math.Abs(s.Lambda(tt)))) {
+			if e := math.Abs(s.Lambda(tt) - math.Log(s.Alpha(tt)/s.Sigma(tt))); !(e <= 1e-14*(1+math.Abs(s.Lambda(tt)))) { // roundings of a logarithm
 				t.Errorf("%s at t = %v: λ = %v is %g from log(α/σ)", s.Name(), tt, s.Lambda(tt), e)
 			}
-			if e := math.Abs(s.Sigma(tt)*s.Sigma(tt)/s2 - 1); !(e <= 1e-15*4) {
+			if e := math.Abs(s.Sigma(tt)*s.Sigma(tt)/s2 - 1); !(e <= 4e-15) { // roundings of a root and a square
 				t.Errorf("%s at t = %v: σ squared is %g relative from σ²", s.Name(), tt, e)
 			}
 		}
@@ -109,7 +119,7 @@ func TestScheduleTable(t *testing.T) {
 	}
 	for _, s := range all(t) {
 		w := want[s.Name()]
-		if a, v := s.Alpha(0.3), s.Sigma2(0.3); !(math.Abs(a/w[0]-1) < 4e-15) || !(math.Abs(v/w[1]-1) < 4e-15) {
+		if a, v := s.Alpha(0.3), s.Sigma2(0.3); !(math.Abs(a/w[0]-1) < 4e-15) || !(math.Abs(v/w[1]-1) < 4e-15) { // some ten roundings of closed forms
 			t.Errorf("%s: α(0.3) = %.17g, σ² = %.17g; want %.17g, %.17g", s.Name(), a, v, w[0], w[1])
 		}
 	}

@@ -57,18 +57,20 @@ type TableOptions struct {
 // DefaultSteps is the number of steps where none is given.
 const DefaultSteps = 1000
 
-// Table is a sampler made concrete: the rows to run, in order, and the time of the state between steps.
+// Table is a sampler for one schedule and one grid: the rows to run, in order, and the times of the states between steps.
 type Table struct {
 	Times  []float64 // Tmax … Tmin, one more than steps
 	Rows   []kernels.Row
 	Stride int // rows a step; the state after step k (time Times[k]) follows row k·Stride, and one more row denoises
+	// Propagators stand in place of Rows for a schedule of matrices.
+	Propagators []Propagator
 }
 
 // Evaluations is the number of network evaluations a sample costs.
-func (t *Table) Evaluations() int { return len(t.Rows) }
+func (t *Table) Evaluations() int { return len(t.Rows) + len(t.Propagators) }
 
 // NewTable makes the step table of a schedule and a prediction type, in float64. With Prediction{} its coefficients are
-// those of the score.
+// those of the score. The table of a schedule of matrices (Blocks) has Propagators, which do not depend on the prediction type.
 func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 	if o.Steps == 0 {
 		o.Steps = DefaultSteps
@@ -98,6 +100,9 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 			return nil, fmt.Errorf("solver: h = %v at t = %v; h must be finite and not negative", v, t)
 		}
 	}
+	if b := BlocksOf(s); b != nil {
+		return b.table(times, o, h)
+	}
 	method := &samplers[o.Sampler]
 	table := &Table{Times: times, Stride: method.stride, Rows: make([]kernels.Row, 0, o.Steps*method.stride+1)}
 	for k := range o.Steps {
@@ -112,7 +117,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 		for _, r := range method.rows(st) {
 			r.Step = uint32(k)
 			if last && o.LastNoise == LastMean {
-				r.C, r.J = 0, 0
+				r.Noise, r.KeepNoise = 0, 0
 			}
 			if !finiteRow(r) {
 				return nil, fmt.Errorf("solver: schedule %q, sampler %q: step %d of %d, from t = %.6g to %.6g, overflows float64 at h = %g; a smaller h or more steps would do", s.Name(), o.Sampler, k+1, o.Steps, st.t, st.next, st.h(st.t))
@@ -123,8 +128,8 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 	if o.Denoise {
 		t := times[o.Steps]
 		cin, _, _, tau := p.Coeffs(s, t)
-		r := kernels.Row{T: tau, Cin: cin, Step: uint32(o.Steps)}
-		r.A, r.B = p.Denoised(s, t)
+		r := kernels.Row{Tau: tau, Cin: cin, Step: uint32(o.Steps)}
+		r.State, r.Net = p.Denoised(s, t)
 		if !finiteRow(r) {
 			return nil, fmt.Errorf("solver: schedule %q: the denoising step at t = %.6g overflows float64", s.Name(), t)
 		}
@@ -134,7 +139,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 }
 
 func finiteRow(r kernels.Row) bool {
-	for _, v := range [...]float64{r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K} {
+	for _, v := range [...]float64{r.Tau, r.Cin, r.State, r.Net, r.Memory, r.Noise, r.KeepState, r.KeepNet, r.KeepNoise, r.KeepMemory} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return false
 		}

@@ -49,7 +49,7 @@ func (b *batches) Fill(t *fit.Tile) {
 	}
 }
 
-// describe says the same in numbers, for executors that draw the batches themselves.
+// describe returns the same batches as tables, for executors that draw them themselves.
 func (b *batches) describe() *kernels.Batches {
 	return &kernels.Batches{X: b.x, Seed: b.seed, Times: b.times.table()}
 }

@@ -23,7 +23,8 @@
 //
 // A [Trainer] takes the steps: learn.Trainer on the CPU, or what Options.NewTrainer makes, cuda.Trainer on a GPU. That draws
 // the same samples from the same counters, from kernels.Batches instead of [times]; sums run in another order, so losses and
-// weights agree to rounding and what becomes of it. Checkpoints are the same, and a run may go on on another device.
+// weights agree up to rounding errors and their growth over the steps. Checkpoints are the same, and a run can be resumed on another
+// device.
 //
 // Legend: n data rows, D dimensions of a sample; matrices row-major n×D.
 package train

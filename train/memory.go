@@ -71,9 +71,9 @@ func (o Options) fits(d, n int, onGPU bool, l memory.Limit) error {
 	))
 }
 
-// Bytes that a network of images or sequences takes for each parameter: weights, gradient, Adam's moments and averages, and the
+// Bytes that a network of images or sequences takes for each parameter: weights, gradient, that of a part of the batch, Adam's moments and averages, and the
 // weights as convolutions by Winograd have them, forward, backward and for the gradient.
-const bytesPerNetworkParam = 4*5 + 3*4*16/9
+const bytesPerNetworkParam = 4*6 + 3*4*16/9
 
 // NetworkNeed is the memory of training a network of images or sequences on the CPU, with n points.
 func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
@@ -93,8 +93,16 @@ func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
 	}
 }
 
-// networkFits refuses a network that does not fit in memory, with what would.
-func (o Options) networkFits(net *nets.Network, set *data.Dataset, l memory.Limit) error {
+// networkFits refuses a network that does not fit in memory, with what would. A GPU has its activations elsewhere.
+func (o Options) networkFits(net *nets.Network, set *data.Dataset, onGPU bool, l memory.Limit) error {
+	if onGPU {
+		need := o.NetworkNeed(net, set)
+		need = slices.DeleteFunc(need, func(p memory.Part) bool { return p.What == "activations" })
+		if err := memory.Check(need, l, nil); err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
+		return nil
+	}
 	with := func(v int) float64 {
 		p := o
 		p.MicroBatch = v

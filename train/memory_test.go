@@ -32,7 +32,7 @@ func TestNeed(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		got, want := o.Need(set.D, set.N()).Total(), float64(after.HeapAlloc)-float64(before.HeapAlloc)
-		if got < 0.9*want || got > 1.5*want {
+		if got < 0.9*want || got > 1.5*want { // the estimate may leave small things out, and count what is allocated later
 			t.Errorf("width %d, depth %d, batch %d: said to need %s, holds %s", o.Width, o.Depth, o.Batch, memory.Bytes(got), memory.Bytes(want))
 		}
 		if err := r.trainer.Close(); err != nil {

@@ -25,8 +25,8 @@ func (d Difference) String() string {
 // Mismatch is the error of a run that cannot be resumed with these options or data.
 type Mismatch struct {
 	Path    string       // of the state
-	Differ  []Difference // empty: the data differ, or there is nothing that tells
-	Unknown bool         // there is no model file beside the state that would tell
+	Differ  []Difference // empty: the data differ, or it is unknown
+	Unknown bool         // there is no model file beside the state, which has the options
 	Version string       // of the program that wrote it, if it is another
 }
 
@@ -52,7 +52,7 @@ func (e *Mismatch) Error() string {
 // mismatch finds out which options differ from those of the checkpoint at path.
 func (t *Run) mismatch(path string) error {
 	e := &Mismatch{Path: path}
-	m, err := checkpoint.Load(filepath.Join(t.o.Dir, ModelFile))
+	m, err := checkpoint.Load(filepath.Join(filepath.Dir(path), ModelFile))
 	if err != nil || len(m.Training) == 0 {
 		e.Unknown = true
 		return e

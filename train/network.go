@@ -30,10 +30,10 @@ type Sizes struct {
 	Flip bool `json:"flip,omitempty"`
 	// Dequantise adds uniform noise of one step to data that are bytes, in each batch anew.
 	Dequantise bool `json:"dequantise,omitempty"`
-	// Stratify spreads the times of a batch evenly: row i of B takes its time from ((i + u)/B).
+	// Stratify draws the times of a batch in strata: row i of B takes its time from ((i + u)/B).
 	Stratify bool `json:"stratify,omitempty"`
 
-	// MicroBatch is the number of samples that pass through the network together; 0 chooses it by memory. Results do not depend
+	// MicroBatch is the number of samples that pass through the network at a time; 0 chooses it by memory. Results do not depend
 	// on it.
 	MicroBatch int `json:"micro_batch,omitempty"`
 }

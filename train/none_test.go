@@ -54,7 +54,7 @@ func TestNetworkDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		limit := memory.Limit{Bytes: 1e9, Source: "ulimit -v"}
-		if err := o.networkFits(n, set, limit); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := o.networkFits(n, set, false, limit); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
 		}
 	}

@@ -1,17 +1,13 @@
 package train
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"hbar/kernels/fit"
 	"math"
 	"runtime"
 	"slices"
 	"strings"
 
-	"hbar/data"
 	"hbar/graph"
 	"hbar/solver"
 )
@@ -61,8 +57,14 @@ type Options struct {
 	Dir    string `json:"-"`
 	Resume bool   `json:"-"`
 
-	// NewTrainer makes what takes the steps, on a GPU for instance; nil, or a nil Trainer from it, means the CPU.
+	// NewTrainer makes the trainer, on a GPU for instance; nil, or a nil Trainer from it, means the CPU.
 	NewTrainer NewTrainer `json:"-"`
+	// NewNetworkTrainer is NewTrainer for networks that are no chains of dense layers.
+	NewNetworkTrainer NewNetworkTrainer `json:"-"`
+	// Peers are the processes that train together, on their CPUs, or on GPUs if NewTrainer or NewNetworkTrainer makes a Sharing; nil: this one alone. One of them has a Dir and writes files. All
+	// resume from the checkpoint in From.
+	Peers fit.Peers `json:"-"`
+	From  string    `json:"-"`
 }
 
 // The choices that have names of their own in this package.
@@ -89,7 +91,7 @@ func DecayNames() []string { return []string{DecayNone, DecayCosine} }
 func NetNames() []string   { return []string{NetMLP, NetUNet, NetDiT} }
 func ActNames() []string   { return []string{"silu", "gelu", "tanh"} }
 
-// least is the least width and depth of a kind of network: a U-Net has sizes of its own.
+// least is the smallest valid width and depth of a kind of network. A U-Net has other sizes.
 func least(net string) int {
 	if net == NetUNet {
 		return 0
@@ -110,7 +112,7 @@ func (o Options) WithDefaults() Options {
 		}
 	}
 	text(&o.Schedule, "simple")
-	switch o.Schedule { // large σ: only a preconditioned network copes, and g² weights would drown the data's end
+	switch o.Schedule { // for large σ a network must be preconditioned, and weights g² would leave small σ almost without weight
 	case "edm":
 		text(&o.Times, TimesLogNormal)
 		fallthrough
@@ -163,7 +165,7 @@ func (o Options) Validate() error {
 		name, value string
 		valid       []string
 	}{
-		{"schedule", o.Schedule, solver.ScheduleNames()},
+		{"schedule", o.Schedule, solver.AllScheduleNames()},
 		{"prediction", o.Prediction, solver.PredictionNames()},
 		{"weight", o.Weight, solver.WeightingNames()},
 		{"times", o.Times, TimesNames()},
@@ -236,30 +238,6 @@ func (o Options) prediction(sigmaData float64) (solver.Prediction, error) {
 		}
 	}
 	return p, err
-}
-
-// fingerprint identifies all that decides the result of a run: the options, without those that may change on resume, and
-// the data. Steps decide only with a decay that ends there.
-func (o Options) fingerprint(set *data.Dataset) (string, error) {
-	text, err := json.Marshal(o.decisive())
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	h.Write(text)
-	row := make([]float32, set.D)
-	b := make([]byte, 4*set.D)
-	for i := range set.N() {
-		set.NormalisedRow(row, i)
-		for j, v := range row {
-			binary.LittleEndian.PutUint32(b[4*j:], math.Float32bits(v))
-		}
-		h.Write(b)
-	}
-	for _, l := range set.Labels {
-		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(l)))
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // decisive are the options that decide the result.

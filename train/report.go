@@ -10,7 +10,7 @@ type Report struct {
 	GradNorm    float64 // norm of the last step's gradient before clipping
 }
 
-// Reporter is told how a run goes on. Its methods are called from the goroutine that called Run.
+// Reporter receives the progress of a run. Its methods are called from the goroutine that called Run.
 type Reporter interface {
 	// Progress comes every LogEvery steps and at the end. An error ends the run, after a checkpoint.
 	Progress(Report) error
@@ -18,7 +18,7 @@ type Reporter interface {
 	Saved(step int)
 }
 
-// Watcher is a Reporter that also wants to know of steps between two calls of Progress, some times a second.
+// Watcher is a Reporter that is also called several times a second between two calls of Progress.
 type Watcher interface {
 	Reporter
 	Step(taken int)
@@ -46,8 +46,8 @@ func (e *Interrupted) Error() string {
 
 func (e *Interrupted) Unwrap() error { return e.Cause }
 
-// Diverged is the error of a run whose loss or gradient stopped being a finite number. Parameters were not updated with
-// it, and the last checkpoint is left as it was.
+// Diverged is the error of a run whose loss or gradient became infinite or NaN. The parameters were not updated with it, and the
+// last checkpoint is unchanged.
 type Diverged struct {
 	Step  int // the step that could not be taken, counted from 1
 	LR    float64

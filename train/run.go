@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"hbar/checkpoint"
@@ -15,6 +13,7 @@ import (
 	"hbar/kernels"
 	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
+	"hbar/kernels/general"
 	"hbar/kernels/learn"
 	"hbar/nets"
 	"hbar/solver"
@@ -41,9 +40,12 @@ type Run struct {
 	trained []tensor
 	print   string // fingerprint
 	sums    sums
-	zero    float64 // loss of a network that says zero
+	zero    float64 // loss of a network whose output is zero
 	saved   int     // step of the last checkpoint
-	most    int     // steps to ask the trainer for at once, so that an interrupt does not wait long
+	most    int     // steps of one call of the trainer, so that an interrupt is handled soon
+
+	shared *fit.DataParallel // with Options.Peers, on CPUs
+	halt   func()            // called when all processes have heard that one is to stop
 }
 
 // sums are the running means of the loss; they are part of a checkpoint so that a resumed run logs the same figures.
@@ -79,10 +81,13 @@ func New(set *data.Dataset, o Options) (*Run, error) {
 			return nil, errors.Join(err, t.trainer.Close())
 		}
 	}
+	if err := t.agree(); err != nil {
+		return nil, errors.Join(err, t.trainer.Close())
+	}
 	return t, nil
 }
 
-// Step is the number of steps that the run has behind it.
+// Step is the number of steps taken.
 func (t *Run) Step() int { return int(t.trainer.Steps()) }
 
 // Run trains to the last step; it can be called once. r may be nil. It returns a Result, with a model, also when it ends
@@ -92,6 +97,12 @@ func (t *Run) Run(ctx context.Context, r Reporter) (*Result, error) {
 	t.report = r
 	if r == nil {
 		t.report = silent{}
+	}
+	if t.o.Peers != nil { // a request to stop takes effect when all processes know of it
+		asked := ctx
+		ctx, t.halt = context.WithCancel(context.WithoutCancel(ctx))
+		defer t.halt()
+		t.trainer = withStop{t.trainer, asked}
 	}
 	err := t.loop(ctx)
 	if e := t.fillModel(); e != nil { // a device that fails
@@ -116,7 +127,7 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	stats, err := moments(set)
+	print, stats, err := o.look(set)
 	if err != nil {
 		return nil, err
 	}
@@ -135,17 +146,14 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Run{o: o, set: set, most: 1}
-	if t.print, err = o.fingerprint(set); err != nil {
-		return nil, err
-	}
+	t := &Run{o: o, set: set, print: print, most: 1}
 	if t.model, err = describe(set, o, schedule, prediction); err != nil {
 		return nil, err
 	}
 	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
 	times := newTimes(o, schedule, prediction, weighting, stats.deviation)
 	t.zero = zeroLoss(times, stats.square)
-	lo := fit.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers}
+	lo := fit.Options{Batch: o.Batch, Decay: o.WeightDecay, Clip: o.Clip, EMA: o.EMA, Workers: o.Workers, Norm: o.Peers != nil}
 	if spec, ok := config.(nets.MLP); ok {
 		return t, t.startChain(spec, lo, times)
 	}
@@ -171,21 +179,23 @@ func (t *Run) startChain(spec nets.MLP, lo fit.Options, times times) error {
 	}
 	source := newBatches(set.Normalised(), set.D, o, times)
 	if o.NewTrainer != nil {
-		if t.trainer, err = o.NewTrainer(network.Training(), lo, source.describe()); err != nil {
+		on, err := o.NewTrainer(network.Training(), lo, source.describe())
+		if err != nil {
+			return err
+		}
+		if on != nil {
+			t.trainer, err = t.sharing(on, on)
 			return err
 		}
 	}
-	if t.trainer != nil {
-		return nil
-	}
-	if err := o.fits(set.D, set.N(), false, memory.Available()); err != nil { // a GPU was wished for and is not there
+	if err := o.fits(set.D, set.N(), false, memory.Available()); err != nil { // there is no GPU, so the memory is the machine's
 		return fmt.Errorf("train: %w", err)
 	}
 	on, err := learn.New(network.Training(), lo)
 	if err != nil {
 		return err
 	}
-	t.trainer = chainOnCPU{on, source}
+	t.trainer = t.share(chainOnCPU{on, source}, on, source)
 	return nil
 }
 
@@ -195,7 +205,7 @@ func (t *Run) startNetwork(config nets.Config, lo fit.Options, times times) erro
 	if err != nil {
 		return err
 	}
-	if err := t.o.networkFits(n, t.set, memory.Available()); err != nil {
+	if err := t.o.networkFits(n, t.set, t.o.NewNetworkTrainer != nil, memory.Available()); err != nil {
 		return err
 	}
 	n.Initialise(t.o.Seed)
@@ -218,11 +228,25 @@ func (t *Run) startNetwork(config nets.Config, lo fit.Options, times times) erro
 	if err != nil {
 		return err
 	}
-	on, err := cpu.NewTrainer(cpu.Training{Program: d.Program, Params: params, Gradients: gradients}, lo, cpu.Options{Block: t.o.MicroBatch})
+	g, source := general.Training{Program: d.Program, Params: params, Gradients: gradients}, newExamples(t.set, t.o, times)
+	if t.o.NewNetworkTrainer != nil {
+		on, err := t.o.NewNetworkTrainer(g, lo, t.o.MicroBatch)
+		if err != nil {
+			return err
+		}
+		if on != nil {
+			t.trainer, err = t.sharing(sourced{on, source}, on)
+			return err
+		}
+		if err := t.o.networkFits(n, t.set, false, memory.Available()); err != nil { // a GPU was wished for and does not do it
+			return err
+		}
+	}
+	on, err := cpu.NewTrainer(g, lo, cpu.Options{Block: t.o.MicroBatch})
 	if err != nil {
 		return err
 	}
-	t.trainer = networkOnCPU{on, newExamples(t.set, t.o, times)}
+	t.trainer = t.share(networkOnCPU{on, source}, on, source)
 	return nil
 }
 
@@ -232,67 +256,7 @@ type tensor struct {
 	in *[]float32
 }
 
-// statistics of the data in network units.
-type statistics struct {
-	deviation float64 // of all coordinates about their common mean
-	square    float64 // mean square
-}
-
-// moments computes them; data that are not finite, or all equal, are an error.
-func moments(set *data.Dataset) (statistics, error) {
-	if value, count, ok := set.Levels(); ok {
-		return momentsOf(value, count)
-	}
-	row := make([]float32, set.D)
-	n := float64(set.N()) * float64(set.D)
-	var sum, square float64
-	for i := range set.N() {
-		set.NormalisedRow(row, i)
-		for j, v := range row {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return statistics{}, fmt.Errorf("train: coordinate %d of sample %d of the data is %v in the network's units; all must be finite", j, i, v)
-			}
-			sum += float64(v) / n
-		}
-	}
-	var s statistics
-	for i := range set.N() {
-		set.NormalisedRow(row, i)
-		for _, v := range row {
-			square += (float64(v) - sum) * (float64(v) - sum) / n
-			s.square += float64(v) * float64(v) / n
-		}
-	}
-	if square == 0 {
-		return s, errors.New("train: all numbers of the data are equal; there is nothing to learn")
-	}
-	s.deviation = math.Sqrt(square)
-	return s, nil
-}
-
-// momentsOf is moments of a set of bytes, which are counted.
-func momentsOf(value [256]float32, count [256]int) (s statistics, err error) {
-	n := 0
-	for _, k := range count {
-		n += k
-	}
-	if slices.Contains(count[:], n) {
-		return s, errors.New("train: all numbers of the data are equal; there is nothing to learn")
-	}
-	mean, square := 0.0, 0.0
-	for v, k := range count {
-		mean += float64(value[v]) * float64(k) / float64(n)
-	}
-	for v, k := range count {
-		y, share := float64(value[v]), float64(k)/float64(n)
-		square += (y - mean) * (y - mean) * share
-		s.square += y * y * share
-	}
-	s.deviation = math.Sqrt(square)
-	return s, nil
-}
-
-// A burst of steps is as long as an interrupt may have to wait: between these times, unless it is a single step.
+// A burst of steps lasts between these times, unless it is a single step. An interrupt waits for the end of a burst.
 const (
 	shortBurst = 50 * time.Millisecond
 	longBurst  = 300 * time.Millisecond
@@ -350,7 +314,7 @@ func (t *Run) loop(ctx context.Context) error {
 	return t.save()
 }
 
-// burst is the number of steps to take before the run has something to say or to save.
+// burst is the number of steps up to the next report or checkpoint.
 func (t *Run) burst(step int) int {
 	o := t.o
 	return min(t.most, o.Steps-step, o.LogEvery-step%o.LogEvery, o.SaveEvery-step%o.SaveEvery)

@@ -36,6 +36,7 @@ func describe(set *data.Dataset, o Options, s solver.Schedule, p solver.Predicti
 		Shape:          imageShape(set),
 		Data:           set.Name,
 		Columns:        set.Columns,
+		Alphabet:       set.Alphabet,
 		Training:       training,
 		Version:        version,
 		Versions:       versions,
@@ -74,6 +75,9 @@ func (t *Run) save() error {
 	if err != nil {
 		return fmt.Errorf("train: the state: %w", err)
 	}
+	if err := t.finite(st); err != nil {
+		return err
+	}
 	extra, err := json.Marshal(t.sums)
 	if err != nil {
 		return err
@@ -93,6 +97,24 @@ func (t *Run) save() error {
 	}
 	t.saved = int(st.Step)
 	t.report.Saved(t.saved)
+	return nil
+}
+
+// finite returns a *Diverged if a number of the state is infinite or NaN. A step whose loss and gradient are finite can leave one where squares
+// of gradients exceed float32.
+func (t *Run) finite(st *fit.State) error {
+	for _, l := range []struct {
+		what    string
+		tensors [][]float32
+	}{{"the parameters", st.Params}, {"the mean gradients", st.M}, {"the mean squared gradients", st.V}, {"the averaged weights", st.EMA}} {
+		for i, v := range l.tensors {
+			for _, x := range v {
+				if x-x != 0 {
+					return &Diverged{int(st.Step), t.o.LR, fmt.Errorf("%s of %s are not finite", l.what, t.trained[i].Name), t.saved}
+				}
+			}
+		}
+	}
 	return nil
 }
 
@@ -125,10 +147,11 @@ func (t *Run) values(what string, params []kernels.Param) ([][]float32, error) {
 
 // resume takes the run up where the state file left it.
 func (t *Run) resume() error {
-	if t.o.Dir == "" {
-		return errors.New("train: resume needs the directory of the run")
+	dir, err := t.from()
+	if err != nil {
+		return err
 	}
-	path := filepath.Join(t.o.Dir, StateFile)
+	path := filepath.Join(dir, StateFile)
 	s, err := checkpoint.LoadState(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("train: nothing to resume: there is no %s", path)

@@ -35,7 +35,7 @@ func newExample(c solver.TrainCoeffs, ratio float64) example {
 type times interface {
 	// draw takes u, uniform on [0, 1).
 	draw(u float64) example
-	// table is draw in numbers: exact for times on a grid, else to some 10⁻¹².
+	// table describes draw as a table: exactly for times on a grid, else to some 10⁻¹².
 	table() kernels.TimeTable
 }
 
@@ -50,7 +50,7 @@ func newTimes(o Options, s solver.Schedule, p solver.Prediction, w solver.Weight
 	return newLogNormalTimes(s, p, w)
 }
 
-// gridTimes is uniform on points from Tmin to Tmax, both included, perhaps by way of a proposal.
+// gridTimes is uniform on points from Tmin to Tmax, both included, perhaps by importance sampling.
 type gridTimes struct {
 	points []example
 	from   *proposal
@@ -88,7 +88,7 @@ func (g *gridTimes) table() kernels.TimeTable {
 	return t
 }
 
-// uniformTimes is uniform on [Tmin, Tmax), perhaps by way of a proposal that is constant on cells.
+// uniformTimes is uniform on [Tmin, Tmax), perhaps by importance sampling with a density that is constant on cells.
 type uniformTimes struct {
 	s    solver.Schedule
 	p    solver.Prediction
@@ -160,16 +160,16 @@ func (l *logNormalTimes) table() kernels.TimeTable {
 //
 //	w E (s + z/σ)² = (w/σ²) · α² sd²/(α² sd² + σ²),
 //
-// since z given x_t has that share of variance left. It is the final loss on Gaussian data, and bounds it from above on any
-// other of the same spread. So it says where in t the loss comes from.
+// since z given x_t has that share of variance left. It is the final loss on Gaussian data, and an upper bound on any other
+// data of the same variance. So it shows which times contribute to the loss.
 func linearLoss(s solver.Schedule, p solver.Prediction, w solver.Weighting, sd, t float64) float64 {
 	signal, noise := s.Alpha(t)*sd, s.Sigma2(t)
 	signal *= signal
 	return w.Weight(s, p, t) / noise * signal / (signal + noise)
 }
 
-// zeroLoss is the loss of a network that says zero on data of the mean square: the mean of weight·target² over times, data and
-// noise.
+// zeroLoss is the loss of a network whose output is zero, on data of the given mean square: the mean of weight·target² over times,
+// data and noise.
 func zeroLoss(t times, square float64) float64 {
 	const n = 1 << 12
 	sum := 0.0

@@ -11,6 +11,7 @@ import (
 
 	"hbar/checkpoint"
 	"hbar/data"
+	"hbar/solver"
 )
 
 func swissRoll(t *testing.T) *data.Dataset {
@@ -208,6 +209,25 @@ func TestDivergedKeepsCheckpoint(t *testing.T) {
 	}
 }
 
+// Moments can overflow float32 while loss and gradient are finite: a checkpoint with such numbers is refused by what would help.
+func TestOverflownMoments(t *testing.T) {
+	o := small()
+	o.Dir = t.TempDir()
+	r, err := New(swissRoll(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.trainer.State()
+	if err != nil || r.finite(s) != nil {
+		t.Fatal(err, r.finite(s))
+	}
+	s.Step, s.V[1][0] = 9, float32(math.Inf(1))
+	var bad *Diverged
+	if err := r.finite(s); !errors.As(err, &bad) || bad.Step != 9 || !strings.Contains(err.Error(), "the mean squared gradients of dense0.bias are not finite; a learning rate below") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestReporterErrorEndsRun(t *testing.T) {
 	l := &log{err: errors.New("no space left on device")}
 	o := small()
@@ -282,8 +302,26 @@ func TestRate(t *testing.T) {
 		step int
 		want float64
 	}{{0, 0.1}, {4, 0.5}, {9, 1}, {10, 1}, {60, 0.5}, {109, 0.5 * (1 + math.Cos(0.99*math.Pi))}} {
-		if got := o.rate(c.step); math.Abs(got-c.want) > 1e-12 {
+		if got := o.rate(c.step); math.Abs(got-c.want) > 1e-15 { // a rounding
 			t.Errorf("rate at step %d is %g, want %g", c.step, got, c.want)
 		}
+	}
+}
+
+// A schedule of matrices trains as any other, and the checkpoint has its settings.
+func TestMatrixSchedule(t *testing.T) {
+	o := small()
+	o.Schedule, o.ScheduleParams, o.Prediction = "cld", map[string]float64{"gamma": 0.1}, "edm"
+	o.Steps, o.LR = 300, 3e-3
+	res := mustRun(t, swissRoll(t), o, nil)
+	s, _, err := res.Model.Process("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := solver.BlocksOf(s); b == nil || b.Size() != 2 || s.Params()["gamma"] != 0.1 || s.Params()["mass"] != 0.25 {
+		t.Errorf("the checkpoint has the schedule %s %v", s.Name(), s.Params())
+	}
+	if !(res.Loss < res.ZeroLoss) {
+		t.Errorf("loss %g after %d steps, that of zero is %g", res.Loss, res.Step, res.ZeroLoss)
 	}
 }

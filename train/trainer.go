@@ -6,6 +6,7 @@ import (
 	"hbar/kernels"
 	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
+	"hbar/kernels/general"
 	"hbar/kernels/learn"
 )
 
@@ -27,6 +28,31 @@ type Trainer interface {
 
 // NewTrainer makes the trainer of a program whose batches are b; nil means the CPU's.
 type NewTrainer func(p *kernels.ChainTraining, o fit.Options, b *kernels.Batches) (Trainer, error)
+
+// NetworkTrainer takes the steps of a network that is no chain, on the batches of a source; its methods are those of Trainer.
+type NetworkTrainer interface {
+	Steps() int64
+	Run(ctx context.Context, src fit.Source, lrs, losses []float64) (taken int, last fit.Result, err error)
+	State() (*fit.State, error)
+	SetState(*fit.State) error
+	Params(dst [][]float32) ([][]float32, error)
+	Averages(dst [][]float32) ([][]float32, error)
+	Close() error
+}
+
+// NewNetworkTrainer makes the trainer of a network that is no chain, block samples of a batch at a time, or as many as fit if
+// that is 0; nil means the CPU's.
+type NewNetworkTrainer func(t general.Training, o fit.Options, block int) (NetworkTrainer, error)
+
+// sourced is a NetworkTrainer with its source.
+type sourced struct {
+	NetworkTrainer
+	source fit.Source
+}
+
+func (s sourced) Run(ctx context.Context, lrs, losses []float64) (int, fit.Result, error) {
+	return s.NetworkTrainer.Run(ctx, s.source, lrs, losses)
+}
 
 // chainOnCPU is the Trainer of a chain of dense layers on the CPU.
 type chainOnCPU struct {

@@ -128,7 +128,7 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// headerParser reads JSON token by token, because json.Unmarshal keeps the last of two equal keys without a word.
+// headerParser reads JSON token by token, because json.Unmarshal silently keeps the last of two equal keys.
 type headerParser struct{ *json.Decoder }
 
 func (p headerParser) next() (json.Token, error) {

@@ -68,7 +68,7 @@ func runCalibrate(ctx context.Context, args []string, io ui.Streams) (err error)
 	g.String(&o.out, "out", "FILE.json", "the detector and its report")
 	loglik.DefineRun(&o.Flags, s.Group("Run"))
 	s.Note(about)
-	s.Note("Data on a grid of values (bytes) and samples on none are told apart by that alone, with an AUC of 1: the command refuses them unless --quantise makes both alike.")
+	s.Note("Data on a grid of values (bytes) and samples on none differ by that alone, with an AUC of 1: the command refuses them unless --quantise rounds both to the same grid.")
 	s.Example("go run ./cmd/detect calibrate --checkpoint runs/swissroll-simple/model.safetensors --n 2000", "against fresh points of the training distribution")
 	if err := s.Parse(args, io.Out); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (o *options) generated(ctx context.Context, w io.Writer, net *loglik.Networ
 		return nil
 	})
 	p.Done()
-	return x, fmt.Sprintf("the model at h = %g, %d steps", o.h, o.sampleSteps), err
+	return x, fmt.Sprintf("the model at h = %g, %s", o.h, ui.Plural(int64(o.sampleSteps), "step")), err
 }
 
 // statistics are those of points in data units.
@@ -171,7 +171,7 @@ func (o *options) statistics(ctx context.Context, w io.Writer, net *loglik.Netwo
 }
 
 func report(w io.Writer, r *detect.Report) {
-	fmt.Fprintf(w, "AUC       %.3f [%.3f, %.3f] on %d samples that the detector was not fitted to; %.3f on the others\n", r.AUC, r.CI[0], r.CI[1], r.Tested, r.Train)
+	fmt.Fprintf(w, "AUC       %.3f [%.3f, %.3f] on %s that the detector was not fitted to; %.3f on the others\n", r.AUC, r.CI[0], r.CI[1], ui.Plural(int64(r.Tested), "sample"), r.Train)
 	fmt.Fprintf(w, "null      detectors fitted to shuffled labels: %.3f to %.3f\n", r.Null[0], r.Null[1])
 	best := 0
 	for j, v := range r.Single {
@@ -181,7 +181,7 @@ func report(w io.Writer, r *detect.Report) {
 	}
 	fmt.Fprintf(w, "alone     %s has an AUC of %.3f\n", detect.Names[best], r.Single[best])
 	if r.Flags > 0 {
-		fmt.Fprintf(w, "overflow  %d samples have statistics that are not finite; they count as the largest\n", r.Flags)
+		fmt.Fprintf(w, "overflow  statistics that are not finite, of %s, count as the largest\n", ui.Plural(int64(r.Flags), "sample"))
 	}
 	fmt.Fprintf(w, "note      %s\n", about)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 )
@@ -53,7 +55,7 @@ func TestDetect(t *testing.T) {
 	if _, err := call(context.Background(), dir, "calibrate NET --data swissroll --samples DIR/impostor.npy --n 400 --steps 40 --out DIR/other.json"); err != nil {
 		t.Fatal(err)
 	}
-	if r := read(t, filepath.Join(dir, "other.json")).Report; r.AUC < 0.9 {
+	if r := read(t, filepath.Join(dir, "other.json")).Report; r.AUC < 0.9 { // the sets hardly overlap
 		t.Errorf("an impostor: %+v", r)
 	}
 	for _, c := range []struct {
@@ -109,7 +111,7 @@ func TestErrors(t *testing.T) {
 		"":          "say what to do",
 		"guess":     "neither calibrate nor score",
 		"calibrate": "--checkpoint FILE is missing",
-		"calibrate NET --data DIR/grid.npy --sample-steps 10":                         "told",
+		"calibrate NET --data DIR/grid.npy --sample-steps 10":                         "tells them apart",
 		"calibrate NET --data swissroll --n 10":                                       "--n",
 		"calibrate NET --data digits":                                                 "64 coordinates",
 		"score NET --data swissroll":                                                  "--detector FILE and --data FILE are needed",
@@ -119,7 +121,7 @@ func TestErrors(t *testing.T) {
 		"score NET --data swissroll --detector DIR/none.json":                         "none.json",
 		"calibrate NET --data DIR/grid.npy --samples DIR/grid.npy --out DIR/grid.npy": "would replace",
 	} {
-		if _, err := call(context.Background(), dir, args); err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(want, "told", "tells them apart")) {
+		if _, err := call(context.Background(), dir, args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", args, err, want)
 		}
 	}
@@ -130,5 +132,13 @@ func TestErrors(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 2 {
 		t.Errorf("failed runs leave %v", files)
+	}
+}
+
+// TestVersion: a command with verbs has --version of its own.
+func TestVersion(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(context.Background(), []string{"--version"}, ui.Streams{Out: &out, Err: &out}); !errors.Is(err, pflag.ErrHelp) || !strings.HasPrefix(out.String(), "detect (hbar) ") {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }

@@ -76,7 +76,7 @@ func runScore(ctx context.Context, args []string, io ui.Streams) (err error) {
 			above++
 		}
 	}
-	fmt.Fprintf(io.Out, "scores    %s points of %s: mean log odds %.3f, %.1f %% above 0 (AUC of the detector %.3f [%.3f, %.3f])\n", ui.Count(int64(len(logits))), p.Name, mean,
+	fmt.Fprintf(io.Out, "scores    %s of %s: mean log odds %.3f, %.1f %% above 0 (AUC of the detector %.3f [%.3f, %.3f])\n", ui.Plural(int64(len(logits)), "point"), p.Name, mean,
 		100*float64(above)/float64(len(logits)), file.Report.AUC, file.Report.CI[0], file.Report.CI[1])
 	fmt.Fprintf(io.Out, "note      %s\nwritten   %s\n", about, o.out)
 	return nil

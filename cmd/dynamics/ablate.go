@@ -15,6 +15,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/dynamics/sequence"
+	"hbar/nets"
 )
 
 type ablateOptions struct {
@@ -36,6 +37,7 @@ type ablateRun struct {
 	Growing    int     `json:"growing_modes"`
 	MedianTau  num     `json:"median_tau"` // of the modes that decay, in characters; null without
 	Learned    *int    `json:"steps_to_learn,omitempty"`
+	Diverged   *int    `json:"diverged_at_step,omitempty"` // then bits are null
 	Seconds    float64 `json:"seconds"`
 }
 
@@ -115,9 +117,9 @@ func runAblate(ctx context.Context, args []string, io ui.Streams) error {
 		res.Train, res.Test, res.Symbols = len(text.Train), len(text.Test), text.Symbols
 		fmt.Fprintf(io.Out, "text      %s: %s to train on, %s held out, %s\n", o.text, plural(res.Train, "character", "characters"), ui.Count(int64(res.Test)), plural(text.Symbols, "symbol", "symbols"))
 	}
-	p := ui.NewProgress(io.Err, "steps", 0, int64(len(sequence.Kinds)*o.seeds*o.steps), nil)
+	p := ui.NewProgress(io.Err, "steps", 0, int64(len(nets.MemoryKinds)*o.seeds*o.steps), nil)
 	for s := range o.seeds {
-		for _, kind := range sequence.Kinds {
+		for _, kind := range nets.MemoryKinds {
 			r, err := o.train(ctx, p, int64(len(res.Runs)*o.steps), kind, o.seed+uint64(s), text, res.Symbols)
 			if err != nil {
 				p.Done()
@@ -130,6 +132,9 @@ func runAblate(ctx context.Context, args []string, io ui.Streams) error {
 		}
 	}
 	p.Done()
+	if !slices.ContainsFunc(res.Runs, func(r ablateRun) bool { return r.Diverged == nil }) {
+		return fmt.Errorf("training diverges in all %d runs, in the first at step %d: take a lower --lr than %g", len(res.Runs), *res.Runs[0].Diverged, o.rate)
+	}
 	res.summarise()
 	o.report(io.Out, res)
 	if o.json != "" {
@@ -165,24 +170,21 @@ func (o *ablateOptions) read() (*sequence.Text, error) {
 }
 
 // train trains and evaluates one model.
-func (o *ablateOptions) train(ctx context.Context, p *ui.Progress, done int64, kind sequence.Kind, seed uint64, text *sequence.Text, symbols int) (*ablateRun, error) {
+func (o *ablateOptions) train(ctx context.Context, p *ui.Progress, done int64, kind nets.MemoryKind, seed uint64, text *sequence.Text, symbols int) (*ablateRun, error) {
 	began := time.Now()
-	length, batch := o.window, sequence.Recall(symbols)
+	length, scored, draw := o.window, o.window, sequence.Recall(symbols)
 	if text != nil {
-		batch = sequence.Windows(text.Train)
+		draw = sequence.Windows(text.Train)
 	} else {
-		length = o.distractors + 2
+		length, scored = o.distractors+2, 1
 	}
-	m, err := sequence.New(sequence.Config{Kind: kind, Symbols: symbols, Modes: o.modes, Width: o.width, MLP: o.decoder == "mlp", Window: length}, seed)
+	m, err := sequence.New(nets.Memory{Kind: kind, Inputs: symbols, Outputs: symbols, Symbols: true, Modes: o.modes, Width: o.width, MLP: o.decoder == "mlp", Window: length}, seed)
 	if err != nil {
 		return nil, err
 	}
 	r := &ablateRun{Kind: string(kind), Seed: seed, Parameters: m.Parameters(), MedianTau: num(math.NaN())}
 	smooth := math.NaN()
-	err = sequence.Train(ctx, m, batch, sequence.TrainOptions{Steps: o.steps, Batch: o.batch, Rate: o.rate, Seed: seed, Report: func(step int, loss float64) error {
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return fmt.Errorf("training of the %s model, seed %d, diverges at step %d: its loss is %g; lower --lr", kind, seed, step, loss)
-		}
+	err = sequence.Train(ctx, m, draw.Example(m), sequence.TrainOptions{Steps: o.steps, Batch: o.batch, Rate: o.rate, Seed: seed, Scored: scored, Report: func(step int, loss float64) error {
 		if smooth != smooth {
 			smooth = loss
 		}
@@ -193,6 +195,13 @@ func (o *ablateOptions) train(ctx context.Context, p *ui.Progress, done int64, k
 		}
 		return p.Report(done+int64(step)+1, ui.Field{Name: "bits", Value: smooth / math.Ln2})
 	}})
+	var diverged *sequence.DivergedError
+	if errors.As(err, &diverged) {
+		n := diverged.Step + 1
+		r.Diverged = &n
+		r.Within, r.Beyond, r.Seconds = num(math.NaN()), num(math.NaN()), time.Since(began).Seconds()
+		return r, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +236,7 @@ func (o *ablateOptions) train(ctx context.Context, p *ui.Progress, done int64, k
 
 // summarise takes means over seeds and paired differences.
 func (r *ablateResult) summarise() {
-	column := func(kind sequence.Kind, f func(ablateRun) num) []float64 {
+	column := func(kind nets.MemoryKind, f func(ablateRun) num) []float64 {
 		var v []float64
 		for _, run := range r.Runs {
 			if run.Kind == string(kind) {
@@ -246,11 +255,11 @@ func (r *ablateResult) summarise() {
 		e := mean(d)
 		return &e
 	}
-	for _, kind := range sequence.Kinds {
+	for _, kind := range nets.MemoryKinds {
 		s := ablateSummary{Kind: string(kind), Within: mean(column(kind, within)), Beyond: mean(column(kind, beyond))}
-		if kind != sequence.Dissipative {
-			s.Gap = difference(column(kind, within), column(sequence.Dissipative, within))
-			s.GapOut = difference(column(kind, beyond), column(sequence.Dissipative, beyond))
+		if kind != nets.Dissipative {
+			s.Gap = difference(column(kind, within), column(nets.Dissipative, within))
+			s.GapOut = difference(column(kind, beyond), column(nets.Dissipative, beyond))
 		}
 		r.Summary = append(r.Summary, s)
 	}
@@ -268,6 +277,11 @@ func mean(x []float64) estimate {
 }
 
 func (o *ablateOptions) report(w io.Writer, r *ablateResult) {
+	for _, run := range r.Runs {
+		if run.Diverged != nil {
+			fmt.Fprintf(w, "diverged  %s, seed %d: at step %d of %d, so that means over its kind are not known; a lower --lr than %g may help\n", run.Kind, run.Seed, *run.Diverged, o.steps, o.rate)
+		}
+	}
 	show := func(e *estimate) string {
 		if e == nil || math.IsNaN(float64(e.Mean)) {
 			return ""
@@ -279,6 +293,9 @@ func (o *ablateOptions) report(w io.Writer, r *ablateResult) {
 	}
 	if o.task == "recall" {
 		for _, run := range r.Runs {
+			if run.Diverged != nil {
+				continue
+			}
 			learned := "not learned"
 			if run.Learned != nil {
 				learned = fmt.Sprintf("learned after %d steps", *run.Learned)
@@ -304,7 +321,7 @@ func (o *ablateOptions) report(w io.Writer, r *ablateResult) {
 	}
 	t.Flush()
 	for _, s := range r.Summary {
-		if s.Kind == string(sequence.Free) {
+		if s.Kind == string(nets.Free) {
 			for _, run := range r.Runs {
 				if run.Kind == s.Kind && run.Growing > 0 {
 					fmt.Fprintln(w, "clamped   beyond the window, growing modes of the free models are held neutral")

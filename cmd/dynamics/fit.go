@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -12,12 +13,13 @@ import (
 type fitted struct {
 	edmd  *dynamics.EDMD
 	ml    *dynamics.LikelihoodFit
+	scan  *scanFit
 	modes []dynamics.Mode
 	notes []string
 	why   string // auto chose ml
 }
 
-// fit fits by the method asked for, or by the one that the data need.
+// fit fits by the method that --method names; with auto it chooses one by the data.
 func (o *fitOptions) fit(ctx context.Context, data *dynamics.Data) (*fitted, error) {
 	method := o.method
 	_, regular := data.Step()
@@ -32,6 +34,14 @@ func (o *fitOptions) fit(ctx context.Context, data *dynamics.Data) (*fitted, err
 		return o.likelihood(ctx, data, why)
 	}
 	e, err := o.leastSquares(data, o.lift)
+	var gaps *dynamics.NoPairsError
+	if o.method == "auto" && o.plain() && !o.text() && errors.As(err, &gaps) && small(data) {
+		f, failed := o.likelihood(ctx, data, "no two times that follow each other have all outputs")
+		if failed == nil || ctx.Err() != nil {
+			return f, failed
+		}
+		return nil, err
+	}
 	if o.method == "auto" && o.plain() && !o.text() && (err != nil || e.PNoise < 1e-3) {
 		f, hidden := o.hidden(ctx, data, e, err)
 		if ctx.Err() != nil {
@@ -59,6 +69,9 @@ func (o *fitOptions) fit(ctx context.Context, data *dynamics.Data) (*fitted, err
 // exact bounds relative residuals that only rounding leaves.
 const exact = 1e-6
 
+// mostWork bounds the multiply-adds of a fit on delays that nobody asked for: a second or two.
+const mostWork = 2e9
+
 // small reports whether maximum likelihood takes a minute or two at most.
 func small(data *dynamics.Data) bool { return data.P <= 8 && data.Len() <= 20_000 }
 
@@ -68,7 +81,7 @@ func (o *fitOptions) windows() bool {
 }
 
 // betterThanDelays is a fit by maximum likelihood where that explains the data better, by the Bayesian information criterion.
-// Delays take measurement noise for dynamics, and modes for faster than they are.
+// Delays fit measurement noise as dynamics, and then modes come out too fast.
 func (o *fitOptions) betterThanDelays(ctx context.Context, data *dynamics.Data, e *dynamics.EDMD) (*fitted, error) {
 	if !small(data) {
 		return nil, nil
@@ -105,10 +118,13 @@ func (o *fitOptions) plain() bool {
 	return o.lift.Delays == 1 && o.lift.Degree == 1 && o.lift.Fourier == 0 && o.rank == 0
 }
 
-// hidden fits what snapshots alone do not explain: exact dynamics of a few delays where there is no noise, else hidden
-// states and measurement noise.
+// hidden fits data that the snapshots alone do not explain: by a few delays if the dynamics are exact, else by hidden states with
+// measurement noise.
 func (o *fitOptions) hidden(ctx context.Context, data *dynamics.Data, e *dynamics.EDMD, failed error) (*fitted, error) {
 	for _, delays := range []int{2, 3, 4, 6, 8, 12} {
+		if f := float64(delays * data.P); float64(data.Len())*f*f > mostWork {
+			break
+		}
 		lift := o.lift
 		lift.Delays = delays
 		d, err := o.leastSquares(data, lift)
@@ -121,7 +137,7 @@ func (o *fitOptions) hidden(ctx context.Context, data *dynamics.Data, e *dynamic
 		}
 	}
 	if failed != nil {
-		return nil, failed // at the branch of the logarithm, or too short: hidden states would only cover that
+		return nil, failed // at the branch cut of the logarithm, or too few data: hidden states would only hide that
 	}
 	if !small(data) {
 		return nil, nil
@@ -145,7 +161,20 @@ func (o *fitOptions) likelihood(ctx context.Context, data *dynamics.Data, why st
 	return &fitted{ml: f, modes: f.Modes, notes: f.Notes, why: why}, nil
 }
 
-// model is what loglik and generate take.
+// save writes what loglik and generate take.
+func (f *fitted) save(path string, data *dynamics.Data, note string) error {
+	if f.scan != nil {
+		f.scan.fit.Note = note
+		return f.scan.fit.Save(path)
+	}
+	m, err := f.model(data, note)
+	if err != nil {
+		return err
+	}
+	return m.Save(path)
+}
+
+// model is a state space, or lifted dynamics.
 func (f *fitted) model(data *dynamics.Data, note string) (*dynamics.Model, error) {
 	m := &dynamics.Model{Names: data.Names, Note: note}
 	switch {

@@ -35,8 +35,8 @@ func runGenerate(ctx context.Context, args []string, io ui.Streams) error {
 	g.String(&o.times, "times", "FILE", "times of the sequences in place of --steps and --dt, as an .npy")
 	g.Uint64(&o.seed, "seed", "SEED", "sequence k of a seed is the same however many are drawn")
 	g = s.Group("Output")
-	g.String(&o.out, "out", "FILE", ".npz with x (n × times × outputs), times and loglik; .npy with x alone; or .csv")
-	s.Note("A mode whose growth over the sequence would leave the range of numbers is clamped to be neutral, and so are features that run away; the command says so. The log density is then that of the clamped model.")
+	g.String(&o.out, "out", "FILE", ".npz with x (n × times × outputs), times and loglik; .npy with x alone; .csv; or .txt for characters")
+	s.Note("A mode whose growth over the sequence would leave the range of numbers is clamped to be neutral, and so are features that diverge; the command says so. The log density is then that of the clamped model.")
 	s.Example("go run ./cmd/dynamics generate --model model.json --n 5 --steps 2000 --out sequences.npz", "")
 	if err := s.Parse(args, io.Out); err != nil {
 		return err
@@ -45,15 +45,21 @@ func runGenerate(ctx context.Context, args []string, io ui.Streams) error {
 		return ui.Usagef("--model FILE is missing: name what fit wrote, or an .npz of A, Q, C, R, m0, P0")
 	}
 	ext := strings.ToLower(filepath.Ext(o.out))
-	if ext != ".npz" && ext != ".npy" && ext != ".csv" {
-		return ui.Usagef("--out %s: sequences are written as .npz, .npy or .csv", o.out)
+	if ext != ".npz" && ext != ".npy" && ext != ".csv" && ext != ".txt" {
+		return ui.Usagef("--out %s: sequences are written as .npz, .npy or .csv, texts as .txt", o.out)
 	}
 	if err := flags.CheckOutputs([]flags.File{{Name: "out", Path: o.out}}, []flags.File{{Name: "model", Path: o.model}, {Name: "times", Path: o.times}}); err != nil {
 		return err
 	}
-	m, err := dynamics.LoadModel(o.model)
+	m, memory, err := loadModel(o.model)
 	if err != nil {
 		return err
+	}
+	if memory != nil {
+		return memory.generate(ctx, &o, ext, io)
+	}
+	if ext == ".txt" {
+		return ui.Usagef("--out %s: this model is of numbers; write .npz, .npy or .csv", o.out)
 	}
 	if float64(o.n)*float64(o.steps)*float64(m.Outputs()) > 1<<28 {
 		return ui.Usagef("%d sequences of %d times of %d outputs are more than 2²⁸ numbers; ask for fewer", o.n, o.steps, m.Outputs())
@@ -67,7 +73,7 @@ func runGenerate(ctx context.Context, args []string, io ui.Streams) error {
 		return err
 	}
 	report(io, lik, len(times))
-	if err := write(o.out, ext, records, lik, m); err != nil {
+	if err := write(o.out, ext, records, lik, m.Outputs(), m.Names); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "written   %s\n", o.out)
@@ -157,13 +163,13 @@ func (o *generateOptions) draw(ctx context.Context, io ui.Streams, m *dynamics.M
 		if err != nil {
 			l.LogLik = math.NaN()
 			if k == 0 {
-				fmt.Fprintf(io.Out, "note      log densities are not known: %v\n", err)
+				fmt.Fprintf(io.Out, "note      log densities are not known: %s\n", strings.TrimPrefix(err.Error(), "dynamics: "))
 			}
 		}
 		records, lik = append(records, r), append(lik, l.LogLik)
 	}
 	if clamped > 0 {
-		fmt.Fprintf(io.Out, "clamped   %s ran away and were held at 1000 standard deviations; sequences from there on have no density\n", plural(clamped, "snapshot", "snapshots"))
+		fmt.Fprintf(io.Out, "clamped   %s diverged and were limited to 1000 standard deviations; sequences from there on have no density\n", plural(clamped, "snapshot", "snapshots"))
 	}
 	return records, lik, nil
 }
@@ -177,17 +183,20 @@ func report(io ui.Streams, lik []float64, times int) {
 	for _, v := range lik {
 		square += (v - mean) * (v - mean)
 	}
-	s := fmt.Sprintf("drawn     %s of %s; log p %.4f nats", plural(len(lik), "sequence", "sequences"), plural(times, "time", "times"), mean)
-	if n > 1 {
+	s := fmt.Sprintf("drawn     %s of %s", plural(len(lik), "sequence", "sequences"), plural(times, "time", "times"))
+	if mean == mean {
+		s += fmt.Sprintf("; log p %.4f nats", mean)
+	}
+	if n > 1 && mean == mean {
 		s += fmt.Sprintf(" ± %.4f (standard error of the mean)", math.Sqrt(square/(n-1)/n))
 	}
 	fmt.Fprintln(io.Out, s)
 }
 
-func write(path, ext string, records []*dynamics.Record, lik []float64, m *dynamics.Model) error {
-	p, n := m.Outputs(), records[0].Len()
+func write(path, ext string, records []*dynamics.Record, lik []float64, p int, names []string) error {
+	n := records[0].Len()
 	if ext == ".csv" {
-		return writeCSV(path, records, m)
+		return writeCSV(path, records, p, names)
 	}
 	x := &npz.Array{Shape: []int{len(records), n, p}}
 	for _, r := range records {
@@ -202,10 +211,9 @@ func write(path, ext string, records []*dynamics.Record, lik []float64, m *dynam
 	return npz.Write(path, map[string]*npz.Array{"x": x, "times": {Shape: []int{n}, X: records[0].Times}, "loglik": {Shape: []int{len(lik)}, X: lik}})
 }
 
-func writeCSV(path string, records []*dynamics.Record, m *dynamics.Model) error {
+func writeCSV(path string, records []*dynamics.Record, p int, outputs []string) error {
 	var b bytes.Buffer
-	p := m.Outputs()
-	names := dynamics.Data{P: p, Names: m.Names}
+	names := dynamics.Data{P: p, Names: outputs}
 	b.WriteString("trajectory,time")
 	for j := range p {
 		b.WriteString("," + strings.ReplaceAll(names.Name(j), ",", ";"))

@@ -22,7 +22,7 @@ type loglikResult struct {
 	Data         []string `json:"data"`
 }
 
-func runLoglik(_ context.Context, args []string, io ui.Streams) error {
+func runLoglik(ctx context.Context, args []string, io ui.Streams) error {
 	var src source
 	var model, json, states string
 	s := flags.New("dynamics loglik", "Computes the exact log density of observed sequences under a model, in nats, by Kalman's filter.")
@@ -42,7 +42,7 @@ func runLoglik(_ context.Context, args []string, io ui.Streams) error {
 	if err := flags.CheckOutputs([]flags.File{{Name: "json", Path: json}, {Name: "states", Path: states}}, append(src.files(), flags.File{Name: "model", Path: model})); err != nil {
 		return err
 	}
-	m, err := dynamics.LoadModel(model)
+	m, memory, err := loadModel(model)
 	if err != nil {
 		return err
 	}
@@ -50,15 +50,26 @@ func runLoglik(_ context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	if states != "" && m.Space == nil {
-		return fmt.Errorf("--states: a model of features that are not linear has no hidden states")
+	if states != "" && (m == nil || m.Space == nil) {
+		return fmt.Errorf("--states: this model has no hidden states with a distribution; a state space has (fit --method ml, or edmd without features that are not linear)")
+	}
+	density := func(one *dynamics.Data) (dynamics.Likelihood, error) { return m.LogLik(one) }
+	if memory != nil {
+		if data, err = memory.inAlphabet(data, src.text()); err != nil {
+			return err
+		}
+		density = func(one *dynamics.Data) (dynamics.Likelihood, error) {
+			l, clamped, err := memory.fit.LogLik(ctx, one)
+			memory.clamped = max(memory.clamped, clamped)
+			return l, err
+		}
 	}
 	fmt.Fprintf(io.Out, "data      %s\n", describe(src.data, data))
 	res := loglikResult{Model: model, Data: src.paths()}
 	for k := range data.Records {
 		one := *data
 		one.Records = data.Records[k : k+1]
-		l, err := m.LogLik(&one)
+		l, err := density(&one)
 		if err != nil {
 			return fmt.Errorf("trajectory %d: %w", k, err)
 		}
@@ -66,6 +77,9 @@ func runLoglik(_ context.Context, args []string, io ui.Streams) error {
 		res.Observations += l.Observations
 		res.Values += l.Values
 		res.Trajectories = append(res.Trajectories, num(l.LogLik))
+	}
+	if memory != nil {
+		memory.reportClamped(io)
 	}
 	fmt.Fprintf(io.Out, "log p     %.6f nats of %s, %.6f each\n", float64(res.LogLik), plural(res.Observations, "observation", "observations"), float64(res.LogLik)/math.Max(float64(res.Observations), 1))
 	if json != "" {

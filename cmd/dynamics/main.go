@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/ui"
 )
 
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 		}
 	}
 	switch args[0] {
+	case "--version":
+		return flags.Version("dynamics", io.Out)
 	case "--help", "-h", "help":
 		help(io.Out)
 		return pflag.ErrHelp
@@ -69,5 +72,5 @@ func help(w io.Writer) {
 	for _, s := range subcommands() {
 		fmt.Fprintf(w, "  %-10s %s\n", s.name, s.does)
 	}
-	fmt.Fprint(w, "\ndynamics VERB --help lists the options of each.\n")
+	fmt.Fprint(w, "\ndynamics VERB --help lists the options of each, dynamics --version the version.\n")
 }

@@ -20,9 +20,10 @@ type result struct {
 	Method   string            `json:"method"`
 	Summary  string            `json:"summary"`
 	Data     dataInfo          `json:"data"`
-	Span     num               `json:"span"` // the time that was seen
+	Span     num               `json:"span"` // the time that the data cover
 	EDMD     *edmdInfo         `json:"edmd,omitempty"`
 	ML       *mlInfo           `json:"ml,omitempty"`
+	Scan     *scanInfo         `json:"scan,omitempty"`
 	Modes    []modeInfo        `json:"modes"`
 	Notes    []string          `json:"notes"`
 }
@@ -75,6 +76,9 @@ func (f *fitted) result(o *fitOptions, data *dynamics.Data) *result {
 		if f.why != "" {
 			r.Notes = append([]string{"maximum likelihood was chosen because " + f.why}, r.Notes...)
 		}
+	} else if f.scan != nil {
+		r.Method, r.Span, r.Scan = "scan", num(data.Span()), &f.scan.info
+		r.Summary = f.scan.summary()
 	} else {
 		e := f.edmd
 		r.Method, r.Span = "edmd", num(e.Span)
@@ -104,6 +108,9 @@ func (r *result) report(w io.Writer) {
 			fmt.Fprintf(w, " %.4g", float64(v))
 		}
 		fmt.Fprintln(w)
+	}
+	if s := r.Scan; s != nil {
+		fmt.Fprintf(w, "log p     %.4f nats of the data, %.6f an observation\n", float64(s.LogLik), float64(s.LogLik)/float64(s.Observations))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "Re λ\t95 % interval\tIm λ\t95 % interval\tτ\tclass\t")

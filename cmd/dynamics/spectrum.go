@@ -24,12 +24,13 @@ type fitOptions struct {
 	order     int
 	kind      string
 	noise     bool
+	scan      scanOptions
 
 	json, plot, out string
 }
 
 func defaultFit() fitOptions {
-	return fitOptions{method: "auto", lift: dynamics.LiftOptions{Delays: 1, Degree: 1}, intercept: true, bias: true, noise: true, branch: "refuse", kind: string(dynamics.Free)}
+	return fitOptions{method: "auto", lift: dynamics.LiftOptions{Delays: 1, Degree: 1}, intercept: true, bias: true, noise: true, branch: "refuse", kind: string(dynamics.Free), scan: defaultScan()}
 }
 
 // define makes the flags of spectrum, or of fit.
@@ -37,8 +38,12 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	s := flags.New("dynamics "+name, summary)
 	o.source.define(s.Group("Data"))
 
+	methods, more := []string{"auto", "edmd", "ml"}, ""
+	if fit {
+		methods, more = append(methods, "scan"), ". scan: a network whose memory is linear, trained on the likelihood of each row given those before it"
+	}
 	g := s.Group("Method")
-	g.Choice(&o.method, "method", []string{"auto", "edmd", "ml"}, "edmd: least squares on lifted snapshots at equal steps. ml: maximum likelihood of a state space with measurement noise, at any times. auto: edmd; ml where times are irregular, where residuals show measurement noise or hidden states, or where it explains the data better than --delays")
+	g.Choice(&o.method, "method", methods, "edmd: least squares on lifted snapshots at equal steps. ml: maximum likelihood of a state space with measurement noise, at any times. auto: edmd; ml where times are irregular, where residuals show measurement noise or hidden states, or where it explains the data better than --delays"+more)
 
 	g = s.Group("Least squares (edmd)")
 	g.Int(&o.lift.Delays, "delays", "K", flags.Between(1, 2048), "snapshots in a window, the newest and K−1 before it")
@@ -52,10 +57,13 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	g.Choice(&o.branch, "branch", []string{"refuse", "omit"}, "what to do with modes that turn by half a turn in a step, whose frequency is not defined")
 
 	g = s.Group("Maximum likelihood (ml)")
-	g.Int(&o.order, "order", "ORDER", flags.Between(0, 24), "states for each output; 0 chooses 1 to 3 by the Bayesian information criterion")
-	g.Choice(&o.kind, "kind", dynamics.Kinds, "free: any A. dissipative: A = (J − LLᵀ)H, no mode grows. conservative: A = JH, all modes are neutral")
+	g.Int(&o.order, "order", "ORDER", flags.Between(0, 24), "states for each output; 0 chooses 1 to 6 by the Bayesian information criterion")
+	g.Choice(&o.kind, "kind", dynamics.Kinds, "also of scan. free: any A. dissipative: A = (J − LLᵀ)H, no mode grows. conservative: A = JH, all modes are neutral")
 	g.OnOff(&o.noise, "noise", "the outputs have measurement noise of unknown size")
 
+	if fit {
+		o.scan.define(s.Group("Linear memory (scan)"))
+	}
 	g = s.Group("Output")
 	if fit {
 		o.out = "model.json"
@@ -67,6 +75,7 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	s.Note("An .npz has x (n, n×p or m×n×p) and times (n or m×n); or lengths of the trajectories that stand behind each other; or x0, times0, x1, times1, …. A .csv may have a header, with columns time and trajectory. Rows of NaN at the end of a trajectory are no part of it.")
 	if fit {
 		s.Example("go run ./cmd/dynamics fit --data traj.npz --method ml --out model.json", "a state space with measurement noise, at any times")
+		s.Example("go run ./cmd/dynamics fit --data licence.txt --method scan --kind dissipative --decoder mlp", "a linear memory of the characters of a text")
 	} else {
 		s.Example("go run ./cmd/dynamics spectrum --data traj.npy --dt 0.1 --json spectrum.json --plot modes.png", "of a trajectory at equal steps")
 		s.Example("go run ./cmd/dynamics spectrum --data position.csv --delays 4", "of one coordinate of a system with more")
@@ -84,6 +93,12 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 	if o.method == "ml" && (lifted || set.Given("delays")) {
 		return ui.Usagef("--method ml has hidden states in place of lifts: leave --delays, --poly, --fourier and --rank out; --order is its number of states for each output")
 	}
+	if err := o.scan.check(o, set, lifted || set.Given("delays") || set.Given("order") || set.Given("noise")); err != nil || o.method == "scan" {
+		if err != nil {
+			return err
+		}
+		return o.checkOutputs()
+	}
 	ml := set.Given("order") || set.Given("kind") || set.Given("noise")
 	if o.method == "edmd" && ml {
 		return ui.Usagef("--order, --kind and --noise belong to --method ml")
@@ -94,6 +109,10 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 		}
 		o.method = "ml"
 	}
+	return o.checkOutputs()
+}
+
+func (o *fitOptions) checkOutputs() error {
 	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "json", Path: o.json}, {Name: "plot", Path: o.plot, Picture: true}}
 	return flags.CheckOutputs(outputs, o.files())
 }
@@ -101,7 +120,7 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 // given says in the JSON file how the spectrum was asked for.
 func (o *fitOptions) record() map[string]any {
 	return map[string]any{"data": o.paths(), "dt": o.dt, "method": o.method, "delays": o.lift.Delays, "poly": o.lift.Degree, "fourier": o.lift.Fourier, "scale": o.lift.Scale,
-		"seed": o.lift.Seed, "rank": o.rank, "intercept": o.intercept, "bias": o.bias, "branch": o.branch, "order": o.order, "kind": o.kind, "noise": o.noise, "tokens": o.tokens}
+		"seed": o.lift.Seed, "rank": o.rank, "intercept": o.intercept, "bias": o.bias, "branch": o.branch, "order": o.order, "kind": o.kind, "noise": o.noise, "tokens": o.tokens, "scan": o.scan.record()}
 }
 
 func runSpectrum(ctx context.Context, args []string, io ui.Streams) error {
@@ -126,7 +145,11 @@ func (o *fitOptions) run(ctx context.Context, set *flags.Set, args []string, io 
 	if err := data.CheckColumns(); err != nil {
 		return err
 	}
-	f, err := o.fit(ctx, data)
+	fit := o.fit
+	if o.method == "scan" {
+		fit = o.memory(io)
+	}
+	f, err := fit(ctx, data)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
@@ -136,11 +159,7 @@ func (o *fitOptions) run(ctx context.Context, set *flags.Set, args []string, io 
 	res := f.result(o, data)
 	res.report(io.Out)
 	if o.out != "" {
-		m, err := f.model(data, res.Summary)
-		if err != nil {
-			return err
-		}
-		if err := m.Save(o.out); err != nil {
+		if err := f.save(o.out, data, res.Summary); err != nil {
 			return err
 		}
 		fmt.Fprintf(io.Out, "written   %s\n", o.out)

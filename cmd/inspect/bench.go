@@ -10,6 +10,7 @@ import (
 
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/internal/memory"
 	"hbar/internal/rates"
 	"hbar/kernels/cpu"
@@ -20,8 +21,10 @@ type benchResult struct {
 	Checkpoint string  `json:"checkpoint"`
 	Batch      int     `json:"batch"`
 	Repeats    int     `json:"repeats"`
-	Workers    int     `json:"workers"`
-	Kernels    string  `json:"kernels"`
+	Device     string  `json:"device"`
+	Precision  string  `json:"precision"`
+	Workers    int     `json:"workers"` // on the CPU
+	Kernels    string  `json:"kernels"` // on the CPU
 	Peak       float64 `json:"peak_gflops"`
 	Forward    rate    `json:"forward"`
 	VJP        rate    `json:"vjp"`
@@ -40,29 +43,59 @@ type bencher struct {
 	*subject
 	o    options
 	work *rates.Network
+	need memory.Need
 }
 
-// newBencher makes the programs, if the batch fits in memory.
-func newBencher(s *subject, o options, team *cpu.Team) (*bencher, error) {
-	work, err := rates.New(s.net, o.Batch, team)
+// newBencher makes the programs, if the batch fits in memory. A GPU takes a batch in blocks that fit in its own.
+func newBencher(s *subject, o options, m rates.Machine) (*bencher, error) {
+	work, err := rates.New(s.net, o.Batch, m)
 	if err != nil {
 		return nil, err
 	}
 	b := &bencher{subject: s, o: o, work: work}
-	return b, b.checkBench(memory.Available())
+	b.need, err = b.checkBench(memory.Available())
+	return b, err
+}
+
+// machine is what is measured, described in r. stop releases it.
+func (o options) machine(r *benchResult) (m rates.Machine, stop func() error, err error) {
+	r.Precision = o.Precision
+	if o.Device.Kind != "cuda" {
+		team := cpu.NewTeam(o.Workers)
+		r.Device, r.Workers, r.Kernels = "cpu", team.Workers(), team.Impl.Name
+		return rates.Cores{Team: team}, func() error { team.Close(); return nil }, nil
+	}
+	g := rates.GPU{Index: o.Device.Index}
+	if g.Precision, err = cuda.ParsePrecision(o.Precision); err != nil {
+		return nil, nil, err
+	}
+	d, err := cuda.Open(g.Index)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
+	}
+	r.Device = d.String()
+	return g, func() error { return nil }, d.Close()
 }
 
 // bench measures the network and prints the rates.
-func (s *subject) bench(ctx context.Context, o options, io ui.Streams) error {
-	team := cpu.NewTeam(o.Workers)
-	defer team.Close()
-	b, err := ui.Wait(ctx, io.Err, "preparing the network", func() (*bencher, error) { return newBencher(s, o, team) })
+func (s *subject) bench(ctx context.Context, o options, io ui.Streams) (err error) {
+	r := benchResult{Checkpoint: o.Checkpoint, Batch: o.Batch, Repeats: o.Repeats}
+	m, stop, err := o.machine(&r)
 	if err != nil {
 		return err
 	}
-	r := benchResult{Checkpoint: o.Checkpoint, Batch: o.Batch, Repeats: o.Repeats, Workers: team.Workers(), Kernels: team.Impl.Name}
+	defer func() { err = errors.Join(err, stop()) }()
+	b, err := ui.Wait(ctx, io.Err, "preparing the network", func() (*bencher, error) { return newBencher(s, o, m) })
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(io.Out, "model     %s: %s, %s trained parameters, %s multiply-adds a sample\n", o.Checkpoint, s.net.Config.Kind(), ui.Count(int64(s.net.NumParams())), ui.Rate(s.net.Program.Cost(1).MulAdds))
-	fmt.Fprintf(io.Out, "batch     %s samples, %d workers, %s kernels\n", ui.Count(int64(o.Batch)), r.Workers, r.Kernels)
+	on := fmt.Sprintf("%s, %s kernels", ui.Plural(int64(r.Workers), "worker"), r.Kernels)
+	if o.Device.Kind == "cuda" {
+		on = fmt.Sprintf("%s, products in %s", r.Device, r.Precision)
+	}
+	fmt.Fprintf(io.Out, "batch     %s, %s\n", ui.Plural(int64(o.Batch), "sample"), on)
+	fmt.Fprintf(io.Out, "memory    about %v; there are %v\n", b.need, memory.Available())
 	if err := b.measure(ctx, &r, io); err != nil {
 		return err
 	}
@@ -79,12 +112,21 @@ func (s *subject) bench(ctx context.Context, o options, io ui.Streams) error {
 
 // measure fills in the rates. The peak is measured before and after each.
 func (b *bencher) measure(ctx context.Context, r *benchResult, io ui.Streams) error {
-	bar := ui.NewProgress(io.Err, "measurements", 0, 3, nil)
+	jobs := b.work.Jobs()
+	done, total := int64(0), int64(len(jobs)*(b.o.Repeats+1))
+	bar := ui.NewProgress(io.Err, "runs", 0, total, nil)
+	bar.Show(0)
 	into := []*rate{&r.Forward, &r.VJP, &r.Train}
-	peak := func() float64 { return rates.Peak(b.work.Team) / 1e9 }
-	r.Peak = peak()
-	for i, job := range b.work.Jobs() {
-		d, err := b.median(ctx, job)
+	peak := func() error {
+		p, err := b.work.Machine.Peak()
+		r.Peak = max(r.Peak, p/1e9)
+		return err
+	}
+	if err := peak(); err != nil {
+		return err
+	}
+	for i, job := range jobs {
+		d, err := b.median(ctx, job, func() { done++; bar.Report(done) })
 		if errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
 		}
@@ -92,8 +134,9 @@ func (b *bencher) measure(ctx context.Context, r *benchResult, io ui.Streams) er
 			return err
 		}
 		into[i].MS, into[i].GFLOPS = 1e3*d.Seconds(), 2*job.MulAdds/1e9/d.Seconds()
-		r.Peak = max(r.Peak, peak())
-		bar.Show(int64(i + 1))
+		if err := peak(); err != nil {
+			return err
+		}
 	}
 	bar.Done()
 	for _, v := range into {
@@ -115,8 +158,8 @@ func (r benchResult) print(w io.Writer) {
 	t.Flush()
 }
 
-// median measures a job, after one run that does not count.
-func (b *bencher) median(ctx context.Context, job rates.Job) (_ time.Duration, err error) {
+// median measures a job, after one run that does not count. It calls done after each run.
+func (b *bencher) median(ctx context.Context, job rates.Job, done func()) (_ time.Duration, err error) {
 	run, stop, err := job.Start()
 	if err != nil {
 		return 0, err
@@ -134,6 +177,7 @@ func (b *bencher) median(ctx context.Context, job rates.Job) (_ time.Duration, e
 		if i > 0 {
 			all = append(all, time.Since(begin))
 		}
+		done()
 	}
 	return rates.Median(all), nil
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 
+	"hbar/cuda"
 	"hbar/internal/memory"
 	"hbar/kernels/cpu"
+	"hbar/kernels/general"
 	"hbar/program"
 	"hbar/program/eval"
 )
@@ -14,22 +17,46 @@ type engine interface {
 	// chunk is the number of samples to give at a time.
 	chunk() int
 	run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error)
+	close() error
 }
 
-// newEngine makes the engine of a precision.
-func newEngine(p *program.Program, params map[string][]float32, precision string, team *cpu.Team) (engine, error) {
-	if precision == fp64 {
+// newEngine makes the engine of a precision, on a GPU if that is asked for. Close it.
+func newEngine(p *program.Program, params map[string][]float32, o options, team *cpu.Team) (engine, error) {
+	if o.Precision == fp64 {
 		return newDouble(p, params, team.Workers()), nil
+	}
+	if o.Device.Kind == "cuda" {
+		precision, err := cuda.ParsePrecision(o.Precision)
+		if err != nil {
+			return nil, err
+		}
+		x, err := cuda.NewProgram(p, params, o.Device.Index, precision)
+		if err != nil {
+			return nil, fmt.Errorf("--device %s: %w; have cpu", o.Device, err)
+		}
+		return &single{x, p, x.Close}, nil
 	}
 	x, err := cpu.NewExecutor(p, team, cpu.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return &single{x}, x.SetParams(params)
+	return &single{x, x.Program(), func() error { return nil }}, x.SetParams(params)
+}
+
+// executor is what runs the kernels of a program.
+type executor interface {
+	RunContext(ctx context.Context, b *general.Batch) error
+	Block() int
 }
 
 // single runs the kernels, in float32.
-type single struct{ *cpu.Executor }
+type single struct {
+	executor
+	p    *program.Program
+	stop func() error
+}
+
+func (e *single) close() error { return e.stop() }
 
 // chunkBlocks is the number of the executor's blocks in a chunk: enough for the cost of a call not to count.
 const chunkBlocks = 8
@@ -37,7 +64,7 @@ const chunkBlocks = 8
 func (e *single) chunk() int { return chunkBlocks * e.Block() }
 
 func (e *single) run(ctx context.Context, n int, given map[string][]float64) (map[string][]float64, error) {
-	p := e.Program()
+	p := e.p
 	b := &cpu.Batch{N: n, In: map[string][]float32{}, Wide: map[string][]float64{}, Out: map[string][]float32{}}
 	for _, id := range p.With(program.Input) {
 		v := p.Values[id]
@@ -89,6 +116,8 @@ func newDouble(p *program.Program, params map[string][]float32, workers int) *do
 	}
 	return e
 }
+
+func (e *double) close() error { return nil }
 
 // chunk is a sample for each worker, because eval.Run gives each a sample, or fewer where memory is short.
 func (e *double) chunk() int { return e.size }

@@ -39,7 +39,7 @@ func (s *subject) evaluate(ctx context.Context, o options, io ui.Streams) error 
 		return err
 	}
 	seconds := time.Since(begin).Seconds()
-	fmt.Fprintf(io.Out, "evaluated %s samples in %s, %s\n", ui.Count(int64(in.n)), ui.Span(time.Since(begin)), o.Precision)
+	fmt.Fprintf(io.Out, "evaluated %s in %s, %s\n", ui.Plural(int64(in.n), "sample"), ui.Span(time.Since(begin)), o.Precision)
 	for _, name := range npz.Names(out) {
 		if bad := nonFinite(out[name].X); bad > 0 {
 			fmt.Fprintf(io.Err, "%s of %s numbers of %s are not finite\n", ui.Count(int64(bad)), ui.Count(int64(len(out[name].X))), name)
@@ -96,21 +96,24 @@ func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Stre
 	out := map[string]*npz.Array{}
 	bar := ui.NewProgress(io.Err, "evaluations", 0, int64(in.n*len(all)), nil)
 	for i, p := range all {
-		e, err := newEngine(p, s.params(), o.Precision, team)
+		e, err := newEngine(p, s.params(), o, team)
 		if err != nil {
 			return nil, err
 		}
 		for _, output := range p.Outputs {
-			a := &npz.Array{Shape: in.resultShape(output.Name), Single: o.Precision == fp32}
+			a := &npz.Array{Shape: in.resultShape(output.Name), Single: o.Precision != fp64}
 			a.X = make([]float64, program.Size(a.Shape))
 			out[output.Name] = a
 		}
 		for lo := 0; lo < in.n; lo += e.chunk() {
 			hi := min(in.n, lo+e.chunk())
 			if err := in.chunk(ctx, e, p, out, lo, hi); err != nil {
-				return nil, err
+				return nil, errors.Join(err, e.close())
 			}
 			bar.Show(int64(i*in.n + hi))
+		}
+		if err := e.close(); err != nil {
+			return nil, err
 		}
 	}
 	bar.Done()

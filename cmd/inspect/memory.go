@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"hbar/internal/memory"
+	"hbar/internal/rates"
 	"hbar/kernels/cpu"
 	"hbar/program"
 )
@@ -68,6 +69,9 @@ func (s *subject) checkEval(all []*program.Program, o options, n, results int, t
 			work = max(work, 8*live(p, 1))
 			continue
 		}
+		if o.Device.Kind == "cuda" {
+			continue // they are in the device's memory
+		}
 		x, err := cpu.NewExecutor(p, team, cpu.Options{})
 		if err != nil {
 			return err
@@ -88,13 +92,17 @@ func (s *subject) checkEval(all []*program.Program, o options, n, results int, t
 	})
 }
 
-// checkBench refuses a measurement that does not fit in memory.
-func (b *bencher) checkBench(l memory.Limit) error {
+// checkBench says what a measurement takes, and refuses one that does not fit in memory.
+func (b *bencher) checkBench(l memory.Limit) (memory.Need, error) {
+	cores, _ := b.work.Machine.(rates.Cores)
 	var all []*cpu.Executor
 	for _, p := range []*program.Program{b.net.Program, b.work.VJP, b.work.Training.Program} {
-		x, err := cpu.NewExecutor(p, b.work.Team, cpu.Options{})
+		if cores.Team == nil {
+			continue // values are in the device's memory
+		}
+		x, err := cpu.NewExecutor(p, cores.Team, cpu.Options{})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, x)
 	}
@@ -107,5 +115,5 @@ func (b *bencher) checkBench(l memory.Limit) error {
 		return memory.Need{{What: "values of the network", Bytes: work}, {What: "a batch", Bytes: (4*5*d + 64) * float64(n)},
 			{What: "weights, gradients and moments of training", Bytes: 16 * b.elements()}}
 	}
-	return memory.Check(need(b.o.Batch), l, memory.Suggest(memory.Option{Name: "--batch", Value: b.o.Batch, Need: func(n int) float64 { return need(n).Total() }}))
+	return need(b.o.Batch), memory.Check(need(b.o.Batch), l, memory.Suggest(memory.Option{Name: "--batch", Value: b.o.Batch, Need: func(n int) float64 { return need(n).Total() }}))
 }

@@ -77,6 +77,16 @@ func (s *subject) describe() (*report, error) {
 		Layers: layersOf(s.net), Trained: s.net.NumParams(), MulAdds: s.net.Program.Cost(1).MulAdds,
 		Schedule: s.Schedule, ScheduleParams: s.ScheduleParams, Prediction: s.Prediction, SigmaData: s.SigmaData, Normalisation: s.Norm,
 		Data: s.Data, Columns: s.Columns, Training: s.Training, History: history(s.path), Version: s.Version, Versions: s.Versions, Notes: s.Notes}
+	var assumed []string
+	if s.ActAssumed {
+		assumed = append(assumed, "activation "+s.Spec.Act)
+	}
+	if s.PredictionAssumed {
+		assumed = append(assumed, "prediction "+s.Prediction)
+	}
+	if assumed != nil {
+		r.Notes = append(slices.Clone(r.Notes), "the file does not name the "+strings.Join(assumed, " and the ")+": they are assumed; --act and --prediction of other commands say otherwise")
+	}
 	for _, l := range r.Layers {
 		r.Parameters += l.Parameters
 	}

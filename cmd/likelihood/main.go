@@ -7,6 +7,6 @@
 // options and the fields.
 package main
 
-import "hbar/cmd/internal/ui"
+import "hbar/cmd/internal/likelihoodcmd"
 
-func main() { ui.Main("likelihood", run) }
+func main() { likelihoodcmd.Main() }

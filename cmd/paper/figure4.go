@@ -7,19 +7,25 @@ import (
 
 	"hbar/cmd/internal/plots"
 	"hbar/metrics"
+	"hbar/solver"
 )
 
 // figure4 is Figure 4: W2 against h.
 func (p *page) figure4(ctx context.Context, networks []*network) error {
 	p.printf("## Figure 4: W₂ against h\n\n")
 	p.printf("%d samples (Euler–Maruyama, %d steps uniform in t down to Tmin) against as many fresh data points, exact assignment, %d repeats with\n", p.samples, p.steps, p.repeats)
-	p.printf("common random numbers across h: the median of the repeats [lowest, highest], because a single path that runs away at small h\nmakes a mean meaningless. The last column is data against data; the 25 Gaussians are equally filled by construction, so no independent sampler reaches their floor. (The published figure uses a time grid that stops at about\n0.02 and prints W₂² as w2.)\n\n")
+	p.printf("common random numbers across h: the median of the repeats [lowest, highest], because a single path that diverges at small h\nmakes a mean meaningless. The last column is data against data; the 25 Gaussians are equally filled by construction, so no independent sampler reaches their floor. (The published figure uses a time grid that stops at about\n0.02 and prints W₂² as w2.)\n\n")
 	p.printf("| network | |")
+	var hs []solver.Strength
 	for _, h := range p.w2h {
-		p.printf(" h = %g |", h)
+		hs = append(hs, solver.Constant(h))
+	}
+	hs = append(hs, p.profiles...)
+	for _, h := range hs {
+		p.printf(" h = %v |", h)
 	}
 	p.printf(" floor |\n|---|---|")
-	for range len(p.w2h) + 1 {
+	for range len(hs) + 1 {
 		p.printf("---|")
 	}
 	p.printf("\n")
@@ -28,12 +34,12 @@ func (p *page) figure4(ctx context.Context, networks []*network) error {
 		p.progress("%s: Figure 4", n)
 		line := plots.Series{Name: n.data + ", " + n.schedule, Markers: true}
 		var cells, squared []string
-		for _, h := range p.w2h {
+		for _, h := range hs {
 			var w, w2 []float64
 			for r := range p.repeats {
 				x, err := draw(ctx, n.Net, n.Schedule, p.samples, p.steps, h, uint64(r))
 				if err != nil {
-					return fmt.Errorf("%s, h = %g: %w", n, h, err)
+					return fmt.Errorf("%s, h = %v: %w", n, h, err)
 				}
 				d, err := metrics.W2(ctx, x, n.points[2*p.samples*r:2*p.samples*(r+1)], 2)
 				if err != nil {
@@ -41,7 +47,9 @@ func (p *page) figure4(ctx context.Context, networks []*network) error {
 				}
 				w, w2 = append(w, d.W2.Value), append(w2, d.W2Squared.Value)
 			}
-			line.X, line.Y = append(line.X, h), append(line.Y, median(w))
+			if v, constant := h.IsConstant(); constant {
+				line.X, line.Y = append(line.X, v), append(line.Y, median(w))
+			}
 			cells, squared = append(cells, middle(w)), append(squared, middle(w2))
 		}
 		floor, floor2, err := p.floor(ctx, n)

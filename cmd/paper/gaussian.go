@@ -11,7 +11,7 @@ import (
 )
 
 // gaussian is section 5.1: data N(0, 1) and the score of a Gaussian that is wrong by a factor 1+ε. The closed form is a
-// line, our solvers are dots: the path integral's NLL and the distance of samples.
+// line, the solvers are dots: the path integral's NLL and the distance of samples.
 func (p *page) gaussian(ctx context.Context) error {
 	p.progress("section 5.1: Gaussians")
 	schedule, err := solver.ParseSchedule("simple")
@@ -66,7 +66,7 @@ func (p *page) gaussian(ctx context.Context) error {
 			worst = max(worst, math.Abs(sum-discrete)/se)
 			// on the line's scale: the points are quantiles, not the whole distribution
 			dot.X, dot.Y, dot.Err = append(dot.X, h), append(dot.Y, sum-truth+q.CrossEntropy(data)), append(dot.Err, se)
-			x, err := draw(ctx, g, schedule, 10*p.samples, p.steps, h, 0)
+			x, err := draw(ctx, g, schedule, 10*p.samples, p.steps, solver.Constant(h), 0)
 			if err != nil {
 				return err
 			}

@@ -78,9 +78,9 @@ func (p *page) training(ctx context.Context, networks []*network) error {
 }
 
 // draw returns n samples (n×D) at Tmin.
-func draw(ctx context.Context, m solver.Model, s solver.Schedule, n, steps int, h float64, seed uint64) ([]float64, error) {
+func draw(ctx context.Context, m solver.Model, s solver.Schedule, n, steps int, h solver.Strength, seed uint64) ([]float64, error) {
 	x := make([]float64, 0, n*m.Dim())
-	r, err := solver.Sample(ctx, m, s, solver.Options{TableOptions: solver.TableOptions{Steps: steps, H: h}, N: n, Seed: seed}, func(c solver.Chunk) error {
+	r, err := solver.Sample(ctx, m, s, solver.Options{TableOptions: solver.TableOptions{Steps: steps}.WithStrength(h, s), N: n, Seed: seed}, func(c solver.Chunk) error {
 		x = append(x, c.X...)
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,7 @@ import (
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/ui"
+	"hbar/solver"
 	"hbar/train"
 )
 
@@ -31,6 +33,34 @@ type size struct {
 	paths      int
 	pathSteps  int
 	maxN       int // grid points of the Fokker–Planck solution
+
+	profiles []solver.Strength // that vary along the way: beside w2h, and those above 0 beside h
+}
+
+// take puts strengths in the place of those of the size: constants where there are any, and profiles beside them.
+func (s *size) take(hs []solver.Strength) error {
+	var constants, positive []float64
+	for i, h := range hs {
+		if slices.Contains(hs[:i], h) {
+			return ui.Usagef("--h names %v twice", h)
+		}
+		v, constant := h.IsConstant()
+		if !constant {
+			s.profiles = append(s.profiles, h)
+			continue
+		}
+		constants = append(constants, v)
+		if v > 0 {
+			positive = append(positive, v)
+		}
+	}
+	if slices.Sort(constants); len(constants) > 0 {
+		s.w2h = constants
+	}
+	if slices.Sort(positive); len(positive) > 0 {
+		s.h = positive
+	}
+	return nil
 }
 
 // experiment is one network: a data set and a schedule.
@@ -63,15 +93,22 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	set := flags.New("paper", "Repeat the experiments of arXiv:2403.11262 and write a page of tables and figures.")
 	g := set.Group("What")
 	g.Choice(&name, "size", []string{"tiny", "quick", "full"}, "full: 80 000 training steps, all four networks, about half an hour on 2 cores; quick: some minutes; tiny: a test")
+	var hs []solver.Strength
+	g.Strengths(&hs, "h", "strengths of the noise in Figure 4, and those above 0 of NLL(h), in place of the constants of --size; of a profile NLL is that of the path integral, if h is above 0 at all knots")
 	g = set.Group("Where")
 	g.String(&out, "out", "FILE", "the page, in Markdown")
 	g.String(&images, "images", "DIR", "its figures; default: images/ beside the page")
 	g.String(&runs, "runs", "DIR", "run directories of the networks; those that are complete are used again")
 	set.Example("go run ./cmd/paper --size quick", "two networks, briefly trained")
+	set.Example("go run ./cmd/paper --size quick --h '0;0.2;0.1@-4,0.5@0,1@3'", "two constants and a strength that varies along the way")
 	set.Example("go run ./cmd/paper --size full --out docs/paper.md", "what docs/paper.md holds")
 	if err := set.Parse(args, io.Out); errors.Is(err, pflag.ErrHelp) {
 		return nil
 	} else if err != nil {
+		return err
+	}
+	work := sizes[name]
+	if err := work.take(hs); err != nil {
 		return err
 	}
 	if images == "" {
@@ -80,7 +117,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err := os.MkdirAll(images, 0o777); err != nil {
 		return err
 	}
-	p := &page{size: sizes[name], name: name, out: out, images: images, runs: filepath.Join(runs, name), log: io.Err, bars: &loglik.Bars{W: io.Err}}
+	p := &page{size: work, name: name, out: out, images: images, runs: filepath.Join(runs, name), log: io.Err, bars: &loglik.Bars{W: io.Err}}
 	start := time.Now()
 	err := p.make(ctx)
 	p.bars.End()

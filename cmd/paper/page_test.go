@@ -2,12 +2,34 @@ package main
 
 import (
 	"math"
+	"slices"
 	"testing"
+
+	"hbar/solver"
 )
+
+// Constants of --h replace those of the size, profiles come beside them.
+func TestStrengths(t *testing.T) {
+	hs, err := solver.ParseStrengths("0.5;0;0.1@-4,1@3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sizes["tiny"]
+	if err := s.take(hs); err != nil || !slices.Equal(s.w2h, []float64{0, 0.5}) || !slices.Equal(s.h, []float64{0.5}) || len(s.profiles) != 1 || s.profiles[0] != hs[2] {
+		t.Errorf("%+v, %v", s, err)
+	}
+	s = sizes["tiny"]
+	if err := s.take(hs[2:]); err != nil || !slices.Equal(s.h, sizes["tiny"].h) || len(s.profiles) != 1 || len(sizes["tiny"].profiles) != 0 {
+		t.Errorf("profiles alone: %+v, %v", s, err)
+	}
+	if err := s.take([]solver.Strength{hs[0], hs[0]}); err == nil {
+		t.Error("a strength that is there twice")
+	}
+}
 
 func TestMean(t *testing.T) {
 	m, se, failed := mean([]float64{1, 2, 3, math.NaN(), math.Inf(1)})
-	if m != 2 || math.Abs(se-1/math.Sqrt(3)) > 1e-15 || failed != 2 {
+	if m != 2 || math.Abs(se-1/math.Sqrt(3)) > 1e-15 /* a rounding */ || failed != 2 {
 		t.Errorf("mean %g ± %g, %d failed; want 2 ± %g, 2 failed", m, se, failed, 1/math.Sqrt(3))
 	}
 }

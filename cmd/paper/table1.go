@@ -19,7 +19,7 @@ var published = map[string][2]string{
 func (p *page) table1(ctx context.Context, networks []*network) error {
 	p.printf("## Table 1: NLL at h = 0 and its first correction\n\n")
 	p.printf("NLL(h) = NLL(0) − h ⟨ℓ₁⟩ + O(h²), on %d fresh points. ℓ₁ has heavy tails: beside the mean stands the median. The numerical error\n", p.points)
-	p.printf("is the largest change in %d points when the tolerance falls from 10⁻⁵ to 10⁻⁷. Failed points have a path that leaves the numbers\n", p.checked)
+	p.printf("is the largest change in %d points when the tolerance falls from 10⁻⁵ to 10⁻⁷. Failed points have a path that exceeds the range of numbers\n", p.checked)
 	p.printf("(the reason is counted); means leave them out. Published: their networks, their finite differences.\n\n")
 	p.printf("| network | NLL | published | −⟨ℓ₁⟩ | published | median −ℓ₁ | error in NLL | error in ℓ₁, relative | failed |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, n := range networks {

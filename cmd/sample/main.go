@@ -6,6 +6,6 @@
 // float64 where float32 has too few digits for the spread of the data. Run it with --help for the options.
 package main
 
-import "hbar/cmd/internal/ui"
+import "hbar/cmd/internal/samplecmd"
 
-func main() { ui.Main("sample", run) }
+func main() { samplecmd.Main() }

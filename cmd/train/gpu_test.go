@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ import (
 	"hbar/train"
 )
 
-// apart is the distance of the weights of two models relative to their size.
-func apart(t *testing.T, a, b string) float64 {
+// weightDistance is the distance of the weights of two models relative to their size.
+func weightDistance(t *testing.T, a, b string) float64 {
 	t.Helper()
 	var m [2]*checkpoint.Model
 	for i, dir := range []string{a, b} {
@@ -29,12 +30,21 @@ func apart(t *testing.T, a, b string) float64 {
 		}
 	}
 	num, den := 0.0, 0.0
-	for i, p := range m[0].Params {
-		for j, v := range p.Data {
-			e := float64(v) - float64(m[1].Params[i].Data[j])
-			num += e * e
-			den += float64(v) * float64(v)
+	weights := func(m *checkpoint.Model) [][]float32 {
+		if m.Net != nil {
+			return m.Net.Weights
 		}
+		var all [][]float32
+		for _, p := range m.Params {
+			all = append(all, p.Data)
+		}
+		return all
+	}
+	a0, b0 := slices.Concat(weights(m[0])...), slices.Concat(weights(m[1])...)
+	for j, v := range a0 {
+		e := float64(v) - float64(b0[j])
+		num += e * e
+		den += float64(v) * float64(v)
 	}
 	return math.Sqrt(num / den)
 }
@@ -53,7 +63,7 @@ func trained(t *testing.T, args string) {
 	}
 	set, err := o.load()
 	if err == nil {
-		err = o.place()
+		err = o.openRunDirectory()
 	}
 	if err == nil {
 		err = rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o)
@@ -61,7 +71,10 @@ func trained(t *testing.T, args string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.NewTrainer = device.trainer
+	defer o.lock.Close()
+	if err := o.trainOn(device, io.Discard); err != nil {
+		t.Fatal(err)
+	}
 	job, err := train.New(set, o.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +82,7 @@ func trained(t *testing.T, args string) {
 	if on := device.gpu != nil; on != (o.Device.Kind == "cuda") {
 		t.Errorf("%s: on %s", args, device)
 	}
-	if _, _, err := o.fit(t.Context(), job, set, device.after(), quiet); err != nil {
+	if _, _, err := o.fit(t.Context(), job, set, nil, device, quiet); err != nil {
 		t.Fatalf("%s: %v", args, err)
 	}
 	if err := device.close(); err != nil {
@@ -92,7 +105,7 @@ func TestDevice(t *testing.T) {
 			trained(t, c)
 		}
 		for _, other := range []string{"gpu", "mixed"} {
-			if e := apart(t, "cpu", other); !(e <= tol) {
+			if e := weightDistance(t, "cpu", other); !(e <= tol) {
 				t.Errorf("%s: weights on %s differ by %.2g", kind, other, e)
 			}
 			want, err := readLog(filepath.Join("cpu", logFile))
@@ -161,18 +174,39 @@ func TestDeviceMissing(t *testing.T) {
 	}
 }
 
-// A network without kernels on a GPU: under auto the CPU trains it and the report says why; a GPU that was asked for is an error
-// that names the operations.
-func TestNetworkWithoutKernels(t *testing.T) {
-	gputest.NeedEmulator(t)
-	args := "--data digits --n-data 64 --net unet --channels 8,16 --layers 1 --attention 4 --steps 2 --batch 8 --overwrite --out " + filepath.Join(t.TempDir(), "run")
-	out, err := gputest.Command(t, args)
-	if err != nil || !strings.Contains(out, "device    cpu (no kernels for sinusoid, ") {
-		t.Errorf("auto: %v\n%s", err, out)
+// Networks of convolutions and attention train on a GPU as on the CPU, in one precision and another, and a run goes on from one device on the
+// other. The batch is drawn by the same numbers; three steps leave float32's rounding.
+func TestNetworkOnGPU(t *testing.T) {
+	gputest.NeedGPU(t)
+	args := "--data digits --n-data 32 --net dit --width 24 --depth 1 --heads 2 --patch 4 --steps 3 --batch 4 --no-grids --overwrite --out "
+	dir := t.TempDir()
+	weights := func(name, more string) string {
+		t.Helper()
+		to := filepath.Join(dir, name)
+		trained(t, args+to+" "+more)
+		return to
 	}
-	out, err = gputest.Command(t, args+" --device cuda")
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != ui.ExitFailure || !strings.Contains(out, "no kernels for sinusoid") || !strings.Contains(out, "conv2d") {
-		t.Errorf("cuda: %v\n%s", err, out)
+	want := weights("cpu", "--device cpu")
+	var out strings.Builder
+	if err := run(t.Context(), strings.Fields(args+filepath.Join(dir, "said")+" --device cuda --precision bf16"), ui.Streams{Out: &out, Err: io.Discard}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), " GFLOP/s of products in bf16 on tensor cores") {
+		t.Errorf("no peak of the GPU in\n%s", &out)
+	}
+	for _, c := range []struct {
+		name, more  string
+		least, most float64
+	}{{"gpu", "--device cuda", 0, 1e-4}, {"micro", "--device cuda --micro-batch 3", 0, 1e-4}, {"bf16", "--device cuda --precision bf16", 1e-6, 3e-2}} {
+		e := weightDistance(t, want, weights(c.name, c.more))
+		t.Logf("%s: weights differ by %.2g of their size", c.more, e)
+		if !(e >= c.least && e < c.most) {
+			t.Errorf("%s: weights differ by %.2g of their size; want %g to %g", c.more, e, c.least, c.most)
+		}
+	}
+	for _, bad := range []string{"--net mlp --device cuda", "--net unet --device cpu"} {
+		if _, err := parse(strings.Fields("--data digits --precision bf16 "+bad), io.Discard); err == nil || !strings.Contains(err.Error(), "--precision bf16 is for") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }

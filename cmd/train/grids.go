@@ -17,7 +17,7 @@ import (
 	"hbar/train"
 )
 
-// The sampler of the grids on the way: few steps, so that they cost little. All grids of a run are drawn from the same noise.
+// The sampler of the grids during training: few steps, so that they cost little. All grids of a run are drawn from the same noise.
 var gridSampler = solver.TableOptions{Sampler: solver.Exponential2, Grid: solver.GridLambda, Steps: 16, H: 1, Denoise: true}
 
 const (
@@ -32,15 +32,16 @@ type grids struct {
 	ctx   context.Context
 	io    ui.Streams
 	where flags.Device
+	board *board
 	after time.Time // no grid before this
 }
 
 // newGrids is nil for networks whose samples are no images, and where none are wanted.
-func (o options) newGrids(ctx context.Context, shape []int, where flags.Device, io ui.Streams) *grids {
+func (o options) newGrids(ctx context.Context, shape []int, events *board, where flags.Device, io ui.Streams) *grids {
 	if o.NoGrids || o.Net == train.NetMLP || !(samples.Options{Shape: shape}).IsImage() {
 		return nil
 	}
-	return &grids{o: o, ctx: ctx, io: io, where: where}
+	return &grids{o: o, ctx: ctx, io: io, where: where, board: events}
 }
 
 // draw draws the grid of the checkpoint that was just saved. One that cannot be drawn is a warning: training goes on. The last
@@ -50,7 +51,12 @@ func (g *grids) draw(step int) {
 		return
 	}
 	begin := time.Now()
-	if err := g.sample(filepath.Join(g.o.Dir, fmt.Sprintf("samples-%d.png", step))); err != nil && !errors.Is(err, context.Canceled) {
+	path := filepath.Join(g.o.Dir, fmt.Sprintf("samples-%d.png", step))
+	err := g.sample(path)
+	if err == nil {
+		err = g.board.picture(step, tagGrid, path)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(g.io.Err, "train: warning: no picture of step %s: %v\n", ui.Count(int64(step)), err)
 	}
 	g.after = time.Now().Add(gridShare * time.Since(begin))

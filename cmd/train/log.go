@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 
 	"hbar/cmd/internal/ui"
@@ -14,18 +17,28 @@ import (
 	"hbar/train"
 )
 
-// runLog passes the reports of a run to the eye and to train.jsonl.
+// runLog passes the reports of a run to the eye, to train.jsonl and train.csv, and to TensorBoard.
 type runLog struct {
-	file *os.File
-	bar  *ui.Progress
-	pace *pace // nil: of small networks steps a second say enough
-	grid *grids
+	file  *os.File
+	table *csvLog
+	bar   *ui.Progress
+	pace  *pace
+	grid  *grids
+	board *board
 }
+
+// The fields of a report in the log, before those of the pace.
+const (
+	fieldLoss     = "loss"
+	fieldLR       = "lr"
+	fieldGradNorm = "grad_norm"
+)
 
 // Progress implements train.Reporter.
 func (l *runLog) Progress(r train.Report) error {
-	fields := []ui.Field{{Name: "loss", Value: r.Loss}, {Name: "lr", Value: r.LR, Quiet: true}, {Name: "grad_norm", Value: r.GradNorm, Quiet: true}}
-	return l.bar.Report(int64(r.Step), append(fields, l.pace.since(r.Step)...)...)
+	fields := []ui.Field{{Name: fieldLoss, Value: r.Loss}, {Name: fieldLR, Value: r.LR, Quiet: true}, {Name: fieldGradNorm, Value: r.GradNorm, Quiet: true}}
+	pace := l.pace.since(r.Step)
+	return errors.Join(l.bar.Report(int64(r.Step), append(fields, pace...)...), l.board.report(r, pace))
 }
 
 // Step implements train.Watcher.
@@ -37,27 +50,44 @@ func (l *runLog) Saved(step int) {
 	l.pace.skip(step)
 }
 
-// openLog begins the log of a run, or goes on with it after done steps; lines beyond these, of a run that crashed after
+// openLog begins the log of a run in its folder, or goes on with it after done steps; lines beyond these, of a run that crashed after
 // its last checkpoint, go.
-func openLog(path string, done int64) (*runLog, error) {
+func openLog(dir string, done int64, p *pace) (*runLog, error) {
+	path := filepath.Join(dir, logFile)
 	var kept []byte
+	var records []record
 	if done > 0 {
-		records, err := readLog(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		var err error
+		if records, err = readLog(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
+		records = slices.DeleteFunc(records, func(r record) bool { return r.Step > done })
 		for _, r := range records {
-			if r.Step <= done {
-				kept = append(append(kept, r.line...), '\n')
-			}
+			kept = append(append(kept, r.line...), '\n')
 		}
 	}
 	if err := atomicfile.WriteFile(path, kept); err != nil {
 		return nil, err
 	}
+	columns := []string{"step", fieldLoss, fieldLR, fieldGradNorm}
+	for _, name := range p.fields() {
+		columns = append(columns, ui.Key(name))
+	}
+	table, err := openCSV(filepath.Join(dir, csvFile), append(columns, "per_second", "seconds"), records)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	return &runLog{file: f}, err
+	if err != nil {
+		return nil, errors.Join(err, table.file.Close())
+	}
+	return &runLog{file: f, table: table, pace: p}, nil
 }
+
+// lines is where the lines of the log go.
+func (l *runLog) lines() io.Writer { return io.MultiWriter(l.file, l.table) }
+
+func (l *runLog) close() error { return errors.Join(l.file.Close(), l.table.file.Close()) }
 
 // record is a line of the log, as far as this command reads it.
 type record struct {

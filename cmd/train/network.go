@@ -29,7 +29,7 @@ func (o *options) defineNetworks(s *flags.Set) {
 	g.Int(&o.Heads, "heads", "N", flags.NonNegative, "dit: attention heads; 0 means 6")
 	g.Float(&o.LabelDropout, "label-dropout", "P", flags.Between(0, 1), "probability with which a label is taken for none, as guidance needs; at 0 the network knows no none; for data with labels 0.1 unless given")
 	g.Bool(&o.Flip, "flip", "mirror half of the images from left to right")
-	g.OnOff(&o.Dequantise, "dequantise", "add uniform noise of one step to data that are bytes, in each batch anew; for images on unless given")
+	g.OnOff(&o.Dequantise, "dequantise", "add uniform noise of one step to data that are bytes, in each batch anew; for images and sounds on unless given, never for text")
 	g.OnOff(&o.Stratify, "stratify", "spread the times of a batch evenly; for images on unless given")
 	g.Int(&o.MicroBatch, "micro-batch", "ROWS", flags.NonNegative, "samples that pass through the network together; 0 chooses by memory and says so; does not change the result")
 }
@@ -106,7 +106,7 @@ func (o *options) networkDefaults(s *flags.Set) error {
 	real("ema", &o.EMA, 0.999)
 	real("clip", &o.Clip, 1)
 	real("label-dropout", &o.LabelDropout, 0.1)
-	on("dequantise", &o.Dequantise, true)
+	on("dequantise", &o.Dequantise, !o.Text)
 	on("stratify", &o.Stratify, true)
 	return nil
 }
@@ -124,14 +124,17 @@ func (o options) runsOn(d *device, set *data.Dataset) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.without(cuda.Runs(n.Program)), d.close())
+	if err := cuda.Runs(n.Program); err != nil {
+		return errors.Join(d.without(err), d.close())
+	}
+	return nil
 }
 
 // describeNetwork says what is trained and what memory it takes.
 func (o options) describeNetwork(w io.Writer, set *data.Dataset) error {
 	if o.Net == train.NetMLP {
 		spec := o.Spec(set.D)
-		fmt.Fprintf(w, "network   %d hidden layers of %d, %s, %s parameters\n", o.Depth, o.Width, o.Act, ui.Count(int64(spec.NumParams())))
+		fmt.Fprintf(w, "network   %s of %d, %s, %s parameters\n", ui.Plural(int64(o.Depth), "hidden layer"), o.Width, o.Act, ui.Count(int64(spec.NumParams())))
 		fmt.Fprintf(w, "memory    about %v; there are %v\n", o.Need(set.D, set.N()), memory.Available())
 		return nil
 	}
@@ -145,7 +148,7 @@ func (o options) describeNetwork(w io.Writer, set *data.Dataset) error {
 	}
 	labels := "no labels"
 	if c.Classes() > 0 {
-		labels = fmt.Sprintf("%d classes", c.Classes())
+		labels = ui.Plural(int64(c.Classes()), "class")
 	}
 	fmt.Fprintf(w, "network   %s for samples of %v, %s, %s parameters, %.3g billion multiply-adds a sample\n", c.Kind(), c.SampleShape(), labels,
 		ui.Count(int64(n.NumParams())), n.Program.Cost(1).MulAdds/1e9)

@@ -6,39 +6,48 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/data"
 	"hbar/internal/memory"
+	"hbar/mpi"
 	"hbar/solver"
 	"hbar/train"
 )
 
 // options are all settings of the command; options.json is their JSON form.
 type options struct {
-	Preset    string `json:"preset"`
-	Data      string `json:"data"`
-	NData     int    `json:"n_data"`
-	Columns   string `json:"columns,omitempty"`
-	Header    string `json:"header,omitempty"`
-	NoGrids   bool   `json:"no_grids,omitempty"`
-	Normalise string `json:"normalise"`
+	Preset      string `json:"preset"`
+	Data        string `json:"data"`
+	NData       int    `json:"n_data"`
+	Columns     string `json:"columns,omitempty"`
+	Header      string `json:"header,omitempty"`
+	NoGrids     bool   `json:"no_grids,omitempty"`
+	Normalise   string `json:"normalise"`
+	TensorBoard bool   `json:"tensorboard,omitempty"`
 	flags.Images
 	train.Options
-	Device  flags.Device      `json:"device"`
-	Version string            `json:"version"`
-	Built   map[string]string `json:"built_with,omitempty"`
+	Device flags.Device `json:"device"`
+	// Precision of products on a GPU, of networks that are no chains; "" is fp32.
+	Precision string            `json:"precision,omitempty"`
+	Version   string            `json:"version"`
+	Built     map[string]string `json:"built_with,omitempty"`
 
 	out       string
+	settings  string // of the schedule
 	overwrite bool
 	dryRun    bool
 
 	labelDropout bool         // whether it was given
 	lock         *rundir.Lock // of Dir
+	fresh        bool         // Dir was made for this run
 	saved        *options     // with --resume, those of the run
+	world        *mpi.World   // the processes that train together; nil: this one alone
 }
 
 const (
@@ -69,7 +78,7 @@ func define(o *options) *flags.Set {
 	s := flags.New("train", "Fits a score network to data by denoising score matching, and draws samples from it. "+
 		"Without options: a swiss roll, in well under a minute.")
 	g := s.Group("Data")
-	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a file: .npy; .csv, .tsv, .txt or .dat, a table of one sample a line; .idx or .idx.gz; .npz; .bin of CIFAR; .wav; or a folder, .zip, .tar or .tar.gz of PNG or JPEG pictures, or of sounds")
+	g.String(&o.Data, "data", "NAME|FILE", "training data: "+strings.Join(data.Names(), ", ")+", or a file: .npy; .csv, .tsv, .txt or .dat, a table of one sample a line; .idx or .idx.gz; .npz; .bin of CIFAR; .wav; with --text any file of characters; or a folder, .zip, .tar or .tar.gz of PNG or JPEG pictures, or of sounds")
 	flags.DefineTable(g, &o.Columns, &o.Header)
 	o.Images.Define(g)
 	g.Int(&o.NData, "n-data", "N", flags.NonNegative, "number of samples to train on; 0 takes all of a file and 3000 of a synthetic set")
@@ -77,7 +86,8 @@ func define(o *options) *flags.Set {
 		"scale the data for the network: not at all, by one mean and one scale for the whole set, or by those of each coordinate; auto looks at the data and says what it chose and why: a table goes by coordinate, images and sequences by their range to −1 … 1 where it can be told, else by one scale, a named set keeps its own")
 
 	g = s.Group("What is learnt")
-	g.Choice(&o.Schedule, "schedule", solver.ScheduleNames(), "the forward process from data to noise")
+	g.Choice(&o.Schedule, "schedule", solver.AllScheduleNames(), "the forward process from data to noise")
+	g.String(&o.settings, "schedule-params", "NAME=VALUE,…", "settings of the schedule in place of the published ones: beta=10,tmin=0.02; block takes its matrices that way, a00, a01, …, q11, s11; a name that the schedule lacks is answered with those it has")
 	g.Choice(&o.Prediction, "prediction", solver.PredictionNames(), "what the network says of x at time t: the score, the noise, the data, v, or EDM's preconditioned mixture")
 	g.Choice(&o.Weight, "weight", solver.WeightingNames(), "weight of time t in the loss; default g2, for schedules ve and edm edm")
 	g.Choice(&o.Times, "times", train.TimesNames(), "how t is drawn: grid (1000 points), uniform, lognormal; default grid, for ve uniform, for edm lognormal")
@@ -113,9 +123,11 @@ func define(o *options) *flags.Set {
 	g.Bool(&o.overwrite, "overwrite", "start anew in a directory that holds a run")
 	g.Bool(&o.dryRun, "dry-run", "print the options as they are resolved, and stop")
 	g.Device(&o.Device)
+	g.Unset(&o.Precision, "precision", []string{cuda.FP32.String(), cuda.TF32.String(), cuda.BF16.String()}, "unet and dit on a GPU: arithmetic of products, with float32 sums, weights and optimiser: fp32, or factors rounded to 11 bits (tf32) or 8 (bf16), which is faster; default fp32")
 	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores; does not change the result")
 	g.Int(&o.SaveEvery, "save-every", "STEPS", flags.NonNegative, "steps between checkpoints; 0 means a tenth of all, at least 1000")
 	g.Bool(&o.NoGrids, "no-grids", "do not draw samples of the averaged weights on the way; else networks of images leave samples-STEP.png with a checkpoint, not so often that it would cost much time")
+	g.Bool(&o.TensorBoard, "tensorboard", "write event files into the run directory: the figures of the log and the pictures of samples, for tensorboard --logdir")
 	g.Int(&o.LogEvery, "log-every", "STEPS", flags.NonNegative, "steps between lines of the log; 0 means a hundredth of all, at most 100")
 
 	s.Note("Ctrl-C saves a checkpoint; the same command with --resume goes on from it, and ends with the same bits as if it had never been stopped; on another device, to rounding.")
@@ -125,6 +137,7 @@ func define(o *options) *flags.Set {
 	s.Example("go run ./cmd/train --data points.npy --n-data 5000 --steps 20000", "your own data, the first 5000 rows of n × D")
 	s.Example("go run ./cmd/train --data digits --weight sigma2 --width 256 --depth 4 --residual --time fourier", "8×8 images")
 	s.Example("go run ./cmd/train --preset mnist --data datasets/mnist/train-images-idx3-ubyte.gz", "28×28 digits, of the files that scripts/get_mnist.sh makes")
+	s.Example("go run ./cmd/train --preset text --data book.txt", "characters, as analog bits")
 	s.Example("go run -tags gpu ./cmd/train --device cuda", "on the first GPU, or not at all")
 	s.Example("go run ./cmd/train --resume", "after Ctrl-C")
 	return s
@@ -139,6 +152,9 @@ func parse(args []string, help io.Writer) (options, error) {
 	}
 	if o.Resume {
 		return resumed(o, args)
+	}
+	if o.Text && !s.Given("preset") && !s.Given("net") && !s.Given("size") {
+		o.Preset = presetText
 	}
 	if o.Preset != presetQuick {
 		o = preset(o.Preset)
@@ -196,10 +212,22 @@ func (o options) resolve(s *flags.Set) (options, error) {
 	if o.WithDefaults().Times == train.TimesLogNormal && !s.Given("importance") {
 		o.Importance = false // the preset's, and not for these times
 	}
+	if err := o.scheduleSettings(); err != nil {
+		return o, err
+	}
+	if err := o.textSettings(s); err != nil {
+		return o, err
+	}
 	if err := o.Options.Validate(); err != nil {
 		return o, ui.UsageError{Err: err}
 	}
 	o.Options = o.Options.WithDefaults()
+	if o.Precision == cuda.FP32.String() {
+		o.Precision = ""
+	}
+	if o.Precision != "" && (o.Net == train.NetMLP || o.Device.Kind == "cpu") {
+		return o, ui.Usagef("--precision %s is for --net unet and dit on a GPU; chains of dense layers and the CPU train in fp32", o.Precision)
+	}
 	o.Version, o.Built = train.Versions()
 	if !data.IsBuiltin(o.Data) {
 		o.Data = flags.Absolute(o.Data) // a resumed run may be in another folder
@@ -210,11 +238,43 @@ func (o options) resolve(s *flags.Set) (options, error) {
 	return o, nil
 }
 
+// scheduleSettings reads --schedule-params.
+func (o *options) scheduleSettings() error {
+	if o.settings == "" {
+		return nil
+	}
+	o.ScheduleParams = map[string]float64{}
+	for part := range strings.SplitSeq(o.settings, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			return ui.Usagef("--schedule-params: %q is not a setting like beta=10", part)
+		}
+		o.ScheduleParams[strings.TrimSpace(name)] = v
+	}
+	return nil
+}
+
+// textSettings refuses what does not suit text.
+func (o options) textSettings(s *flags.Set) error {
+	switch {
+	case !o.Text && o.Stride > 0:
+		return ui.Usagef("--stride %d is for text; it goes with --text or --preset %s", o.Stride, presetText)
+	case !o.Text:
+		return nil
+	case o.Dequantise && s.Given("dequantise"):
+		return ui.Usagef("--dequantise on: analog bits are −1 and 1, read by their signs, and are learnt without noise; leave it out")
+	case o.Length == 0:
+		return ui.Usagef("--text needs --length: how many characters make a window")
+	}
+	return nil
+}
+
 // refused says why a run cannot be resumed in terms of the command's options.
 func (o options) refused(m *train.Mismatch) error {
 	differ := m.Differ
 	for _, d := range train.Differences(o.saved, o) {
-		if slices.Contains([]string{"data", "n_data", "normalise", "columns", "header", "labels", "range", "resize", "crop", "length"}, d.Name) {
+		if slices.Contains([]string{"data", "n_data", "normalise", "columns", "header", "labels", "range", "resize", "crop", "length", "text", "stride"}, d.Name) {
 			differ = append(differ, d)
 		}
 	}
@@ -232,8 +292,13 @@ func (o options) refused(m *train.Mismatch) error {
 func (o options) dataFits() error {
 	if !data.IsBuiltin(o.Data) {
 		st, err := os.Stat(o.Data)
-		if err != nil || o.NData > 0 {
+		if err != nil || o.NData > 0 || data.StaysOnDisk(o.Data, st.Size()) {
 			return nil // the reader says what is wrong, or reads a part
+		}
+		if o.Text { // a byte for each of some seven bits of a character, in as many windows as it is in
+			windows := data.Options{}
+			windows = o.Images.AddTo(windows)
+			return memory.Check(memory.Need{{What: "the windows of " + o.Data, Bytes: 7 * float64(st.Size()) * float64(o.Length) / float64(windows.Stride)}}, memory.Available(), nil)
 		}
 		return memory.Check(memory.Need{{What: "the file " + o.Data, Bytes: float64(st.Size())}}, memory.Available(), nil)
 	}

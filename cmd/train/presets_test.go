@@ -18,7 +18,7 @@ import (
 var shapes = map[string]struct {
 	shape   []int
 	classes int
-}{presetMNIST: {[]int{28, 28, 1}, 10}, presetIcons: {[]int{32, 32, 3}, 9}, presetSpeech: {[]int{4096, 1}, 10}}
+}{presetMNIST: {[]int{28, 28, 1}, 10}, presetIcons: {[]int{32, 32, 3}, 9}, presetSpeech: {[]int{4096, 1}, 10}, presetText: {[]int{64, 7}, 0}}
 
 // The presets resolve to networks for their data whose training takes what their comment says, and options replace theirs.
 func TestPresets(t *testing.T) {
@@ -43,7 +43,7 @@ func TestPresets(t *testing.T) {
 		if minutes := work / 150e9 / 60; !(minutes > 50 && minutes < 60) {
 			t.Errorf("%s: %.1f minutes at 150 GFLOP/s", name, minutes)
 		}
-		if o.Preset != name || o.Decay != train.DecayCosine || o.Warmup != 200 || o.EMA != 0.999 || o.Clip != 1 || !o.Stratify || !o.Dequantise || o.LabelDropout != 0.1 || o.Importance || o.Prediction != "edm" {
+		if o.Preset != name || o.Decay != train.DecayCosine || o.Warmup != 200 || o.EMA != 0.999 || o.Clip != 1 || !o.Stratify || o.Dequantise == (name == presetText) || o.LabelDropout != 0.1 || o.Importance || o.Prediction != "edm" {
 			t.Errorf("%s: %+v", name, o)
 		}
 		o, err = parse([]string{"--preset", name, "--data", file, "--steps", "50", "--lr", "0.5", "--stratify", "off"}, io.Discard)
@@ -60,8 +60,8 @@ func TestPresetErrors(t *testing.T) {
 		"--preset icons --data digits --net dit":             "leave --net and --size out",
 		"--preset speech --data digits --size dit-s2":        "leave --net and --size out",
 		"--preset mnist --data digits --act tanh":            "--act is for --net mlp",
-		"--preset minst":                                     "have quick, paper, mnist, icons, speech",
-		"--preset icons --data digits --dry-run --layers 99": "layers_per_block",
+		"--preset minst":                                     "have quick, paper, mnist, icons, speech, text",
+		"--preset icons --data digits --dry-run --layers 99": "--layers is 99",
 	} {
 		if _, _, err := call(t, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
@@ -94,8 +94,8 @@ func TestPresetTrains(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"--preset speech --length 64 --width 16 --depth 1 --heads 2 --data " + sounds,
-		"--preset icons --channels 8,8 --attention 4 --data " + images,
+		"--device cpu --preset speech --length 64 --width 16 --depth 1 --heads 2 --data " + sounds,
+		"--device cpu --preset icons --channels 8,8 --attention 4 --data " + images,
 	} {
 		at, out, err := call(t, strings.Fields(args+" --workers 1 --steps 2 --batch 4 --out run")...)
 		if err != nil {

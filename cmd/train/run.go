@@ -6,16 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/plots"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 	"hbar/internal/memory"
 	"hbar/kernels/simd"
+	"hbar/mpi"
 	"hbar/train"
 )
 
@@ -23,13 +25,20 @@ const (
 	runsDir     = "runs"
 	optionsFile = "options.json"
 	logFile     = "train.jsonl"
+	csvFile     = "train.csv"
 	lossFile    = "loss.png"
 	samplesFile = "samples.png"
 )
 
-func run(ctx context.Context, args []string, io ui.Streams) (err error) {
+func run(ctx context.Context, args []string, io ui.Streams) error { return runWith(ctx, args, io, nil) }
+
+// runWith is run for process 0 of world, or for the only one.
+func runWith(ctx context.Context, args []string, io ui.Streams, world *mpi.World) (err error) {
 	o, err := parse(args, io.Out)
 	if err != nil {
+		return err
+	}
+	if err := o.join(world); err != nil {
 		return err
 	}
 	device, err := openDevice(o.Device)
@@ -51,13 +60,16 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err := o.unlabelled(set); err != nil {
 		return err
 	}
+	if err := o.sizes(set); err != nil {
+		return err
+	}
 	if err := o.runsOn(device, set); err != nil {
 		return err
 	}
 	if o.dryRun {
 		return o.print(io.Out, set, device)
 	}
-	if err := o.place(); err != nil {
+	if err := o.openRunDirectory(); err != nil {
 		return err
 	}
 	defer o.lock.Close()
@@ -70,21 +82,42 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		}
 	}
 	if err != nil {
-		if o.out == "" {
+		if o.fresh {
 			o.lock.Discard()
 			os.Remove(o.Dir) // made a moment ago, and empty
-			os.Remove(runsDir)
+		}
+		if o.out == "" {
+			os.Remove(runsDir) // which stays where it holds other runs
 		}
 		return err
 	}
 	if err := rundir.WriteJSON(filepath.Join(o.Dir, optionsFile), o); err != nil {
 		return err
 	}
+	o.introducePeers(io.Out, job, device)
 	first := job.Step()
 	if o.Resume {
 		fmt.Fprintf(io.Out, "resumed   from step %s of %s\n", ui.Count(int64(first)), ui.Count(int64(o.Steps)))
 	}
-	res, rate, err := o.fit(ctx, job, set, device.after(), io)
+	events, err := o.openBoard(first)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := events.close(); err == nil {
+			err = e
+		}
+	}()
+	if events != nil {
+		fmt.Fprintf(io.Out, "events    tensorboard --logdir %s\n", ui.Quote(o.Dir))
+	}
+	return o.complete(ctx, job, set, events, device, io)
+}
+
+// complete trains, draws the loss and the samples, and prints the results.
+func (o options) complete(ctx context.Context, job *train.Run, set *data.Dataset, events *board, device *device, io ui.Streams) error {
+	first, where := job.Step(), device.after()
+	res, rate, err := o.fit(ctx, job, set, events, device, io)
 	if res != nil && res.Step > 0 {
 		if e := drawLoss(o); err == nil {
 			err = e
@@ -99,27 +132,41 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	if job.Step() == first {
-		fmt.Fprintf(io.Out, "all %s steps were taken before\n", ui.Count(int64(first)))
+		fmt.Fprintf(io.Out, "all %s were taken before\n", ui.Plural(int64(first), "step"))
 	} else if res.LossSteps > 0 {
-		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s steps; %s steps/s\n", res.Loss, ui.Count(int64(res.LossSteps)), ui.Rate(rate))
+		fmt.Fprintf(io.Out, "loss %.4g, the mean of the last %s; %s steps/s\n", res.Loss, ui.Plural(int64(res.LossSteps), "step"), ui.Rate(rate))
 	}
+	o.farewellPeers(io.Out, job)
 	if err := o.learnt(res); err != nil {
 		return err
 	}
-	if err := o.drawSamples(ctx, set, res.Model, device.after(), io); errors.Is(err, context.Canceled) || errors.Is(err, ui.ErrInterrupted) {
+	if res.LossSteps > 0 && res.Loss >= res.ZeroLoss {
+		fmt.Fprintf(io.Err, "warning: the network has learnt nothing: its loss, %.4g, is not below the %.4g of one whose output is zero; raise --steps, or lower --lr from %g\n", res.Loss, res.ZeroLoss, o.LR)
+	}
+	if set.Alphabet != nil {
+		if err := o.writeText(ctx, res.Model, where, io); err != nil {
+			return err
+		}
+		o.farewell(io.Out, set.N(), set.Classes)
+		return nil
+	}
+	if err := o.drawSamples(ctx, set, res.Model, where, io); errors.Is(err, context.Canceled) || errors.Is(err, ui.ErrInterrupted) {
 		return fmt.Errorf("%w while drawing samples; the trained network is in %s", ui.ErrInterrupted, o.Dir)
 	} else if err != nil {
+		return err
+	}
+	if err := events.picture(res.Step, tagCompare, filepath.Join(o.Dir, samplesFile)); err != nil {
 		return err
 	}
 	o.farewell(io.Out, set.N(), set.Classes)
 	return nil
 }
 
-// failedLoss is the loss, in units of that of a network that says zero, from which a run has failed: initial weights lie about 1,
-// and steps that are too large throw them far off without an end in numbers that are not finite.
+// failedLoss is the loss, relative to that of a network whose output is zero, from which on a run counts as failed. With initial weights
+// it is about 1. Learning rates that are too large can make it much larger without infinite or NaN numbers.
 const failedLoss = 2
 
-// learnt is an error if training has made the network worse than one that says nothing.
+// learnt returns an error if training has made the network much worse than one whose output is zero.
 func (o options) learnt(res *train.Result) error {
 	if !(res.Loss > failedLoss*res.ZeroLoss) {
 		return nil
@@ -130,8 +177,10 @@ func (o options) learnt(res *train.Result) error {
 
 // prepare makes the network and its trainer, or takes them from the run's checkpoint.
 func (o *options) prepare(ctx context.Context, set *data.Dataset, device *device, io ui.Streams) (job *train.Run, err error) {
+	if err := o.trainOn(device, io.Out); err != nil {
+		return nil, err
+	}
 	if device.gpu != nil {
-		o.NewTrainer = device.trainer
 		job, err = train.New(set, o.Options)
 	} else {
 		job, err = ui.Wait(ctx, io.Err, "preparing the network", func() (*train.Run, error) { return train.New(set, o.Options) })
@@ -165,11 +214,14 @@ func (o options) print(w io.Writer, set *data.Dataset, device *device) error {
 	return err
 }
 
-// place makes the run directory, and takes it for this process alone.
-func (o *options) place() (err error) {
+// openRunDirectory makes the run directory, and locks it for this process.
+func (o *options) openRunDirectory() (err error) {
 	if o.out == "" {
 		o.Dir, err = rundir.Create(runsDir, o.name())
+		o.fresh = true
 	} else if err = o.mayWrite(); err == nil {
+		_, missing := os.Stat(o.out)
+		o.fresh = errors.Is(missing, fs.ErrNotExist)
 		o.Dir, err = o.out, rundir.Prepare(o.out)
 	}
 	if err != nil {
@@ -195,12 +247,12 @@ func (o *options) mayWrite() error {
 // describeData says what was read.
 func describeData(w io.Writer, name string, m data.Summary) {
 	if m.Kind == "samples" {
-		fmt.Fprintf(w, "data      %s, %s samples of %s\n", name, ui.Count(int64(m.N)), m.Size())
+		fmt.Fprintf(w, "data      %s, %s of %s\n", name, ui.Plural(int64(m.N), "sample"), m.Size())
 	} else {
-		fmt.Fprintf(w, "data      %s, %s %s of %s, %s\n", name, ui.Count(int64(m.N)), m.Kind, m.Size(), m.Values())
+		fmt.Fprintf(w, "data      %s, %s of %s, %s\n", name, ui.Plural(int64(m.N), strings.TrimSuffix(m.Kind, "s")), m.Size(), m.Values())
 	}
 	if m.Classes > 0 {
-		fmt.Fprintf(w, "labels    %s classes of %s to %s samples", ui.Count(int64(m.Classes)), ui.Count(int64(m.Least)), ui.Count(int64(m.Most)))
+		fmt.Fprintf(w, "labels    %s of %s to %s", ui.Plural(int64(m.Classes), "class"), ui.Count(int64(m.Least)), ui.Plural(int64(m.Most), "sample"))
 		if names := m.Names(); names != "" {
 			fmt.Fprintf(w, ": %s", names)
 		}
@@ -208,7 +260,7 @@ func describeData(w io.Writer, name string, m data.Summary) {
 	}
 }
 
-// introduce says what is about to happen.
+// introduce prints the settings before the work begins.
 func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error {
 	describeData(w, o.Data, set.Summary())
 	for _, n := range set.Notes {
@@ -218,7 +270,7 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error
 	if err := o.describeNetwork(w, set); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "training  %s steps of %s, learning rate %g, seed %d\n", ui.Count(int64(o.Steps)), ui.Count(int64(o.Batch)), o.LR, o.Seed)
+	fmt.Fprintf(w, "training  %s of %s, learning rate %g, seed %d\n", ui.Plural(int64(o.Steps), "step"), ui.Plural(int64(o.Batch), strings.TrimSuffix(set.Kind(), "s")), o.LR, o.Seed)
 	if device.gpu != nil {
 		fmt.Fprintf(w, "device    %s\n", device)
 	} else {
@@ -226,46 +278,56 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error
 		if err != nil {
 			fmt.Fprintf(w, "warning   %v\n", err)
 		}
-		fmt.Fprintf(w, "device    %s, %d workers, %s kernels\n", device, o.Workers, kernels)
+		fmt.Fprintf(w, "device    %s, %s, %s kernels\n", device, ui.Plural(int64(o.Workers), "worker"), kernels)
 	}
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 	return nil
 }
 
 // fit trains, with the progress shown and logged. It also returns the mean number of steps a second.
-func (o options) fit(ctx context.Context, job *train.Run, set *data.Dataset, where flags.Device, io ui.Streams) (res *train.Result, rate float64, err error) {
+func (o options) fit(ctx context.Context, job *train.Run, set *data.Dataset, events *board, device *device, io ui.Streams) (res *train.Result, rate float64, err error) {
 	if err := o.clearGrids(); err != nil {
 		return nil, 0, err
 	}
-	l, err := openLog(filepath.Join(o.Dir, logFile), int64(job.Step()))
+	pace, err := o.newPace(set, job.Step(), device)
+	if err != nil {
+		return nil, 0, err
+	}
+	if pace.peak > 0 {
+		fmt.Fprintf(io.Out, "peak      %.0f GFLOP/s of %s, as measured just now\n", pace.peak/1e9, pace.of)
+	}
+	l, err := openLog(o.Dir, int64(job.Step()), pace)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() {
-		if e := l.file.Close(); err == nil {
+		if e := l.close(); err == nil {
 			err = e
 		}
 	}()
-	if l.pace, err = o.newPace(set, job.Step()); err != nil {
-		return nil, 0, err
-	}
-	if l.pace != nil {
-		fmt.Fprintf(io.Out, "peak      %.0f GFLOP/s of float32 multiply-adds on %d workers, as measured just now\n", l.pace.peak/1e9, o.Workers)
-	}
-	l.grid = o.newGrids(ctx, set.Shape, where, io)
-	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.file)
+	l.board, l.grid = events, o.newGrids(ctx, set.Shape, events, device.after(), io)
+	l.bar = ui.NewProgress(io.Err, "steps", int64(job.Step()), int64(o.Steps), l.lines())
 	l.bar.Show(int64(job.Step()))
 	res, err = job.Run(ctx, l)
 	l.bar.Done()
 	return res, l.bar.Rate(), err
 }
 
-// farewell says what to look at and what to do next with data of n samples.
+// farewell prints which files to look at, and commands to try next with data of n samples.
 func (o options) farewell(w io.Writer, n, classes int) {
 	file := func(name string) string { return filepath.Join(o.Dir, name) }
-	fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
+	if o.Text {
+		fmt.Fprintf(w, "\nlook at   %s   samples, a window of %d characters each\n", file(textFile), o.Length)
+	} else {
+		fmt.Fprintf(w, "\nlook at   %s   data beside samples\n", file(samplesFile))
+	}
 	fmt.Fprintf(w, "          %s      the loss\n", file(lossFile))
 	model := ui.Quote(file(train.ModelFile))
+	if o.Text {
+		fmt.Fprintf(w, "then try  %s --checkpoint %s --n 20 --sampler exp2 --grid lambda --steps 50 --denoise --out %s --show\n", ui.Program("sample"), model, ui.Quote(file("more.txt")))
+		fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --dequantise truncnorm --flow-steps 40 --divergence rademacher --probes 1\n", ui.Program("likelihood"), model, ui.Quote(o.Data), min(n, 8))
+		return
+	}
 	if o.Net != train.NetMLP { // a few of each: their networks take long
 		out := file("strengths.npz")
 		if o.Net == train.NetDiT {
@@ -275,7 +337,7 @@ func (o options) farewell(w io.Writer, n, classes int) {
 		if classes > 0 && o.LabelDropout == 0 {
 			return // likelihoods are those without a label, which this network does not know
 		}
-		fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --bits --dequantise uniform --flow-steps 40 --probes 1\n", ui.Program("likelihood"), model, ui.Quote(o.Data), min(n, 8))
+		fmt.Fprintf(w, "          %s --checkpoint %s --data %s --n %d --bits --dequantise uniform --flow-steps 40 --divergence rademacher --probes 1\n", ui.Program("likelihood"), model, ui.Quote(o.Data), min(n, 8))
 		return
 	}
 	fmt.Fprintf(w, "then try  %s --checkpoint %s --h 0 --plot %s\n", ui.Program("sample"), model, ui.Quote(file("ode.png")))

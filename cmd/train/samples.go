@@ -40,7 +40,7 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 	n := pictureSamples
 	table := picture
 	switch {
-	case o.Net != train.NetMLP: // evaluations of large networks are dear
+	case o.Net != train.NetMLP: // evaluations of large networks are expensive
 		n, table.Steps, table.Denoise = 36, 40, true
 	case set.D > 2: // fewer can be seen
 		n = 400
@@ -58,12 +58,12 @@ func (o options) drawSamples(ctx context.Context, set *data.Dataset, c *checkpoi
 		return err
 	}
 	if res.NonFinite == n {
-		return fmt.Errorf("none of %d samples of the trained network is finite: train longer, or at a learning rate below %g", n, o.LR)
+		return fmt.Errorf("none of %s of the trained network is finite: train longer, or at a learning rate below %g", ui.Plural(int64(n), "sample"), o.LR)
 	}
 	if res.NonFinite > 0 {
-		fmt.Fprintf(io.Err, "warning: %d of %d samples are not finite\n", res.NonFinite, n)
+		fmt.Fprintf(io.Err, "warning: not finite: %s of %s\n", ui.Count(int64(res.NonFinite)), ui.Plural(int64(n), "sample"))
 	}
-	heading := fmt.Sprintf("%s, schedule %s, %s steps", filepath.Base(o.Data), o.Schedule, ui.Count(int64(o.Steps)))
+	heading := fmt.Sprintf("%s, schedule %s, %s", filepath.Base(o.Data), o.Schedule, ui.Plural(int64(o.Steps), "step"))
 	_, err = ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) {
 		return struct{}{}, plots.Compare(filepath.Join(o.Dir, samplesFile), heading, set.Shape,
 			plots.Cloud{Name: "data", X: set.Head(pictureData), D: set.D, Columns: set.Columns}, plots.Cloud{Name: "samples, h = 1", X: x, D: set.D})

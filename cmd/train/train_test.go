@@ -249,6 +249,7 @@ func TestErrors(t *testing.T) {
 		{"--resume --out nowhere", 2, "nowhere holds no run"},
 		{"--resume --out run --lr 0.5 --n-data 100", 1, "run was made with other options: --lr 0.002, now 0.5; --n-data 200, now 100; leave these out"},
 		{"--batch 16777216 --width 4096", 1, "would fit"},
+		{"--batch 16777216 --width 4096 --out new", 1, "would fit"},
 		{"--n-data 1000000000000000", 1, "would fit"},
 		{"--data swisroll", 1, `set "swisroll" unknown; have swissroll, gaussians25`},
 		{"--data none.npy", 1, "none.npy"},
@@ -286,7 +287,7 @@ func TestDryRun(t *testing.T) {
 	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &o); err != nil {
 		t.Fatal(err)
 	}
-	// MATH: 3000 points, batch 512, Adam 1e-3, 80000 steps, t uniform on 1000 grid points, 128-128-128 swish, weight g².
+	// The experiments of arXiv:2403.11262: 3000 points, batch 512, Adam 1e-3, 80000 steps, t uniform on 1000 grid points, 128-128-128 swish, weight g².
 	p := o.Options
 	if p.Steps != 80000 || p.Batch != 512 || p.LR != 1e-3 || p.Decay != "none" || p.Warmup != 0 || p.EMA != 0 || p.Clip != 0 ||
 		p.WeightDecay != 0 || p.Times != "grid" || p.GridPoints != 1000 || p.Importance || p.Width != 128 || p.Depth != 3 ||
@@ -316,7 +317,7 @@ func TestOwnData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Spec.D != 3 || len(m.Norm.Mean) != 3 || m.Columns != nil || !(math.Abs(m.Norm.Scale[0]-2) < 0.02) || !(math.Abs(m.Norm.Scale[1]-9.5) < 0.02) || m.Prediction != "edm" || math.Abs(m.SigmaData-1) > 1e-6 {
+	if m.Spec.D != 3 || len(m.Norm.Mean) != 3 || m.Columns != nil || !(math.Abs(m.Norm.Scale[0]-2) < 0.02) || !(math.Abs(m.Norm.Scale[1]-9.5) < 0.02) || m.Prediction != "edm" || math.Abs(m.SigmaData-1) > 1e-6 { // standard deviations of the columns that the test writes, to a hundredth
 		t.Errorf("D %d, normalisation %+v, prediction %s, σ_data %g", m.Spec.D, m.Norm, m.Prediction, m.SigmaData)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"hbar/cuda/driver"
 )
 
-// inBatches runs n samples in batches of as many as the device has room for, between the limits: a batch that finds the
-// device full, and so has changed nothing, is tried again with half as many. run hears of progress in the batch; progress,
-// unless nil, in all.
+// inBatches runs n samples in batches of as many samples as fit in the device's memory, between least and most. A batch for which
+// there is too little memory has changed nothing, and is tried again with half as many samples. run is called with a function
+// for progress within its batch; progress, unless nil, receives the progress of all n samples.
 func inBatches(n, least, most int, progress func(done int), run func(lo, hi int, progress func(done int)) error) error {
 	size := min(n, most)
 	for lo := 0; lo < n; {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"hbar/cuda/exec"
@@ -19,9 +20,14 @@ import (
 
 // clocks are what a sample and step of the paper's network costs an SM at least, by the counts of docs/cuda.md.
 func clocks(s *Sampler) float64 {
+	warpgroups := s.tile == warpgroupTile
 	switch {
+	case s.precision == exec.F16 && warpgroups:
+		return 24.1
 	case s.precision == exec.F16:
 		return 24.3
+	case s.split != nil && warpgroups:
+		return 50
 	case s.split != nil:
 		return 81
 	}
@@ -49,23 +55,20 @@ func BenchmarkSampler(b *testing.B) {
 		p := cudatest.Chain(c.d, c.width, c.hidden, c.act, false, 0)
 		rows := make([]kernels.Row, c.steps)
 		for k := range rows { // Euler–Maruyama of a contracting process
-			rows[k] = kernels.Row{T: 1 - float64(k)/float64(c.steps), Cin: 1, A: 0.999, B: 0.001, C: math.Sqrt(0.002), Step: uint32(k)}
+			rows[k] = kernels.Row{Tau: 1 - float64(k)/float64(c.steps), Cin: 1, State: 0.999, Net: 0.001, Noise: math.Sqrt(0.002), Step: uint32(k)}
 		}
 		packed, err := newNet(p)
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, kind := range []struct {
-			name      string
-			precision exec.Precision
-			split     bool
-		}{{"fp32", exec.FP32, true}, {"plain", exec.FP32, false}, {"f16", exec.F16, false}} {
+		for _, kind := range samplerKinds {
 			b.Run(fmt.Sprintf("%s/D=%d/width=%d/%s/n=%d/steps=%d", kind.name, c.d, c.width, c.act, c.n, c.steps), func(b *testing.B) {
-				s, err := newSampler(dev, packed, kind.precision, kind.split)
+				s, err := newSampler(dev, packed, kind.precision, kind.use)
 				if err != nil {
 					b.Fatal(err)
 				}
 				defer s.Close()
+				skipTwin(b, s, kind.use)
 				x := make([]float32, c.n*c.d)
 				run := func(rows []kernels.Row) {
 					if err := s.Trajectory(context.Background(), x, nil, rows, kernels.Noise{Stream: kernels.StreamNoise}, nil); err != nil {
@@ -96,28 +99,37 @@ func BenchmarkFlow(b *testing.B) {
 	}
 	for _, c := range []struct {
 		d, width, n int
-		halves      bool
-	}{{2, 128, n, true}, {2, 128, n, false}, {2, 256, n / 4, false}, {8, 128, n / 4, true}, {32, 128, n / 16, true}} {
+		kinds       []string
+	}{
+		{2, 128, n, []string{"warpgroups", "warpgroups alone", "halves", "plain"}}, {2, 256, n / 4, []string{"plain"}},
+		{8, 128, n / 4, []string{"warpgroups", "halves"}}, {32, 128, n / 16, []string{"warpgroups", "halves"}},
+	} {
 		c.n = max(1, c.n)
-		b.Run(fmt.Sprintf("D=%d/width=%d/halves=%t/n=%d", c.d, c.width, c.halves, c.n), func(b *testing.B) {
-			f, err := newFlow(dev, cudatest.Chain(c.d, c.width, 3, simd.SiLU, false, 0), c.halves)
-			if err != nil {
-				b.Fatal(err)
+		for _, kind := range flowKinds {
+			if !slices.Contains(c.kinds, kind.name) {
+				continue
 			}
-			defer f.Close()
-			table := flowTable(2)
-			table.Steps = table.Steps[:steps]
-			start := newFlowState(c.n, c.d, 0)
-			for range b.N {
-				b.StopTimer()
-				s := start.part(0, c.n)
-				b.StartTimer()
-				if err := f.Run(context.Background(), s.x, s.div, s.est, s.probes, table, nil); err != nil {
+			b.Run(fmt.Sprintf("D=%d/width=%d/%s/n=%d", c.d, c.width, kind.name, c.n), func(b *testing.B) {
+				f, err := newFlow(dev, cudatest.Chain(c.d, c.width, 3, simd.SiLU, false, 0), kind.use)
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-			b.ReportMetric(float64(c.n*steps*len(table.B))*float64(b.N)/b.Elapsed().Seconds(), "evaluations/s")
-		})
+				defer f.Close()
+				f.pairs = kind.pairs
+				table := flowTable(2)
+				table.Steps = table.Steps[:steps]
+				start := newFlowState(c.n, c.d, 0)
+				for range b.N {
+					b.StopTimer()
+					s := start.part(0, c.n)
+					b.StartTimer()
+					if err := f.Run(context.Background(), s.x, s.div, s.est, s.probes, table, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(c.n*steps*len(table.B))*float64(b.N)/b.Elapsed().Seconds(), "evaluations/s")
+			})
+		}
 	}
 }
 
@@ -129,12 +141,16 @@ func BenchmarkPath(b *testing.B) {
 		n, steps = 24, 2
 	}
 	for _, c := range []struct {
-		d      int
-		halves bool
-	}{{2, true}, {2, false}, {32, true}} {
+		d    int
+		name string
+		use  tensorCores
+	}{
+		{2, "halves", tensorCores{halves: true, warpgroups: true}}, {2, "halves by warps", tensorCores{halves: true}}, {2, "plain", tensorCores{}},
+		{32, "halves", tensorCores{halves: true, warpgroups: true}},
+	} {
 		d := c.d
-		b.Run(fmt.Sprintf("D=%d/width=128/halves=%t/n=%d", d, c.halves, n), func(b *testing.B) {
-			p, err := newPath(dev, cudatest.Chain(d, 128, 3, simd.SiLU, false, 0), c.halves)
+		b.Run(fmt.Sprintf("D=%d/width=128/%s/n=%d", d, c.name, n), func(b *testing.B) {
+			p, err := newPath(dev, cudatest.Chain(d, 128, 3, simd.SiLU, false, 0), c.use)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -15,16 +15,16 @@ const chainRows = 24
 
 // chain is a network on a device for the kernels that are built on kernels/gpu/chain.cuh.
 type chain struct {
-	d      *driver.Device
-	net    *net
-	module *driver.Module
-	kernel *driver.Kernel
-	blob   *driver.Buffer
-	held   int // words of the network in shared memory
+	d           *driver.Device
+	net         *net
+	module      *driver.Module
+	kernel      *driver.Kernel
+	blob        *driver.Buffer
+	sharedWords int // words of the network in shared memory
 }
 
-// newChain packs a program, uploads it and chooses the kernel name_shared or name_stream of an image: weights in shared
-// memory if four warps have room beside them, or else in the device's caches.
+// newChain packs a network, uploads it and chooses the kernel name_shared or name_stream of an image. The weights are in shared
+// memory if it has room for them and four warps, else they are read through the caches.
 func newChain(d *driver.Device, p *kernels.Chain, image []byte, name string) (*chain, error) {
 	n, err := newNet(p)
 	if err != nil {
@@ -48,13 +48,13 @@ func (c *chain) open(image []byte, name string) (err error) {
 	if c.net.Width > 128 || c.net.Residual != 0 {
 		slabs = 2
 	}
-	warp, weights, place := 4*slabs*int(c.net.Width)*chainRows, 4*int(c.net.Head), "shared"
+	warp, weights, memory := 4*slabs*int(c.net.Width)*chainRows, 4*int(c.net.Head), "shared"
 	if weights+4*warp > c.d.SharedPerBlock {
-		weights, place = 0, "stream"
+		weights, memory = 0, "stream"
 	}
 	warps := min(8, (c.d.SharedPerBlock-weights)/warp)
-	c.held = weights / 4
-	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_%s", name, place), 32*warps, weights+warps*warp)
+	c.sharedWords = weights / 4
+	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_%s", name, memory), 32*warps, weights+warps*warp)
 	return err
 }
 
@@ -70,14 +70,14 @@ func (c *chain) close() error {
 // warps is the number of warps of a block.
 func (c *chain) warps() int { return c.kernel.Block() / 32 }
 
-// macs is about the number of multiply-adds of a row.
+// macs is the approximate number of multiply-adds of a row.
 func (c *chain) macs() float64 {
 	w := float64(c.net.Width)
 	return w * (w*float64(c.net.Hidden-1) + 2*float64(c.net.D))
 }
 
-// launchMACs is about the number of multiply-adds of one launch: between launches, well below a second on an H200, the
-// context is looked at.
+// launchMACs is the approximate number of multiply-adds of one launch, which takes well below a second on an H200. The context is
+// checked between launches.
 const launchMACs = 1e12
 
 // free releases buffers.

@@ -31,7 +31,7 @@ func flowTable(estimates int) *kernels.FlowTable {
 		s := kernels.FlowStep{H: 0.05 + 0.01*float64(k%5)}
 		for i := range t.A {
 			f := float64(k)/3 + float64(i)/12
-			s.Stages = append(s.Stages, kernels.FlowStage{T: f / 10, Cin: 1 / (1 + f/7), U: -0.3 - f/40, V: 0.4 + f/50, W: 0.2 - f/100})
+			s.Stages = append(s.Stages, kernels.FlowStage{Tau: f / 10, Cin: 1 / (1 + f/7), State: -0.3 - f/40, Net: 0.4 + f/50, Drift: 0.2 - f/100})
 		}
 		t.Steps = append(t.Steps, s)
 	}
@@ -90,29 +90,46 @@ func farthest(got, want []float64) float64 {
 	return worst
 }
 
+// flowCases are networks and what their flows are tested with.
+var flowCases = []struct {
+	name             string
+	d, width, hidden int
+	act              simd.Act
+	residual         bool
+	freqs, n         int
+	probes           int
+	estimates, steps int
+}{
+	{"paper", 2, 128, 3, simd.SiLU, false, 0, 5, 0, 2, 20},
+	{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 17, 0, 1, 20},
+	{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 7, 0, 2, 2},
+	{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 5, 0, 2, 2},
+	{"deep residual", 2, 64, 5, simd.Tanh, true, 0, 9, 0, 0, 4},
+	{"eleven tangents", 11, 64, 2, simd.SiLU, false, 0, 3, 0, 2, 2},
+	{"passes", 32, 64, 2, simd.SiLU, false, 0, 36, 0, 2, 1},
+	{"one probe", 4, 64, 2, simd.SiLU, false, 0, 13, 1, 2, 4},
+	{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3, 0, 2, 2},
+	{"seven probes", 2, 128, 2, simd.GELU, true, 0, 3, 7, 1, 2},
+	{"three probes", 2, 128, 2, simd.SiLU, true, 0, 3, 3, 2, 2},
+	{"many tiles, tanh", 3, 128, 3, simd.Tanh, true, 0, 70, 0, 2, 2},
+}
+
+// flowKinds are the kernels that flows can run on.
+var flowKinds = []struct {
+	name  string
+	use   tensorCores
+	pairs bool
+}{
+	{"warpgroups", tensorCores{halves: true, warpgroups: true}, false},
+	{"warpgroups alone", tensorCores{halves: true, warpgroups: true}, true},
+	{"halves", tensorCores{halves: true}, false},
+	{"plain", tensorCores{}, false},
+}
+
 func TestFlow(t *testing.T) {
 	dev := cudatest.Open(t)
 	ctx := context.Background()
-	for _, c := range []struct {
-		name             string
-		d, width, hidden int
-		act              simd.Act
-		residual         bool
-		freqs, n         int
-		probes           int
-		estimates, steps int
-	}{
-		{"paper", 2, 128, 3, simd.SiLU, false, 0, 5, 0, 2, 20},
-		{"one dimension", 1, 64, 2, simd.SiLU, false, 0, 17, 0, 1, 20},
-		{"odd width, Fourier, gelu", 3, 100, 2, simd.GELU, false, 4, 7, 0, 2, 2},
-		{"wide residual", 5, 200, 2, simd.SiLU, true, 0, 5, 0, 2, 2},
-		{"deep residual", 2, 64, 5, simd.Tanh, true, 0, 9, 0, 0, 4},
-		{"eleven tangents", 11, 64, 2, simd.SiLU, false, 0, 3, 0, 2, 2},
-		{"passes", 32, 64, 2, simd.SiLU, false, 0, 36, 0, 2, 1},
-		{"one probe", 4, 64, 2, simd.SiLU, false, 0, 13, 1, 2, 4},
-		{"streamed", 2, 128, 5, simd.SiLU, false, 0, 3, 0, 2, 2},
-		{"seven probes", 2, 128, 2, simd.GELU, true, 0, 3, 7, 1, 2},
-	} {
+	for _, c := range flowCases {
 		p := cudatest.Chain(c.d, c.width, c.hidden, c.act, c.residual, c.freqs)
 		cpu, err := infer.New(p, infer.Options{Workers: 1})
 		if err != nil {
@@ -129,22 +146,32 @@ func TestFlow(t *testing.T) {
 		if err := cpu.Flow(ctx, single.x, single.div, single.est, single.probes, table, nil); err != nil {
 			t.Fatal(err)
 		}
-		for _, halves := range []bool{true, false} {
-			if halves && c.width > maxSplitWidth {
-				if _, err := newFlow(dev, p, true); err == nil || !strings.Contains(err.Error(), "up to 128") {
-					t.Errorf("width %d in halves: %v", c.width, err)
+		for _, kind := range flowKinds {
+			if kind.use.halves && c.width > maxSplitWidth {
+				if _, err := newFlow(dev, p, kind.use); err == nil || !strings.Contains(err.Error(), "up to 128") {
+					t.Errorf("width %d, %s: %v", c.width, kind.name, err)
 				}
 				continue
 			}
-			t.Run(fmt.Sprintf("%s/halves %t", c.name, halves), func(t *testing.T) {
-				f, err := newFlow(dev, p, halves)
+			t.Run(c.name+"/"+kind.name, func(t *testing.T) {
+				f, err := newFlow(dev, p, kind.use)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer f.Close()
+				f.pairs = kind.pairs
+				if kind.use.warpgroups && f.groups == nil {
+					t.Skip("no products of warpgroups here, or not for this network: as by warps")
+				}
+				if kind.pairs && f.net.Width < maxWarpgroupWidth {
+					t.Skip("warpgroups work alone on narrow networks anyway")
+				}
 				done, got := 0, start.part(0, c.n)
 				if err := f.Run(ctx, got.x, got.div, got.est, got.probes, table, func(n int) { done = n }); err != nil {
 					t.Fatal(err)
+				}
+				if f.plain != nil {
+					t.Error("samples in range were computed again")
 				}
 				for _, e := range [][]float64{got.est, want.est, single.est} {
 					if e[1] != 1e9 {
@@ -154,7 +181,7 @@ func TestFlow(t *testing.T) {
 				ex, ed, ee := farthest(got.x, want.x), farthest(got.div, want.div), farthest(got.est[2:], want.est[2:])
 				t.Logf("errors: states %.1e, divergences %.1e, estimates %.1e; on the CPU %.1e, %.1e, %.1e", ex, ed, ee,
 					farthest(single.x, want.x), farthest(single.div, want.div), farthest(single.est[2:], want.est[2:]))
-				if !(ex <= 1e-6 && ed <= 1e-6) || done != c.n {
+				if !(ex <= 1e-6 && ed <= 1e-6) || done != c.n { // float32 sums of width terms in each of the steps, of which h is a small part
 					t.Errorf("errors: states %.1e, divergences %.1e; %d of %d done", ex, ed, done, c.n)
 				}
 				// estimates are differences of nearly equal numbers, in units of 10⁻⁵
@@ -231,10 +258,18 @@ func TestFlowCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Setenv("HBAR_EMU_MEMORY", fmt.Sprint(usage.InUse+32*n/2+40<<10))
+			rest := 40 << 10 // for states and tables; the kernel on warpgroup products has its states in shared memory
+			if f.groups != nil {
+				rest = 8 << 10
+			}
+			t.Setenv("HBAR_EMU_MEMORY", fmt.Sprint(usage.InUse+int64(32*n/2+rest)))
+			var done []int
 			got := start.part(0, n)
-			if err := f.Run(ctx, got.x, got.div, got.est, nil, table, nil); err != nil {
+			if err := f.Run(ctx, got.x, got.div, got.est, nil, table, func(n int) { done = append(done, n) }); err != nil {
 				t.Fatal(err)
+			}
+			if want := []int{n / 2, n}; !slices.Equal(done, want) {
+				t.Errorf("progress %v, want %v: two batches of one launch", done, want)
 			}
 			if !slices.Equal(got.x, want.x) || !slices.Equal(got.div, want.div) || !slices.Equal(got.est, want.est) {
 				t.Error("other numbers in batches")

@@ -16,13 +16,13 @@ const (
 	maxWidth  = 256
 )
 
-// netHeader mirrors struct Net of kernels/gpu/device.cuh.
+// netHeader has the layout of struct Net of kernels/gpu/device.cuh.
 type netHeader struct {
 	D, Width, Hidden, Act, Residual, Head int32
 	W, B                                  [maxLayers]int32
 }
 
-// net is a program as the fused kernels want it: a chain of dense layers, hidden widths equal and padded with zeros.
+// net is a chain of dense layers in the layout of the fused kernels: hidden layers of equal widths, padded with zeros.
 type net struct {
 	netHeader
 	act  simd.Act
@@ -35,13 +35,13 @@ type net struct {
 // unitSlot is where unit n of a layer is stored; see unit_slot in device.cuh.
 func unitSlot(n int) int { return n&^63 + n&15*4 + n>>4&3 }
 
-// Takes says why the fused kernels do not take a program, nil if they do. It is not a fault of the program.
+// Takes returns an error that says why the fused kernels do not take a network, nil if they do.
 func Takes(p *kernels.Chain) error {
 	_, err := newNet(p)
 	return err
 }
 
-// newNet packs a program. An error says what the fused kernels cannot do; it is not a fault of the program.
+// newNet packs a network. The error says why the fused kernels do not take it.
 func newNet(p *kernels.Chain) (*net, error) {
 	hidden := len(p.Forward) - 1
 	if hidden < 1 || hidden > maxLayers {

@@ -15,29 +15,41 @@ import (
 	"hbar/kernels/gpu"
 )
 
-// Path weighs paths on a device: kernels/gpu/path_split.cu on tensor cores for hidden layers of up to 128 units,
+// Path weighs paths on a device: kernels/gpu/path_split_wgmma.cu or path_split.cu on tensor cores for hidden layers of up to 128 units,
 // kernels/gpu/path_fp32.cu for others. Its Weights computes what infer.Engine's PathWeights does, with the same random
-// numbers and as accurately.
+// numbers and the same accuracy.
 type Path struct {
 	*chain
-	p     *kernels.Chain
-	split *split // nil: path_fp32
-	plain *Path  // instead of a split one, for paths that pass its range; made when there is one
+	p      *kernels.Chain
+	split  *split   // of path_split
+	groups *Sampler // of path_split_wgmma, which takes the parameters as the sampler has them; if both are nil: path_fp32
+	plain  *Path    // the float32 kernel, for paths that exceed the range of f16; made when it is needed
 }
 
-// NewPath packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take; see
-// NewFlow.
+// NewPath packs a network and uploads it. It returns an error for a network that the fused kernels do not take; see NewFlow.
 func NewPath(d *driver.Device, p *kernels.Chain) (*Path, error) {
 	halves, err := inHalves(d, p)
 	if err != nil {
 		return nil, err
 	}
-	return newPath(d, p, halves)
+	return newPath(d, p, tensorCores{halves: halves, warpgroups: true})
 }
 
-func newPath(d *driver.Device, p *kernels.Chain, halves bool) (q *Path, err error) {
+// newPath is NewPath with a choice of kernels.
+func newPath(d *driver.Device, p *kernels.Chain, use tensorCores) (q *Path, err error) {
 	q = &Path{p: p}
-	if halves {
+	if use.halves && use.warpgroups {
+		if q.groups, err = warpgroupParameters(d, p, (*Sampler).pathBlock); err != nil {
+			return nil, err
+		}
+	}
+	if q.groups != nil {
+		if err := q.openWarpgroups(); err != nil {
+			return nil, errors.Join(err, q.Close())
+		}
+		return q, nil
+	}
+	if use.halves {
 		q.chain, q.split, err = newSplit(d, p, gpu.PathSplit, "path_split")
 	} else {
 		q.chain, err = newChain(d, p, gpu.PathFP32, "path_fp32")
@@ -48,9 +60,29 @@ func newPath(d *driver.Device, p *kernels.Chain, halves bool) (q *Path, err erro
 	return q, nil
 }
 
+// openWarpgroups chooses the kernel on warpgroup products.
+func (p *Path) openWarpgroups() (err error) {
+	p.chain = &chain{d: p.groups.d, net: p.groups.net}
+	if p.module, err = p.d.Load(gpu.PathSplitWarpgroups); err != nil {
+		return err
+	}
+	threads, shared := p.groups.pathBlock()
+	p.kernel, err = p.module.Kernel(fmt.Sprintf("path_split_wgmma_w%d_%s%s", p.net.Width, p.groups.activation(), p.groups.residual()), threads, shared)
+	return err
+}
+
+// pathBlock is the shape of a block of path_split_wgmma.cu: threads, and bytes of shared memory with the coordinates of each warp's 16 paths.
+func (s *Sampler) pathBlock() (threads, shared int) {
+	threads, shared, _ = s.warpgroupBlock(2)
+	return threads, shared + threads/32*16*4*int(s.net.D)
+}
+
 // Close frees the network's memory.
 func (p *Path) Close() error {
 	err := errors.Join(p.split.close(), p.chain.close())
+	if p.groups != nil {
+		err = errors.Join(err, p.groups.Close())
+	}
 	if p.plain != nil {
 		err = errors.Join(err, p.plain.Close())
 		p.plain = nil
@@ -58,7 +90,7 @@ func (p *Path) Close() error {
 	return err
 }
 
-// pathRowWire mirrors struct PathRow of kernels/gpu/path.cuh.
+// pathRowWire has the layout of struct PathRow of kernels/gpu/path.cuh.
 type pathRowWire struct {
 	Cin, A, B, C             float32
 	E, F, InvC, InvC2, LogC  float64
@@ -66,13 +98,13 @@ type pathRowWire struct {
 	Weigh, Propose, Reserved int32
 }
 
-// The paths on the device at a time: as many as it has room for between these.
+// The number of paths on the device at a time is as large as its memory allows, between these limits.
 const minPathBatch, maxPathBatch = 1024, 1 << 22
 
 // Weights proposes a path from each row x_0 of x (n×D, overwritten with the end states) and adds its log weight to logw
-// (n), as infer.Engine.PathWeights does. When the device has no room for all paths they go in batches; the numbers do not
-// depend on it. progress, unless nil, is told how much of the work is done, in paths. On an error the batches that were
-// finished are in x and logw, the others as they were.
+// (n), as infer.Engine.PathWeights does. If the device has too little memory for all paths they run in batches, which does
+// not change the results. progress, unless nil, receives how much of the work is done, in paths. After an error x and logw hold the
+// results of the batches that were finished, and the other samples are unchanged.
 func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	d := int(p.net.D)
 	n := len(logw)
@@ -88,8 +120,8 @@ func (p *Path) Weights(ctx context.Context, x []float32, logw []float64, rows []
 	}
 	r := pathRun{Path: p, ctx: ctx, rows: rows}
 	for k, s := range steps {
-		r.wire = append(r.wire, pathRowWire{Cin: float32(rows[k].Cin), A: s.CA, B: s.CB, C: s.CC,
-			E: s.E, F: s.F, InvC: s.InvC, InvC2: s.InvC2, LogC: s.LogC, Step: s.Step, Weigh: s.Weigh, Propose: s.Propose})
+		r.wire = append(r.wire, pathRowWire{Cin: float32(rows[k].Cin), A: s.State32, B: s.Net32, C: s.Noise32,
+			E: s.ReverseState, F: s.ReverseNet, InvC: s.InvNoise, InvC2: s.ReversePrecision, LogC: s.LogNorm, Step: s.Step, Weigh: s.Weigh, Propose: s.Propose})
 	}
 	return inBatches(n, minPathBatch, maxPathBatch, progress, func(lo, hi int, progress func(int)) error {
 		part := no
@@ -106,17 +138,17 @@ type pathRun struct {
 	wire []pathRowWire
 }
 
-// inRange is batch, but paths whose weights products in halves do not bring back finite, because an activation passes their
-// range, are those of the plain kernel.
+// inRange is batch, with one correction: paths whose weights are not finite, because an activation exceeded the range of f16, are
+// computed again by the plain kernel.
 func (r *pathRun) inRange(x []float32, logw []float64, no kernels.Noise, progress func(done int)) error {
-	if r.split == nil {
+	if r.split == nil && r.groups == nil {
 		return r.batch(x, logw, no, progress)
 	}
 	d, x0, logw0 := int(r.net.D), slices.Clone(x), slices.Clone(logw)
 	if err := r.batch(x, logw, no, progress); err != nil {
 		return err
 	}
-	for lo := 0; lo < len(logw); lo += minPathBatch { // random numbers are those of neighbours: all of a block
+	for lo := 0; lo < len(logw); lo += minPathBatch { // random numbers follow from the first sample of a call: whole blocks are repeated
 		hi := min(len(logw), lo+minPathBatch)
 		if finite64(logw[lo:hi]...) {
 			continue
@@ -133,7 +165,7 @@ func (r *pathRun) inRange(x []float32, logw []float64, no kernels.Noise, progres
 // repeat computes the paths of a block that are not finite by the plain kernel.
 func (r *pathRun) repeat(x, x0 []float32, logw, logw0 []float64, no kernels.Noise, at int) (err error) {
 	if r.plain == nil {
-		if r.plain, err = newPath(r.d, r.p, false); err != nil {
+		if r.plain, err = newPath(r.d, r.p, tensorCores{}); err != nil {
 			return err
 		}
 	}
@@ -151,7 +183,19 @@ func (r *pathRun) repeat(x, x0 []float32, logw, logw0 []float64, no kernels.Nois
 	return nil
 }
 
-// batch carries paths that are on the device all at once. x and logw change only when all went well.
+// parameters packs what a kernel needs of the network; tile is the number of paths that a warp, team or warpgroup takes.
+func (p *Path) parameters() (a *driver.Args, tile int) {
+	a = new(driver.Args)
+	switch {
+	case p.groups != nil:
+		return driver.Pack(a, p.net.netHeader).Buf(p.groups.frags), warpgroupTile
+	case p.split != nil:
+		return driver.Pack(a, p.split.header).I32(p.sharedWords).Buf(p.blob).Buf(p.split.words), splitTile * splitTiles
+	}
+	return driver.Pack(a, p.net.netHeader).Buf(p.blob), chainRows
+}
+
+// batch runs paths that are on the device at the same time. x and logw change only if there is no error.
 func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress func(done int)) (err error) {
 	n, w := len(logw), int(r.net.Width)
 	chunk := max(1, min(len(r.rows), launchRows, int(launchMACs/(float64(n)*r.macs()))))
@@ -182,18 +226,16 @@ func (r *pathRun) batch(x []float32, logw []float64, no kernels.Noise, progress 
 		}
 		hi := min(len(r.rows), lo+chunk)
 		for i, row := range r.rows[lo:hi] {
-			r.net.bias(bias[i*w:(i+1)*w], row.T, 1)
+			b := bias[i*w : (i+1)*w]
+			r.net.bias(b, row.Tau, 1)
+			if r.groups != nil {
+				toLaneOrder(b)
+			}
 		}
 		if err := errors.Join(driver.Upload(dr, r.wire[lo:hi]), driver.Upload(db, bias[:(hi-lo)*w])); err != nil {
 			return err
 		}
-		var a *driver.Args
-		tile := chainRows
-		if r.split != nil {
-			a, tile = driver.Pack(new(driver.Args), r.split.header).I32(r.held).Buf(r.blob).Buf(r.split.words), splitTile*splitTiles
-		} else {
-			a = driver.Pack(new(driver.Args), r.net.netHeader).Buf(r.blob)
-		}
+		a, tile := r.parameters()
 		a.Buf(db).Buf(dr).I32(hi - lo).Buf(dx).Buf(dp).Buf(dz).Buf(dw).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
 		if err := r.kernel.Launch(min((n+tile-1)/tile, r.d.Multiprocessors), a); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Sampler carries samples through step tables on a device: the fused kernels of kernels/gpu/sampler_*.cu.
+// Sampler takes samples through step tables on a device, by the fused kernels of kernels/gpu/sampler_*.cu.
 // Its Trajectory computes what infer.Engine's does, with the same random numbers.
 type Sampler struct {
 	d         *driver.Device
@@ -23,33 +23,47 @@ type Sampler struct {
 	precision exec.Precision
 	module    *driver.Module
 	kernel    *driver.Kernel
-	warpTile  int     // samples of a warp
+	tile      int     // samples of a tile, which a warp takes, or a warpgroup
+	laneOrder bool    // vectors of units have the order of lane_unit of kernels/gpu/sampler_wgmma.cuh
 	scale     float32 // of all weights and biases before an activation
 	split     *splitScale
-	plain     *Sampler // instead of a split one, for samples that pass its range; made when there is one
+	plain     *Sampler // the float32 kernel, for samples that exceed the range of f16; made when it is needed
 	blob      *driver.Buffer
 	frags     *driver.Buffer
 }
 
-// NewSampler packs a program, uploads it and chooses the kernel. It fails, saying why, for a program that the fused
-// kernels do not take: more than 32 dimensions, hidden layers wider than 256 units, unequal hidden layers.
+// NewSampler packs a network, uploads it and chooses the kernel. It returns an error for a network that the fused kernels do not
+// take: more than 32 dimensions, hidden layers wider than 256 units or of unequal widths.
 func NewSampler(d *driver.Device, p *kernels.Chain, precision exec.Precision) (*Sampler, error) {
 	n, err := newNet(p)
 	if err != nil {
 		return nil, err
 	}
-	return newSampler(d, n, precision, true)
+	return newSampler(d, n, precision, tensorCores{halves: true, warpgroups: true})
 }
 
-// newSampler is NewSampler; split allows products on tensor cores in float32, where their range and shared memory do.
-func newSampler(d *driver.Device, n *net, precision exec.Precision, split bool) (*Sampler, error) {
+// Plain reports whether the sampler multiplies in plain float32, without tensor cores.
+func (s *Sampler) Plain() bool { return s.precision == exec.FP32 && s.split == nil }
+
+// tensorCores says what a sampler may use of them.
+type tensorCores struct {
+	halves     bool // float32 by pairs of halves
+	warpgroups bool // products of warpgroups, on devices that have them
+}
+
+// newSampler is NewSampler with a choice of kernels. What the device, or its shared memory, cannot run is not used.
+func newSampler(d *driver.Device, n *net, precision exec.Precision, use tensorCores) (*Sampler, error) {
 	s := &Sampler{d: d, net: n, precision: precision, scale: 1}
 	var err error
 	if s.blob, err = driver.NewBuffer(d, n.blob); err == nil {
 		switch {
+		case precision == exec.F16 && use.warpgroups && s.warpgroupsF16():
+			err = s.openF16Warpgroups()
 		case precision == exec.F16:
 			err = s.openF16()
-		case split && s.splits():
+		case use.halves && use.warpgroups && s.warpgroupsSplit():
+			err = s.openSplitWarpgroups()
+		case use.halves && s.splits():
 			err = s.openSplit()
 		default:
 			err = s.openFP32()
@@ -85,7 +99,7 @@ func (s *Sampler) openFP32() (err error) {
 		weights = 0
 	}
 	warps := min(8, (s.d.SharedPerBlock-weights)/warp)
-	s.warpTile = 16
+	s.tile = 16
 	if s.module, err = s.d.Load(gpu.SamplerFP32); err != nil {
 		return err
 	}
@@ -96,17 +110,17 @@ func (s *Sampler) openFP32() (err error) {
 func (s *Sampler) openF16() (err error) {
 	const warps = 8
 	w, d, layers := int(s.net.Width), int(s.net.D), int(s.net.Hidden)
-	s.warpTile = 32
+	s.tile = 32
 	if w == 256 {
-		s.warpTile = 16
+		s.tile = 16
 	}
 	if s.net.Act == int32(simd.SiLU) {
 		s.scale = 0.5 // silu(2u) = u + u tanh u
 	}
 	kt, heads := w/16, (d+7)/8
-	words := (layers - 1) * kt * kt * 128
+	words := (layers - 1) * w * w / 2
 	fixed := 4 * (heads*(kt*128+8) + (layers-1)*w + d*w)
-	warp := 4 * s.warpTile * d
+	warp := 4 * s.tile * d
 	shared := w <= 128 && fixed+4*words+warps*warp <= s.d.SharedPerBlock
 	if shared {
 		fixed += 4 * words
@@ -117,13 +131,18 @@ func (s *Sampler) openF16() (err error) {
 	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_f16_w%d_%s", w, s.suffix(shared)), 32*warps, fixed+warps*warp); err != nil {
 		return err
 	}
+	return s.packF16(fmt.Sprintf("pack_f16_w%d", w), words)
+}
+
+// packF16 has a kernel pack the hidden layers after the first in words of two halves.
+func (s *Sampler) packF16(name string, words int) (err error) {
 	if s.frags, err = s.d.Alloc(max(16, 4*words)); err != nil {
 		return err
 	}
 	if words == 0 { // one hidden layer: nothing to pack
 		return nil
 	}
-	k, err := s.module.Kernel(fmt.Sprintf("pack_f16_w%d", w), 256, 0)
+	k, err := s.module.Kernel(name, 256, 0)
 	if err != nil {
 		return err
 	}
@@ -144,10 +163,10 @@ func (s *Sampler) Close() error {
 	return err
 }
 
-// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
-// returned) through the rows of a step table. When the device has no room for all samples they go in batches; the
-// numbers do not depend on it. progress, unless nil, is told how much of the work is done, in samples.
-// On an error the batches that were finished are in x and m, the others as they were.
+// Trajectory takes the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
+// returned) through the rows of a step table. If the device has too little memory for all samples they run in batches, which
+// does not change the results. progress, unless nil, receives how much of the work is done, in samples.
+// After an error x and m hold the results of the batches that were finished, and the other samples are unchanged.
 func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	d := int(s.net.D)
 	if len(x)%d != 0 {
@@ -173,9 +192,9 @@ func (s *Sampler) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 }
 
 const (
-	// launchRows is the number of table rows of one launch: between launches the context is looked at.
+	// launchRows is the number of table rows of one launch. The context is checked between launches.
 	launchRows = 256
-	// The samples on the device at a time: as many as it has room for between these.
+	// The number of samples on the device at a time is as large as its memory allows, between these limits.
 	minBatch, maxBatch = 1024, 1 << 24
 )
 
@@ -188,7 +207,7 @@ type trajectory struct {
 	memory bool // the rows use it
 }
 
-// batch carries samples that are on the device all at once. x and m change only when all went well.
+// batch runs samples that are on the device at the same time. x and m change only if there is no error.
 func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done int)) (err error) {
 	s, n := t.s, len(x)/int(t.s.net.D)
 	var dx, dm *driver.Buffer
@@ -220,7 +239,7 @@ func (t *trajectory) batch(x, m []float32, no kernels.Noise, progress func(done 
 	return nil
 }
 
-// run enqueues the rows for n samples x with memory m on the device, a launch ahead of what it has heard to be done.
+// run enqueues the rows for n samples x with memory m on the device. While one launch runs the next one is enqueued.
 func (t *trajectory) run(x, m *driver.Buffer, n int, no kernels.Noise, progress func(done int)) (err error) {
 	s, w := t.s, int(t.s.net.Width)
 	var db, dr *driver.Buffer
@@ -232,10 +251,10 @@ func (t *trajectory) run(x, m *driver.Buffer, n int, no kernels.Noise, progress 
 	if dr, err = s.d.Alloc(chunk * int(unsafe.Sizeof(exec.RowWire{}))); err != nil {
 		return err
 	}
-	var flying [2]*driver.Event // of the last launches: the host prepares one while the device is at another
-	defer func() { err = errors.Join(err, flying[0].Close(), flying[1].Close()) }()
-	for i := range flying {
-		if flying[i], err = s.d.NewEvent(); err != nil {
+	var pending [2]*driver.Event // of the last two launches: the host prepares one while the device runs the other
+	defer func() { err = errors.Join(err, pending[0].Close(), pending[1].Close()) }()
+	for i := range pending {
+		if pending[i], err = s.d.NewEvent(); err != nil {
 			return err
 		}
 	}
@@ -244,9 +263,13 @@ func (t *trajectory) run(x, m *driver.Buffer, n int, no kernels.Noise, progress 
 	for lo, k := 0, 0; lo < len(t.rows); lo, k = lo+chunk, k+1 {
 		hi := min(len(t.rows), lo+chunk)
 		for i, r := range t.rows[lo:hi] {
-			s.net.bias(bias[i*w:(i+1)*w], r.T, s.scale)
+			b := bias[i*w : (i+1)*w]
+			s.net.bias(b, r.Tau, s.scale)
+			if s.laneOrder {
+				toLaneOrder(b)
+			}
 		}
-		if err := flying[k%2].Wait(); err != nil {
+		if err := pending[k%2].Wait(); err != nil {
 			return err
 		}
 		if k > 1 {
@@ -264,7 +287,7 @@ func (t *trajectory) run(x, m *driver.Buffer, n int, no kernels.Noise, progress 
 		if err := s.launch(db, dr, hi-lo, x, m, n, no); err != nil {
 			return err
 		}
-		if err := flying[k%2].Record(); err != nil {
+		if err := pending[k%2].Record(); err != nil {
 			return err
 		}
 	}
@@ -272,7 +295,7 @@ func (t *trajectory) run(x, m *driver.Buffer, n int, no kernels.Noise, progress 
 }
 
 // Enqueue is Trajectory of samples x and memory m that are on the device, n×D numbers each; m may be nil. It may return before the
-// device is done, in order with what is enqueued next; after an error the numbers are arbitrary.
+// device has finished; work that is enqueued later runs after it. After an error the numbers are arbitrary.
 func (s *Sampler) Enqueue(ctx context.Context, x, m *driver.Buffer, rows []kernels.Row, no kernels.Noise) (err error) {
 	wire, err := exec.WireRows(rows)
 	if err != nil || len(rows) == 0 {
@@ -298,6 +321,8 @@ func (s *Sampler) Enqueue(ctx context.Context, x, m *driver.Buffer, rows []kerne
 func (s *Sampler) launch(bias, rows *driver.Buffer, nrows int, x, m *driver.Buffer, n int, no kernels.Noise) error {
 	a := driver.Pack(new(driver.Args), s.net.netHeader)
 	switch {
+	case s.laneOrder:
+		a.Buf(s.frags)
 	case s.precision == exec.F16:
 		a.Buf(s.frags).Buf(s.blob)
 	case s.split != nil:
@@ -306,10 +331,10 @@ func (s *Sampler) launch(bias, rows *driver.Buffer, nrows int, x, m *driver.Buff
 		a.I32(len(s.net.blob)).Buf(s.blob)
 	}
 	a.Buf(bias)
-	if s.precision == exec.F16 {
+	if s.precision == exec.F16 && !s.laneOrder {
 		a.F32(s.scale)
 	}
 	a.Buf(rows).I32(nrows).Buf(x).Buf(m).I32(n).U64(no.Seed).U32(no.Stream).U64(no.Sample0)
-	perBlock := s.warpTile * s.kernel.Block() / 32
-	return s.kernel.Launch(min((n+perBlock-1)/perBlock, s.d.Multiprocessors), a)
+	// Tiles are dealt out to the blocks one by one: few samples keep all multiprocessors busy too.
+	return s.kernel.Launch(min((n+s.tile-1)/s.tile, s.d.Multiprocessors), a)
 }

@@ -12,7 +12,7 @@ import (
 	"hbar/kernels/gpu"
 )
 
-// splitScale mirrors struct SplitScale of kernels/gpu/sampler_split.cu.
+// splitScale has the layout of struct SplitScale of kernels/gpu/halves.cuh.
 type splitScale struct{ W [maxLayers]float32 }
 
 // splitWarps is the warps of a block, of 16 samples each.
@@ -32,9 +32,10 @@ func (s *Sampler) splits() bool {
 	return s.net.Width <= maxSplitWidth && bytes <= s.d.SharedPerBlock
 }
 
-func (s *Sampler) openSplit() (err error) {
+// scaleSplit chooses the powers of two that weights are multiplied by.
+func (s *Sampler) scaleSplit() {
 	n, w := s.net, int(s.net.Width)
-	s.warpTile, s.split = 16, &splitScale{}
+	s.split = &splitScale{}
 	for i := range s.split.W {
 		s.split.W[i] = 1
 	}
@@ -42,29 +43,35 @@ func (s *Sampler) openSplit() (err error) {
 	for l := 1; l < int(n.Hidden); l++ {
 		s.split.W[l] = powerOfTwo(n.blob[n.W[l] : int(n.W[l])+w*w])
 	}
+}
+
+func (s *Sampler) openSplit() (err error) {
+	s.tile = 16
+	s.scaleSplit()
 	if s.module, err = s.d.Load(gpu.SamplerSplit); err != nil {
 		return err
 	}
-	dims := "d2"
-	if n.D > 2 {
-		dims = "d32"
-	}
 	words, bytes := s.splitShared()
-	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_split_w%d_%s", w, dims), 32*splitWarps, bytes); err != nil {
+	if s.kernel, err = s.module.Kernel(fmt.Sprintf("sampler_split_w%d_%s", s.net.Width, s.dims()), 32*splitWarps, bytes); err != nil {
 		return err
 	}
+	return s.packSplit(fmt.Sprintf("sampler_split_pack_w%d", s.net.Width), words)
+}
+
+// packSplit has a kernel pack the hidden layers after the first in words of two halves.
+func (s *Sampler) packSplit(name string, words int) (err error) {
 	if s.frags, err = s.d.Alloc(max(16, 4*words)); err != nil || words == 0 {
 		return err
 	}
-	k, err := s.module.Kernel(fmt.Sprintf("sampler_split_pack_w%d", w), 256, 0)
+	k, err := s.module.Kernel(name, 256, 0)
 	if err != nil {
 		return err
 	}
-	return k.Launch((words/2+255)/256, driver.Pack(driver.Pack(new(driver.Args), n.netHeader), *s.split).Buf(s.blob).Buf(s.frags))
+	return k.Launch((words/2+255)/256, driver.Pack(driver.Pack(new(driver.Args), s.net.netHeader), *s.split).Buf(s.blob).Buf(s.frags))
 }
 
-// inRange is batch, but samples that a split kernel does not bring back finite are those of the plain one, whose range is
-// float32's. So a sample does not depend on the others here either.
+// inRange is batch, with one correction: samples that are not finite are computed again by the plain kernel, whose range is that of
+// float32. So a sample still does not depend on the others.
 func (t *trajectory) inRange(x, m []float32, no kernels.Noise, progress func(done int)) error {
 	s := t.s
 	if s.split == nil {
@@ -79,14 +86,14 @@ func (t *trajectory) inRange(x, m []float32, no kernels.Noise, progress func(don
 	}
 	if s.plain == nil {
 		var err error
-		if s.plain, err = newSampler(s.d, s.net, exec.FP32, false); err != nil {
+		if s.plain, err = newSampler(s.d, s.net, exec.FP32, tensorCores{}); err != nil {
 			return err
 		}
 	}
 	again := *t
 	again.s = s.plain
 	if err := again.batch(x0, m0, no, func(int) {}); err != nil {
-		copy(x, x0) // batch left them as they were
+		copy(x, x0) // the states from before batch
 		copy(m, m0)
 		return err
 	}

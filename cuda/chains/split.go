@@ -32,7 +32,7 @@ type split struct {
 	words  *driver.Buffer
 }
 
-// newSplit packs a program for the kernels of an image that multiply in halves on tensor cores, name_w64_shared and so on;
+// newSplit packs a network for the kernels of an image that multiply in halves on tensor cores, name_w64_shared and so on;
 // the chain's blob has what stays in float32.
 func newSplit(d *driver.Device, p *kernels.Chain, image []byte, name string) (*chain, *split, error) {
 	n, err := newNet(p)
@@ -95,13 +95,13 @@ func (s *split) open(c *chain, image []byte, name string) (err error) {
 			return err
 		}
 	}
-	place := "shared"
-	c.held = words
+	memory := "shared"
+	c.sharedWords = words
 	if 4*words+splitTeams*team > c.d.SharedPerBlock {
-		place, c.held = "stream", 0
+		memory, c.sharedWords = "stream", 0
 	}
-	teams := min(splitTeams, (c.d.SharedPerBlock-4*c.held)/team)
-	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_w%d_%s", name, w, place), splitTeam*teams, 4*c.held+teams*team)
+	teams := min(splitTeams, (c.d.SharedPerBlock-4*c.sharedWords)/team)
+	c.kernel, err = c.module.Kernel(fmt.Sprintf("%s_w%d_%s", name, w, memory), splitTeam*teams, 4*c.sharedWords+teams*team)
 	return err
 }
 
@@ -132,7 +132,8 @@ func (s *split) close() error {
 	return s.words.Free()
 }
 
-// plain is what stays in float32, units in natural order: the first layer's weights, the others' biases, the head.
+// plain holds the parameters that stay in float32, units in the order of the network: the first layer's weights, the biases of the
+// other layers, the head.
 func (n *net) plain() []float32 {
 	w, d := int(n.Width), int(n.D)
 	var blob []float32
@@ -147,7 +148,8 @@ func (n *net) plain() []float32 {
 	return append(blob, n.blob[n.Head:int(n.Head)+w*d+d]...)
 }
 
-// powerOfTwo takes the largest of some weights to between 2¹³ and 2¹⁴: f16 ends at 2¹⁶, and loses digits below 2⁻¹⁴.
+// powerOfTwo is the factor that brings the largest of some weights to between 2¹³ and 2¹⁴. The largest f16 is below 2¹⁶, and numbers
+// below 2⁻¹⁴ have fewer digits.
 func powerOfTwo(w []float32) float32 {
 	largest := 0.0
 	for _, v := range w {

@@ -30,12 +30,21 @@ func loud() *kernels.Chain {
 
 // What passes the range of halves is computed without them, and the other samples do not notice.
 func TestSplitRange(t *testing.T) {
-	dev, p, ctx := cudatest.Open(t), loud(), context.Background()
+	p := loud()
 	cpu, err := infer.New(p, infer.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFlow(dev, p, true)
+	for _, use := range []tensorCores{{halves: true}, {halves: true, warpgroups: true}} {
+		flowRange(t, use, p, cpu)
+		pathRange(t, use, p, cpu)
+	}
+}
+
+// flowRange is TestSplitRange for flows.
+func flowRange(t *testing.T, use tensorCores, p *kernels.Chain, cpu *infer.Engine) {
+	ctx := context.Background()
+	f, err := newFlow(cudatest.Open(t), p, use)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +52,7 @@ func TestSplitRange(t *testing.T) {
 	table := flowTable(2)
 	table.Steps = table.Steps[:2]
 	start := newFlowState(5, 2, 0)
-	start.x[4], start.x[5] = 5, 5
+	start.x[4], start.x[5] = 80, 80 // beyond the range of halves, whatever factor activations have
 	for i := range 4 {
 		start.x[i] /= 10
 	}
@@ -55,19 +64,23 @@ func TestSplitRange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.plain != nil {
-		t.Fatal("samples in range were computed again")
+		t.Fatalf("%+v: samples in range were computed again", use)
 	}
 	if err := f.Run(ctx, got.x, got.div, got.est, nil, table, nil); err != nil {
 		t.Fatal(err)
 	}
-	if e := math.Max(farthest(got.x, want.x), farthest(got.div, want.div)); !(e < 1e-6) || f.plain == nil {
-		t.Errorf("flow: error %.1e; computed again: %t", e, f.plain != nil)
+	if e := math.Max(farthest(got.x, want.x), farthest(got.div, want.div)); !(e < 1e-6) || f.plain == nil { // roundings of float32, as in TestFlow
+		t.Errorf("flow, %+v: error %.1e; computed again: %t", use, e, f.plain != nil)
 	}
 	if got.x[0] != quiet.x[0] || got.div[1] != quiet.div[1] {
-		t.Error("flow: samples in range depend on the others")
+		t.Errorf("flow, %+v: samples in range depend on the others", use)
 	}
+}
 
-	path, err := newPath(dev, p, true)
+// pathRange is TestSplitRange for paths.
+func pathRange(t *testing.T, use tensorCores, p *kernels.Chain, cpu *infer.Engine) {
+	ctx := context.Background()
+	path, err := newPath(cudatest.Open(t), p, use)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,16 +88,16 @@ func TestSplitRange(t *testing.T) {
 	rows, no := pathTable(3, 2), kernels.Noise{Seed: 1, Stream: kernels.StreamPath}
 	x0, w0 := paths(5, 2)
 	x1, w1 := paths(5, 2)
-	copy(x0[4:], []float32{5, 5})
-	copy(x1[4:], []float32{5, 5})
+	copy(x0[4:], []float32{80, 80}) // beyond the range of halves, whatever factor activations have
+	copy(x1[4:], []float32{80, 80})
 	if err := cpu.PathWeights(ctx, x0, w0, rows, no, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := path.Weights(ctx, x1, w1, rows, no, nil); err != nil {
 		t.Fatal(err)
 	}
-	if e := farthest(w1, w0); !(e < 2e-6) || path.plain == nil {
-		t.Errorf("paths: error %.1e; computed again: %t", e, path.plain != nil)
+	if e := farthest(w1, w0); !(e < 2e-6) || path.plain == nil { // roundings of float32, as in TestPath
+		t.Errorf("paths, %+v: error %.1e; computed again: %t", use, e, path.plain != nil)
 	}
 }
 

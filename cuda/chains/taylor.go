@@ -15,7 +15,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Taylor carries paths, and the WKB expansion along them, through tables on a device, for networks in one or two
+// Taylor integrates paths, and the WKB expansion along them, over the steps of a table on a device, for networks in one or two
 // dimensions: kernels/gpu/taylor.cu. Its Run computes what infer.Engine's Taylor does.
 type Taylor struct {
 	d       *driver.Device
@@ -25,7 +25,7 @@ type Taylor struct {
 	blob    *driver.Buffer
 }
 
-// NewTaylor packs a program and uploads it. It fails, saying why, for a program that the fused kernels do not take.
+// NewTaylor packs a network and uploads it. It returns an error for a network that the fused kernels do not take.
 func NewTaylor(d *driver.Device, p *kernels.Chain) (*Taylor, error) {
 	n, err := newNet(p)
 	if err != nil {
@@ -57,8 +57,7 @@ func (t *Taylor) Close() error {
 // MaxTaylorDim is the number of dimensions that the kernels are written for.
 const MaxTaylorDim = 2
 
-// taylorBlob is the network as kernels/gpu/taylor.cu has it, a one-dimensional one with a second coordinate that does
-// nothing.
+// taylorBlob is the network in the layout of kernels/gpu/taylor.cu. A one-dimensional network gets a second coordinate, which it ignores.
 func (n *net) taylorBlob() []float32 {
 	w, d, hidden := int(n.Width), int(n.D), int(n.Hidden)
 	blob := make([]float32, 4*w+4+(hidden-1)*w*(1+w))
@@ -153,8 +152,8 @@ func (t *Taylor) kernel(table *kernels.TaylorTable) (k *driver.Kernel, samples i
 		kernels.ErrNoTaylor, table.Order, t.net.Width, driver.FormatSize(int64(least)), t.d.Name, driver.FormatSize(int64(t.d.SharedPerBlock)))
 }
 
-// taylorStageWire mirrors struct TaylorStage of kernels/gpu/taylor.cu, taylorMethodWire TaylorMethod.
-type taylorStageWire struct{ H, Cin, P, Q, Drift, Half float64 }
+// taylorStageWire has the layout of struct TaylorStage of kernels/gpu/taylor.cu, and taylorMethodWire that of TaylorMethod.
+type taylorStageWire struct{ H, Cin, ScoreState, ScoreNet, Drift, HalfDiffusion float64 }
 
 type taylorMethodWire struct {
 	Table          uint64
@@ -183,8 +182,8 @@ func (t *Taylor) method(table *kernels.TaylorTable, plane []int) (method []float
 	return method, max(1, counted)
 }
 
-// plane says where the numbers of a state in d dimensions are in one of two: the polynomials in x are those in x and y
-// without y.
+// plane maps the numbers of a state in d dimensions to their positions in a state in two dimensions. A polynomial in x becomes one in x
+// and y without y.
 func plane(d, order int) []int {
 	from, to := kernels.NewTaylorState(d, order), kernels.NewTaylorState(2, order)
 	at := make([]int, from.Width)
@@ -199,28 +198,28 @@ func plane(d, order int) []int {
 			at[from+k] = to + simd.JetPos(append(alpha, make([]int, 2-d)...)...)
 		}
 	}
-	poly(from.L, to.L, from.DegL)
+	poly(from.LogQ, to.LogQ, from.DegL)
 	poly(from.L1, to.L1, from.Deg1)
-	for i := range from.Width - from.Spread {
-		at[from.Spread+i] = to.Spread + i
+	for i := range from.Width - from.DivTerm {
+		at[from.DivTerm+i] = to.DivTerm + i
 	}
 	return at
 }
 
 const (
-	// taylorSteps is the greatest number of steps of one launch, taylorMACs about the number of multiply-adds: between
-	// launches, well below a second on an H200, the context is looked at.
+	// taylorSteps is the largest number of steps of one launch, taylorMACs the approximate number of its multiply-adds. A launch
+	// takes well below a second on an H200. The context is checked between launches.
 	taylorSteps = 64
 	taylorMACs  = 1e12
-	// The samples on the device at a time: as many as it has room for between these.
+	// The number of samples on the device at a time is as large as its memory allows, between these limits.
 	minTaylorBatch, maxTaylorBatch = 256, 1 << 20
 )
 
-// Run carries the n states y (n×TaylorState.Width, in place) through a table and writes the largest error norms to est (n,
-// may be nil). When the device has no room for all samples they go in batches; the numbers do not depend on it. progress,
-// unless nil, is told how much of the work is done, in samples. A network that the device has too little shared memory for
-// is a kernels.ErrNoTaylor. On an error the batches that were finished are in y and
-// est, the others as they were.
+// Run integrates the n states y (n×TaylorState.Width, in place) over a table and writes the largest error norms to est (n, may
+// be nil). If the device has too little memory for all samples they run in batches, which does not change the results. progress,
+// unless nil, receives how much of the work is done, in samples. The error is kernels.ErrNoTaylor if the device has too
+// little shared memory for the network. After an error y and est hold the results of the batches that were finished, and the
+// other samples are unchanged.
 func (t *Taylor) Run(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) (err error) {
 	state := kernels.NewTaylorState(int(t.net.D), table.Order)
 	if err := table.Validate(state.Width); err != nil {
@@ -270,7 +269,7 @@ type taylorRun struct {
 	method  taylorMethodWire
 }
 
-// batch carries samples that are on the device all at once. y and est change only when all went well.
+// batch integrates samples that are on the device at the same time. y and est change only if there is no error.
 func (r *taylorRun) batch(y, est []float64, progress func(done int)) (err error) {
 	n, w := len(y)/r.state.Width, int(r.net.Width)
 	width := kernels.NewTaylorState(2, r.table.Order).Width
@@ -307,8 +306,8 @@ func (r *taylorRun) batch(y, est []float64, progress func(done int)) (err error)
 		var wire []taylorStageWire
 		for _, s := range steps {
 			for _, g := range s.Stages {
-				r.net.bias64(bias[len(wire)*w:(len(wire)+1)*w], g.T)
-				wire = append(wire, taylorStageWire{H: s.H, Cin: g.Cin, P: g.P, Q: g.Q, Drift: g.Drift, Half: g.Half})
+				r.net.bias64(bias[len(wire)*w:(len(wire)+1)*w], g.Tau)
+				wire = append(wire, taylorStageWire{H: s.H, Cin: g.Cin, ScoreState: g.ScoreState, ScoreNet: g.ScoreNet, Drift: g.Drift, HalfDiffusion: g.HalfDiffusion})
 			}
 		}
 		if err := errors.Join(driver.Upload(db, bias[:len(wire)*w]), driver.Upload(ds, wire)); err != nil {

@@ -33,7 +33,7 @@ func taylorTable(state kernels.TaylorState, steps int) *kernels.TaylorTable {
 		s := kernels.TaylorStep{H: -0.2}
 		for j := range stages {
 			at := float64(i) + m.C[j]
-			s.Stages = append(s.Stages, kernels.TaylorStage{T: 1 - 0.2*at, Cin: 1 - 0.02*at, P: -0.1 * at, Q: 1 + 0.1*at, Drift: -0.3 - 0.01*at, Half: -0.5 - 0.05*at})
+			s.Stages = append(s.Stages, kernels.TaylorStage{Tau: 1 - 0.2*at, Cin: 1 - 0.02*at, ScoreState: -0.1 * at, ScoreNet: 1 + 0.1*at, Drift: -0.3 - 0.01*at, HalfDiffusion: -0.5 - 0.05*at})
 		}
 		t.Steps = append(t.Steps, s)
 	}
@@ -61,35 +61,38 @@ func difference(got, want []float64) float64 {
 	return worst
 }
 
+// taylorCases are networks and what their expansions are tested with.
+var taylorCases = []struct {
+	name             string
+	d, width, hidden int
+	act              simd.Act
+	residual         bool
+	freqs, order, n  int
+	small, float32   bool
+}{
+	{name: "paper", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5},
+	{name: "paper, second order", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 2, n: 5},
+	{name: "path", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 0, n: 70},
+	{name: "path, residual, little shared memory", d: 2, width: 150, hidden: 3, act: simd.GELU, residual: true, order: 0, n: 5, small: true},
+	{name: "path in one dimension, Fourier", d: 1, width: 64, hidden: 2, act: simd.Tanh, freqs: 2, order: 0, n: 3},
+	{name: "one layer, many samples", d: 2, width: 64, hidden: 1, act: simd.Tanh, order: 1, n: 37},
+	{name: "gelu, residual, Fourier", d: 2, width: 64, hidden: 3, act: simd.GELU, residual: true, freqs: 3, order: 2, n: 1},
+	{name: "tanh, odd width, residual", d: 2, width: 100, hidden: 2, act: simd.Tanh, residual: true, order: 1, n: 9},
+	{name: "tanh", d: 2, width: 64, hidden: 2, act: simd.Tanh, order: 2, n: 2},
+	{name: "gelu, one dimension", d: 1, width: 64, hidden: 2, act: simd.GELU, order: 1, n: 3},
+	{name: "one dimension, second order", d: 1, width: 64, hidden: 2, act: simd.SiLU, order: 2, n: 6},
+	{name: "wide", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2},
+	{name: "wide, little shared memory", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2, small: true},
+	{name: "wide, little shared memory, second order", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 2, n: 2, small: true},
+	{name: "float32", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5, float32: true},
+	{name: "float32, residual, second order", d: 2, width: 64, hidden: 2, act: simd.GELU, residual: true, order: 2, n: 3, float32: true},
+}
+
 // Every kernel against the CPU on the same table: activations, residual connections, odd widths, devices with little
 // shared memory, float64 and float32. And a sample does not depend on the others.
 func TestTaylor(t *testing.T) {
 	dev := cudatest.Open(t)
-	for _, c := range []struct {
-		name             string
-		d, width, hidden int
-		act              simd.Act
-		residual         bool
-		freqs, order, n  int
-		small, float32   bool
-	}{
-		{name: "paper", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5},
-		{name: "paper, second order", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 2, n: 5},
-		{name: "path", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 0, n: 70},
-		{name: "path, residual, little shared memory", d: 2, width: 150, hidden: 3, act: simd.GELU, residual: true, order: 0, n: 5, small: true},
-		{name: "path in one dimension, Fourier", d: 1, width: 64, hidden: 2, act: simd.Tanh, freqs: 2, order: 0, n: 3},
-		{name: "one layer, many samples", d: 2, width: 64, hidden: 1, act: simd.Tanh, order: 1, n: 37},
-		{name: "gelu, residual, Fourier", d: 2, width: 64, hidden: 3, act: simd.GELU, residual: true, freqs: 3, order: 2, n: 1},
-		{name: "tanh, odd width, residual", d: 2, width: 100, hidden: 2, act: simd.Tanh, residual: true, order: 1, n: 9},
-		{name: "tanh", d: 2, width: 64, hidden: 2, act: simd.Tanh, order: 2, n: 2},
-		{name: "gelu, one dimension", d: 1, width: 64, hidden: 2, act: simd.GELU, order: 1, n: 3},
-		{name: "one dimension, second order", d: 1, width: 64, hidden: 2, act: simd.SiLU, order: 2, n: 6},
-		{name: "wide", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2},
-		{name: "wide, little shared memory", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 1, n: 2, small: true},
-		{name: "wide, little shared memory, second order", d: 2, width: 200, hidden: 2, act: simd.SiLU, order: 2, n: 2, small: true},
-		{name: "float32", d: 2, width: 128, hidden: 3, act: simd.SiLU, order: 1, n: 5, float32: true},
-		{name: "float32, residual, second order", d: 2, width: 64, hidden: 2, act: simd.GELU, residual: true, order: 2, n: 3, float32: true},
-	} {
+	for _, c := range taylorCases {
 		t.Run(c.name, func(t *testing.T) {
 			dev := *dev
 			if c.small {
@@ -167,7 +170,7 @@ func TestTaylorLaunches(t *testing.T) {
 	}
 	for i := range 2*taylorSteps + 7 {
 		s := float64(i) / 100
-		stage := kernels.TaylorStage{T: 1 - s/2, Cin: 1, P: -0.5, Q: 1, Drift: -0.5, Half: -0.5}
+		stage := kernels.TaylorStage{Tau: 1 - s/2, Cin: 1, ScoreState: -0.5, ScoreNet: 1, Drift: -0.5, HalfDiffusion: -0.5}
 		table.Steps = append(table.Steps, kernels.TaylorStep{H: -0.002 * (1 + s), Stages: []kernels.TaylorStage{stage, stage}})
 	}
 	const n = 9
@@ -181,9 +184,10 @@ func TestTaylorLaunches(t *testing.T) {
 	if err := e.Run(context.Background(), y, est, table, func(k int) { done = append(done, k) }); err != nil {
 		t.Fatal(err)
 	}
-	if worst := difference(y, want); !(worst <= 1e-13) { // rounding
+	if worst := difference(y, want); !(worst <= 1e-13) { // rounding of sums in float64
 		t.Errorf("states differ by %g", worst)
 	}
+	// An error norm is the difference of two results over the tolerance, 10⁻²: a hundred roundings.
 	if worst := difference(est, wantEst); !(worst <= 1e-11) || !(est[0] > 0) {
 		t.Errorf("error norms %v, want %v", est, wantEst)
 	}
@@ -255,7 +259,7 @@ func TestTaylorRefuses(t *testing.T) {
 		t.Errorf("part of a state: %v", err)
 	}
 	bad := taylorTable(state, 1)
-	bad.Steps[0].Stages[3].Q = math.NaN()
+	bad.Steps[0].Stages[3].ScoreNet = math.NaN()
 	if err := e.Run(context.Background(), y, nil, bad, nil); err == nil || !strings.Contains(err.Error(), "want finite numbers") {
 		t.Errorf("a table with NaN: %v", err)
 	}

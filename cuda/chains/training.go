@@ -13,7 +13,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// fusedLayer and fusedNet mirror FusedLayer and FusedNet of kernels/gpu/train_fused.cu.
+// fusedLayer and fusedNet have the layouts of FusedLayer and FusedNet of kernels/gpu/train_fused.cu.
 type fusedLayer struct {
 	Forward, Weights, Bias, X, Dz, Slope uint64
 	N, K, Ldn, Ldk                       int32
@@ -27,7 +27,7 @@ type fusedNet struct {
 // maxColumns is the most units of a layer, or columns of the network's input, that the fused pass takes.
 const maxColumns = 512
 
-// TrainingPass is what makes the fused pass of a program, or nil if it does not take it.
+// TrainingPass returns the function that makes the fused pass of a network, or nil if the pass does not take the network.
 func TrainingPass(p *kernels.ChainTraining) exec.MakePass {
 	if fusable(p) != nil {
 		return nil
@@ -35,7 +35,7 @@ func TrainingPass(p *kernels.ChainTraining) exec.MakePass {
 	return newRowsPass
 }
 
-// fusable says why the fused pass does not take a program, nil if it does.
+// fusable returns an error that says why the fused pass does not take a network, nil if it does.
 func fusable(p *kernels.ChainTraining) error {
 	hidden := len(p.Forward) - 1
 	if hidden < 1 || hidden > maxLayers {
@@ -69,7 +69,7 @@ type RowsPass struct {
 	module *driver.Module
 	byRows map[int]*driver.Kernel
 	buffer *driver.Buffer // inputs, gradients and slopes of all layers
-	// BlockRows is the number of rows of a block, 4, 8 or 16; 0: as many as serve the batch.
+	// BlockRows is the number of rows of a block, 4, 8 or 16; 0 chooses by the batch.
 	BlockRows int
 }
 
@@ -114,7 +114,8 @@ func (f *RowsPass) shared(r, d int) int {
 	return n
 }
 
-// choose is the number of rows of a block: few as long as the blocks' reading of weights does not fill the way to L2.
+// choose returns the number of rows of a block. Fewer rows make more blocks, each of which reads all weights; there are as few rows as
+// the bandwidth of L2 allows.
 func (f *RowsPass) choose(n int) int {
 	sms := f.d.Multiprocessors
 	r := 16
@@ -167,10 +168,18 @@ func (f *RowsPass) Activation(layer int) *driver.Buffer {
 	return f.buffer.View(at, f.buffer.Size()-at)
 }
 
-func (f *RowsPass) Launch(a exec.DrawArgs, control, rowLoss *driver.Buffer, n int) error {
+func (f *RowsPass) Launch(a exec.DrawArgs, control, rowLoss *driver.Buffer, n int, reached func(layer int) error) error {
 	r := f.choose(n)
-	args := driver.Pack(driver.Pack(new(driver.Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(exec.LossScale(n, int(a.D)))
-	return f.byRows[r].Launch((n+r-1)/r, args)
+	args := driver.Pack(driver.Pack(new(driver.Args), f.net), a).Buf(control).Buf(rowLoss).I32(n).F32(exec.LossScale(int(a.Batch), int(a.D)))
+	if err := f.byRows[r].Launch((n+r-1)/r, args); err != nil || reached == nil {
+		return err
+	}
+	for i := len(f.l.Layers) - 1; i >= 0; i-- {
+		if err := reached(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *RowsPass) Close() error {

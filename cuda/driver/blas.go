@@ -19,9 +19,9 @@ type BLAS struct {
 	h C.blas_handle
 }
 
-// OpenBLAS returns nil where there is no cuBLAS, or none that can use the device: our own products do without.
+// OpenBLAS returns nil if there is no cuBLAS, or none that can use the device. Products then run by the kernels of kernels/gpu.
 func OpenBLAS(d *Device) (*BLAS, error) {
-	os.Getenv("HBAR_LIBCUBLAS") // what Go's test cache must know
+	os.Getenv("HBAR_LIBCUBLAS") // so that Go's test cache depends on it
 	if C.blas_open() == 0 {
 		return nil, nil
 	}
@@ -37,7 +37,7 @@ func OpenBLAS(d *Device) (*BLAS, error) {
 	return b, nil
 }
 
-// Close frees the library's memory on the device. nil is left alone.
+// Close frees the library's memory on the device. A nil BLAS is ignored.
 func (b *BLAS) Close() error {
 	if b == nil {
 		return nil
@@ -45,8 +45,8 @@ func (b *BLAS) Close() error {
 	return b.d.do(func() error { return blasError("cublasDestroy", b.d.Name, C.blas_destroy(b.h)) })
 }
 
-// Matrix is a matrix on the device: the address of its first number, and how far apart those of two rows and of two columns
-// are. It mirrors struct Matrix of kernels/gpu/gemm.cuh.
+// Matrix is a matrix on the device: the address of its first number, and the strides of its rows and columns. It has the layout of
+// struct Matrix of kernels/gpu/gemm.cuh.
 type Matrix struct {
 	At       uint64
 	Row, Col int64
@@ -109,7 +109,7 @@ func statusError(call, detail string, status int) error {
 		text = "unknown status"
 	}
 	e := &Error{Call: call, Detail: detail, Code: -status, Text: fmt.Sprintf("cuBLAS status %d: %s", status, text)}
-	if status == 3 { // as the driver's: a smaller batch may do
+	if status == 3 { // out of memory, as the driver reports it: a smaller batch may fit
 		e.Code = outOfMemory
 	}
 	return e

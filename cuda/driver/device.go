@@ -53,6 +53,7 @@ type Device struct {
 	tensors   *TensorEngine
 	staging   staging
 	capturing bool
+	lost      bool // its work does not end
 }
 
 // Open opens device index (as CUDA_VISIBLE_DEVICES numbers them).
@@ -120,6 +121,24 @@ func properties(dev cu.Device, index int) (Properties, error) {
 	return p, nil
 }
 
+// Count is the number of devices.
+func Count() (int, error) {
+	if err := Available(); err != nil {
+		return 0, err
+	}
+	n, err := cu.NumDevices()
+	return n, checkCU("cuDeviceGetCount", "", err)
+}
+
+// BusID is the device's address in its machine, "0000:3b:00.0": which of several devices it is, whatever number it has.
+func (d *Device) BusID() (string, error) {
+	var id [32]C.char
+	if err := check("cuDeviceGetPCIBusId", d.Name, C.cuDeviceGetPCIBusId(&id[0], C.int(len(id)), C.CUdevice(d.dev))); err != nil {
+		return "", err
+	}
+	return C.GoString(&id[0]), nil
+}
+
 // do runs fn on an OS thread that has the device's context current.
 func (d *Device) do(fn func() error) error {
 	runtime.LockOSThread()
@@ -136,8 +155,11 @@ func (d *Device) Synchronize() error {
 }
 
 // Close waits for all enqueued work and releases the device and all memory that was allocated on it: buffers, kernels
-// and graphs of the device are of no use from then on.
+// and graphs of the device cannot be used any more. A device whose work does not end is left to the end of the process.
 func (d *Device) Close() error {
+	if d.lost {
+		return nil
+	}
 	err := d.do(func() error {
 		return errors.Join(checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()), d.staging.free(), d.pool.close(),
 			checkCU("cuStreamDestroy", d.Name, d.stream.Destroy()))

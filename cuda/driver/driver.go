@@ -42,7 +42,7 @@ func Available() error {
 	}
 }
 
-// visible says what hides devices, if anything does.
+// visible describes the environment variable that hides devices, if one does.
 func visible() string {
 	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
 		return fmt.Sprintf(" (CUDA_VISIBLE_DEVICES=%q)", v)
@@ -50,7 +50,7 @@ func visible() string {
 	return ""
 }
 
-// Error is a driver error: the call that made it, what the call was about, and the driver's own words.
+// Error is an error of the driver: the call that failed, details of it, and the driver's message.
 type Error struct {
 	Call   string // "cuLaunchKernel"
 	Detail string // "sampler_fp32, grid 1024, block 256, shared 139264 B"

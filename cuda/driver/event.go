@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Event marks a place in a device's work.
+// Event marks a position in the work that is enqueued on a device.
 type Event struct {
 	d *Device
 	e C.CUevent
 }
 
-// NewEvent makes an event that is not in any work yet: waiting for it returns at once.
+// NewEvent makes an event that is not recorded yet: waiting for it returns at once.
 func (d *Device) NewEvent() (*Event, error) {
 	e := &Event{d: d}
 	if err := d.do(func() error { return check("cuEventCreate", d.Name, C.cuEventCreate(&e.e, C.CU_EVENT_DEFAULT)) }); err != nil {
@@ -27,7 +27,7 @@ func (d *Device) NewEvent() (*Event, error) {
 	return e, nil
 }
 
-// Record puts the event behind all work enqueued so far, and takes it from where it was.
+// Record puts the event behind all work enqueued so far; an earlier position is forgotten.
 func (e *Event) Record() error {
 	return e.d.do(func() error { return check("cuEventRecord", e.d.Name, C.cuEventRecord(e.e, e.d.cstream())) })
 }
@@ -47,7 +47,7 @@ func (e *Event) Since(start *Event) (time.Duration, error) {
 	return time.Duration(float64(ms) * float64(time.Millisecond)), err
 }
 
-// Close frees the event. A nil or closed one is left alone.
+// Close frees the event. A nil or closed event is ignored.
 func (e *Event) Close() error {
 	if e == nil || e.e == nil {
 		return nil

@@ -18,8 +18,8 @@ type Graph struct {
 }
 
 // Capture records the work that fn enqueues, without running it. fn may launch kernels and enqueue copies from and to
-// page-locked memory; it must not wait for the device, allocate or free. The buffers that the work uses must be there at
-// each Replay.
+// page-locked memory; it must not wait for the device, allocate or free. The buffers that the work uses must exist at each
+// Replay.
 func (d *Device) Capture(fn func() error) (*Graph, error) {
 	gr := &Graph{d: d}
 	err := d.do(func() error {
@@ -34,7 +34,7 @@ func (d *Device) Capture(fn func() error) (*Graph, error) {
 		if g != nil {
 			defer C.cuGraphDestroy(g)
 		}
-		if ferr != nil { // the reason, where err is a consequence
+		if ferr != nil { // the cause; err follows from it
 			return fmt.Errorf("cuda: capture: %w", ferr)
 		}
 		if err != nil {
@@ -53,7 +53,7 @@ func (g *Graph) Replay() error {
 	return g.d.do(func() error { return check("cuGraphLaunch", g.d.Name, C.cuGraphLaunch(g.e, g.d.cstream())) })
 }
 
-// Close frees the graph. A nil or closed one is left alone.
+// Close frees the graph. A nil or closed graph is ignored.
 func (g *Graph) Close() error {
 	if g == nil || g.e == nil {
 		return nil

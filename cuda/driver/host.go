@@ -13,7 +13,7 @@ import (
 	"unsafe"
 )
 
-// Host is page-locked memory of the host: the device copies from and to it by itself, while the host does something else.
+// Host is page-locked memory of the host. The device copies from and to it while the host does other work.
 type Host struct {
 	d    *Device
 	p    unsafe.Pointer
@@ -40,7 +40,7 @@ func HostSlice[T any](h *Host) []T {
 	return unsafe.Slice((*T)(h.p), h.size/int(unsafe.Sizeof(*new(T))))
 }
 
-// Free frees the memory when enqueued work is done. Nil or freed memory is left alone.
+// Free frees the memory when the enqueued work is done. Nil or freed memory is ignored.
 func (h *Host) Free() error {
 	if h == nil || h.p == nil {
 		return nil
@@ -77,12 +77,12 @@ const (
 	stageBytes = 2 << 20
 )
 
-// staging carries copies between Go's memory and the device's through a ring of page-locked pieces: while the device copies
-// one, the host fills or empties another. Where page-locked memory is not to be had the driver copies from Go's memory.
+// staging copies between Go's memory and the device's through a ring of pieces of page-locked memory: while the device copies one,
+// the host fills or empties another. If no page-locked memory can be allocated, the driver copies from Go's memory.
 type staging struct {
 	ring  [stages]stage
 	next  int
-	state int8 // 0 not made yet, 1 made, -1 not to be had
+	state int8 // 0: not allocated yet, 1: allocated, −1: allocation failed
 }
 
 type stage struct {
@@ -100,7 +100,7 @@ func (s *staging) ready(d *Device) bool {
 			}
 			var err error
 			if r.done, err = d.NewEvent(); r.p == nil || err != nil {
-				_ = s.free() // what cannot be made is done without
+				_ = s.free() // copies work without staging
 				s.state = -1
 				break
 			}
@@ -109,8 +109,8 @@ func (s *staging) ready(d *Device) bool {
 	return s.state > 0
 }
 
-// turn returns the next piece, once the device is done with it.
-func (s *staging) turn() (*stage, error) {
+// nextStage returns the next piece of the ring, once the device has finished its last copy of it.
+func (s *staging) nextStage() (*stage, error) {
 	r := &s.ring[s.next]
 	s.next = (s.next + 1) % stages
 	return r, r.done.Wait()
@@ -118,7 +118,7 @@ func (s *staging) turn() (*stage, error) {
 
 func (r *stage) bytes() []byte { return unsafe.Slice((*byte)(r.p), stageBytes) }
 
-// noCapture is an error while the device's work is captured.
+// noCapture returns an error while the device's work is captured.
 func noCapture(d *Device, call string, bytes int) error {
 	if d.capturing {
 		return fmt.Errorf("cuda: %s of %s during a capture, which takes launches, Copy, Zero, EnqueueUpload and EnqueueDownload", call, FormatSize(int64(bytes)))
@@ -136,7 +136,7 @@ func (s *staging) upload(d *Device, dst C.CUdeviceptr, src []byte) error {
 			checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()))
 	}
 	for lo := 0; lo < len(src); lo += stageBytes {
-		r, err := s.turn()
+		r, err := s.nextStage()
 		if err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func (s *staging) download(d *Device, dst []byte, src C.CUdeviceptr) error {
 		return err
 	}
 	if !s.ready(d) {
-		return errors.Join( // to pageable memory: done when it returns
+		return errors.Join( // a copy to pageable memory has ended when the call returns
 			check("cuMemcpyDtoHAsync", FormatSize(int64(len(dst))), C.cuMemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), src, C.size_t(len(dst)), d.cstream())),
 			checkCU("cuStreamSynchronize", d.Name, d.stream.Synchronize()))
 	}
@@ -173,7 +173,7 @@ func (s *staging) download(d *Device, dst []byte, src C.CUdeviceptr) error {
 		if i >= pieces {
 			continue
 		}
-		r, err := s.turn()
+		r, err := s.nextStage()
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (s *staging) download(d *Device, dst []byte, src C.CUdeviceptr) error {
 	return nil
 }
 
-// free runs with the device's context.
+// free must be called with the device's context current.
 func (s *staging) free() (err error) {
 	for i := range s.ring {
 		r := &s.ring[i]

@@ -38,8 +38,8 @@ func (d *Device) Alloc(bytes int) (*Buffer, error) {
 	return b, nil
 }
 
-// Free returns the buffer's memory once enqueued work is done. A nil or freed buffer is left alone, and so is the memory of
-// a view.
+// Free frees the buffer's memory once the enqueued work is done. A nil or freed buffer is ignored. The memory of a view belongs to
+// another buffer and is not freed.
 func (b *Buffer) Free() error {
 	if b == nil || b.ptr == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (b *Buffer) Address() uint64 { return uint64(b.ptr) }
 // At is the address of number i of a buffer of float32.
 func (b *Buffer) At(i int) uint64 { return uint64(b.ptr) + 4*uint64(i) }
 
-// View is part of the buffer, as long as that is not freed. Like a slice expression it panics outside of the buffer.
+// View is part of the buffer, valid until that is freed. Like a slice expression it panics outside of the buffer.
 func (b *Buffer) View(offset, bytes int) *Buffer {
 	if offset < 0 || bytes < 0 || offset+bytes > b.size {
 		panic(fmt.Sprintf("cuda: View of %d bytes from %d on of a buffer of %d", bytes, offset, b.size))
@@ -73,6 +73,9 @@ func (b *Buffer) View(offset, bytes int) *Buffer {
 func (d *Device) view(at uintptr, bytes int) *Buffer {
 	return &Buffer{d: d, ptr: C.CUdeviceptr(at), size: bytes, view: true}
 }
+
+// Memory is memory of the device at an address, as long as what it is part of is not freed.
+func (d *Device) Memory(at uint64, bytes int) *Buffer { return d.view(uintptr(at), bytes) }
 
 // NewBuffer allocates a buffer for src and fills it.
 func NewBuffer[T any](d *Device, src []T) (*Buffer, error) {
@@ -125,7 +128,7 @@ func Copy(dst, src *Buffer) error {
 	})
 }
 
-// Zero enqueues that all bytes become 0.
+// Zero enqueues a fill with zeros.
 func (b *Buffer) Zero() error {
 	return b.d.do(func() error {
 		return check("cuMemsetD8Async", FormatSize(int64(b.size)), C.cuMemsetD8Async(b.ptr, 0, C.size_t(b.size), b.d.cstream()))

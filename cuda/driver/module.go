@@ -38,7 +38,7 @@ type Module struct {
 func (d *Device) Load(image []byte) (*Module, error) {
 	m := &Module{d: d}
 	err := d.do(func() error {
-		img := C.CBytes(append(image[:len(image):len(image)], 0)) // PTX must end in NUL; the others do not mind
+		img := C.CBytes(append(image[:len(image):len(image)], 0)) // PTX must end in NUL; in other images the byte is ignored
 		defer C.free(img)
 		const nlog = 8192
 		log := (*C.char)(C.calloc(1, nlog))

@@ -26,9 +26,9 @@ import (
 	"gorgonia.org/cu"
 )
 
-// pool is where a device's buffers come from. Freed memory stays with the process: with a driver that has memory pools
-// in one of ours, which gives nothing back before Close; else in lists of blocks that are handed out again. Work of one
-// stream runs in order, so a block may be used anew as soon as it was freed, whatever still runs.
+// pool allocates a device's buffers. Freed memory stays with the process for later buffers. If the driver has memory pools, the
+// memory is in a pool that releases nothing before Close, else in lists of free blocks. Work of one stream runs in order, so a
+// block can be used again as soon as it has been freed, whatever still runs.
 type pool struct {
 	d      *Device
 	handle C.CUmemoryPool          // nil: the driver has none
@@ -38,7 +38,7 @@ type pool struct {
 	kept   int                     // their sum
 }
 
-// newPool runs with the device's context.
+// newPool must be called with the device's context current.
 func newPool(d *Device) (*pool, error) {
 	p := &pool{d: d, live: map[C.CUdeviceptr]int{}}
 	if !d.StreamOrderedMem {
@@ -56,8 +56,8 @@ func newPool(d *Device) (*pool, error) {
 	return p, nil
 }
 
-// alloc runs with the device's context, as the methods below. In a capture the driver would give the graph memory of its own,
-// whose address is good for nothing else.
+// alloc must be called with the device's context current, as all methods below. It fails during a capture, because the driver would
+// allocate memory that belongs to the graph alone.
 func (p *pool) alloc(bytes int) (C.CUdeviceptr, error) {
 	if err := noCapture(p.d, "Alloc", bytes); err != nil {
 		return 0, err
@@ -68,7 +68,7 @@ func (p *pool) alloc(bytes int) (C.CUdeviceptr, error) {
 	const call = "cuMemAllocFromPoolAsync"
 	var ptr C.CUdeviceptr
 	r := C.cuMemAllocFromPoolAsync(&ptr, C.size_t(bytes), p.handle, p.d.cstream())
-	if r == C.CUDA_ERROR_OUT_OF_MEMORY { // pieces that are too small do not help: give them back
+	if r == C.CUDA_ERROR_OUT_OF_MEMORY { // the free blocks may be too small: return them to the driver
 		err := errors.Join(checkCU("cuStreamSynchronize", p.d.Name, p.d.stream.Synchronize()), check("cuMemPoolTrimTo", "", C.cuMemPoolTrimTo(p.handle, 0)))
 		if err != nil {
 			return 0, err
@@ -194,7 +194,7 @@ func (p *pool) usage() (Usage, error) {
 type Usage struct {
 	InUse int64 // by buffers of this Device
 	Kept  int64 // freed by them and not given back to the driver
-	Free  int64 // what buffers could still take: with Kept, if no other process is quicker
+	Free  int64 // what buffers can still take, Kept included, unless another process takes it first
 	Total int64
 }
 
@@ -207,7 +207,7 @@ func (d *Device) Usage() (u Usage, err error) {
 	return u, err
 }
 
-// blockSize rounds up to one of four sizes between powers of two, at least 512, so that blocks fit again.
+// blockSize rounds up to one of four sizes between powers of two, at least 512, so that freed blocks fit later requests.
 func blockSize(bytes int) int {
 	step := max(512, 1<<bits.Len(uint(bytes-1))>>3)
 	return (bytes + step - 1) / step * step

@@ -25,15 +25,15 @@ import (
 )
 
 // TensorEngine makes tensor.Dense live in a device's memory. Such a tensor has shape, strides and type like any other; it can
-// be sliced, cloned and copied on the device and bound to nodes of a Gorgonia graph. Its numbers are not for Go to read:
-// Upload and Download carry them. What needs the numbers on the host — printing, Eq, Data()[i], Gorgonia's own machines
-// and solvers — faults on it.
+// be sliced, cloned and copied on the device and bound to nodes of a Gorgonia graph. Go cannot read its
+// numbers: Upload and Download copy them. Functions that need the numbers on the host (printing, Eq, Data()[i], Gorgonia's own
+// machines and solvers) fail with a memory fault.
 //
 // A tensor that NewTensor, Clone or tensor.New made is freed by Release, or with the device: a slice of a tensor does not keep it
 // alive, so the garbage collector cannot know when the memory is free.
 type TensorEngine struct {
 	d    *Device
-	owns map[C.CUdeviceptr]bool // what it has allocated, and not the memory of executors
+	owns map[C.CUdeviceptr]bool // the memory that it has allocated itself
 }
 
 var (
@@ -133,7 +133,7 @@ type layout struct {
 
 func (l layout) dense() bool { return l.rows == 1 || l.pitch == l.width }
 
-// through lends memory for the numbers of a tensor without its gaps.
+// through calls fn with temporary memory for the numbers of a tensor without gaps between rows.
 func (e *TensorEngine) through(l layout, fn func(flat *Buffer) error) error {
 	flat, err := e.d.Alloc(l.rows * l.width)
 	if err != nil {
@@ -245,7 +245,7 @@ func (e *TensorEngine) Memcpy(dst, src tensor.Memory) error {
 	})
 }
 
-// Memset enqueues that all elements become val, a float32, an int32 or a zero.
+// Memset enqueues a fill with val, a float32, an int32 or a zero.
 func (e *TensorEngine) Memset(mem tensor.Memory, val any) error {
 	var word uint32
 	n := int(mem.MemSize())
@@ -279,7 +279,7 @@ func (e *TensorEngine) zero(mem tensor.Memory) error {
 	return e.d.view(uintptr(p), n).Zero()
 }
 
-// Memclr enqueues that all bytes become 0. tensor.Engine leaves it no error to return: it panics where there is one.
+// Memclr enqueues a fill with zeros. tensor.Engine gives it no error to return, so it panics if there is one.
 func (e *TensorEngine) Memclr(mem tensor.Memory) {
 	if err := e.zero(mem); err != nil {
 		panic(err)

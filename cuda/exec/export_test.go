@@ -20,6 +20,6 @@ func (t *Trainer) Inputs(src fit.Source, step int64, n int) (device, host []floa
 	ld = t.layout.Layers[0].LDK
 	device = make([]float32, n*ld)
 	var h hostBatch
-	h.fill(t.prog, src, step, n, ld)
+	h.fill(t.prog, src, step, 0, n, ld)
 	return device, h.input, ld, driver.Download(device, t.pass.Input())
 }

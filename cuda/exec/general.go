@@ -16,36 +16,39 @@ import (
 	"hbar/kernels/simd"
 )
 
-// General runs any program on a device, layer by layer: what infer.Engine computes, by products over all rows of a batch
-// at a time. Arguments are slices of the host. Samples go in batches that the device has room for; no number depends on
-// how they are cut, because every sum runs in the same order. The methods may be called concurrently and take turns.
+// General runs any chain of dense layers on a device, layer by layer: each layer is one product over all rows of a batch. It computes
+// what infer.Engine computes. Arguments are slices in the host's memory. Samples run in batches that fit in the device's memory;
+// every sum has the same order in any batch, so the results do not depend on the batches. The methods may be called
+// concurrently; one runs at a time.
 //
-// In precision F16 the layers behind the first multiply on tensor cores in Trajectory; all else is as in FP32, because
-// half precision has too few digits for a density.
+// In precision F16, Trajectory multiplies the layers behind the first on tensor cores in half precision. All other methods compute
+// as in FP32, because half precision has too few digits for a density.
 type General struct {
 	d         *driver.Device
 	p         *kernels.Chain // its parameters are copies
 	precision Precision
-	turn      sync.Mutex
+	mu        sync.Mutex
 	closed    bool
 	opened    bool
 	modules   []*driver.Module
 	kernels   map[string]*driver.Kernel
 	net32     *layers[float32]
 	net64     *layers[float64] // made at the first use
-	net16     *halves          // nil: precision FP32
+	net16     *halves          // nil: precision FP32, or wide
+	wide      *wide            // nil: the network or the device is not for it
+	wideFrom  int              // see there; 0: never
 	freqs     *driver.Buffer   // of the time feature; nil for the time itself
-	slots     []int            // which scratch array holds each buffer of the program, where none is needed twice
+	slots     []int            // which scratch array holds each buffer of the network, in evaluations without a backward pass
 	slotWidth []int
-	sumsInput bool // a layer adds buffer 0: its rows are made, not only the coordinates
+	sumsInput bool // a layer adds buffer 0, so its rows must have the time features and not only the coordinates
 	space     workspace
-	batch     map[string]int // rows of a batch for calls that had to halve it
-	blas      *driver.BLAS   // nil: there is none, or no layer for it
+	batch     map[string]int // rows of a batch, for the methods that found too little memory for maxRows
+	blas      *driver.BLAS   // nil: there is no cuBLAS, or no layer is wide enough for it
 	blasRows  int            // see libraryRows
 	blasWidth int
 }
 
-// NewGeneral uploads a program. It takes every network that infer.New takes.
+// NewGeneral uploads a network. It takes every network that infer.New takes.
 func NewGeneral(d *driver.Device, p *kernels.Chain, precision Precision) (*General, error) {
 	g, err := PrepareGeneral(d, p, precision)
 	if err != nil {
@@ -57,9 +60,12 @@ func NewGeneral(d *driver.Device, p *kernels.Chain, precision Precision) (*Gener
 	return g, nil
 }
 
-// PrepareGeneral is NewGeneral that takes nothing of the device before Open or the first call of a method.
+// PrepareGeneral is NewGeneral, but uses no memory of the device before Open or the first call of a method.
 func PrepareGeneral(d *driver.Device, p *kernels.Chain, precision Precision) (*General, error) {
 	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := precision.OfChains(); err != nil {
 		return nil, err
 	}
 	if precision == F16 {
@@ -73,7 +79,7 @@ func PrepareGeneral(d *driver.Device, p *kernels.Chain, precision Precision) (*G
 		q.Params[i].Data = slices.Clone(p.Params[i].Data)
 	}
 	g := &General{d: d, p: &q, precision: precision, kernels: map[string]*driver.Kernel{}, batch: map[string]int{}, space: workspace{d: d, buffers: map[slot]*driver.Buffer{}},
-		blasRows: libraryRows, blasWidth: libraryWidth}
+		blasRows: libraryRows, blasWidth: libraryWidth, wideFrom: wideFrom}
 	g.plan()
 	for _, ins := range p.Forward {
 		g.sumsInput = g.sumsInput || ins.Add == 0
@@ -100,7 +106,12 @@ func (g *General) open() (err error) {
 	if g.net32, err = newLayers[float32](g); err != nil {
 		return err
 	}
-	if g.precision == F16 {
+	switch {
+	case g.Wide():
+		if g.wide, err = newWide(g, map[Precision]int{FP32: 2, F16: 1}[g.precision]); err != nil {
+			return err
+		}
+	case g.precision == F16:
 		if g.net16, err = newHalves(g); err != nil {
 			return err
 		}
@@ -115,16 +126,16 @@ func (g *General) open() (err error) {
 	return nil
 }
 
-// Open uploads the network, if no method has.
+// Open uploads the network, unless a method has done so.
 func (g *General) Open() error { return g.do(func() error { return nil }) }
 
 // Chain is the network, with parameters of its own.
 func (g *General) Chain() *kernels.Chain { return g.p }
 
-// Lend calls fn when it is its turn, for other executors of the same network on the same device.
+// Lend calls fn while no other method runs, for other executors of the same network on the same device.
 func (g *General) Lend(fn func() error) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.closed {
 		return g.errClosed()
 	}
@@ -134,10 +145,10 @@ func (g *General) Lend(fn func() error) error {
 // Dim is the number of dimensions D of a sample.
 func (g *General) Dim() int { return g.p.D }
 
-// do calls fn when it is its turn.
+// do calls fn while no other method runs.
 func (g *General) do(fn func() error) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.closed {
 		return g.errClosed()
 	}
@@ -164,13 +175,13 @@ func (g *General) do64(fn func(n *layers[float64]) error) error {
 	})
 }
 
-// Close frees the memory on the device. The methods are errors from then on.
+// Close frees the memory on the device. The methods then return errors.
 func (g *General) Close() error { return g.CloseAfter(func() error { return nil }) }
 
-// CloseAfter is Close after a last call of fn, which is left out if the engine is closed.
+// CloseAfter calls fn and closes, unless the engine is closed.
 func (g *General) CloseAfter(fn func() error) error {
-	g.turn.Lock()
-	defer g.turn.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.closed {
 		return nil
 	}
@@ -180,7 +191,7 @@ func (g *General) CloseAfter(fn func() error) error {
 func (g *General) close() error {
 	g.closed = true
 	err := g.space.release()
-	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free(), g.net16.free(), g.blas.Close())
+	err = errors.Join(err, g.freqs.Free(), g.net32.free(), g.net64.free(), g.net16.free(), g.wide.free(), g.blas.Close())
 	g.blas = nil
 	for _, m := range g.modules {
 		err = errors.Join(err, m.Unload())
@@ -213,15 +224,15 @@ func (g *General) plan() {
 }
 
 const (
-	// maxRows is the number of rows that go through the network at a time: enough for every multiprocessor to have several
-	// tiles of every layer. When the device is full, it is halved as far as minRows.
+	// maxRows is the number of rows that pass through the network at a time. With so many, every multiprocessor has several
+	// tiles of every layer. While the device has too little memory it is halved, down to minRows.
 	maxRows = 1 << 17
 	minRows = 256
 )
 
-// batches calls run for consecutive parts of n samples that have so many rows each. Where the device is out of memory all
-// scratch memory is freed and the part halved, for later calls too; run must change nothing of the caller's before it has
-// all its memory.
+// batches calls run for consecutive parts of n samples, with rows rows for each sample. If the device is out of memory, all scratch
+// memory is freed and the part is halved, for later calls too. So run must allocate all its memory before it changes anything
+// of the caller's.
 func (g *General) batches(ctx context.Context, call string, n, rows int, run func(lo, hi int) error) error {
 	least := max(1, minRows/rows)
 	for lo := 0; lo < n; {
@@ -294,7 +305,7 @@ func part[T any](s []T, lo, hi int) []T {
 	return s[lo:hi]
 }
 
-// workspace is scratch memory by what it is for. It grows and is kept between calls.
+// workspace is scratch memory, by its use. It grows and is kept between calls.
 type workspace struct {
 	d       *driver.Device
 	buffers map[slot]*driver.Buffer
@@ -306,7 +317,7 @@ type slot struct {
 	i   int
 }
 
-// bytes returns the memory of a slot, at least so many bytes. Its contents are arbitrary.
+// bytes returns the memory of a slot, at least bytes bytes. Its contents are arbitrary.
 func (w *workspace) bytes(s slot, bytes int) (*driver.Buffer, error) {
 	b := w.buffers[s]
 	if b != nil && b.Size() >= bytes {

@@ -12,12 +12,12 @@ import (
 
 // VJP32 writes n(x, τ) to dst (n×D, may be nil) and (∂n/∂x)ᵀ u to vj (n×D).
 func (g *General) VJP32(ctx context.Context, dst, vj, x, u []float32, tau []float64) error {
-	return g.Adjoint32(ctx, &kernels.Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
+	return g.Adjoint32(ctx, &kernels.Adjoint[float32]{X: x, CovS: u, Grad: vj, S: dst}, tau)
 }
 
 // VJP64 is VJP32 in float64.
 func (g *General) VJP64(ctx context.Context, dst, vj, x, u, tau []float64) error {
-	return g.Adjoint64(ctx, &kernels.Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
+	return g.Adjoint64(ctx, &kernels.Adjoint[float64]{X: x, CovS: u, Grad: vj, S: dst}, tau)
 }
 
 // Adjoint32 computes q. tau holds n times, or one for all samples.
@@ -43,7 +43,7 @@ func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *ke
 		if err := t.forward(tau); err != nil {
 			return err
 		}
-		if q.G != nil {
+		if q.Grad != nil {
 			if err := t.backward(); err != nil {
 				return err
 			}
@@ -52,17 +52,17 @@ func adjoint[F simd.Float](ctx context.Context, call string, n *layers[F], q *ke
 	})
 }
 
-// tape is what the forward pass of a batch leaves for the way back: rows of the coefficients of 1, τ, ε and τε, g of
-// them to a sample (see kernels.Adjoint).
+// tape holds what the forward pass of a batch leaves for the backward pass: rows of the coefficients of 1, τ, ε and τε, g of
+// them for each sample (see kernels.Adjoint).
 type tape[F simd.Float] struct {
 	*layers[F]
 	q     *kernels.Adjoint[F]
 	g     int
-	lo, m int     // first sample, and how many
-	buf   []place // of each buffer
-	z     []place // before the activation, of each instruction that has one
-	adj   []place // adjoints of the buffers; of buffer 0 those of the samples' coordinates
-	seen  []bool  // which adjoints hold something
+	lo, m int          // first sample, and how many
+	buf   []deviceRows // of each buffer
+	z     []deviceRows // before the activation, of each instruction that has one
+	adj   []deviceRows // adjoints of the buffers; of buffer 0 those of the samples' coordinates
+	seen  []bool       // which adjoints hold something
 }
 
 // interleave returns the batch's rows of the coefficients. nil stands for zeros.
@@ -90,7 +90,7 @@ func (t *tape[F]) forward(tau []float64) error {
 	if err != nil {
 		return err
 	}
-	t.buf, t.z = make([]place, len(p.Widths)), make([]place, len(p.Forward))
+	t.buf, t.z = make([]deviceRows, len(p.Widths)), make([]deviceRows, len(p.Forward))
 	if t.buf[0], err = n.input(rows, t.g, rowsGiven, in, tm.phi); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (t *tape[F]) forward(tau []float64) error {
 			return err
 		}
 		t.buf[ins.Dst] = y
-		var add place
+		var add deviceRows
 		if ins.Add >= 0 {
 			add = t.buf[ins.Add]
 		}
@@ -131,7 +131,7 @@ func (t *tape[F]) forward(tau []float64) error {
 }
 
 // adjointOf is the adjoint of a buffer: rows as the buffer's, of buffer 0 one for each sample, the coordinates.
-func (t *tape[F]) adjointOf(buffer int) (place, error) {
+func (t *tape[F]) adjointOf(buffer int) (deviceRows, error) {
 	p := t.layers.g.p
 	rows, width := t.m*t.g, p.Widths[buffer]
 	if buffer == 0 {
@@ -144,11 +144,11 @@ func (t *tape[F]) adjointOf(buffer int) (place, error) {
 	return t.adj[buffer], err
 }
 
-// backward seeds the output with the covectors and leaves the adjoint of the coordinates.
+// backward starts from the covectors at the output and computes the adjoint of the coordinates.
 func (t *tape[F]) backward() (err error) {
 	p, n, rows := t.layers.g.p, t.layers, t.m*t.g
-	t.adj, t.seen = make([]place, len(p.Widths)), make([]bool, len(p.Widths))
-	if t.adj[p.Output], err = n.upload(slot{"adjoint", p.Output}, t.interleave(t.q.A, t.q.B, t.q.C, t.q.E), p.D); err != nil {
+	t.adj, t.seen = make([]deviceRows, len(p.Widths)), make([]bool, len(p.Widths))
+	if t.adj[p.Output], err = n.upload(slot{"adjoint", p.Output}, t.interleave(t.q.CovS, t.q.CovSV, t.q.CovSW, t.q.CovSVW), p.D); err != nil {
 		return err
 	}
 	t.seen[p.Output] = true
@@ -192,8 +192,8 @@ func (t *tape[F]) backward() (err error) {
 	return nil
 }
 
-// addAdjoint passes the adjoint a of a sum on to one of its terms.
-func (t *tape[F]) addAdjoint(buffer int, a place) error {
+// addAdjoint adds the adjoint a of a sum to the adjoint of one of its terms.
+func (t *tape[F]) addAdjoint(buffer int, a deviceRows) error {
 	p := t.layers.g.p
 	to, err := t.adjointOf(buffer)
 	if err != nil {
@@ -213,16 +213,16 @@ func (t *tape[F]) addAdjoint(buffer int, a place) error {
 	return t.layers.g.each(t.name("add_rows"), rows*width, args)
 }
 
-// results copies what is wanted to the host.
+// results copies the results that the caller asked for to the host.
 func (t *tape[F]) results() error {
 	p, q, n := t.layers.g.p, t.q, t.layers
 	d := p.D
-	if q.S != nil || q.SV != nil || q.SW != nil || q.H != nil {
+	if q.S != nil || q.SV != nil || q.SW != nil || q.SVW != nil {
 		rows := make([]F, t.m*t.g*d)
 		if err := n.download(rows, slot{"adjoint y", p.Output}); err != nil {
 			return err
 		}
-		for c, dst := range [4][]F{q.S, q.SV, q.SW, q.H} {
+		for c, dst := range [4][]F{q.S, q.SV, q.SW, q.SVW} {
 			if dst == nil {
 				continue
 			}
@@ -231,8 +231,8 @@ func (t *tape[F]) results() error {
 			}
 		}
 	}
-	if q.G == nil {
+	if q.Grad == nil {
 		return nil
 	}
-	return n.download(q.G[t.lo*d:(t.lo+t.m)*d], slot{"adjoint", 0})
+	return n.download(q.Grad[t.lo*d:(t.lo+t.m)*d], slot{"adjoint", 0})
 }

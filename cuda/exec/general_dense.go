@@ -7,7 +7,7 @@ import (
 	"hbar/kernels/simd"
 )
 
-// denseArgs mirrors struct Dense of kernels/gpu/dense.cu, which says what they mean.
+// denseArgs has the layout of struct Dense of kernels/gpu/dense.cu, which documents the fields.
 type denseArgs struct {
 	A, B                            driver.Matrix
 	C                               uint64
@@ -40,8 +40,8 @@ type tile struct {
 	shared  int // bytes of shared memory
 }
 
-// The tiles of kernels/gpu/gemm.cuh and gemm_f64.cuh. Shared memory is two buffers of so many steps of k of both operands,
-// their rows with some skew.
+// The tiles of kernels/gpu/gemm.cuh and gemm_f64.cuh. Shared memory has two buffers, each of a few steps of k of both operands, with
+// padded rows.
 var (
 	tileF32Large  = tile{"dense_f32_large", 128, 128, 256, 2 * 8 * (4*(128+128) + 32)}
 	tileF32Small  = tile{"dense_f32_small", 64, 64, 256, 2 * 16 * (4*(64+64) + 32)}
@@ -53,8 +53,8 @@ var (
 // grid is the number of blocks of m×n results.
 func (t tile) grid(m, n int) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }
 
-// chooseTile chooses by the number of columns, which a layer always has, and among tiles that give the same numbers also by
-// that of rows.
+// chooseTile chooses a tile by the number of columns n, which is fixed for a layer. Among tiles that give the same results it also goes
+// by the number of rows m.
 func (g *General) chooseTile(bytes, m, n int) tile {
 	switch narrow := n <= tileF32Narrow.n; {
 	case bytes == 8 && narrow:
@@ -70,10 +70,10 @@ func (g *General) chooseTile(bytes, m, n int) tile {
 }
 
 const (
-	// libraryWidth is the number of inputs and of outputs from which on a layer's products are cuBLAS's, where there is one.
+	// libraryWidth is the number of inputs and of outputs from which on cuBLAS computes a layer's products, if there is one.
 	libraryWidth = 512
-	// libraryRows is the number of rows of such a product. There are always so many, what is missing being made up by rows of
-	// anything: the library chooses how it adds by the shape, and samples are not to depend on the size of their batch.
+	// libraryRows is the number of rows of every such product. Missing rows are filled with arbitrary numbers. The library
+	// chooses the order of its sums by the shape of the product, and a sample must not depend on the size of its batch.
 	libraryRows = 4096
 )
 
@@ -85,8 +85,8 @@ func (g *General) padded(r int) int {
 	return (r + g.blasRows - 1) / g.blasRows * g.blasRows
 }
 
-// layer enqueues the product of an instruction on buffer src, or the way back through it, from scratch memory to scratch
-// memory. Those on the input are ours: they are small, and their rows may lie apart.
+// layer enqueues the product of an instruction on buffer src, or of its backward pass, from scratch memory to scratch memory. For
+// layers on the input cuBLAS is not used: they are small, and their rows may not be contiguous.
 func (n *layers[F]) layer(src int, q *denseArgs) error {
 	if n.g.blas == nil || src == 0 || min(int(q.N), int(q.K)) < n.g.blasWidth {
 		return n.dense(q)
@@ -128,7 +128,7 @@ const (
 	moduleF16
 )
 
-// lookUp finds the kernels whose shape does not depend on the call.
+// lookUp finds the kernels whose launch shape does not depend on the call.
 func (g *General) lookUp() error {
 	for _, t := range []tile{tileF32Large, tileF32Small, tileF32Narrow, tileF64Tensor, tileF64Narrow} {
 		if err := g.find(moduleDense, t.name, t.threads, t.shared); err != nil {

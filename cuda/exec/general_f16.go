@@ -10,14 +10,14 @@ import (
 	"hbar/kernels"
 )
 
-// halves are the weights of the layers behind the first in half precision, for tensor cores: rows as in the program, a
-// multiple of 8 long, filled with zeros.
+// halves are the weights of the layers behind the first in half precision, for tensor cores. Rows are padded with zeros to a multiple
+// of 8.
 type halves struct {
 	g       *General
 	weights []*driver.Buffer // of each instruction; nil for those on the input
 }
 
-// denseF16Args mirrors struct DenseF16 of kernels/gpu/dense_f16.cu, which says what they mean.
+// denseF16Args has the layout of struct DenseF16 of kernels/gpu/dense_f16.cu, which documents the fields.
 type denseF16Args struct {
 	A, B       uint64
 	ARow, BRow int64
@@ -44,7 +44,7 @@ var (
 // eights rounds up to a multiple of 8.
 func eights(n int) int { return (n + 7) &^ 7 }
 
-// takesF16 says what in a program f16 cannot do.
+// takesF16 returns an error that says why a network cannot run in f16.
 func takesF16(p *kernels.Chain) error {
 	for i, ins := range p.Forward {
 		if ins.Add == 0 {
@@ -87,16 +87,23 @@ func (h *halves) free() (err error) {
 	return err
 }
 
-// pass is layers.pass for values: rows of coordinates in float32 go to the output in float32, what lies between is in
-// halves.
-func (h *halves) pass(rows int, in place, t *times) (place, error) {
+// half evaluates in half precision.
+func (g *General) half() evaluator {
+	if g.wide != nil {
+		return g.wide.pass
+	}
+	return g.net16.pass
+}
+
+// pass is layers.pass for values. The rows of coordinates and the output are float32, the activations in between are half precision.
+func (h *halves) pass(rows int, in deviceRows, t *times) (deviceRows, error) {
 	g := h.g
 	p := g.p
-	buf := make([]place, len(p.Widths)) // of halves
+	buf := make([]deviceRows, len(p.Widths)) // of halves
 	for i, ins := range p.Forward {
 		w := p.Params[ins.W]
 		q := denseF16Args{M: int32(rows), N: int32(w.Rows), K: int32(w.Cols), Act: int32(ins.Act), Bias: g.net32.param(ins.B, 0)}
-		var out place
+		var out deviceRows
 		if ins.Dst == p.Output {
 			var err error
 			if out, err = g.net32.rows(g.net32.outputSlot("value"), rows, w.Rows); err != nil {
@@ -107,16 +114,16 @@ func (h *halves) pass(rows int, in place, t *times) (place, error) {
 			s := g.slots[ins.Dst]
 			b, err := g.space.bytes(slot{"half", s}, 2*g.padded(rows)*eights(g.slotWidth[s]))
 			if err != nil {
-				return place{}, err
+				return deviceRows{}, err
 			}
-			buf[ins.Dst] = place{b.Address(), eights(w.Rows)}
+			buf[ins.Dst] = deviceRows{b.Address(), eights(w.Rows)}
 			q.Out, q.OutRow = b.Address(), int64(eights(w.Rows))
 		}
 		if ins.Add >= 0 {
 			q.Add, q.AddRow = buf[ins.Add].at, int64(buf[ins.Add].row)
 		}
 		if ins.Src == 0 {
-			first := g.net32.product(i, rows, in, place{})
+			first := g.net32.product(i, rows, in, deviceRows{})
 			q.A32, q.B32, q.K = first.A, first.B, first.K
 			q.Bias, q.BiasRow = t.bias[i].at, int64(t.bias[i].row)
 		} else {
@@ -130,7 +137,7 @@ func (h *halves) pass(rows int, in place, t *times) (place, error) {
 			return out, nil
 		}
 	}
-	return place{}, errors.New("cuda: no instruction writes the output") // Validate has seen to it
+	return deviceRows{}, errors.New("cuda: no instruction writes the output") // Validate has seen to it
 }
 
 func (h *halves) layer(src int, q *denseF16Args) error {

@@ -84,7 +84,7 @@ func (n *layers[F]) jets(compose *driver.Kernel, x []F, tau []float64, lo, hi, n
 	if err != nil {
 		return err
 	}
-	buf := make([]place, len(p.Widths))
+	buf := make([]deviceRows, len(p.Widths))
 	if buf[0], err = n.input(rows, nj, rowsJet, values, t.phi); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (n *layers[F]) jets(compose *driver.Kernel, x []F, tau []float64, lo, hi, n
 		}
 		z.row = width
 		buf[ins.Dst] = z
-		var add place
+		var add deviceRows
 		if ins.Add >= 0 {
 			add = buf[ins.Add]
 		}

@@ -9,13 +9,13 @@ import (
 	"hbar/kernels/simd"
 )
 
-// place is rows of numbers on the device: element (i, j) is i·row + j elements from at. at 0 is none.
-type place struct {
+// deviceRows is a matrix on the device: element (i, j) is i·row + j elements behind the address at. With at 0 there is none.
+type deviceRows struct {
 	at  uint64 // address
-	row int    // elements from row to row; 0: one row for all
+	row int    // stride of the rows in elements; 0: one row stands for all
 }
 
-// layers are a program's parameters on the device in one element type.
+// layers are a network's parameters on the device in one element type.
 type layers[F simd.Float] struct {
 	g      *General
 	params *driver.Buffer
@@ -57,16 +57,16 @@ func (n *layers[F]) param(i, j int) uint64 {
 }
 
 // rows returns scratch memory for r rows of w numbers.
-func (n *layers[F]) rows(s slot, r, w int) (place, error) {
+func (n *layers[F]) rows(s slot, r, w int) (deviceRows, error) {
 	b, err := n.g.space.bytes(s, n.g.padded(r)*w*n.size())
 	if err != nil {
-		return place{}, err
+		return deviceRows{}, err
 	}
-	return place{b.Address(), w}, nil
+	return deviceRows{b.Address(), w}, nil
 }
 
 // upload returns scratch memory that holds v, rows of w numbers.
-func (n *layers[F]) upload(s slot, v []F, w int) (place, error) {
+func (n *layers[F]) upload(s slot, v []F, w int) (deviceRows, error) {
 	p, err := n.rows(s, len(v)/w, w)
 	if err != nil {
 		return p, err
@@ -79,22 +79,22 @@ func (n *layers[F]) download(dst []F, s slot) error {
 	return driver.Download(dst, n.g.space.buffers[s])
 }
 
-// after is the place i rows further down, one row if i rows are but one.
-func (n *layers[F]) after(p place, i int) place {
-	return place{p.at + uint64(i*p.row*n.size()), p.row}
+// after is the matrix without its first i rows.
+func (n *layers[F]) after(p deviceRows, i int) deviceRows {
+	return deviceRows{p.at + uint64(i*p.row*n.size()), p.row}
 }
 
-// times are what the layers on the input need of τ: φ(τ), and b + W_τ φ(τ) for each instruction on the input. With one
-// time for all samples their rows are 0 apart.
+// times hold what the layers on the input need of the times τ: the features φ(τ), and b + W_τ φ(τ) for each instruction on the input.
+// With one time for all samples the stride of the rows is 0.
 type times struct {
-	phi  place
-	bias []place
+	phi  deviceRows
+	bias []deviceRows
 }
 
-// times makes them of tau; a row for each even if there is but one, unless shared.
+// times computes them for tau. With shared, one time stands for all rows.
 func (n *layers[F]) times(tau []float64, shared bool) (times, error) {
 	p := n.g.p
-	t := times{bias: make([]place, len(p.Forward))}
+	t := times{bias: make([]deviceRows, len(p.Forward))}
 	taus, err := n.g.space.bytes(slot{"tau", 0}, 8*len(tau))
 	if err != nil {
 		return t, err
@@ -146,11 +146,11 @@ func (n *layers[F]) batchTimes(tau []float64, lo, hi int) (times, error) {
 
 // of are the times of row k alone.
 func (n *layers[F]) timesOf(t times, k int) times {
-	one := times{phi: n.after(t.phi, k), bias: make([]place, len(t.bias))}
+	one := times{phi: n.after(t.phi, k), bias: make([]deviceRows, len(t.bias))}
 	one.phi.row = 0
 	for i, b := range t.bias {
 		if b.at != 0 {
-			one.bias[i] = place{at: n.after(b, k).at}
+			one.bias[i] = deviceRows{at: n.after(b, k).at}
 		}
 	}
 	return one
@@ -163,9 +163,9 @@ const (
 	rowsJet
 )
 
-// input returns the rows of buffer 0: of the coordinates alone if no layer adds it and x holds them already, else made,
-// with the features of phi (unless at 0) in the first row of each group.
-func (n *layers[F]) input(rows, group, kind int, x, phi place) (place, error) {
+// input returns the rows of buffer 0. If no layer adds this buffer and x holds the coordinates already, that is x. Else the rows are
+// computed, with the time features phi (unless there are none) in the first row of each group.
+func (n *layers[F]) input(rows, group, kind int, x, phi deviceRows) (deviceRows, error) {
 	p := n.g.p
 	width := p.D
 	if n.g.sumsInput {
@@ -183,8 +183,8 @@ func (n *layers[F]) input(rows, group, kind int, x, phi place) (place, error) {
 	return in, n.g.each(n.name("input_rows"), rows*width, a)
 }
 
-// product is instruction i on rows of src: no bias, no activation, nothing added.
-func (n *layers[F]) product(i, rows int, src, dst place) denseArgs {
+// product is the matrix product of instruction i on rows of src, without bias, activation and residual.
+func (n *layers[F]) product(i, rows int, src, dst deviceRows) denseArgs {
 	p := n.g.p
 	ins := p.Forward[i]
 	w := p.Params[ins.W]
@@ -208,11 +208,12 @@ func (n *layers[F]) addBias(q *denseArgs, i, group int, t times) {
 	q.Bias, q.BiasRow = t.bias[i].at, int64(t.bias[i].row)
 }
 
-// pass takes rows through all layers in scratch memory of the given use. Values: t holds their times, and slopes, unless nil,
-// gets f' of each layer. Tangents (t nil): group rows to a sample, their sums multiplied by slopes. It returns the output.
-func (n *layers[F]) pass(use string, rows, group int, in place, t *times, slopes []place) (place, error) {
+// pass takes rows through all layers, in scratch memory named by use, and returns the output. For values t holds the times, and
+// slopes, unless nil, receives f' of each layer. For tangents t is nil, a sample has group rows, and their sums are multiplied
+// by slopes.
+func (n *layers[F]) pass(use string, rows, group int, in deviceRows, t *times, slopes []deviceRows) (deviceRows, error) {
 	p := n.g.p
-	buf := make([]place, len(p.Widths))
+	buf := make([]deviceRows, len(p.Widths))
 	buf[0] = in
 	for i, ins := range p.Forward {
 		s := n.g.slots[ins.Dst]
@@ -244,13 +245,13 @@ func (n *layers[F]) pass(use string, rows, group int, in place, t *times, slopes
 	return buf[p.Output], nil
 }
 
-// outputSlot is where pass left the output.
+// outputSlot is the scratch memory in which pass left the output.
 func (n *layers[F]) outputSlot(use string) slot { return slot{use, n.g.slots[n.g.p.Output]} }
 
-// slopes is room for f' of each layer.
-func (n *layers[F]) slopes(rows int) (s []place, err error) {
+// slopes returns memory for f' of each layer.
+func (n *layers[F]) slopes(rows int) (s []deviceRows, err error) {
 	p := n.g.p
-	s = make([]place, len(p.Forward))
+	s = make([]deviceRows, len(p.Forward))
 	for i, ins := range p.Forward {
 		if ins.Act == simd.Identity {
 			continue

@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	// tableRows is the number of rows of a step table whose times are made at once.
+	// tableRows is the number of rows of a step table whose time features are computed at once.
 	tableRows = 256
-	// checkRows is the number of rows between two looks at the context. There the host waits for the device.
+	// checkRows is the number of rows between two checks of the context. At each the host waits for the device.
 	checkRows = 16
 )
 
-// Trajectory carries the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
-// returned) through the rows of a step table, as infer.Engine.Trajectory does. progress, unless nil, is told how much of
-// the work is done, in samples. On an error the batches that were finished are in x and m, the others as they were.
+// Trajectory takes the n samples x (n×D, in place) and their memory m (n×D, in place; nil stands for zeros that are not
+// returned) through the rows of a step table, as infer.Engine.Trajectory does. progress, unless nil, receives how much of
+// the work is done, in samples. After an error x and m hold the results of the batches that were finished, and the other samples are
+// unchanged.
 func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	const call = "Trajectory"
 	d := g.p.D
@@ -35,25 +36,30 @@ func (g *General) Trajectory(ctx context.Context, x, m []float32, rows []kernels
 	}
 	tau := make([]float64, len(rows))
 	for k, r := range rows {
-		tau[k] = r.T
+		tau[k] = r.Tau
 	}
 	memory := kernels.UsesMemory(rows)
 	return g.do(func() error {
 		return g.batches(ctx, call, len(x)/d, 1, func(lo, hi int) error {
-			return g.trajectory(ctx, x[lo*d:hi*d], part(m, lo*d, hi*d), tau, wire, memory, no, lo, progress)
+			return inRange(g, x[lo*d:hi*d], part(m, lo*d, hi*d), progress, func(x, m []float32, by evaluator, progress func(done int)) error {
+				return g.trajectory(ctx, x, m, by, tau, wire, memory, no, lo, progress)
+			})
 		})
 	})
 }
 
-// trajectory is Trajectory of samples lo …, all on the device at once.
-func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64, rows []RowWire, memory bool, no kernels.Noise, lo int, progress func(done int)) error {
+// trajectory is Trajectory of the samples from lo on, all on the device at once, with evaluations by by; nil: as the precision says.
+func (g *General) trajectory(ctx context.Context, x, m []float32, by evaluator, tau []float64, rows []RowWire, memory bool, no kernels.Noise, lo int, progress func(done int)) error {
 	d := g.p.D
 	s, err := g.start(x, tau, rows[0].Cin, no, lo)
 	if err != nil {
 		return err
 	}
-	s.h = g.net16
-	var mem place
+	s.by = by
+	if g.precision == F16 {
+		s.by = g.half()
+	}
+	var mem deviceRows
 	if memory {
 		start := m
 		if start == nil {
@@ -63,7 +69,7 @@ func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64,
 			return err
 		}
 	}
-	err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+	err = s.each(ctx, len(rows), lo, progress, func(k int, y deviceRows) error {
 		next := float32(1)
 		if k+1 < len(rows) {
 			next = rows[k+1].Cin
@@ -82,18 +88,21 @@ func (g *General) trajectory(ctx context.Context, x, m []float32, tau []float64,
 	return s.n.download(x, slot{"x", 0})
 }
 
-// steps is a batch on its way through a table.
+// evaluator takes rows of coordinates through the network, whose output stays in scratch memory.
+type evaluator func(rows int, in deviceRows, t *times) (deviceRows, error)
+
+// steps is a batch that passes through a step table.
 type steps struct {
 	g     *General
 	n     *layers[float32]
-	h     *halves // evaluate in half precision; nil: in float32
-	m     int     // samples
-	x, in place   // states, and times cin of the row at hand
+	by    evaluator  // nil: float32
+	m     int        // samples
+	x, in deviceRows // states, and the states times cin of the current row
 	tau   []float64
 	no    kernels.Noise
 }
 
-// start uploads the states x of samples lo … and makes the first input.
+// start uploads the states x of the samples from lo on, and computes the first input.
 func (g *General) start(x []float32, tau []float64, cin float32, no kernels.Noise, lo int) (*steps, error) {
 	n, d := g.net32, g.p.D
 	no.Sample0 += uint64(lo)
@@ -109,13 +118,13 @@ func (g *General) start(x []float32, tau []float64, cin float32, no kernels.Nois
 	return s, g.each("scale_state", len(x), driver.Pack(a, int64(len(x))))
 }
 
-// noise ends the arguments of a step's kernel.
+// noise appends the arguments for random numbers to those of a step's kernel.
 func (s *steps) noise(a *driver.Args) *driver.Args {
 	return driver.Pack(a, int64(s.m)).I32(s.g.p.D).U64(s.no.Seed).U32(s.no.Stream).U64(s.no.Sample0)
 }
 
 // each evaluates the network for one row of the table after the other and calls step with its output.
-func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int), step func(k int, y place) error) error {
+func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int), step func(k int, y deviceRows) error) error {
 	var t times
 	for k := range rows {
 		if k%tableRows == 0 {
@@ -149,9 +158,9 @@ func (s *steps) each(ctx context.Context, rows, lo int, progress func(done int),
 }
 
 // evaluate is the network at the inputs s.in.
-func (s *steps) evaluate(t *times) (place, error) {
-	if s.h != nil {
-		return s.h.pass(s.m, s.in, t)
+func (s *steps) evaluate(t *times) (deviceRows, error) {
+	if s.by != nil {
+		return s.by(s.m, s.in, t)
 	}
 	in, err := s.n.input(s.m, 1, rowsGiven, s.in, t.phi)
 	if err != nil {
@@ -160,8 +169,8 @@ func (s *steps) evaluate(t *times) (place, error) {
 	return s.n.pass("value", s.m, 1, in, t, nil)
 }
 
-// PathWeights proposes a path from each row of x and adds its log weight to logw, as infer.Engine.PathWeights does. When
-// an error is returned, the batches that were finished are updated, the others as they were.
+// PathWeights proposes a path from each row of x and adds its log weight to logw, as infer.Engine.PathWeights does. After an
+// error x and logw hold the results of the batches that were finished, and the other samples are unchanged.
 func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
 	const call = "PathWeights"
 	d := g.p.D
@@ -180,21 +189,24 @@ func (g *General) PathWeights(ctx context.Context, x []float32, logw []float64, 
 	}
 	tau := make([]float64, len(rows))
 	for k, r := range rows {
-		tau[k] = r.T
+		tau[k] = r.Tau
 	}
 	return g.do(func() error {
 		return g.batches(ctx, call, len(logw), 1, func(lo, hi int) error {
-			return g.path(ctx, x[lo*d:hi*d], logw[lo:hi], tau, wire, float32(rows[0].Cin), no, lo, progress)
+			return inRange(g, x[lo*d:hi*d], logw[lo:hi], progress, func(x []float32, logw []float64, by evaluator, progress func(done int)) error {
+				return g.path(ctx, x, logw, by, tau, wire, float32(rows[0].Cin), no, lo, progress)
+			})
 		})
 	})
 }
 
-// path is PathWeights of samples lo …, all on the device at once.
-func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, rows []PathWire, cin float32, no kernels.Noise, lo int, progress func(done int)) error {
+// path is PathWeights of the samples from lo on, all on the device at once, with evaluations by by; nil: in float32.
+func (g *General) path(ctx context.Context, x []float32, logw []float64, by evaluator, tau []float64, rows []PathWire, cin float32, no kernels.Noise, lo int, progress func(done int)) error {
 	s, err := g.start(x, tau, cin, no, lo)
 	if err != nil {
 		return err
 	}
+	s.by = by
 	prev, err := s.n.rows(slot{"previous", 0}, s.m, g.p.D)
 	if err != nil {
 		return err
@@ -210,7 +222,7 @@ func (g *General) path(ctx context.Context, x []float32, logw, tau []float64, ro
 	if err := driver.Upload(weights, logw); err != nil {
 		return err
 	}
-	err = s.each(ctx, len(rows), lo, progress, func(k int, y place) error {
+	err = s.each(ctx, len(rows), lo, progress, func(k int, y deviceRows) error {
 		a := driver.Pack(driver.Pack(driver.Pack(driver.Pack(new(driver.Args), s.x.at), prev.at), y.at), s.in.at).Buf(squares).Buf(weights)
 		return g.each("step_path", s.m, s.noise(driver.Pack(a, rows[k])))
 	})

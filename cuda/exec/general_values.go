@@ -39,7 +39,7 @@ func forward[F simd.Float](ctx context.Context, call string, n *layers[F], dst, 
 }
 
 // values takes samples lo to hi, x, through the network and leaves the output in scratch memory.
-func (n *layers[F]) values(x []F, tau []float64, lo, hi int, slopes []place) error {
+func (n *layers[F]) values(x []F, tau []float64, lo, hi int, slopes []deviceRows) error {
 	t, err := n.batchTimes(tau, lo, hi)
 	if err != nil {
 		return err
@@ -85,8 +85,8 @@ func (g *General) Divergence64(ctx context.Context, dst, div, x, v []float64, k 
 	return g.do64(func(n *layers[float64]) error { return tangent(ctx, "Divergence64", n, dst, nil, div, x, v, k, tau) })
 }
 
-// tangent computes the values first, which leave their slopes f'. Then the directions, k rows to a sample, go through the
-// network as values do, their products multiplied by the slopes.
+// tangent computes the values first, and keeps the slopes f' of the activations. The directions, k rows for each sample, then pass
+// through the network with their products multiplied by the slopes.
 func tangent[F simd.Float](ctx context.Context, call string, n *layers[F], dst, jv []F, div []float64, x, v []F, k int, tau []float64) error {
 	d := n.g.p.D
 	count, err := samples(call, d, len(x), tau)
@@ -109,14 +109,14 @@ func tangent[F simd.Float](ctx context.Context, call string, n *layers[F], dst, 
 		if err := n.values(x[lo*d:hi*d], tau, lo, hi, slopes); err != nil {
 			return err
 		}
-		kind, rows := rowsUnit, place{}
+		kind, rows := rowsUnit, deviceRows{}
 		if v != nil {
 			kind = rowsGiven
 			if rows, err = n.upload(slot{"v", 0}, v[lo*k*d:hi*k*d], d); err != nil {
 				return err
 			}
 		}
-		in, err := n.input(m*k, k, kind, rows, place{})
+		in, err := n.input(m*k, k, kind, rows, deviceRows{})
 		if err != nil {
 			return err
 		}

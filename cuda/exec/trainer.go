@@ -17,33 +17,41 @@ import (
 // Trainer runs a kernels.ChainTraining on a device: what learn.Trainer computes, with sums in another order. Parameters and the
 // optimiser's state stay on the device; batches are drawn there too, from kernels.Batches. A step is the same few launches
 // every time, captured once and replayed. Results do not depend on the device. Use it from one goroutine.
+//
+// With a communicator it is the trainer of one of several processes, which computes the gradient of its rows of each batch: see
+// trainer_together.go. All processes make the same calls.
 type Trainer struct {
 	d     *driver.Device
 	prog  *kernels.ChainTraining
 	opt   fit.Options
 	step  int64 // steps taken
 	batch int
-	room  int // rows that there is memory for
+	room  int // batches of as many rows have memory
+
+	first, rows int // of the batch that this process has
+	rowRoom     int // rows of this process that have memory
 
 	layout  *Layout
 	draw    *drawer
 	pass    Pass
 	module  *driver.Module
-	kernels struct{ grad, fold, adam, copy *driver.Kernel }
+	kernels struct{ grad, squares, fold, adam, copy *driver.Kernel }
 
 	param, m, v, g, ema, copied *driver.Buffer // ema and copied may be nil
 	report                      *driver.Buffer // trainControl, then losses and norms of maxBurst steps
 	rates                       *driver.Buffer // adamRow of maxBurst steps
 	tiles, squares, folded      *driver.Buffer
-	ntiles, foldAbove           int            // beyond so many tiles their sums of squares are added in two stages
-	rowLoss, target, weight     *driver.Buffer // by row; target and weight of batches that the host draws
+	ntiles, foldAbove           int            // with more than foldAbove tiles, their sums of squares are added in two stages
+	rowLoss                     *driver.Buffer // of all rows of the batch
+	target, weight              *driver.Buffer // by row of this process, of batches that the host draws
 	host                        hostBatch
 
 	graphs map[int]*driver.Graph // by number of steps: what Run replays
 	eval   evaluation
+	shared together
 }
 
-// trainControl mirrors struct TrainControl of kernels/gpu/train.cuh.
+// trainControl has the layout of struct TrainControl of kernels/gpu/train.cuh.
 type trainControl struct {
 	Step, Now, Base int64
 	Loss, Norm      float64
@@ -55,7 +63,7 @@ const (
 	badGradient = 2
 )
 
-// adamRow and adamConstants mirror AdamRow and AdamConstants of kernels/gpu/train.cu.
+// adamRow and adamConstants have the layouts of AdamRow and AdamConstants of kernels/gpu/train.cu.
 type adamRow struct{ LR, C1, C2, EMA float32 }
 
 type adamConstants struct {
@@ -68,22 +76,22 @@ const (
 	maxBurst = 1024
 	// graphSteps is the number of steps of the largest captured graph; there is one for each power of 4 below, too.
 	graphSteps = 16
-	// mostSquares is the most sums of squares that every block of the update adds up for itself.
+	// mostSquares is the largest number of sums of squares that each block of the update adds up itself.
 	mostSquares = 1024
 )
 
 // NewTrainer uploads p with its parameters, and the data that batches are drawn from; b may be nil if every batch comes from
-// a fit.Source. Rows pass through the network as fused says, or layer by layer if it is nil. Workers and Impl of the options
-// have no meaning here. Close the trainer when done.
-func NewTrainer(d *driver.Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, fused MakePass) (*Trainer, error) {
+// a fit.Source. fused makes the pass of the rows; if it is nil they pass layer by layer. Workers and Impl of the options
+// are ignored. The trainer closes the communicator of peers, at an error too. Close the trainer when done.
+func NewTrainer(d *driver.Device, p *kernels.ChainTraining, opt fit.Options, b *kernels.Batches, fused MakePass, peers Peers) (*Trainer, error) {
 	opt, err := opt.WithDefaults()
+	if err == nil {
+		err = p.Validate()
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, peers.Comm.Close())
 	}
-	if err := p.Validate(); err != nil {
-		return nil, err
-	}
-	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*driver.Graph{}}
+	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*driver.Graph{}, shared: together{Peers: peers}}
 	if err := t.open(b, fused); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -128,6 +136,9 @@ func (t *Trainer) open(b *kernels.Batches, fused MakePass) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := t.share(); err != nil {
+		return err
+	}
 	if err := t.SetBatch(t.opt.Batch); err != nil {
 		return err
 	}
@@ -161,6 +172,7 @@ func (t *Trainer) load() (err error) {
 		shared  int
 	}{
 		{&t.kernels.grad, "train_grad", 32 * gradWarps, 8*gradWarps + 4*gradWarps*tileUnits*(tileInputs+1)},
+		{&t.kernels.squares, "train_squares", 32 * gradWarps, 8 * gradWarps},
 		{&t.kernels.fold, "train_fold", adamThreads, 8 * adamThreads / 32},
 		{&t.kernels.adam, "train_adam", adamThreads, 8*adamThreads/32 + 4*tileInputs*(tileUnits+1)},
 		{&t.kernels.copy, "train_copy", adamThreads, 0},
@@ -174,7 +186,7 @@ func (t *Trainer) load() (err error) {
 
 // Close frees the trainer's memory on the device.
 func (t *Trainer) Close() error {
-	err := errors.Join(t.dropGraphs(), t.eval.close())
+	err := errors.Join(t.dropGraphs(), t.eval.close(), t.shared.close()) // the communicator behind the graphs
 	if t.pass != nil {
 		err = errors.Join(err, t.pass.Close())
 		t.pass = nil
@@ -211,6 +223,11 @@ func (t *Trainer) SetBatch(n int) error {
 	if err := t.dropGraphs(); err != nil {
 		return err
 	}
+	first, rows, err := t.shared.Comm.Rows(n)
+	if err != nil {
+		return err
+	}
+	t.first, t.rows = first, rows
 	if t.batch = n; n > t.room {
 		t.room = 0 // in case of an error
 		if err := t.grow(n); err != nil {
@@ -221,15 +238,17 @@ func (t *Trainer) SetBatch(n int) error {
 	return nil
 }
 
-// grow makes room for batches of n rows.
+// grow allocates memory for batches of n rows.
 func (t *Trainer) grow(n int) error {
-	if err := t.pass.Resize(n); err != nil {
+	rows := t.shared.most(n)
+	if err := t.pass.Resize(rows); err != nil {
 		return err
 	}
+	t.rowRoom = rows
 	for _, b := range []struct {
 		buffer **driver.Buffer
 		bytes  int
-	}{{&t.rowLoss, 8 * n}, {&t.target, 4 * n * t.prog.D}, {&t.weight, 4 * n}} {
+	}{{&t.rowLoss, 8 * n}, {&t.target, 4 * rows * t.prog.D}, {&t.weight, 4 * rows}} {
 		next, err := t.d.Alloc(b.bytes)
 		if err != nil {
 			return err
@@ -285,10 +304,15 @@ func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
 
 // Run takes a step for each learning rate, on batches that the device draws, until ctx ends, which is no error. It returns
 // the number of steps taken, with their losses in losses, and the last one's result. The steps are enqueued without a wait
-// in between, 1024 at a time; ctx is looked at between these.
+// in between, 1024 at a time; ctx is checked between these. Of several processes, all return after the same step once one hears that its
+// ctx has ended: then Stopped says so.
 func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
-	for taken < len(lrs) && ctx.Err() == nil {
-		burst := lrs[taken:min(len(lrs), taken+maxBurst)]
+	for taken < len(lrs) {
+		n, err := t.burst(min(len(lrs)-taken, maxBurst), ctx.Err() != nil)
+		if n == 0 || err != nil {
+			return taken, last, err
+		}
+		burst := lrs[taken : taken+n]
 		if err := t.begin(burst); err != nil {
 			return taken, last, err
 		}

@@ -12,18 +12,19 @@ import (
 	"hbar/kernels/fit"
 )
 
-// DrawArgs mirrors struct Draw of kernels/gpu/train.cuh.
+// DrawArgs has the layout of struct Draw of kernels/gpu/train.cuh.
 type DrawArgs struct {
 	Cumulative, Ratios, Guide, Values uint64
 	Guides, Cells, Curves, _          int32
 	Data, Freqs, Target, Weight       uint64
 	N, Seed                           uint64
+	Batch, First                      uint64 // rows of a batch, and the number of the trainer's first
 	D, NFreqs                         int32
 }
 
 // drawer holds what batches are drawn from, on the device.
 type drawer struct {
-	args    DrawArgs // of the device's own batches; Data is 0 if there are none
+	args    DrawArgs // for batches that the device draws; Data is 0 if there are none
 	buffers []*driver.Buffer
 }
 
@@ -58,7 +59,7 @@ func (w *drawer) upload(d *driver.Device, p *kernels.ChainTraining, b *kernels.B
 		send(w, d, &a.Values, t.Points), send(w, d, &a.Values, t.Curves), send(w, d, &a.Data, b.X))
 }
 
-// send uploads src and notes its address; nothing is left alone.
+// send uploads src and stores its address in at; an empty src changes nothing.
 func send[T any](w *drawer, d *driver.Device, at *uint64, src []T) error {
 	if len(src) == 0 {
 		return nil
@@ -85,13 +86,13 @@ type hostBatch struct {
 	input, target, weight []float32
 }
 
-// fill draws the batch of a step.
-func (h *hostBatch) fill(p *kernels.ChainTraining, src fit.Source, step int64, n, ld int) {
+// fill draws n rows, from row first on, of the batch of a step.
+func (h *hostBatch) fill(p *kernels.ChainTraining, src fit.Source, step int64, first, n, ld int) {
 	d, f := p.D, p.Time.Width()
 	h.input = slices.Grow(h.input[:0], n*ld)[:n*ld]
 	h.target = slices.Grow(h.target[:0], n*d)[:n*d]
 	h.weight = slices.Grow(h.weight[:0], n)[:n]
-	t := &fit.Tile{Step: step, Hi: n, X: make([]float32, n*d), Tau: make([]float64, n), Target: h.target, Weight: h.weight,
+	t := &fit.Tile{Step: step, Lo: first, Hi: first + n, X: make([]float32, n*d), Tau: make([]float64, n), Target: h.target, Weight: h.weight,
 		Features: make([]float32, n*f)}
 	src.Fill(t)
 	for i := range n {

@@ -12,7 +12,7 @@ import (
 	"hbar/kernels/fit"
 )
 
-// begin writes which step comes next and the rates of the steps from there.
+// begin uploads the number of the next step and the learning rates of the steps from there on.
 func (t *Trainer) begin(lrs []float64) error {
 	if t.module == nil {
 		return errors.New("cuda: the trainer is closed")
@@ -33,7 +33,7 @@ func (t *Trainer) begin(lrs []float64) error {
 
 // direct runs one step, or its gradient, without a graph.
 func (t *Trainer) direct(src fit.Source, update bool) (trainControl, []float64, error) {
-	a := t.draw.args
+	a := t.drawn()
 	if src != nil {
 		if err := t.SetInputs(src); err != nil {
 			return trainControl{}, nil, err
@@ -48,22 +48,26 @@ func (t *Trainer) direct(src fit.Source, update bool) (trainControl, []float64, 
 	return t.read(0)
 }
 
-// replay enqueues n steps with batches of the device's own.
+// replay enqueues n steps on batches that the device draws.
 func (t *Trainer) replay(n int) error {
+	if t.draw.args.Data == 0 {
+		return errors.New("cuda: a trainer without kernels.Batches takes its batches from a source, by Step")
+	}
+	steps := func() error {
+		for range n {
+			if err := t.enqueue(t.drawn(), true); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if !t.captures() {
+		return steps()
+	}
 	g := t.graphs[n]
 	if g == nil {
-		if t.draw.args.Data == 0 {
-			return errors.New("cuda: a trainer without kernels.Batches takes its batches from a source, by Step")
-		}
 		var err error
-		if g, err = t.d.Capture(func() error {
-			for range n {
-				if err := t.enqueue(t.draw.args, true); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
+		if g, err = t.d.Capture(steps); err != nil {
 			return err
 		}
 		t.graphs[n] = g
@@ -71,21 +75,45 @@ func (t *Trainer) replay(n int) error {
 	return g.Replay()
 }
 
+// drawn are the kernels' arguments for the batch that the device draws.
+func (t *Trainer) drawn() DrawArgs {
+	a := t.draw.args
+	a.Batch, a.First = uint64(t.batch), uint64(t.first)
+	return a
+}
+
 // enqueue launches a step.
 func (t *Trainer) enqueue(a DrawArgs, update bool) error {
-	if err := t.pass.Launch(a, t.report, t.rowLoss, t.batch); err != nil {
+	if err := t.enqueueGradient(a); err != nil {
 		return err
 	}
 	return t.enqueueUpdate(update)
 }
 
-// enqueueUpdate launches what follows the pass of the rows: the gradient, and unless update is false the step.
-func (t *Trainer) enqueueUpdate(update bool) error {
-	outputs := float64(t.batch) * float64(t.prog.D)
-	args := driver.Pack(new(driver.Args).Buf(t.tiles).I32(t.ntiles).I32(t.batch), outputs).Buf(t.g).Buf(t.squares).Buf(t.rowLoss).Buf(t.report)
-	if err := t.kernels.grad.Launch(t.ntiles+1, args); err != nil {
+// enqueueGradient launches the pass of the rows and what computes the gradient, its norm and the loss.
+func (t *Trainer) enqueueGradient(a DrawArgs) error {
+	if t.shared.Comm != nil {
+		return t.enqueueSums(a)
+	}
+	if err := t.pass.Launch(a, t.report, t.rowLoss, t.batch, nil); err != nil {
 		return err
 	}
+	return t.grad(0, t.ntiles, 1)
+}
+
+// outputs is the number of terms of which the loss is the mean.
+func (t *Trainer) outputs() float64 { return float64(t.batch) * float64(t.prog.D) }
+
+// grad launches the gradients of tiles lo to hi, and with loss 1 the sum of the losses.
+func (t *Trainer) grad(lo, hi, loss int) error {
+	const size = int(unsafe.Sizeof(paramTile{}))
+	args := driver.Pack(new(driver.Args).Buf(t.tiles.View(size*lo, size*(hi-lo))).I32(hi-lo).I32(t.rows), t.outputs()).
+		Buf(t.g).Buf(t.squares.View(8*lo, 8*(hi-lo))).Buf(t.rowLoss).Buf(t.report)
+	return t.kernels.grad.Launch(hi-lo+loss, args)
+}
+
+// enqueueUpdate launches what follows the gradient: its norm, and unless update is false the step.
+func (t *Trainer) enqueueUpdate(update bool) error {
 	squares, n := t.squares, t.ntiles
 	if n > t.foldAbove {
 		count := (n + t.foldAbove - 1) / t.foldAbove
@@ -98,7 +126,7 @@ func (t *Trainer) enqueueUpdate(update bool) error {
 	o := t.opt
 	c := adamConstants{float32(o.Beta1), float32(o.Beta2), float32(o.Eps), float32(o.Decay), o.Clip}
 	losses := int(unsafe.Sizeof(trainControl{}))
-	args = driver.Pack(new(driver.Args).Buf(t.tiles).Buf(squares).I32(n).Buf(t.rates), c).Buf(t.param).Buf(t.m).Buf(t.v).Buf(t.g).Buf(t.ema).Buf(t.copied).
+	args := driver.Pack(new(driver.Args).Buf(t.tiles).Buf(squares).I32(n).Buf(t.rates), c).Buf(t.param).Buf(t.m).Buf(t.v).Buf(t.g).Buf(t.ema).Buf(t.copied).
 		Buf(t.report).Buf(t.report.View(losses, 8*maxBurst)).Buf(t.report.View(losses+8*maxBurst, 8*maxBurst)).I32(int(boolean(update)))
 	return t.kernels.adam.Launch(t.ntiles, args)
 }
@@ -110,8 +138,13 @@ func boolean(b bool) int32 {
 	return 0
 }
 
-// read waits for what is enqueued and returns the state and the losses of the last n steps begun.
+// read waits for what is enqueued and returns the state and the losses of the last n steps begun. Several processes compare their results.
 func (t *Trainer) read(n int) (trainControl, []float64, error) {
+	if t.shared.Comm != nil {
+		if err := t.compare(n); err != nil {
+			return trainControl{}, nil, err
+		}
+	}
 	const words = int(unsafe.Sizeof(trainControl{}) / 8)
 	raw := make([]float64, words+n)
 	if err := driver.Download(raw, t.report); err != nil {
@@ -120,7 +153,7 @@ func (t *Trainer) read(n int) (trainControl, []float64, error) {
 	return *(*trainControl)(unsafe.Pointer(unsafe.SliceData(raw))), raw[words:], nil
 }
 
-// blame says why a step was not taken; nil if it was.
+// blame returns an error that says why a step was not taken, nil if it was.
 func (t *Trainer) blame(c trainControl) error {
 	switch c.Bad {
 	case badLoss:

@@ -12,17 +12,17 @@ import (
 	"hbar/kernels/simd"
 )
 
-// layersPass is the pass instruction by instruction, for any network: products of kernels/gpu/dense.cu, the rest of
+// layersPass is a Pass that runs one instruction after another, for any network: products by kernels/gpu/dense.cu, everything else by
 // train.cu.
 type layersPass struct {
 	d             *driver.Device
 	p             *kernels.ChainTraining
 	l             *Layout
 	param, g      *driver.Buffer
-	byWeight      map[int]*Layer
+	byWeight      map[int]int // layers of weights
 	dense, module *driver.Module
 	kernels       map[string]*driver.Kernel
-	n             int // rows that there is memory for
+	n             int // number of rows for which memory is allocated
 
 	fwd, slope, grad []*driver.Buffer // by forward and gradient buffer; slope nil for identities
 	target, weight   *driver.Buffer
@@ -30,10 +30,10 @@ type layersPass struct {
 }
 
 func newLayersPass(d *driver.Device, p *kernels.ChainTraining, l *Layout, param, g *driver.Buffer) (*layersPass, error) {
-	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]*Layer{}, kernels: map[string]*driver.Kernel{},
+	q := &layersPass{d: d, p: p, l: l, param: param, g: g, byWeight: map[int]int{}, kernels: map[string]*driver.Kernel{},
 		fwd: make([]*driver.Buffer, len(p.Widths)), slope: make([]*driver.Buffer, len(p.Widths)), grad: make([]*driver.Buffer, len(p.GradWidths))}
 	for i := range l.Layers {
-		q.byWeight[l.Layers[i].weight] = &l.Layers[i]
+		q.byWeight[l.Layers[i].weight] = i
 	}
 	if err := q.open(); err != nil {
 		return nil, errors.Join(err, q.Close())
@@ -107,7 +107,7 @@ func (q *layersPass) Input() *driver.Buffer { return q.Activation(0) }
 
 func (q *layersPass) Activation(layer int) *driver.Buffer { return q.fwd[q.l.Layers[layer].x] }
 
-func (q *layersPass) Launch(a DrawArgs, control, rowLoss *driver.Buffer, n int) error {
+func (q *layersPass) Launch(a DrawArgs, control, rowLoss *driver.Buffer, n int, reached func(layer int) error) error {
 	if a.Data != 0 {
 		a.Target, a.Weight = q.target.Address(), q.weight.Address()
 		if err := q.drawBatch(a, control, n); err != nil {
@@ -115,7 +115,7 @@ func (q *layersPass) Launch(a DrawArgs, control, rowLoss *driver.Buffer, n int) 
 		}
 	}
 	for _, in := range q.p.Forward {
-		l := q.byWeight[in.W]
+		l := q.layer(in.W)
 		g := denseArgs{
 			A: matrix(q.fwd[in.Src].Address(), int64(l.LDK), 1), B: matrix(q.param.At(l.W), 1, int64(l.LDK)),
 			C: q.fwd[in.Dst].Address(), CRow: int64(l.LDN), Bias: q.param.At(l.B),
@@ -133,7 +133,7 @@ func (q *layersPass) Launch(a DrawArgs, control, rowLoss *driver.Buffer, n int) 
 	}
 	d := q.p.D
 	args := driver.Pack(new(driver.Args).Buf(q.fwd[q.p.Output]).I32(round4(d)), a.Target)
-	driver.Pack(args, a.Weight).I32(d).I32(n).F32(LossScale(n, d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
+	driver.Pack(args, a.Weight).I32(d).I32(n).F32(LossScale(int(a.Batch), d)).Buf(q.grad[q.p.LossGrad]).I32(round4(d)).Buf(rowLoss)
 	if err := q.kernels["train_loss"].Launch((32*n+255)/256, args); err != nil {
 		return err
 	}
@@ -145,8 +145,12 @@ func (q *layersPass) Launch(a DrawArgs, control, rowLoss *driver.Buffer, n int) 
 		case kernels.BackAct:
 			err = q.backAct(in, n)
 		case kernels.BackParams:
-			if l := q.byWeight[in.W]; l.large() {
-				err = q.backWeights(l, n)
+			l := q.byWeight[in.W]
+			if q.l.Layers[l].large() {
+				err = q.backWeights(&q.l.Layers[l], n)
+			}
+			if err == nil && reached != nil {
+				err = reached(l)
 			}
 		}
 		if err != nil {
@@ -166,7 +170,7 @@ func (q *layersPass) drawBatch(a DrawArgs, control *driver.Buffer, n int) error 
 
 // backInput is dst = (src W + add) f′, kernels.BackInput.
 func (q *layersPass) backInput(in kernels.BackInstr, n int) error {
-	l := q.byWeight[in.W]
+	l := q.layer(in.W)
 	g := denseArgs{
 		A: matrix(q.grad[in.Src].Address(), int64(l.LDN), 1), B: matrix(q.param.At(l.W), int64(l.LDK), 1),
 		C: q.grad[in.Dst].Address(), CRow: int64(l.LDK),
@@ -198,7 +202,10 @@ func (q *layersPass) backAct(in kernels.BackInstr, n int) error {
 	return q.each("train_slope", n*w, new(driver.Args).Buf(q.grad[in.Dst]).I32(ld).Buf(q.grad[in.Src]).I32(ld).Buf(q.slope[in.Act]).I32(ld).I32(n).I32(w))
 }
 
-// large says that a product makes the gradient of the layer's weights in less time than train_grad, which reads input and
+// layer is the layer of a weight.
+func (q *layersPass) layer(weight int) *Layer { return &q.l.Layers[q.byWeight[weight]] }
+
+// large reports whether a product computes the gradient of the layer's weights in less time than train_grad, which reads input and
 // gradient again for every few weights.
 func (l *Layer) large() bool { return l.N >= 128 && l.K >= 128 }
 
@@ -215,7 +222,7 @@ func (q *layersPass) copy(dst, src, n int) error {
 	return driver.Copy(q.grad[dst].View(0, 4*n*round4(q.p.GradWidths[dst])), q.grad[src])
 }
 
-// product enqueues a product; all tiles give the same numbers.
+// product enqueues a product; all tiles give the same results.
 func (q *layersPass) product(g *denseArgs) error {
 	m, n := int(g.M), int(g.N)
 	blocks := func(t tile) int { return (m + t.m - 1) / t.m * ((n + t.n - 1) / t.n) }

@@ -8,7 +8,7 @@ import (
 	"hbar/kernels"
 )
 
-// paramTile mirrors struct ParamTile of kernels/gpu/train.cu: tileUnits × tileInputs weights of a layer.
+// paramTile has the layout of struct ParamTile of kernels/gpu/train.cu: tileUnits × tileInputs weights of a layer.
 type paramTile struct {
 	X, Dz    uint64
 	Ldk, Ldn int32
@@ -22,9 +22,9 @@ const (
 	tileInputs = 32
 )
 
-// Layer is a dense layer of N units with K inputs and where it lies in the flat vectors of parameters, gradients, moments
-// and averages: its weights [N][LDK], then its biases. Row strides are multiples of 4, so that rows are read 16 bytes at a
-// time; what is beyond N and K stays zero.
+// Layer is a dense layer of N units with K inputs, and its position in the flat vectors of parameters, gradients, moments and
+// averages: its weights [N][LDK], then its biases. Row strides are multiples of 4, so that rows can be read 16 bytes at a time;
+// the padding beyond N and K stays zero.
 type Layer struct {
 	weight, bias int // parameters of the program
 	N, K         int
@@ -34,7 +34,7 @@ type Layer struct {
 	x, dz        int // forward and gradient buffers of the program
 }
 
-// Layout is the flat vectors of a program.
+// Layout describes the flat vectors of a network.
 type Layout struct {
 	params []kernels.Param
 	Layers []Layer
@@ -72,8 +72,8 @@ func newParamLayout(p *kernels.ChainTraining, copies bool) (*Layout, error) {
 	return l, nil
 }
 
-// tiles cuts the parameters; x and dz are the addresses of the layers' inputs, 0 where the weights' gradients are made
-// elsewhere, and of the gradients of their sums.
+// tiles cuts the parameters into tiles. x and dz return the addresses of a layer's input and of the gradient of its sums; x returns 0
+// if the gradient of the weights is computed elsewhere.
 func (l *Layout) tiles(x, dz func(layer int) uint64) []paramTile {
 	var out []paramTile
 	for i, q := range l.Layers {
@@ -96,6 +96,11 @@ func (l *Layout) tiles(x, dz func(layer int) uint64) []paramTile {
 		}
 	}
 	return out
+}
+
+// tiles is the number of the layer's tiles.
+func (q *Layer) tiles() int {
+	return (q.N + tileUnits - 1) / tileUnits * ((q.K + tileInputs - 1) / tileInputs)
 }
 
 // pack converts from the natural layout of parameters.

@@ -38,11 +38,14 @@ func (t *Trainer) State() (*fit.State, error) {
 // SetParams replaces the parameters and leaves the optimiser's state alone, except that before the first step the averaged
 // weights start from them too.
 func (t *Trainer) SetParams(src [][]float32) error {
-	if err := t.upload(t.param, "parameters", src); err != nil {
+	if err := fit.TensorsFit("parameters", src, len(t.prog.Params), t.tensor); err != nil {
+		return fmt.Errorf("cuda: %w", err)
+	}
+	if err := t.upload(t.param, src); err != nil {
 		return err
 	}
 	if t.ema != nil && t.step == 0 {
-		if err := t.upload(t.ema, "averaged weights", src); err != nil {
+		if err := t.upload(t.ema, src); err != nil {
 			return err
 		}
 	}
@@ -51,22 +54,17 @@ func (t *Trainer) SetParams(src [][]float32) error {
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
 func (t *Trainer) SetState(s *fit.State) error {
-	if s.Step < 0 {
-		return fmt.Errorf("cuda: state has step %d; steps count from 0", s.Step)
-	}
-	ema := s.EMA
-	if ema == nil {
-		ema = s.Params
+	if err := s.Fits(len(t.prog.Params), t.tensor); err != nil {
+		return fmt.Errorf("cuda: %w", err)
 	}
 	for _, f := range []struct {
-		b    *driver.Buffer
-		name string
-		v    [][]float32
-	}{{t.param, "parameters", s.Params}, {t.m, "mean gradients", s.M}, {t.v, "mean squared gradients", s.V}, {t.ema, "averaged weights", ema}} {
+		b *driver.Buffer
+		v [][]float32
+	}{{t.param, s.Params}, {t.m, s.M}, {t.v, s.V}, {t.ema, s.Averages()}} {
 		if f.b == nil {
 			continue
 		}
-		if err := t.upload(f.b, f.name, f.v); err != nil {
+		if err := t.upload(f.b, f.v); err != nil {
 			return err
 		}
 	}
@@ -82,21 +80,19 @@ func (t *Trainer) download(dst [][]float32, b *driver.Buffer) ([][]float32, erro
 	return t.layout.unpack(dst, flat), nil
 }
 
-func (t *Trainer) upload(b *driver.Buffer, name string, src [][]float32) error {
-	if len(src) != len(t.prog.Params) {
-		return fmt.Errorf("cuda: state has %s for %d tensors; the network has %d", name, len(src), len(t.prog.Params))
-	}
-	for i, q := range t.prog.Params {
-		if len(src[i]) != q.Rows*q.Cols {
-			return fmt.Errorf("cuda: state has %d %s for %s; its shape is [%d, %d]", len(src[i]), name, q.Name, q.Rows, q.Cols)
-		}
-	}
+// tensor is the name and the size of tensor i.
+func (t *Trainer) tensor(i int) (string, int) {
+	q := &t.prog.Params[i]
+	return q.Name, q.Rows * q.Cols
+}
+
+func (t *Trainer) upload(b *driver.Buffer, src [][]float32) error {
 	flat := make([]float32, t.layout.size)
 	t.layout.pack(flat, src)
 	return driver.Upload(b, flat)
 }
 
-// recopy makes the transposed copy of the weights anew.
+// recopy renews the transposed copy of the weights.
 func (t *Trainer) recopy() error {
 	if t.copied == nil {
 		return nil

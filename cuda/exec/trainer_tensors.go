@@ -14,8 +14,8 @@ import (
 	"hbar/kernels/simd"
 )
 
-// evaluation is what a Trainer needs for loss and gradient of the batch in its tensors, and the network's output, which
-// training steps do not keep.
+// evaluation holds what a Trainer needs to compute loss and gradient of the batch in its tensors, and the output of the network,
+// which training steps do not keep.
 type evaluation struct {
 	module *driver.Module
 	dense  *driver.Kernel
@@ -65,7 +65,7 @@ func (t *Trainer) Activations() ([]*tensor.Dense, error) {
 	out := make([]*tensor.Dense, len(t.layout.Layers))
 	for i, l := range t.layout.Layers {
 		var err error
-		if out[i], err = t.matrix(t.pass.Activation(i), 0, t.batch, l.K, l.LDK); err != nil {
+		if out[i], err = t.matrix(t.pass.Activation(i), 0, t.rows, l.K, l.LDK); err != nil {
 			return nil, err
 		}
 	}
@@ -76,8 +76,8 @@ func (t *Trainer) Activations() ([]*tensor.Dense, error) {
 // [rows, D], weights [rows], and the output [rows, D] that Evaluate leaves. They are valid until the next SetBatch or
 // Close.
 func (t *Trainer) BatchTensors(rows int) (x, time, target, weight, output *tensor.Dense, err error) {
-	if rows < 1 || rows > t.room {
-		return nil, nil, nil, nil, nil, fmt.Errorf("cuda: tensors of %d rows of batches of at most %d", rows, t.room)
+	if rows < 1 || rows > t.rowRoom {
+		return nil, nil, nil, nil, nil, fmt.Errorf("cuda: tensors of %d rows of batches of at most %d", rows, t.rowRoom)
 	}
 	if err := t.prepare(); err != nil {
 		return nil, nil, nil, nil, nil, err
@@ -97,18 +97,18 @@ func (t *Trainer) matrix(b *driver.Buffer, at, rows, cols, ld int) (*tensor.Dens
 	return t.d.Tensors().OverRows(b.View(4*at, b.Size()-4*at), tensor.Float32, rows, cols, ld)
 }
 
-// Refresh makes what the trainer derives from the parameters anew, after an upload to the tensors of ParamTensors.
+// Refresh recomputes what the trainer derives from the parameters. Call it after an upload to the tensors of ParamTensors.
 func (t *Trainer) Refresh() error { return t.recopy() }
 
 // SetInputs draws the batch of src for step Steps() and uploads it.
 func (t *Trainer) SetInputs(src fit.Source) error {
-	t.host.fill(t.prog, src, t.step, t.batch, t.layout.Layers[0].LDK)
+	t.host.fill(t.prog, src, t.step, t.first, t.rows, t.layout.Layers[0].LDK)
 	return errors.Join(driver.Upload(t.pass.Input(), t.host.input), driver.Upload(t.target, t.host.target), driver.Upload(t.weight, t.host.weight))
 }
 
-// given is the batch in the tensors, for the kernels.
+// given are the kernels' arguments for the batch in the tensors.
 func (t *Trainer) given() DrawArgs {
-	a := t.draw.args
+	a := t.drawn()
 	a.Data, a.Target, a.Weight = 0, t.target.Address(), t.weight.Address()
 	return a
 }
@@ -127,22 +127,27 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 	if err := t.prepare(); err != nil {
 		return fit.Result{}, err
 	}
-	g := &t.eval.graphs[update]
-	if *g == nil {
-		var err error
-		if *g, err = t.d.Capture(func() error {
-			if err := t.pass.Launch(t.given(), t.report, t.rowLoss, t.batch); err != nil {
-				return err
-			}
-			if err := t.enqueueOutput(); err != nil {
-				return err
-			}
-			return t.enqueueUpdate(update == 1)
-		}); err != nil {
-			return fit.Result{}, err
+	evaluate := func() error {
+		if err := t.enqueueGradient(t.given()); err != nil {
+			return err
 		}
+		if err := t.enqueueOutput(); err != nil {
+			return err
+		}
+		return t.enqueueUpdate(update == 1)
 	}
-	if err := (*g).Replay(); err != nil {
+	g := &t.eval.graphs[update]
+	run := evaluate
+	if t.captures() {
+		if *g == nil {
+			var err error
+			if *g, err = t.d.Capture(evaluate); err != nil {
+				return fit.Result{}, err
+			}
+		}
+		run = (*g).Replay
+	}
+	if err := run(); err != nil {
 		return fit.Result{}, err
 	}
 	c, _, err := t.read(0)
@@ -153,7 +158,7 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
 }
 
-// prepare makes room for the output.
+// prepare allocates memory for the output.
 func (t *Trainer) prepare() (err error) {
 	e := &t.eval
 	if e.module == nil {
@@ -164,24 +169,24 @@ func (t *Trainer) prepare() (err error) {
 			return err
 		}
 	}
-	if e.room == t.room {
+	if e.room == t.rowRoom {
 		return nil
 	}
 	if err := e.output.Free(); err != nil {
 		return err
 	}
-	e.output, err = t.zeros(4 * t.room * t.layout.Layers[len(t.layout.Layers)-1].LDN)
-	e.room = t.room
+	e.output, err = t.zeros(4 * t.rowRoom * t.layout.Layers[len(t.layout.Layers)-1].LDN)
+	e.room = t.rowRoom
 	return err
 }
 
-// enqueueOutput multiplies the last layer's input once more.
+// enqueueOutput computes the output from the input of the last layer.
 func (t *Trainer) enqueueOutput() error {
 	i := len(t.layout.Layers) - 1
 	l := t.layout.Layers[i]
 	q := denseArgs{A: matrix(t.pass.X(i), int64(l.LDK), 1), B: matrix(t.param.At(l.W), 1, int64(l.LDK)),
 		C: t.eval.output.Address(), CRow: int64(l.LDN), Bias: t.param.At(l.B),
-		M: int32(t.batch), N: int32(l.N), K: int32(l.K), Group: 1, Act: int32(simd.Identity)}
+		M: int32(t.rows), N: int32(l.N), K: int32(l.K), Group: 1, Act: int32(simd.Identity)}
 	s := tileF32Narrow
-	return t.eval.dense.Launch((t.batch+s.m-1)/s.m*((l.N+s.n-1)/s.n), driver.Pack(new(driver.Args), q))
+	return t.eval.dense.Launch((t.rows+s.m-1)/s.m*((l.N+s.n-1)/s.n), driver.Pack(new(driver.Args), q))
 }

@@ -1,10 +1,10 @@
 package sequence
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
-	"unicode/utf8"
+
+	"hbar/dynamics"
 )
 
 // Text is a text as symbols, cut in a part to train on and one that is held out.
@@ -22,16 +22,10 @@ const minText = 10_000
 
 // ReadText makes symbols of a UTF-8 text.
 func ReadText(b []byte) (*Text, error) {
-	if !utf8.Valid(b) {
-		for i := 0; ; {
-			r, n := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && n == 1 {
-				return nil, fmt.Errorf("not UTF-8 text: byte %d is %#02x", i, b[i])
-			}
-			i += n
-		}
+	runes, err := dynamics.Characters(b)
+	if err != nil {
+		return nil, err
 	}
-	runes := bytes.Runes(bytes.TrimPrefix(b, []byte("\ufeff")))
 	if len(runes) < minText {
 		return nil, fmt.Errorf("a text of %d characters; a comparison needs at least %d", len(runes), minText)
 	}

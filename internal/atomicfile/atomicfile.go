@@ -27,7 +27,7 @@ type File struct {
 
 var errDone = errors.New("already committed or aborted")
 
-// serial tells the temporary files of one process apart.
+// serial numbers the temporary files of one process.
 var serial atomic.Uint64
 
 // open holds the names of all temporary files there are.
@@ -148,7 +148,7 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // Commit syncs the file and gives it its name. The file keeps its lock until it has it (see RemoveStale). After a failed write it discards the file and returns that error, so
-// the result of Commit alone tells whether the file is there and complete.
+// only the result of Commit says whether the file is there and complete.
 func (f *File) Commit() error {
 	if f.done {
 		return fmt.Errorf("write %s: %w", f.path, errDone)

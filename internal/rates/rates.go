@@ -1,16 +1,18 @@
-// Package rates makes pieces of work of a network that can be timed: a forward pass, a VJP in x and a step of training, each
+// Package rates makes pieces of work of a network that can be timed: a forward pass, a VJP in x, several that share a pass, and a step of training, each
 // with its number of multiply-adds.
 package rates
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"hbar/graph"
 	"hbar/kernels"
-	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
+	"hbar/kernels/general"
 	"hbar/nets"
 	"hbar/program"
 	"hbar/program/diff"
@@ -20,17 +22,17 @@ import (
 type Network struct {
 	Net      *nets.Network
 	N        int
-	Team     *cpu.Team
+	Machine  Machine
 	VJP      *program.Program // outputs out and vjp = Jᵀ v
-	Training cpu.Training
+	Training general.Training
 
 	in   map[string][]float32
 	wide map[string][]float64
 }
 
-// New makes the programs of a network for batches of n samples. It allocates no memory that grows with n.
-func New(net *nets.Network, n int, team *cpu.Team) (*Network, error) {
-	b := &Network{Net: net, N: n, Team: team}
+// New makes the programs of a network for batches of n samples on a machine. It allocates no memory that grows with n.
+func New(net *nets.Network, n int, m Machine) (*Network, error) {
+	b := &Network{Net: net, N: n, Machine: m}
 	var err error
 	if b.VJP, err = diff.VJP(net.Program, map[string]string{"out": "v"}, map[string]string{"x": "vjp"}); err != nil {
 		return nil, err
@@ -39,9 +41,9 @@ func New(net *nets.Network, n int, team *cpu.Team) (*Network, error) {
 	return b, err
 }
 
-// training is what a trainer needs of a network.
-func training(net *nets.Network) (cpu.Training, error) {
-	t := cpu.Training{Params: net.Matrices()}
+// training is a network in the form that a trainer takes.
+func training(net *nets.Network) (general.Training, error) {
+	t := general.Training{Params: net.Matrices()}
 	p, err := net.TrainingProgram(0)
 	if err != nil {
 		return t, err
@@ -82,6 +84,25 @@ func (b *Network) Jobs() []Job {
 	}
 }
 
+// Probes is an evaluation of the flow's likelihood by k of Hutchinson's probes: one pass through the network and k VJPs, (1 + k) f
+// multiply-adds.
+func (b *Network) Probes(k int) (Job, error) {
+	var sets []diff.Pullback
+	names := []string{"out"}
+	for j := range k {
+		name := fmt.Sprint("vjp ", j)
+		sets, names = append(sets, diff.Pullback{Cotangents: map[string]string{"out": fmt.Sprint("v ", j)}, Leaves: map[string]string{"x": name}}), append(names, name)
+	}
+	p, err := diff.VJPs(b.Net.Program, sets)
+	return Job{fmt.Sprintf("%d probes", k), float64(1+k) * b.Net.Program.Cost(b.N).MulAdds, func() (func(context.Context) error, func() error, error) {
+		b.draw()
+		for j := range k {
+			b.in[fmt.Sprint("v ", j)] = b.in["x"]
+		}
+		return b.program(p, names...)
+	}}, err
+}
+
 // draw makes a batch, once: standard normal samples, and times and labels that a network of this kind may see.
 func (b *Network) draw() {
 	if b.in != nil {
@@ -112,29 +133,26 @@ func (b *Network) draw() {
 // program prepares a program that computes outputs of the shape of x.
 func (b *Network) program(p *program.Program, outputs ...string) (func(context.Context) error, func() error, error) {
 	b.draw()
-	x, err := cpu.NewExecutor(p, b.Team, cpu.Options{})
-	if err != nil {
-		return nil, nil, err
-	}
 	params := map[string][]float32{}
 	for i, q := range b.Net.Params {
 		params[q.Name] = b.Net.Weights[i]
 	}
-	if err := x.SetParams(params); err != nil {
+	x, stop, err := b.Machine.Program(p, params)
+	if err != nil {
 		return nil, nil, err
 	}
-	batch := &cpu.Batch{N: b.N, In: b.in, Wide: b.wide, Out: map[string][]float32{}}
+	batch := &general.Batch{N: b.N, In: b.in, Wide: b.wide, Out: map[string][]float32{}}
 	for _, o := range outputs {
 		batch.Out[o] = make([]float32, len(b.in["x"]))
 	}
 	run := func(ctx context.Context) error { return x.RunContext(ctx, batch) }
-	return run, func() error { return nil }, nil
+	return run, stop, nil
 }
 
 // train prepares training on copies of the weights. The learning rate is small, so that the weights stay what they are.
 func (b *Network) train() (func(context.Context) error, func() error, error) {
 	b.draw()
-	t, err := cpu.NewTrainer(b.Training, fit.Options{Batch: b.N, Workers: b.Team.Workers()}, cpu.Options{})
+	t, err := b.Machine.Trainer(b.Training, fit.Options{Batch: b.N})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,8 +167,9 @@ func (b *Network) train() (func(context.Context) error, func() error, error) {
 		}
 	})
 	run := func(ctx context.Context) error {
-		_, err := t.Step(ctx, source, 1e-7)
-		return err
+		lrs, losses := [1]float64{1e-7}, [1]float64{}
+		_, _, err := t.Run(ctx, source, lrs[:], losses[:])
+		return errors.Join(err, ctx.Err())
 	}
 	return run, t.Close, nil
 }
@@ -172,24 +191,6 @@ func FirstInputGradient(p *program.Program) float64 {
 		}
 	}
 	return 0
-}
-
-// Peak is the rate of independent multiply-adds on all workers of the team, in operations a second: the best of twenty runs of
-// some milliseconds at most.
-func Peak(team *cpu.Team) float64 {
-	const runs, length = 20, 500_000
-	best := 0.0
-	ops := make([]int, team.Workers())
-	for range runs {
-		begin := time.Now()
-		team.Run(len(ops), func(_, task int) { ops[task] = team.Impl.Peak32(length) })
-		sum := 0
-		for _, n := range ops {
-			sum += n
-		}
-		best = max(best, float64(sum)/time.Since(begin).Seconds())
-	}
-	return best
 }
 
 // Median is the median of at least one number; it sorts v.

@@ -37,12 +37,16 @@ func TestJobs(t *testing.T) {
 			team := cpu.NewTeam(2)
 			defer team.Close()
 			const n = 3
-			b, err := New(net, n, team)
+			b, err := New(net, n, Cores{team})
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []float64{n * c.forward, 2 * n * c.forward, n * (3*c.forward - c.first)}
-			for i, job := range b.Jobs() {
+			probes, err := b.Probes(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []float64{n * c.forward, 2 * n * c.forward, n * (3*c.forward - c.first), 3 * n * c.forward}
+			for i, job := range append(b.Jobs(), probes) {
 				if job.MulAdds != want[i] {
 					t.Errorf("%s: %g multiply-adds, want %g", job.Name, job.MulAdds, want[i])
 				}

@@ -12,34 +12,34 @@ import (
 // bank hands out constants: from registers while there are any, else as memory operands.
 type bank struct {
 	isa
-	e    elem
-	held map[string]reg.VecPhysical
-	free []reg.VecPhysical
+	e     elem
+	inReg map[string]reg.VecPhysical
+	free  []reg.VecPhysical
 }
 
 // keep loads the constants into the free registers, in order of preference.
 func (k *bank) keep(xs ...operand.Mem) {
 	for _, m := range xs {
-		if _, ok := k.held[m.Symbol.Name]; ok || len(k.free) == 0 {
+		if _, ok := k.inReg[m.Symbol.Name]; ok || len(k.free) == 0 {
 			continue
 		}
 		k.e.mov(m, k.free[0])
-		k.held[m.Symbol.Name] = k.free[0]
+		k.inReg[m.Symbol.Name] = k.free[0]
 		k.free = k.free[1:]
 	}
 }
 
 // op is a constant as an operand that may be in memory.
 func (k *bank) op(m operand.Mem) operand.Op {
-	if r, ok := k.held[m.Symbol.Name]; ok {
+	if r, ok := k.inReg[m.Symbol.Name]; ok {
 		return r
 	}
 	return m
 }
 
-// in is a constant in a register: tmp, unless it is held.
+// in is a constant in a register: tmp, unless it has a register already.
 func (k *bank) in(m operand.Mem, tmp reg.VecPhysical) reg.VecPhysical {
-	if r, ok := k.held[m.Symbol.Name]; ok {
+	if r, ok := k.inReg[m.Symbol.Name]; ok {
 		return r
 	}
 	k.e.mov(m, tmp)
@@ -358,7 +358,7 @@ func (k *bank) blendSign(s, neg, pos, dst reg.VecPhysical) {
 
 // newBank leaves the first n registers to the code and fills the others with the activation's constants.
 func (t isa) newBank(e elem, f act, n int) *bank {
-	k := &bank{isa: t, e: e, held: map[string]reg.VecPhysical{}, free: t.v[n:]}
+	k := &bank{isa: t, e: e, inReg: map[string]reg.VecPhysical{}, free: t.v[n:]}
 	k.keep(f.consts(k)...)
 	return k
 }

@@ -21,7 +21,7 @@ func (t isa) carry(R, NP, body int, grad bool) {
 	text(name, fmt.Sprintf("func("+blockParams+", prev %[1]s, pr, dd int)", e.ptr()))
 	pr := operand.NewParamAddr("pr", 14*8)
 	s := t.newBlock(e, R, NP, 1)
-	k := &bank{isa: t, e: e, held: map[string]reg.VecPhysical{}, free: t.v[s.firstFree+3:]}
+	k := &bank{isa: t, e: e, inReg: map[string]reg.VecPhysical{}, free: t.v[s.firstFree+3:]}
 	k.keep(silu32.consts(k)...)
 	pv := Load(Param("prev"), GP64())
 	q := GP64()

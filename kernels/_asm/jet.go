@@ -56,10 +56,6 @@ func (v value) reg() (reg.VecPhysical, bool) {
 // down; and so is x in the last step.
 func (t isa) jet(e elem, dim, order int) {
 	idx := indices(dim, order)
-	pos := map[string]int{}
-	for i, a := range idx {
-		pos[fmt.Sprint(a)] = i
-	}
 	TEXT(fmt.Sprintf("%sJet%d_%d_%d", t.name, e.bits(), dim, order), 0, fmt.Sprintf("func(x %s, ld, n, act int)", e.ptr()))
 	Pragma("noescape")
 	x0, ld, n := Load(Param("x"), GP64()), Load(Param("ld"), GP64()), Load(Param("n"), GP64())
@@ -73,7 +69,6 @@ func (t isa) jet(e elem, dim, order int) {
 	for inner < len(idx) && degree(idx[inner]) < order {
 		inner++
 	}
-	acc, tmp := t.v[0], t.v[1]
 	free := t.v[2:]
 	r := make([]value, inner)
 	for i := range r {
@@ -87,7 +82,7 @@ func (t isa) jet(e elem, dim, order int) {
 	for i := range c {
 		c[i] = AllocLocal(t.vec)
 	}
-	k := &bank{isa: t, e: e, held: map[string]reg.VecPhysical{}}
+	k := &bank{isa: t, e: e, inReg: map[string]reg.VecPhysical{}}
 
 	Label("loop")
 	Load(Param("act"), u)
@@ -98,6 +93,23 @@ func (t isa) jet(e elem, dim, order int) {
 	Label("tanh")
 	t.taylor(k, x.at(0, 0), c, true)
 	Label("compose")
+	t.horner(e, idx, x, r, c)
+	x.step(operand.U32(t.vec))
+	DECQ(n)
+	JNZ(label("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// horner composes the jet with coefficients idx in the rows x, in place, with the series c, by Horner's scheme; r holds the coefficients
+// of the partial results. The first two registers are temporaries.
+func (t isa) horner(e elem, idx [][]int, x rows, r []value, c []operand.Mem) {
+	acc, tmp := t.v[0], t.v[1]
+	dim, order := len(idx[0]), len(c)-1
+	pos := map[string]int{}
+	for i, a := range idx {
+		pos[fmt.Sprint(a)] = i
+	}
 	// coefficient sets acc to coefficient i of δ r.
 	coefficient := func(i int) {
 		first := true
@@ -156,11 +168,6 @@ func (t isa) jet(e elem, dim, order int) {
 			set(r[0], c[order-s])
 		}
 	}
-	x.step(operand.U32(t.vec))
-	DECQ(n)
-	JNZ(label("loop"))
-	VZEROUPPER()
-	RET()
 }
 
 // taylor stores the Taylor coefficients of SiLU about x to c; of tanh x = 2σ(2x)-1 if tanh.

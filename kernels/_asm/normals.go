@@ -41,6 +41,35 @@ func (t isa) normals4() {
 		MOVL(operand.U32(0xAAAA), r)
 		KMOVW(r, reg.K2)
 	}
+	bcast("lo", ids, xmm[15])
+	VPADDD(iota, ids, ids)
+
+	Label("group")
+	bcast("block", v[0], xmm[0])
+	bcast("stream", v[1], xmm[1])
+	f32.mov(ids, v[2])
+	bcast("hi", v[3], xmm[3])
+	bcast("seedLo", v[6], xmm[6])
+	bcast("seedHi", v[7], xmm[7])
+	f32.mov(t.bits32(0xD2511F53), v[4])
+	f32.mov(t.bits32(0xCD9E8D57), v[5])
+	t.philox()
+	t.boxMuller(v[0], v[1], v[4:12])
+	t.boxMuller(v[2], v[3], v[4:12])
+
+	t.storeNormals(z, zs, n, label("end"))
+	VPADDD(t.bits32(uint32(lanes)), ids, ids)
+	JMP(label("group"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// philox applies the ten rounds of Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3) to the counters in the first
+// four registers, a counter a lane. Registers 4 and 5 have the multipliers, 6 and 7 the keys, 8 to 13 are temporaries; K2 selects the odd
+// lanes with AVX-512.
+func (t isa) philox() {
+	v := t.v
 	// blendOdd: dst = odd lanes of a, even lanes of b.
 	blendOdd := func(a, b, dst reg.VecPhysical) {
 		if t.vec == 64 {
@@ -56,18 +85,6 @@ func (t isa) normals4() {
 			VPXOR(a, b, dst)
 		}
 	}
-	bcast("lo", ids, xmm[15])
-	VPADDD(iota, ids, ids)
-
-	Label("group")
-	bcast("block", v[0], xmm[0])
-	bcast("stream", v[1], xmm[1])
-	f32.mov(ids, v[2])
-	bcast("hi", v[3], xmm[3])
-	bcast("seedLo", v[6], xmm[6])
-	bcast("seedHi", v[7], xmm[7])
-	f32.mov(t.bits32(0xD2511F53), v[4])
-	f32.mov(t.bits32(0xCD9E8D57), v[5])
 	mulhilo := func(c, m, lo, hi, even, odd reg.VecPhysical) {
 		VPMULUDQ(m, c, even)
 		VPSRLQ(operand.U8(32), c, odd)
@@ -91,9 +108,12 @@ func (t isa) normals4() {
 		pxor(v[7], v[2], v[2]) // c2 = hi(c0) ^ c3 ^ k1
 		f32.mov(v[8], v[3])    // c3 = lo(c0)
 	}
-	t.boxMuller(v[0], v[1], v[4:12])
-	t.boxMuller(v[2], v[3], v[4:12])
+}
 
+// storeNormals writes the samples' normals, which are lanes of the first four registers, as rows of four at z, zs bytes from one to
+// the next. It counts n down, and goes to end after the last sample.
+func (t isa) storeNormals(z, zs, n reg.Register, end operand.Op) {
+	v := t.v
 	// v0..v3 hold the four normals of the samples in lanes: transpose, sample 4q+i to 128-bit lane q of v[8+i].
 	VUNPCKLPS(v[1], v[0], v[4])
 	VUNPCKHPS(v[1], v[0], v[5])
@@ -103,7 +123,7 @@ func (t isa) normals4() {
 	VUNPCKHPD(v[6], v[4], v[9])
 	VUNPCKLPD(v[7], v[5], v[10])
 	VUNPCKHPD(v[7], v[5], v[11])
-	for q := range lanes / 4 {
+	for q := range t.vec / 16 {
 		for i := range 4 {
 			switch {
 			case q == 0:
@@ -114,15 +134,10 @@ func (t isa) normals4() {
 				VEXTRACTF128(operand.U8(q), v[8+i], mem(z, 0))
 			}
 			DECQ(n)
-			JEQ(label("end"))
+			JEQ(end)
 			ADDQ(zs, z)
 		}
 	}
-	VPADDD(t.bits32(uint32(lanes)), ids, ids)
-	JMP(label("group"))
-	Label("end")
-	VZEROUPPER()
-	RET()
 }
 
 // boxMuller turns the words a, b into r cos, r sin with r = √(-2 ln u(a)) and the angle 2π b/2³²; t holds 8 temporaries.

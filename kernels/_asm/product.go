@@ -27,13 +27,13 @@ type block struct {
 	k             reg.Register // steps left
 	u, p          reg.Register // scratch
 	a             rows         // this step's column of a
-	turn          int          // of the broadcast registers
+	nextBcast     int          // index of the broadcast register to use next
 	firstFree     int          // vector registers from here on are not used
 }
 
 const blockParams = "c %[1]s, cm, cp int, a %[1]s, am, ak int, b %[1]s, bp, bk int, bias %[1]s, k, mode, mb int"
 
-// newBlock loads the parameters. It broadcasts through bcasts registers in turn.
+// newBlock loads the parameters. Broadcasts use bcasts registers one after another.
 func (t isa) newBlock(e elem, R, NP, bcasts int) *block {
 	nv := 64 / t.vec * NP
 	s := &block{isa: t, e: e, R: R, NP: NP, nv: nv, bv: t.v[nv*R : nv*R+nv], bc: t.v[nv*R+nv:][:bcasts]}
@@ -115,8 +115,8 @@ func (s *block) step() {
 	}
 	ADDQ(s.bk, s.b)
 	for r := range s.R {
-		x := s.bc[s.turn%len(s.bc)]
-		s.turn++
+		x := s.bc[s.nextBcast%len(s.bc)]
+		s.nextBcast++
 		s.e.bcast(s.a.at(r, 0), x)
 		for v := range s.nv {
 			s.e.fma231(s.bv[v], x, s.acc(r, v))
@@ -152,12 +152,37 @@ func (s *block) store() {
 	}
 }
 
+// prefetch asks for the lines of c, and of d unless that is nil, that the end of the block needs. They may have to come from
+// memory, which takes about as long as the block.
+func (s *block) prefetch() {
+	lines := func(row reg.Register) {
+		for range s.R {
+			PREFETCHT0(operand.Mem{Base: row})
+			if s.NP > 1 {
+				PREFETCHT0(operand.Mem{Base: row, Index: s.u, Scale: 1})
+			}
+			ADDQ(operand.NewParamAddr("cm", 8), row)
+		}
+	}
+	Load(Param("cp"), s.u)
+	MOVQ(s.c, s.p)
+	lines(s.p)
+	Load(Param("d"), s.p)
+	TESTQ(s.p, s.p)
+	JEQ(label("asked"))
+	ADDQ(s.c, s.p)
+	SUBQ(operand.NewParamAddr("c", 0), s.p)
+	lines(s.p)
+	Label("asked")
+}
+
 // product: mb blocks, times d[r][·], laid out as c, unless d is nil.
 func (t isa) product(e elem, R, NP int) {
 	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s)", e.ptr()))
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
 	Label("block")
+	s.prefetch()
 	s.start()
 	s.rest()
 	Load(Param("mode"), s.u)

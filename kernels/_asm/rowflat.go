@@ -43,9 +43,7 @@ func (t isa) flat() {
 	}
 	each("Add", "y, a, b", "", func(v []reg.VecPhysical, _ reg.VecPhysical) { e.add(v[1], v[0], v[0]) }, "a", "b")
 	each("Mul", "y, a, b", "", func(v []reg.VecPhysical, _ reg.VecPhysical) { e.mul(v[1], v[0], v[0]) }, "a", "b")
-	each("MulAdd", "y, a, b", "", func(v []reg.VecPhysical, _ reg.VecPhysical) { e.fma231(v[1], v[2], v[0]) }, "y", "a", "b")
 	each("Scale", "y, x", "s", func(v []reg.VecPhysical, s reg.VecPhysical) { e.mul(s, v[0], v[0]) }, "x")
-	each("Axpy", "y, x", "s", func(v []reg.VecPhysical, s reg.VecPhysical) { e.fma231(s, v[1], v[0]) }, "y", "x")
 	each("Sum4", "y, a, b, c, d", "s", func(v []reg.VecPhysical, s reg.VecPhysical) {
 		e.add(v[1], v[0], v[0])
 		e.add(v[3], v[2], v[2])

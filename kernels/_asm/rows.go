@@ -20,8 +20,7 @@ func (t isa) allRows() {
 	t.affine(false, false, false)
 	t.combine()
 	t.gate()
-	t.columns(false)
-	t.columns(true)
+	t.columnSums()
 	t.moments64(4)
 	t.moments64(1)
 	t.layerNorm()
@@ -33,6 +32,8 @@ func (t isa) allRows() {
 	for _, f := range []act{silu32, gelu32, geluTanh32} {
 		t.actGrad(f)
 	}
+	t.scan()
+	t.scanGrad()
 	t.pack()
 	if t.vec == 32 {
 		t.prefetch()
@@ -216,7 +217,7 @@ func (t isa) rowBank(n int) *bank {
 	if t.vec == 32 {
 		free = t.v[n:15]
 	}
-	k := &bank{isa: t, e: f32, held: map[string]reg.VecPhysical{}, free: free}
+	k := &bank{isa: t, e: f32, inReg: map[string]reg.VecPhysical{}, free: free}
 	return k
 }
 
@@ -345,24 +346,15 @@ func (t isa) gate() {
 	})
 }
 
-// columns: s += x, or s += x·y.
-func (t isa) columns(dots bool) {
-	name, streams := "ColumnSums", []string{"x"}
-	if dots {
-		name, streams = "ColumnDots", []string{"x", "y"}
-	}
+// columnSums: s += x.
+func (t isa) columnSums() {
 	S := t.v[0]
-	t.rowMap(name, streams, []string{"s"}, nil, func(l *rowLoop, R int) {
+	t.rowMap("ColumnSums", []string{"x"}, []string{"s"}, nil, func(l *rowLoop, R int) {
 		l.ldv(0, S)
 		for r := range R {
-			x, y := t.v[1+2*r], t.v[2+2*r]
+			x := t.v[1+r]
 			l.ld(0, r, x)
-			if dots {
-				l.ld(1, r, y)
-				f32.fma231(y, x, S)
-			} else {
-				f32.add(x, S, S)
-			}
+			f32.add(x, S, S)
 		}
 		l.stv(S, 0)
 	})

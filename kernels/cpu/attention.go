@@ -51,12 +51,20 @@ const panel = simd.Panel32
 // padded is n rounded up to whole panels.
 func padded(n int) int { return (n + panel - 1) / panel * panel }
 
-// rowTile is the most queries whose rows of the matrix are in memory at once.
-const rowTile = 64
+// Most rows of the matrix, of queries, that are in memory at once. Long rows of many keys are taken in smaller tiles, which
+// stay in the second-level cache.
+const (
+	mostQueries   = 128
+	fewestQueries = 64
+	tileScores    = 32 << 10
+)
 
-// tile is how many of n queries to take at once, so that tiles are as equal as can be.
-func tile(n int) int {
-	tiles := max(1, (n+rowTile-1)/rowTile)
+// rowTile is the most queries whose rows of tk keys are in memory at once.
+func rowTile(tk int) int { return min(mostQueries, max(fewestQueries, tileScores/tk)) }
+
+// tileRows is how many of n queries to take at once, so that tiles are as equal as can be.
+func (w *attentionWork) tileRows(n int) int {
+	tiles := max(1, (n+w.most-1)/w.most)
 	return (n + tiles - 1) / tiles
 }
 
@@ -82,7 +90,7 @@ func (a *Attention) each(t *Team, f func(worker, n, h, lo, hi int)) {
 	})
 }
 
-// carve cuts pieces from a worker's scratch.
+// carve divides a worker's scratch memory into arrays.
 type carve []float32
 
 func (c *carve) take(n int) []float32 {
@@ -96,14 +104,14 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 	a.check("Attention", []Heads{q, y}, []Heads{k, v})
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
-		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+rowTile))
+		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+w.most))
 		kt, vp := c.take(w.panels), c.take(w.panels)
-		s, o, sums := c.take(w.tile), c.take(w.out), c.take(rowTile)
+		s, o, sums := c.take(w.tile), c.take(w.out), c.take(w.most)
 		w.prefetch(n, h, 0, a.TK, k, v)
 		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
 		w.pack(vp, v.head(n, h, a.D), a.TK)
 		var p simd.Product[float32]
-		step := tile(hi - lo)
+		step := w.tileRows(hi - lo)
 		w.prefetch(n, h, lo, min(hi, lo+step), q, y)
 		q1, y1 := q.head(n, h, a.D), y.head(n, h, a.D)
 		for i := lo; i < hi; i += step {
@@ -128,6 +136,7 @@ type attentionWork struct {
 	im     *simd.Impl
 	scale  float32
 	d, tk  int // padded to panels
+	most   int // queries of the largest tile
 	panels int // elements of a matrix [TK, D] in panels, of channels or, transposed, of keys
 	tile   int // elements of the largest tile of scores
 	out    int // elements of the largest tile of outputs
@@ -136,15 +145,16 @@ type attentionWork struct {
 func newAttentionWork(t *Team, a *Attention) *attentionWork {
 	w := &attentionWork{Attention: a, im: t.Impl, scale: float32(1 / math.Sqrt(float64(a.D))), d: padded(a.D), tk: padded(a.TK)}
 	w.panels = w.d * w.tk
-	w.tile = rowTile * w.tk
-	w.out = rowTile * w.d
+	w.most = rowTile(w.tk)
+	w.tile = w.most * w.tk
+	w.out = w.most * w.d
 	return w
 }
 
 // pack copies n rows of a head to panels of channels, padded with zeros.
 func (w *attentionWork) pack(dst []float32, x head, n int) { w.im.Pack(dst, x.s, x.ld, n, w.D) }
 
-// prefetch asks for rows lo to hi-1 of a head of the views, if they leave room in the cache and are pieces of longer rows.
+// prefetch requests rows lo to hi-1 of a head of the views, if they fit in the cache with room for other data and are parts of longer rows.
 func (w *attentionWork) prefetch(n, h, lo, hi int, views ...Heads) {
 	if lo >= hi || (hi-lo)*w.D > 1<<15 {
 		return
@@ -152,13 +162,13 @@ func (w *attentionWork) prefetch(n, h, lo, hi int, views ...Heads) {
 	for _, v := range views {
 		x := v.head(n, h, w.D)
 		if x.ld == w.D {
-			continue // one run of memory, which processors foresee
+			continue // contiguous memory, which processors prefetch themselves
 		}
 		w.im.Prefetch(x.s[lo*x.ld:], x.ld, hi-lo, w.D)
 	}
 }
 
-// direct reports whether products can write rows of a head themselves: the panels end with the head.
+// direct reports whether products can write into the rows of a head: its channels are whole panels.
 func (w *attentionWork) direct() bool { return w.d == w.D }
 
 // scores writes to s [m, tk], or adds, the products of queries i.. with all keys, whose transpose kt holds.
@@ -184,8 +194,8 @@ func (w *attentionWork) probabilities(s []float32, m int) {
 	}
 }
 
-// spread copies rows of d elements to a head's rows i...
-func (w *attentionWork) spread(x head, i int, o []float32, m int) {
+// scatterRows copies m rows of o to the head's rows from i on.
+func (w *attentionWork) scatterRows(x head, i int, o []float32, m int) {
 	for r := range m {
 		copy(x.s[(i+r)*x.ld:][:w.D], o[r*w.d:])
 	}
@@ -217,7 +227,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 			w.pack(dvp, dv.head(n, h, a.D), a.TK)
 		}
 		var p simd.Product[float32]
-		step := tile(hi - lo)
+		step := w.tileRows(hi - lo)
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
 			w.scores(&p, s, q.head(n, h, a.D), i, m, kt, false)
@@ -239,7 +249,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 				}
 				w.values(&p, head{o, w.d}, ds, m, vp, true)
 			}
-			w.spread(dy.head(n, h, a.D), i, o, m)
+			w.scatterRows(dy.head(n, h, a.D), i, o, m)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o
 		return
 	}
 	w.values(prod, head{o, w.d}, ds, m, c.k, false)
-	w.spread(dq, i, o, m)
+	w.scatterRows(dq, i, o, m)
 }
 
 // columns writes to n rows of o, whole panels wide, or adds, the sums over m queries of columns from.. of s [m, tk] times
@@ -71,7 +71,7 @@ func (w *attentionBackward) whole(worker, n, h int) {
 	}
 	p, ds, o, xp := c.take(w.tile), c.take(w.tile), c.take(w.out), c.take(w.out)
 	var prod simd.Product[float32]
-	step := tile(w.TQ)
+	step := w.tileRows(w.TQ)
 	w.prefetch(n, h, 0, step, w.q, w.dy, w.dq)
 	for i := 0; i < w.TQ; i += step {
 		m := min(step, w.TQ-i)
@@ -83,15 +83,15 @@ func (w *attentionBackward) whole(worker, n, h int) {
 		w.columns(&prod, dk, ds, 0, w.TK, m, xp, i > 0)
 	}
 	if !w.direct() {
-		w.spread(w.dk.head(n, h, w.D), 0, dk.s, w.TK)
-		w.spread(w.dv.head(n, h, w.D), 0, dv.s, w.TK)
+		w.scatterRows(w.dk.head(n, h, w.D), 0, dk.s, w.TK)
+		w.scatterRows(w.dv.head(n, h, w.D), 0, dv.s, w.TK)
 	}
 }
 
 // from is the head without its first rows.
 func (x head) from(rows int) head { return head{x.s[rows*x.ld:], x.ld} }
 
-// shared is the work of few heads: the rows of P and dS by parts, then dk and dv by parts of the keys.
+// shared computes few heads, whose work is divided among the workers: the rows of P and dS by parts, then dk and dv by parts of the keys.
 func (w *attentionBackward) shared() {
 	size := w.TQ * w.tk
 	all, back := borrow[float32](&pool32, 2*w.N*w.Heads*size)
@@ -103,7 +103,7 @@ func (w *attentionBackward) shared() {
 		o := c.take(w.out)
 		p, ds := matrix(n, h, 0), matrix(n, h, 1)
 		var prod simd.Product[float32]
-		step := tile(hi - lo)
+		step := w.tileRows(hi - lo)
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
 			w.rows(&prod, in, p[i*w.tk:], ds[i*w.tk:], o, n, h, i, m)
@@ -132,6 +132,6 @@ func (w *attentionBackward) shared() {
 			return
 		}
 		w.columns(&prod, head{o, w.d}, matrix(n, h, which), lo, hi-lo, w.TQ, xp, false)
-		w.spread(y, lo, o, hi-lo)
+		w.scatterRows(y, lo, o, hi-lo)
 	})
 }

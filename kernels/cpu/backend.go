@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"hbar/program"
+	"hbar/program/fuse"
 	"hbar/program/ops"
 )
 
@@ -29,7 +30,11 @@ func init() {
 		{ops.LayerNormInput{}, bindLayerNormInput},
 		{ops.RMSNorm{}, bindRMSNorm},
 		{ops.RMSNormInput{}, bindRMSNormInput},
+		{ops.Scan{}, bindScan},
+		{ops.ScanInput{}, bindScanInput},
+		{ops.ComplexExp{}, bindReference},
 		{ops.Softmax{}, bindSoftmax},
+		{ops.LogSumExp{}, bindLogSumExp},
 		{ops.Attention{}, bindAttention},
 		{ops.AttentionInput{}, bindAttentionInput},
 		{ops.AttentionTangent{}, bindAttentionTangent},
@@ -60,9 +65,10 @@ func init() {
 		{ops.DropoutMask{}, bindDropoutMask},
 		{ops.SquaredError{}, bindSquaredError},
 		{ops.SquaredErrorInput{}, bindSquaredErrorInput},
-		{layer{}, bindLayer},
-		{slope{}, bindSlope},
-		{joinedAttention{}, bindJoinedAttention},
+		{fuse.Layer{}, bindLayer},
+		{fuse.Slope{}, bindSlope},
+		{fuse.DenseInputTimes{}, bindDenseInputTimes},
+		{fuse.JoinedAttention{}, bindJoinedAttention},
 	} {
 		table[reflect.TypeOf(e.op)] = e.b
 	}

@@ -26,27 +26,8 @@ func plusOne(t *Team, worker int, scale []float32) []float32 {
 	return s
 }
 
-// Modulate writes y = x(1 + scale) + shift. shift may be nil, which stands for zeros; that is also the gradient in x of
-// Modulate, from dy. The gradients in shift and scale are ChannelSums of dy and ChannelDots of dy and x.
-func Modulate(t *Team, y, x, scale, shift []float32, n, p, c int) {
-	checkChannels("Modulate", n, p, c, y, x)
-	want("Modulate", "scale", len(scale), n*c)
-	if shift != nil {
-		want("Modulate", "shift", len(shift), n*c)
-	}
-	im := t.Impl
-	perSample(t, n, p, c, func(worker, s, lo, hi int) {
-		a := plusOne(t, worker, vector(scale, s, c))
-		if shift == nil {
-			im.Affine(simd.Identity, y[lo:hi], x[lo:hi], nil, a, nil)
-		} else {
-			im.Affine(simd.Identity, y[lo:hi], x[lo:hi], nil, a, vector(shift, s, c))
-		}
-	})
-}
-
 // GatedAdd writes y = x + gate·z. The gradient in x is dy, that in z ScaleChannels of dy by gate, and that in gate
-// ChannelDots of dy and z.
+// ChannelSums of dy·z.
 func GatedAdd(t *Team, y, x, z, gate []float32, n, p, c int) {
 	checkChannels("GatedAdd", n, p, c, y, x, z)
 	want("GatedAdd", "gate", len(gate), n*c)
@@ -93,12 +74,6 @@ func Broadcast(t *Team, y, b []float32, n, p, c int) {
 func ChannelSums(t *Team, s, x []float32, n, p, c int) {
 	checkChannels("ChannelSums", n, p, c, x)
 	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { t.Impl.ColumnSums(sum, x[lo:hi]) })
-}
-
-// ChannelDots writes to s [N, C] the sums over positions of x·y.
-func ChannelDots(t *Team, s, x, y []float32, n, p, c int) {
-	checkChannels("ChannelDots", n, p, c, x, y)
-	channelTotals(t, s, n, p, c, func(sum []float32, lo, hi int) { t.Impl.ColumnDots(sum, x[lo:hi], y[lo:hi]) })
 }
 
 // channelTotals adds up, in float64, what f sums over each block of positions.

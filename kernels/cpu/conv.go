@@ -123,7 +123,7 @@ func (c *Conv) SetBackward(t *Team, w []float32) {
 		return
 	}
 	if c.fewBack != nil {
-		c.fewBack.setTurned(t, w)
+		c.fewBack.setFlipped(t, w)
 		return
 	}
 	c.im2c.setBackward(t, w)

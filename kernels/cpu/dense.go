@@ -77,6 +77,18 @@ func (d *Dense) Forward(t *Team, y []float32, ldy int, x []float32, ldx, rows in
 
 // BackwardX computes dx = dy W for rows rows, or adds it to dx if accumulate. dx must not overlap dy.
 func (d *Dense) BackwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, rows int, accumulate bool) {
+	d.backwardX(t, dx, lddx, dy, lddy, rows, &Epilogue{Accumulate: accumulate})
+}
+
+// BackwardXTimes computes dx = times∘(dy W) for rows rows, with times laid out as dx is. dx must not overlap dy.
+func (d *Dense) BackwardXTimes(t *Team, dx []float32, lddx int, dy []float32, lddy, rows int, times []float32) {
+	if rows > 0 {
+		needRows("factors of the input gradient", len(times), lddx, rows, d.In)
+	}
+	d.backwardX(t, dx, lddx, dy, lddy, rows, &Epilogue{times: times})
+}
+
+func (d *Dense) backwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, rows int, e *Epilogue) {
 	if d.bwd == nil {
 		panic("cpu: Dense.BackwardX before SetBackward")
 	}
@@ -85,7 +97,7 @@ func (d *Dense) BackwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, r
 	}
 	needRows("dense output gradient", len(dy), lddy, rows, d.Out)
 	needRows("dense input gradient", len(dx), lddx, rows, d.In)
-	matmul(t, &job{in: d.Out, out: d.In, b: d.bwd, y: dx, ldy: lddx, rows: rows, e: &Epilogue{Accumulate: accumulate},
+	matmul(t, &job{in: d.Out, out: d.In, b: d.bwd, y: dx, ldy: lddx, rows: rows, e: e,
 		source: func(_ []float32, lo, _ int) ([]float32, int) { return dy[lo*lddy:], lddy }})
 }
 

@@ -20,26 +20,11 @@ func Mul(t *Team, y, a, b []float32) {
 	flat(t, len(a), func(lo, hi int) { im.Mul(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
-// MulAdd adds a·b to y.
-func MulAdd(t *Team, y, a, b []float32) {
-	want("MulAdd", "b", len(b), len(a))
-	want("MulAdd", "y", len(y), len(a))
-	im := t.Impl
-	flat(t, len(a), func(lo, hi int) { im.MulAdd(y[lo:hi], a[lo:hi], b[lo:hi]) })
-}
-
 // Scale writes y = s·x.
 func Scale(t *Team, y, x []float32, s float32) {
 	want("Scale", "y", len(y), len(x))
 	im := t.Impl
 	flat(t, len(x), func(lo, hi int) { im.Scale(y[lo:hi], x[lo:hi], s) })
-}
-
-// Axpy adds s·x to y.
-func Axpy(t *Team, y, x []float32, s float32) {
-	want("Axpy", "y", len(y), len(x))
-	im := t.Impl
-	flat(t, len(x), func(lo, hi int) { im.Axpy(y[lo:hi], x[lo:hi], s) })
 }
 
 // Activate writes y = f(x) and, unless d is nil, d = f'(x).

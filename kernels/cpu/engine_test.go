@@ -73,7 +73,7 @@ func closeTo(t *testing.T, name string, got []float32, want []float64) {
 		top = math.Max(top, math.Abs(w))
 		worst = math.Max(worst, math.Abs(float64(got[i])-w))
 	}
-	if !(worst <= 3e-5*top) {
+	if !(worst <= 5e-6*top) { // roundings of float32 sums of up to some hundred terms, through all layers; measured 8e-7 of the largest
 		t.Errorf("%s: differs by %g of %g", name, worst, top)
 	}
 }
@@ -96,8 +96,8 @@ func TestEngineDerivatives(t *testing.T) {
 
 	make32 := func() []float32 { return make([]float32, n*d) }
 	make64 := func() []float64 { return make([]float64, n*d) }
-	q := kernels.Adjoint[float32]{X: x, V: v, W: w, A: a, B: b, C: c, E: f, G: make32(), S: make32(), SV: make32(), SW: make32(), H: make32()}
-	p := kernels.Adjoint[float64]{X: wide(x), V: v64, W: w64, A: a64, B: b64, C: c64, E: f64, G: make64(), S: make64(), SV: make64(), SW: make64(), H: make64()}
+	q := kernels.Adjoint[float32]{X: x, V: v, W: w, CovS: a, CovSV: b, CovSW: c, CovSVW: f, Grad: make32(), S: make32(), SV: make32(), SW: make32(), SVW: make32()}
+	p := kernels.Adjoint[float64]{X: wide(x), V: v64, W: w64, CovS: a64, CovSV: b64, CovSW: c64, CovSVW: f64, Grad: make64(), S: make64(), SV: make64(), SW: make64(), SVW: make64()}
 	if err := e.Adjoint32(ctx, &q, tau); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestEngineDerivatives(t *testing.T) {
 		name string
 		got  []float32
 		want []float64
-	}{{"g", q.G, p.G}, {"s", q.S, p.S}, {"sv", q.SV, p.SV}, {"sw", q.SW, p.SW}, {"svw", q.H, p.H}} {
+	}{{"g", q.Grad, p.Grad}, {"s", q.S, p.S}, {"sv", q.SV, p.SV}, {"sw", q.SW, p.SW}, {"svw", q.SVW, p.SVW}} {
 		closeTo(t, r.name, r.got, r.want)
 	}
 
@@ -125,7 +125,7 @@ func TestEngineDerivatives(t *testing.T) {
 		for k := i * d; k < (i+1)*d; k++ {
 			want += v64[k] * float64(jv[k])
 		}
-		if !(math.Abs(div[i]-want) <= 1e-5*(1+math.Abs(want))) {
+		if !(math.Abs(div[i]-want) <= 3e-6*(1+math.Abs(want))) { // roundings of float32 derivatives, summed over coordinates; measured 2e-7
 			t.Errorf("divergence of sample %d: %g by VJP, %g by JVP", i, div[i], want)
 		}
 	}
@@ -146,8 +146,8 @@ func TestEngineTrajectory(t *testing.T) {
 	const n = 5
 	d := program.Size(net.Config.SampleShape())
 	rows := []kernels.Row{
-		{T: 500, Cin: 0.8, A: 0.9, B: -0.1, C: 0.2, G: 1, H: 0.5, Step: 0},
-		{T: 100, Cin: 1, A: 0.9, B: -0.1, M: 0.1, Step: 1},
+		{Tau: 500, Cin: 0.8, State: 0.9, Net: -0.1, Noise: 0.2, KeepState: 1, KeepNet: 0.5, Step: 0},
+		{Tau: 100, Cin: 1, State: 0.9, Net: -0.1, Memory: 0.1, Step: 1},
 	}
 	label := func(sample uint64) float64 { return float64(sample % 3) }
 	run := func(o cpu.EngineOptions, parts ...int) []float32 {

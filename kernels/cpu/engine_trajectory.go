@@ -7,37 +7,39 @@ import (
 	"hbar/kernels"
 )
 
-// Trajectory runs the n samples x (n×D, in place) through all rows: of each row first the network, then the updates that
-// kernels.Row defines. m (n×D, in place) is the samples' memory; nil stands for zeros that are not returned. no names the
-// random numbers: sample i of x draws from sample Sample0+i of the stream, and has that sample's label.
+// Trajectory takes the n samples x (n×D, in place) through all rows of a step table (kernels.Row). m (n×D, in place) is the memory of
+// the samples; nil stands for zeros that are not returned. no identifies the random numbers: sample i of x has those of sample
+// Sample0+i of the stream, and that sample's label.
 //
-// A block of samples goes through all rows before the next begins. When ctx ends some blocks are finished and the others are as
-// they were. progress, unless nil, is told how much of the work is done, in samples (n at the end).
+// A block of samples passes through all rows before the next begins. When ctx ends, some blocks are finished and the others are
+// unchanged. progress, unless nil, receives how much of the work is done, in samples (n at the end).
 func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
-	n, err := e.samples(len(x), []float64{0})
-	if err != nil {
-		return err
+	n := len(x) / e.Dim()
+	if len(x) != n*e.Dim() {
+		return fmt.Errorf("cpu: x has %d elements; want a multiple of D = %d", len(x), e.Dim())
 	}
 	if m != nil && len(m) != len(x) {
 		return fmt.Errorf("cpu: m has %d elements; want %d", len(m), len(x))
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	ex, err := e.executor("", true)
+	return e.Lend(func() error { return e.trajectories(ctx, x, m, n, rows, no, progress) })
+}
+
+func (e *Engine) trajectories(ctx context.Context, x, m []float32, n int, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
+	ex, err := e.Runner("", true)
 	if err != nil {
 		return err
 	}
 	block := ex.Block()
-	if e.o.Guidance != 0 {
+	if e.Condition().Guidance != 0 {
 		block = max(1, block/2)
 	}
 	for lo := 0; lo < n; lo += block {
 		b := &trajectory{e: e, lo: lo, n: min(block, n-lo), rows: rows, noise: no, memory: kernels.UsesMemory(rows)}
 		b.noise.Sample0 += uint64(lo)
-		b.x = append([]float32(nil), x[lo*e.d:(lo+b.n)*e.d]...)
+		b.x = append([]float32(nil), x[lo*e.Dim():(lo+b.n)*e.Dim()]...)
 		b.m = make([]float32, len(b.x))
 		if m != nil {
-			copy(b.m, m[lo*e.d:])
+			copy(b.m, m[lo*e.Dim():])
 		}
 		err := b.run(ctx, func(row int) {
 			if progress != nil {
@@ -47,9 +49,9 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 		if err != nil {
 			return err
 		}
-		copy(x[lo*e.d:], b.x)
+		copy(x[lo*e.Dim():], b.x)
 		if m != nil && b.memory {
-			copy(m[lo*e.d:], b.m)
+			copy(m[lo*e.Dim():], b.m)
 		}
 	}
 	if progress != nil {
@@ -70,7 +72,7 @@ type trajectory struct {
 
 func (b *trajectory) run(ctx context.Context, progress func(row int)) error {
 	e := b.e
-	label := e.labelFrom(b.noise.Sample0)
+	label := e.LabelFrom(b.noise.Sample0)
 	in, out, z := make([]float32, len(b.x)), make([]float32, len(b.x)), make([]float32, len(b.x))
 	var memory []float32
 	if b.memory {
@@ -78,15 +80,15 @@ func (b *trajectory) run(ctx context.Context, progress func(row int)) error {
 	}
 	for k, r := range b.rows {
 		Scale(e.team, in, b.x, float32(r.Cin))
-		if err := e.guided(ctx, b.n, out, in, []float64{r.T}, label); err != nil {
+		if err := e.Guided(ctx, b.n, out, in, []float64{r.Tau}, label); err != nil {
 			return err
 		}
 		var noise []float32
-		if r.C != 0 || r.J != 0 {
+		if r.Noise != 0 || r.KeepNoise != 0 {
 			noise = z
-			kernels.Normals(z, b.noise, r.Step, b.n, e.d)
+			kernels.Normals(z, b.noise, r.Step, b.n, e.Dim())
 		}
-		c := [8]float32{float32(r.A), float32(r.B), float32(r.M), float32(r.C), float32(r.G), float32(r.H), float32(r.J), float32(r.K)}
+		c := [8]float32{float32(r.State), float32(r.Net), float32(r.Memory), float32(r.Noise), float32(r.KeepState), float32(r.KeepNet), float32(r.KeepNoise), float32(r.KeepMemory)}
 		flat(e.team, len(b.x), func(lo, hi int) {
 			e.team.Impl.Update(b.x[lo:hi], out[lo:hi], part(memory, lo, hi), part(noise, lo, hi), &c)
 		})

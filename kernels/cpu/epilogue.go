@@ -25,12 +25,15 @@ type Epilogue struct {
 	Act   simd.Act
 	Pre   []float32 // receives pre, nil: not stored
 	PreLd int
+	Slope []float32 // receives f′(pre), laid out as y, of a dense layer without Pre, SampleBias, Residual and Accumulate; nil: not stored
 
 	Residual   []float32 // nil: none; must not overlap y
 	ResidualLd int
 	Gate       []float32 // one row for each sample, of a dense layer with a residual; nil: none
 	GateLd     int
 	Accumulate bool
+
+	times []float32 // factors of the sums, laid out as y, with nothing else; nil: none
 }
 
 // check panics if a slice is too short for rows outputs of the given width.
@@ -49,6 +52,9 @@ func (e *Epilogue) check(rows, width int) {
 	}
 	if e.Pre != nil {
 		needRows("values before the activation", len(e.Pre), e.PreLd, rows, width)
+	}
+	if e.Slope != nil && (e.Pre != nil || e.SampleBias != nil || e.Residual != nil || e.Accumulate) {
+		panic("cpu: a layer that stores the derivative of its activation does nothing else but the bias and the activation")
 	}
 	if e.Residual != nil {
 		needRows("residual", len(e.Residual), e.ResidualLd, rows, width)
@@ -102,4 +108,16 @@ func (e *Epilogue) residual(im *simd.Impl, y []float32, row, o int) {
 		return
 	}
 	im.Add(y, y, r)
+}
+
+// pairs reports whether another array that is laid out as y takes part.
+func (e *Epilogue) pairs() bool { return e != nil && (e.Slope != nil || e.times != nil) }
+
+// finishPair is finish where pairs is true; at is the index of the first output in an array that is laid out as y.
+func (e *Epilogue) finishPair(im *simd.Impl, y, s []float32, at int) {
+	if e.times != nil {
+		im.Mul(y[:len(s)], s, e.times[at:][:len(s)])
+		return
+	}
+	im.Act32(e.Act, y[:len(s)], e.Slope[at:][:len(s)], s)
 }

@@ -3,12 +3,13 @@ package cpu
 import (
 	"hbar/program"
 	"hbar/program/diff"
+	"hbar/program/fuse"
 	"hbar/program/plan"
 )
 
 // SampleBytes is the memory of the values of one sample while p runs.
 func SampleBytes(p *program.Program) float64 {
-	pl := plan.New(fuse(p), plan.Options{
+	pl := plan.New(fuse.Program(p, fuse.KeepSlopes), plan.Options{
 		Own:  func(program.ID) bool { return false },
 		View: func(program.ID) program.ID { return program.None },
 	})
@@ -23,7 +24,7 @@ func TrainingBytes(net *program.Program) float64 {
 		leaves[net.Values[id].Name] = "gradient " + net.Values[id].Name
 	}
 	p, err := diff.VJP(net, map[string]string{"out": "cotangent"}, leaves)
-	if err != nil { // the network cannot be trained, which is said elsewhere
+	if err != nil { // the network cannot be trained; NewTrainer reports that
 		return 0
 	}
 	return SampleBytes(p)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"hbar/program"
+	"hbar/program/fuse"
 	"hbar/program/ops"
 	"hbar/program/plan"
 )
@@ -26,7 +27,7 @@ type Executor struct {
 	stats             map[string]*statistic // of group norms
 
 	n          int  // samples of the block that runs
-	accumulate bool // it is not the first: sums over the batch go on
+	accumulate bool // the block is not the first: sums over the batch are continued
 	stale      bool // parameters have changed
 	ended      <-chan struct{}
 }
@@ -38,16 +39,8 @@ type storage struct {
 	s    []float32
 	wide []float64 // of scalars that are inputs, and of losses
 	loss bool      // wide has the result of an op
-	view *view
-	own  bool // memory of the caller's, or of s alone
-}
-
-// view is a range of columns of another value: rows of that value's last dimension, from lo on. A value that only has
-// another shape is a view of all columns.
-type view struct {
-	of program.ID
-	lo int
-	ld int // columns of the other value
+	view *fuse.View
+	own  bool // the memory is the caller's, or of this value alone
 }
 
 // step is an instruction bound to routines.
@@ -55,7 +48,7 @@ type step struct {
 	program.Instr
 	bound
 	stage   plan.Stage
-	skipped bool // another instruction does its work
+	skipped bool // the routine of another instruction computes it
 }
 
 // bound are the functions of an instruction. All but run may be nil.
@@ -69,25 +62,25 @@ type bound struct {
 // binder finds the routines for an instruction.
 type binder func(x *Executor, in program.Instr) (bound, error)
 
-// Options of an executor. The zero value is usual.
+// Options of an executor. The zero value chooses everything.
 type Options struct {
-	// Block is the number of samples that pass through the program together; 0 chooses by memory.
+	// Block is the number of samples that pass through the program at a time; 0 chooses by memory.
 	Block int
-	// Memory is what Block is chosen for, in bytes; 0 is 1 GiB.
+	// Memory is the number of bytes by which Block is chosen; 0 is 1 GiB.
 	Memory int64
 }
 
-// DefaultBlock is the most samples of a block that an executor chooses: more gain nothing.
+// DefaultBlock is the largest block that an executor chooses. Larger ones are not faster.
 const DefaultBlock = 16
 
 // NewExecutor binds p to the routines of this package. An operation without a routine, nor a fallback of operations that have
 // one, is an error that names it.
 func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
-	p, err := supported(p)
+	p, err := fuse.Fallbacks(p, "CPU", func(op program.Op, _ [][]int) bool { return table[reflect.TypeOf(op)] != nil })
 	if err != nil {
 		return nil, err
 	}
-	p = fuse(p)
+	p = fuse.Program(p, fuse.KeepSlopes)
 	x := &Executor{prog: p, team: team, values: make([]storage, len(p.Values)), stale: true}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived}
@@ -97,18 +90,21 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 			v.own = true // the caller's memory
 		}
 	}
-	for _, in := range p.Instrs {
-		x.steps = append(x.steps, step{Instr: in})
+	views := fuse.Views(p, func(id program.ID) bool { return x.values[id].own })
+	for id, v := range views {
+		x.values[id].view = v
 	}
-	x.findViews()
+	for _, in := range p.Instrs {
+		x.steps = append(x.steps, step{Instr: in, skipped: len(in.Out) == 1 && views[in.Out[0]] != nil})
+	}
 	if err := x.bind(); err != nil {
 		return nil, err
 	}
-	x.place(o)
+	x.allocate(o)
 	return x, nil
 }
 
-// bind looks up the instructions that are left.
+// bind finds routines for the instructions that are left after fusing.
 func (x *Executor) bind() error {
 	for i := range x.steps {
 		s := &x.steps[i]
@@ -124,13 +120,13 @@ func (x *Executor) bind() error {
 	return nil
 }
 
-// place makes the plan and the memory.
-func (x *Executor) place(o Options) {
+// allocate plans the memory of values and allocates it.
+func (x *Executor) allocate(o Options) {
 	x.plan = plan.New(x.prog, plan.Options{
 		Own: func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
 		View: func(id program.ID) program.ID {
 			if v := x.values[id].view; v != nil {
-				return v.of
+				return v.Of
 			}
 			return program.None
 		},
@@ -144,7 +140,7 @@ func (x *Executor) place(o Options) {
 		if memory == 0 {
 			memory = 1 << 30
 		}
-		x.block = int(max(1, min(int64(x.usualBlock()), memory/int64(4*max(1, x.plan.PerSample)))))
+		x.block = int(max(1, min(int64(x.defaultBlock()), memory/int64(4*max(1, x.plan.PerSample)))))
 	}
 	x.shared = aligned(x.plan.Shared)
 	for id := range x.values {
@@ -155,12 +151,12 @@ func (x *Executor) place(o Options) {
 	}
 }
 
-// usualBlock is the number of samples that is fastest where memory is no object. Convolutions read large weights for few pixels
-// on their low levels, and want many samples to a product. Tokens are rows enough, and few samples stay in the caches.
-func (x *Executor) usualBlock() int {
+// defaultBlock is the number of samples of a block if memory is not a limit. Convolutions at low resolution read large weights for few
+// pixels, so many samples should share a product. Tokens are enough rows for a product already, and few samples stay in the caches.
+func (x *Executor) defaultBlock() int {
 	for _, s := range x.steps {
 		op := s.Op
-		if l, ok := op.(layer); ok {
+		if l, ok := op.(fuse.Layer); ok {
 			op = l.Op
 		}
 		switch op.(type) {
@@ -171,7 +167,7 @@ func (x *Executor) usualBlock() int {
 	return min(DefaultBlock, 4*x.team.Workers())
 }
 
-// Block is the number of samples that pass through the program together.
+// Block is the number of samples that pass through the program at a time.
 func (x *Executor) Block() int { return x.block }
 
 // Bytes is the memory of values, for a batch of n samples, and of packed weights.

@@ -7,6 +7,7 @@ import (
 	"hbar/program"
 	"hbar/program/diff"
 	"hbar/program/eval"
+	"hbar/program/fuse"
 	"hbar/program/ops"
 	"hbar/program/ops/opstest"
 )
@@ -33,24 +34,24 @@ func TestJoinedAttention(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := false
-		for _, in := range fuse(q).Instrs {
-			if _, ok := in.Op.(joinedAttention); ok {
+		for _, in := range fuse.Program(q).Instrs {
+			if _, ok := in.Op.(fuse.JoinedAttention); ok {
 				found = true
 			}
 		}
 		if found != c.joined {
 			t.Errorf("%+v: joined %v", c, found)
 		}
-		in := random(q, opstest.Case{}, 3, rand.New(rand.NewPCG(5, 6)))
+		in := opstest.Random(q, opstest.Case{}, 3, rand.New(rand.NewPCG(5, 6)))
 		want, err := eval.Run(q, 3, in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
-		if want, err = eval.Run(fuse(q), 3, in); err != nil {
+		opstest.Compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5) // float32: sums of some dozen terms
+		if want, err = eval.Run(fuse.Program(q), 3, in); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
+		opstest.Compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
 	}
 }
 
@@ -77,25 +78,73 @@ func TestGatedLayer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fused := fuse(p)
+		fused := fuse.Program(p)
 		found := false
 		for _, in := range fused.Instrs {
-			if l, ok := in.Op.(layer); ok && l.Gated {
+			if l, ok := in.Op.(fuse.Layer); ok && l.Gated {
 				found = true
 			}
 		}
 		if found == c.read {
 			t.Errorf("%+v: fused %v", c, found)
 		}
-		in := random(p, opstest.Case{}, 3, rand.New(rand.NewPCG(7, 8)))
+		in := opstest.Random(p, opstest.Case{}, 3, rand.New(rand.NewPCG(7, 8)))
 		want, err := eval.Run(p, 3, in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5)
+		opstest.Compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5) // float32: sums of some dozen terms
 		if want, err = eval.Run(fused, 3, in); err != nil {
 			t.Fatal(err)
 		}
-		compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5)
+		opstest.Compare(t, p, execute(t, p, 3, 2, 2, in), want, 1e-5)
+	}
+}
+
+// TestKeptSlope: a dense layer stores the derivative of its activation where only the backward pass reads it, and the
+// cotangent of the next layer's input takes it as a factor. Widths that fill no panel of columns go through scratch.
+func TestKeptSlope(t *testing.T) {
+	for _, c := range []struct {
+		width int
+		read  bool
+	}{{32, false}, {13, false}, {32, true}} {
+		p, err := program.Build(func(b *program.Builder) {
+			z := ops.Linear(b, b.Input("x", program.Sample, 7, 5), b.Param("w1", c.width, 5), b.Param("b1", c.width))
+			h := b.Apply(ops.Unary{Fn: ops.GELUTanh}, z)[0]
+			b.Output("y", ops.Linear(b, h, b.Param("w2", 6, c.width), nil))
+			if c.read {
+				b.Output("z", z)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := diff.VJP(p, map[string]string{"y": "g"}, map[string]string{"x": "gx", "w1": "gw1", "w2": "gw2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fused := fuse.Program(q, fuse.KeepSlopes)
+		kept, times := false, false
+		for _, in := range fused.Instrs {
+			switch op := in.Op.(type) {
+			case fuse.Layer:
+				kept = kept || op.Slope
+			case fuse.DenseInputTimes:
+				times = true
+			}
+		}
+		if kept == c.read || times == c.read {
+			t.Errorf("%+v: the derivative is kept: %v, and a factor: %v", c, kept, times)
+		}
+		in := opstest.Random(q, opstest.Case{}, 3, rand.New(rand.NewPCG(9, 10)))
+		want, err := eval.Run(q, 3, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opstest.Compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
+		if want, err = eval.Run(fused, 3, in); err != nil {
+			t.Fatal(err)
+		}
+		opstest.Compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5)
 	}
 }

@@ -2,28 +2,20 @@ package cpu
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 
+	"hbar/kernels/general"
 	"hbar/program"
 	"hbar/program/plan"
 )
 
-// Batch is a batch to run. Values are by name: n arrays one after the other for those of rate Sample, one for the others.
-type Batch struct {
-	N int
-	// In are inputs. Scalars (shape [1]) may be given in Wide instead, in float64: times, labels, counters, weights.
-	In   map[string][]float32
-	Wide map[string][]float64
-	// Out receives outputs; those that are not wanted may be missing. WideOut receives losses in float64.
-	Out     map[string][]float32
-	WideOut map[string][]float64
-}
+// Batch is a batch to run.
+type Batch = general.Batch
 
 // Run computes a batch.
 func (x *Executor) Run(b *Batch) error { return x.RunContext(context.Background(), b) }
 
-// RunContext computes a batch. It looks at ctx between instructions: when that has ended, its error is returned, and outputs are
+// RunContext computes a batch. It checks ctx between instructions: when that has ended, its error is returned, and outputs are
 // partly written.
 func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	if err := x.checkBatch(b); err != nil {
@@ -43,7 +35,7 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	x.accumulate = false
 	x.stage(plan.Steps, 1)
 	if need := min(b.N, x.block) * x.plan.PerSample; len(x.perSample) < need {
-		x.perSample = nil // the old block may go before the new one comes
+		x.perSample = nil // so that the old block can be collected before the new one is allocated
 		runtime.GC()
 		x.perSample = aligned(need)
 	}
@@ -95,48 +87,11 @@ func (x *Executor) arrange(n int) {
 	}
 }
 
-// rows of a value in a batch of n samples.
-func rowsOf(rate program.Rate, n int) int {
-	if rate == program.Sample {
-		return n
-	}
-	return 1
-}
-
 func (x *Executor) checkBatch(b *Batch) error {
-	if b.N < 1 {
-		return fmt.Errorf("cpu: a batch of %d samples; want at least one", b.N)
-	}
-	for _, v := range x.values {
-		want := v.size * rowsOf(v.Rate, b.N)
-		if v.Role == program.Param && v.s == nil {
-			return fmt.Errorf("cpu: parameter %s has no value", v.Name)
-		}
-		if v.Role != program.Input {
-			continue
-		}
-		got := len(b.In[v.Name])
-		if w, ok := b.Wide[v.Name]; ok && v.size == 1 {
-			got = len(w)
-		}
-		if got != want {
-			return fmt.Errorf("cpu: input %s has %d numbers; want %d", v.Name, got, want)
-		}
-	}
-	for _, o := range x.prog.Outputs {
-		v := x.values[o.ID]
-		want := v.size * rowsOf(v.Rate, b.N)
-		if d, ok := b.Out[o.Name]; ok && len(d) != want {
-			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
-		}
-		if d, ok := b.WideOut[o.Name]; ok && len(d) != want {
-			return fmt.Errorf("cpu: output %s has room for %d numbers; want %d", o.Name, len(d), want)
-		}
-	}
-	return nil
+	return b.Check("cpu", x.prog, func(id program.ID) bool { return x.values[id].s != nil })
 }
 
-// own gives the values that all samples share and that the caller wants the caller's memory.
+// own places outputs that all samples share in the caller's memory.
 func (x *Executor) own(b *Batch) {
 	for _, o := range x.prog.Outputs {
 		v := &x.values[o.ID]
@@ -151,7 +106,7 @@ func (x *Executor) own(b *Batch) {
 	}
 }
 
-// inputs takes the inputs of a rate for n samples from lo on.
+// inputs copies the inputs of a rate, for n samples from lo on.
 func (x *Executor) inputs(b *Batch, rate program.Rate, lo, n int) {
 	for id := range x.values {
 		v := &x.values[id]
@@ -178,7 +133,7 @@ func (x *Executor) inputs(b *Batch, rate program.Rate, lo, n int) {
 	}
 }
 
-// outputs hands on the outputs of n samples from lo on, or with lo −1 those that all samples share.
+// outputs copies the outputs of n samples from lo on, or with lo −1 those that all samples share.
 func (x *Executor) outputs(b *Batch, lo, n int) {
 	for _, o := range x.prog.Outputs {
 		v := &x.values[o.ID]

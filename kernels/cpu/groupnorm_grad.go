@@ -44,7 +44,7 @@ func (g *GroupNorm) Backward(t *Team, o GroupNormGrad, dy, x, stats []float32) {
 	}
 }
 
-// backward holds what the phases of a sample leave each other.
+// backward holds what each phase of a sample leaves for the next.
 type backward struct {
 	*GroupNorm
 	im     *simd.Impl
@@ -71,15 +71,11 @@ func (b *backward) coef(slot int) normCoef {
 	return normCoef{b.vec(slot, 0), b.vec(slot, 1), b.vec(slot, 2)}
 }
 
-// start restores the coefficients of the norm from the statistics, and sets vector 3 to ones.
+// start restores the coefficients of the norm from the statistics.
 func (b *backward) start() phase {
 	return phase{1, func(_, slot, n, _ int) {
 		for j := range b.Groups {
 			b.groupCoef(b.coef(slot), n, j, [3]float32(b.stats[3*(n*b.Groups+j):]))
-		}
-		ones := b.vec(slot, 3)
-		for c := range ones {
-			ones[c] = 1
 		}
 	}}
 }
@@ -160,85 +156,6 @@ func (b *backward) add(dadd []float32) phase {
 		}
 		for c := range b.C {
 			dadd[n*b.C+c] = float32(b.total(slot, 0, c))
-		}
-	}}
-}
-
-// Tangent writes the derivative of y along dx (and dadd [N, C], if it is not nil), from x and the statistics:
-// dy = f'(z) w r (du - ⟨du⟩ - x̂⟨du x̂⟩). dy may be dx.
-func (g *GroupNorm) Tangent(t *Team, dy, dx, dadd, x, stats []float32) {
-	g.check("GroupNorm.Tangent", stats, dy, dx, x)
-	want("GroupNorm.Tangent", "stats", len(stats), g.StatsLen())
-	if dadd != nil {
-		want("GroupNorm.Tangent", "dadd", len(dadd), g.N*g.C)
-	}
-	if g.P == 0 {
-		return
-	}
-	q := newPhased(t, g.N)
-	im := t.Impl
-	// The sums are those of Backward with du for dz and weights of 1; the weight comes into dx's coefficients.
-	b := g.newBackward(q, im, stats)
-	defer b.free()
-	size := g.P * g.C
-	q.run(b.start(), b.sumsTangent(dy, dx, dadd, x), b.finishTangent(), phase{b.blocks, func(worker, slot, n, i int) {
-		lo, hi := block(g.P, g.C, i)
-		lo, hi = lo+n*size, hi+n*size
-		im.Combine(dy[lo:hi], dy[lo:hi], x[lo:hi], b.vec(slot, 3), b.vec(slot, 0), b.vec(slot, 4), b.vec(slot, 5))
-		if g.Act == simd.Identity {
-			return
-		}
-		k := b.coef(slot)
-		z := t.Scratch(worker, 2*(hi-lo))
-		d := z[hi-lo:]
-		im.Affine(simd.Identity, z[:hi-lo], x[lo:hi], k.m, k.a, k.b)
-		im.Act32(g.Act, z[:hi-lo], d, z[:hi-lo])
-		im.Mul(dy[lo:hi], dy[lo:hi], d)
-	}})
-}
-
-// sumsTangent writes du to dy and sums du and du·(x - m) over each block of positions.
-func (b *backward) sumsTangent(dy, dx, dadd, x []float32) phase {
-	size := b.P * b.C
-	return phase{b.blocks, func(_, slot, n, i int) {
-		lo, hi := block(b.P, b.C, i)
-		lo, hi = lo+n*size, hi+n*size
-		du := dx[lo:hi]
-		if dadd != nil {
-			b.im.Affine(simd.Identity, dy[lo:hi], dx[lo:hi], nil, b.vec(slot, 3), dadd[n*b.C:(n+1)*b.C])
-			du = dy[lo:hi]
-		}
-		k := b.coef(slot)
-		s0, s1 := b.vec(slot, 6+2*i), b.vec(slot, 7+2*i)
-		clear(s0)
-		clear(s1)
-		b.im.AffineGrad(simd.Identity, dy[lo:hi], du, x[lo:hi], k.m, k.a, k.b, s0, s1)
-	}}
-}
-
-// finishTangent computes the coefficients of dy.
-func (b *backward) finishTangent() phase {
-	w := b.C / b.Groups
-	count := float64(b.P) * float64(w)
-	return phase{1, func(_, slot, n, _ int) {
-		for j := range b.Groups {
-			st := [3]float32(b.stats[3*(n*b.Groups+j):])
-			r := float64(st[2])
-			var g0, g1 float64
-			for c := j * w; c < (j+1)*w; c++ {
-				_, d := b.center(n, c, st)
-				s0 := b.total(slot, 0, c)
-				g0 += s0
-				g1 += r * (b.total(slot, 1, c) - d*s0)
-			}
-			g0, g1 = g0/count, g1/count
-			for c := j * w; c < (j+1)*w; c++ {
-				_, d := b.center(n, c, st)
-				a := float64(b.Weight[c]) * r
-				b.vec(slot, 3)[c] = float32(a)
-				b.vec(slot, 4)[c] = float32(-a * r * g1)
-				b.vec(slot, 5)[c] = float32(a * (r*g1*d - g0))
-			}
 		}
 	}}
 }

@@ -151,7 +151,7 @@ func (g *im2col) backwardX(t *Team, dx []float32, lddx int, dy []float32, lddy, 
 				return a, k
 			}}
 		if g.Stride > 1 {
-			j.place = func(row int) []float32 {
+			j.rowAt = func(row int) []float32 {
 				i, y, x := at(row)
 				return dx[((i*g.H+y)*g.W+x)*lddx:]
 			}

@@ -91,7 +91,7 @@ func Unpatchify(t *Team, x, y []float32, n, h, w, c, ph, pw int) {
 	patches(t, "Unpatchify", y, x, n, h, w, c, ph, pw, func(patch, image []float32) { copy(image, patch) })
 }
 
-// patches calls f for each row of each patch, with its place in y and in x.
+// patches calls f for each row of each patch, with the elements in y and in x.
 func patches(t *Team, op string, y, x []float32, n, h, w, c, ph, pw int, f func(patch, image []float32)) {
 	if ph < 1 || pw < 1 || h%ph != 0 || w%pw != 0 {
 		panic("cpu: " + op + ": patches do not divide the image")

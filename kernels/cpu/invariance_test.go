@@ -36,12 +36,11 @@ func batchCases() []batchCase {
 		cases = append(cases, batchCase{fmt.Sprint("group norm ", s), 2 * s.c, func(t *Team, lo, hi int, params []float32) [][]float32 {
 			n := hi - lo
 			g := &GroupNorm{N: n, P: s.p, C: s.c, Groups: s.groups, Eps: 1e-5, Act: simd.SiLU, Weight: w, Bias: b, Add: add[lo*s.c : hi*s.c]}
-			y, dx, dt, da, stats := make([]float32, n*size), make([]float32, n*size), make([]float32, n*size), make([]float32, n*s.c), make([]float32, g.StatsLen())
+			y, dx, da, stats := make([]float32, n*size), make([]float32, n*size), make([]float32, n*s.c), make([]float32, g.StatsLen())
 			x, dy := x[lo*size:hi*size], dy[lo*size:hi*size]
 			g.Forward(t, y, x, stats)
 			g.Backward(t, GroupNormGrad{DX: dx, DAdd: da, DWeight: params[:s.c], DBias: params[s.c:], Accumulate: true}, dy, x, stats)
-			g.Tangent(t, dt, dy, add[lo*s.c:hi*s.c], x, stats)
-			return [][]float32{y, dx, da, dt, stats}
+			return [][]float32{y, dx, da, stats}
 		}})
 	}
 	for _, s := range []struct{ p, c int }{{7, 5}, {200, 96}} {
@@ -56,15 +55,14 @@ func batchCases() []batchCase {
 				{N: n, P: s.p, C: s.c, Eps: 1e-6, Scale: scale[lo*s.c : hi*s.c], Shift: shift[lo*s.c : hi*s.c]},
 				{N: n, P: s.p, C: s.c, Eps: 1e-6, Weight: w, Bias: b},
 			} {
-				y, dx, dt, ds, dh := make([]float32, n*size), make([]float32, n*size), make([]float32, n*size), make([]float32, n*s.c), make([]float32, n*s.c)
+				y, dx, ds, dh := make([]float32, n*size), make([]float32, n*size), make([]float32, n*s.c), make([]float32, n*s.c)
 				l.Forward(t, y, x)
-				l.Tangent(t, dt, dy, x)
 				o := LayerNormGrad{DX: dx, DScale: ds, DShift: dh}
 				if l.Weight != nil {
 					o = LayerNormGrad{DX: dx, DWeight: params[:s.c], DBias: params[s.c:], Accumulate: true}
 				}
 				l.Backward(t, o, dy, x)
-				out = append(out, y, dx, dt, ds, dh)
+				out = append(out, y, dx, ds, dh)
 			}
 			return out
 		}})
@@ -74,9 +72,8 @@ func batchCases() []batchCase {
 			x, z, gate := x[lo*size:hi*size], z[lo*size:hi*size], gate[lo*s.c:hi*s.c]
 			y, m, sums, dots := make([]float32, n*size), make([]float32, n*size), make([]float32, n*s.c), make([]float32, n*s.c)
 			GatedAdd(t, y, x, z, gate, n, s.p, s.c)
-			Modulate(t, m, x, gate, gate, n, s.p, s.c)
+			ScaleChannels(t, m, x, gate, n, s.p, s.c)
 			ChannelSums(t, sums, x, n, s.p, s.c)
-			ChannelDots(t, dots, x, z, n, s.p, s.c)
 			SumSamples(t, params, sums, n, s.c, true)
 			loss := make([]float64, n)
 			SquaredError(t, loss, nil, x, z, nil, 1, n, size)
@@ -91,6 +88,12 @@ func batchCases() []batchCase {
 			return [][]float32{y}
 		}})
 	}
+	return append(cases, attentionCases(r)...)
+}
+
+// attentionCases are those of attention.
+func attentionCases(r *rand.Rand) (cases []batchCase) {
+	const N = batchSamples
 	for _, s := range []struct{ heads, tq, tk, d int }{{2, 49, 49, 6}, {1, 70, 70, 32}, {3, 17, 30, 5}} {
 		c := s.heads * s.d
 		q, k, v, dy := normal(r, N*s.tq*c), normal(r, N*s.tk*c), normal(r, N*s.tk*c), normal(r, N*s.tq*c)

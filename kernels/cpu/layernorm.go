@@ -1,7 +1,5 @@
 package cpu
 
-import "hbar/kernels/simd"
-
 // LayerNorm is a layer norm over the channels of each position of x [N, P, C], with x̂ = (x - μ)/√(σ² + ε) and the
 // biased variance σ². It is followed either by a modulation of each sample, y = x̂(1 + scale) + shift, or by weights
 // and biases, y = x̂·weight + bias, or by nothing.
@@ -108,21 +106,4 @@ func (l *LayerNorm) backward(t *Team, dx, dy, x, scale, shift []float32) {
 			addParts(vector(shift, n, c), parts[(2*slot+1)*b*c:(2*slot+2)*b*c])
 		}
 	}})
-}
-
-// Tangent writes the derivative of y along dx: a(dx - ⟨dx⟩ - x̂⟨dx x̂⟩)/√(σ² + ε), with a = 1 + scale or the weight.
-// dy may be dx.
-func (l *LayerNorm) Tangent(t *Team, dy, dx, x []float32) {
-	l.check("LayerNorm.Tangent", dy, dx, x)
-	im := t.Impl
-	plain := LayerNorm{N: l.N, P: l.P, C: l.C}
-	perSample(t, l.N, l.P, l.C, func(worker, n, lo, hi int) {
-		one, _ := plain.factors(t, worker, n)
-		im.LayerNormGrad(dy[lo:hi], dx[lo:hi], x[lo:hi], one, nil, nil, float32(l.Eps))
-		if l.Scale == nil && l.Weight == nil {
-			return
-		}
-		a, _ := l.factors(t, worker, n)
-		im.Affine(simd.Identity, dy[lo:hi], dy[lo:hi], nil, a, nil)
-	})
 }

@@ -16,11 +16,11 @@ type job struct {
 	source   func(s []float32, lo, hi int) (a []float32, ld int)
 	gathered int // elements of a row that source writes; 0: it gives views
 
-	// place stores the sums of a row in another place than row i of y; nil: there.
-	place func(row int) (y []float32)
+	// rowAt returns where the sums of a row are stored; nil: in row i of y.
+	rowAt func(row int) (y []float32)
 }
 
-// chain is the longest chain of additions in a sum: rounding errors grow with its root.
+// chain is the largest number of terms that are added one after another. Rounding errors grow with its square root.
 const chain = 256
 
 // Sizes of a task.
@@ -28,7 +28,7 @@ const (
 	tileFloats  = 96 << 10 // elements of A in a tile of rows: three eighths of a second-level cache of one megabyte
 	mostRows    = 240      // of a tile
 	fewestRows  = 24
-	tasksWanted = 4 // for each worker, where the rows are many; else half as many by splitting the panels too
+	tasksWanted = 4 // for each worker, where there are many rows; else half as many, by dividing the panels too
 )
 
 // tiles cuts rows into tiles of a size that suits sums over in elements: as equal as can be, multiples of 12 but the last.
@@ -75,7 +75,7 @@ const groupPanels = 16
 func (j *job) tile(t *Team, w, lo, hi, p, q int) {
 	m, e := hi-lo, j.e
 	whole := min(q, j.out/lanes) // panels from here on go through scratch
-	if j.place != nil || e != nil && e.Accumulate && !e.plain() {
+	if j.rowAt != nil || e != nil && e.Accumulate && !e.plain() {
 		whole = p
 	}
 	width := (q - whole) * lanes // of a row of sums in scratch
@@ -99,8 +99,8 @@ func (j *job) tile(t *Team, w, lo, hi, p, q int) {
 	o, n := p*lanes, min(j.out, q*lanes)-p*lanes
 	for i := range m {
 		var y []float32
-		if j.place != nil {
-			y = j.place(lo + i)[o:]
+		if j.rowAt != nil {
+			y = j.rowAt(lo + i)[o:]
 		} else {
 			y = j.y[(lo+i)*j.ldy+o:]
 		}
@@ -108,11 +108,15 @@ func (j *job) tile(t *Team, w, lo, hi, p, q int) {
 		if e != nil && e.Bias != nil {
 			t.Impl.Add(s, s, e.Bias[o:][:n])
 		}
+		if e.pairs() {
+			e.finishPair(t.Impl, y, s, (lo+i)*j.ldy+o)
+			continue
+		}
 		e.finish(t.Impl, y, s, lo+i, o)
 	}
 }
 
-// store runs a product whose sums, whole panels from p on, go to their places in y.
+// store runs a product and stores its sums, whole panels from p on, in y.
 func (j *job) store(im *simd.Impl, r simd.Product[float32], lo, p int) {
 	e, o, n := j.e, p*lanes, r.NP*lanes
 	r.C, r.CM = j.y[lo*j.ldy+o:], j.ldy
@@ -128,6 +132,11 @@ func (j *job) store(im *simd.Impl, r simd.Product[float32], lo, p int) {
 	switch {
 	case e.Pre != nil:
 		r.C, r.CM = e.Pre[lo*e.PreLd+o:], e.PreLd
+	case e.times != nil:
+		r.Ep, r.D = simd.MulD, e.times[lo*j.ldy+o:]
+	case e.Slope != nil:
+		r.Ep, r.Act, r.D = simd.ActivateGrad, act, e.Slope[lo*j.ldy+o:]
+		act = simd.Identity
 	case e.SampleBias == nil && act != simd.Identity:
 		r.Ep, r.Act = simd.Activate, act
 		act = simd.Identity

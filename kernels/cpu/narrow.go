@@ -15,7 +15,7 @@ type narrow struct {
 func narrowSuits(s ConvShape) bool {
 	taps := s.KH * s.KW
 	for _, p := range [4][2]int{{s.Left, s.KW}, {s.Right, s.KW}, {s.Top, s.KH}, {s.Bottom, s.KH}} {
-		if p[0] < 0 || p[0] >= p[1] { // or some outputs have no pixel under their kernel; negative: a kernel turned around
+		if p[0] < 0 || p[0] >= p[1] { // or some outputs have no pixel under their kernel; negative: a flipped kernel
 			return false
 		}
 	}
@@ -23,9 +23,9 @@ func narrowSuits(s ConvShape) bool {
 		4*roundUp(taps*s.Out)*s.H*s.W <= 3*taps*roundUp(s.Out)*s.OutH()*s.OutW()
 }
 
-// newNarrow plans a convolution, or with turned its gradient in x, a convolution with the kernel turned around.
-func newNarrow(s ConvShape, turned bool) *narrow {
-	if turned {
+// newNarrow plans a convolution, or with flipped its gradient in x, which is a convolution with the flipped kernel.
+func newNarrow(s ConvShape, flipped bool) *narrow {
+	if flipped {
 		b := s
 		b.H, b.W, b.In, b.Out = s.OutH(), s.OutW(), s.Out, s.In
 		b.Left, b.Right, b.Top, b.Bottom = s.KW-1-s.Left, s.KW-1-s.Right, s.KH-1-s.Top, s.KH-1-s.Bottom
@@ -51,8 +51,8 @@ func (g *narrow) set(t *Team, w []float32) {
 	g.dense.SetForward(t, m)
 }
 
-// setTurned takes the weights w [In, KH, KW, Out] of the convolution whose gradient this is.
-func (g *narrow) setTurned(t *Team, w []float32) {
+// setFlipped takes the weights w [In, KH, KW, Out] of the convolution whose gradient this is.
+func (g *narrow) setFlipped(t *Team, w []float32) {
 	taps := g.KH * g.KW
 	m := t.Shared(taps * g.Out * g.In)
 	for i := range g.In {
@@ -65,7 +65,7 @@ func (g *narrow) setTurned(t *Team, w []float32) {
 	g.dense.SetForward(t, m)
 }
 
-// forward takes bands of output rows. A number that a pixel contributes does not depend on the band.
+// forward computes the outputs in bands of rows. The contributions of a pixel do not depend on the band.
 func (g *narrow) forward(t *Team, y []float32, ldy int, x []float32, ldx, n int, e *Epilogue) {
 	if g.dense.fwd == nil {
 		panic("cpu: Conv before its weights were set")

@@ -31,17 +31,17 @@ func bindScale(x *Executor, in program.Instr) (bound, error) {
 	}}, nil
 }
 
-// pairing is how two inputs of an elementwise op meet.
+// pairing is how the shapes of the two inputs of an elementwise op are related.
 type pairing int
 
 const (
-	general pairing = iota
-	equal           // of one shape
-	channel         // the second has one number for each channel, or one row for all positions
-	single          // the second is one number
+	anyShapes pairing = iota
+	equal             // of one shape
+	channel           // the second has one number for each channel, or one row for all positions
+	single            // the second is one number
 )
 
-// pair finds the pairing of a and b and whether they change places.
+// pair finds the pairing of a and b, and whether they must be swapped for it.
 func pair(a, b []int) (pairing, bool) {
 	switch {
 	case program.SameShape(a, b):
@@ -55,7 +55,7 @@ func pair(a, b []int) (pairing, bool) {
 	case suffix(b, a):
 		return channel, true
 	}
-	return general, false
+	return anyShapes, false
 }
 
 // suffix reports whether b, without leading ones, is the end of a.

@@ -33,7 +33,7 @@ func (x *Executor) groupNorm(op ops.GroupNorm, in program.Instr) (*GroupNorm, er
 	return &GroupNorm{P: x.rows(in.In[0]), C: lastDim(s), Groups: op.Groups, Eps: op.Eps, Act: act}, err
 }
 
-// load sets what a block has.
+// load sets the fields that depend on the block.
 func (x *Executor) load(g *GroupNorm, in program.Instr) {
 	g.N, g.Weight, g.Bias = x.n, x.get(in.In[1]), x.get(in.In[2])
 }
@@ -56,7 +56,7 @@ func (x *Executor) statistics(op ops.GroupNorm, in program.Instr) *statistic {
 	return x.stats[key]
 }
 
-// room returns memory for those of a block.
+// room returns memory for the statistics of a block.
 func (s *statistic) room(g *GroupNorm) []float32 {
 	if cap(s.s) < g.StatsLen() {
 		s.s = make([]float32, g.StatsLen())
@@ -149,7 +149,7 @@ func bindLayerNormInput(x *Executor, in program.Instr) (bound, error) {
 		o := LayerNormGrad{DX: x.get(in.Out[0])}
 		if len(in.In) == 3 {
 			l.Scale = x.each(in.In[1])
-			l.Shift = l.Scale // of no account to the gradients
+			l.Shift = l.Scale // the gradients do not depend on it
 			o.DShift, o.DScale = x.get(in.Out[1]), x.get(in.Out[2])
 		}
 		l.Backward(x.team, o, x.each(in.In[len(in.In)-1]), x.each(in.In[0]))
@@ -179,4 +179,9 @@ func bindRMSNormInput(x *Executor, in program.Instr) (bound, error) {
 func bindSoftmax(x *Executor, in program.Instr) (bound, error) {
 	rows, c := x.rows(in.In[0]), lastDim(x.shape(in.In[0]))
 	return bound{run: func() { Softmax(x.team, x.get(in.Out[0]), x.get(in.In[0]), x.n*rows, c) }}, nil
+}
+
+func bindLogSumExp(x *Executor, in program.Instr) (bound, error) {
+	rows, c := x.rows(in.In[0]), lastDim(x.shape(in.In[0]))
+	return bound{run: func() { LogSumExp(x.team, x.get(in.Out[0]), x.get(in.In[0]), x.n*rows, c) }}, nil
 }

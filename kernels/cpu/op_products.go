@@ -46,7 +46,10 @@ func (x *Executor) dense(in program.Instr, more func(e *Epilogue)) bound {
 	}
 }
 
-func bindDenseInput(x *Executor, in program.Instr) (bound, error) {
+func bindDenseInput(x *Executor, in program.Instr) (bound, error) { return x.denseInput(in, nil), nil }
+
+// denseInput binds the cotangent of a dense layer's input, times an array of its layout unless that is nil.
+func (x *Executor) denseInput(in program.Instr, times func() []float32) bound {
 	w := x.shape(in.In[1])
 	d := NewDense(w[1], w[0])
 	rows := x.rows(in.In[0])
@@ -56,10 +59,14 @@ func bindDenseInput(x *Executor, in program.Instr) (bound, error) {
 		run: func() {
 			start()
 			a := x.array(in.In[0])
+			if times != nil {
+				d.BackwardXTimes(x.team, x.get(in.Out[0]), w[1], a.s, a.ld, x.n*rows, times())
+				return
+			}
 			d.BackwardX(x.team, x.get(in.Out[0]), w[1], a.s, a.ld, x.n*rows, false)
 		},
 		bytes: func() int64 { _, b := d.Bytes(); return int64(b) },
-	}, nil
+	}
 }
 
 func bindDenseWeight(x *Executor, in program.Instr) (bound, error) {

@@ -12,8 +12,8 @@ type phase struct {
 }
 
 // phased runs phases one after the other for each of n samples. With enough samples a worker takes a whole one, whose
-// data then stay in its cache; with few, the parts of a phase are shared. A slot is memory for what phases of a sample
-// leave each other; there are slots of them. Results do not depend on the choice, because a part computes the same
+// data then stay in its cache; with few, the parts of a phase are shared. A slot is memory for what one phase of a sample
+// leaves for the next; slots is their number. Results do not depend on the choice, because a part computes the same
 // numbers wherever it runs.
 type phased struct {
 	t     *Team
@@ -69,7 +69,7 @@ func flat(t *Team, n int, f func(lo, hi int)) {
 	t.Run((n+flatBlock-1)/flatBlock, func(_, i int) { f(i*flatBlock, min(n, (i+1)*flatBlock)) })
 }
 
-// Memory that outlives a task of a phase and not the layer.
+// Memory that is used for longer than a task of a phase, but not longer than the layer.
 var (
 	pool32 = sync.Pool{New: func() any { return new([]float32) }}
 	pool64 = sync.Pool{New: func() any { return new([]float64) }}

@@ -25,13 +25,13 @@ func TestRMSNorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 5
-	in := random(p, opstest.Case{}, n, rand.New(rand.NewPCG(2, 7)))
+	in := opstest.Random(p, opstest.Case{}, n, rand.New(rand.NewPCG(2, 7)))
 	want, err := eval.Run(p, n, in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := execute(t, p, n, 1, 0, in)
-	compare(t, p, got, want, 2e-6)
+	opstest.Compare(t, p, got, want, 2e-6) // a float32 norm of a few hundred terms and two products
 	for _, o := range [][2]int{{2, 2}, {3, 1}} {
 		for name, y := range execute(t, p, n, o[0], o[1], in) {
 			if !slices.Equal(y, got[name]) {

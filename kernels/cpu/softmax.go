@@ -1,6 +1,10 @@
 package cpu
 
-import "hbar/kernels/simd"
+import (
+	"math"
+
+	"hbar/kernels/simd"
+)
 
 // rowsAtOnce calls f for parts of rows of w elements.
 func rowsAtOnce(t *Team, rows, w int, f func(row int)) {
@@ -26,14 +30,21 @@ func softmaxRow(im *simd.Impl, y, x []float32, scale float32) {
 	im.Scale(y, y, 1/s)
 }
 
-// SoftmaxGrad writes dx = y(dy - ⟨y, dy⟩) for y = softmax(x): both the gradient from dy and, because the derivative is a
-// symmetric matrix, the tangent along dy. dx may be dy.
-func SoftmaxGrad(t *Team, dx, dy, y []float32, rows, w int) {
-	want("SoftmaxGrad", "dx", len(dx), rows*w)
-	want("SoftmaxGrad", "dy", len(dy), rows*w)
-	want("SoftmaxGrad", "y", len(y), rows*w)
+// LogSumExp writes y = log Σ exp(x) of each of rows rows of w elements.
+func LogSumExp(t *Team, y, x []float32, rows, w int) {
+	want("LogSumExp", "x", len(x), rows*w)
+	want("LogSumExp", "y", len(y), rows)
 	im := t.Impl
-	rowsAtOnce(t, rows, w, func(r int) {
-		im.SoftmaxGrad(dx[r*w:(r+1)*w], y[r*w:(r+1)*w], dy[r*w:(r+1)*w], 1)
+	b := max(1, flatBlock/max(1, w))
+	t.Run((rows+b-1)/b, func(worker, i int) {
+		e := t.Scratch(worker, w)
+		for r := i * b; r < min(rows, (i+1)*b); r++ {
+			row := x[r*w : (r+1)*w]
+			top := row[0]
+			for _, v := range row[1:] {
+				top = max(top, v)
+			}
+			y[r] = float32(float64(top) + math.Log(float64(im.Exp(e, row, 1))))
+		}
 	})
 }

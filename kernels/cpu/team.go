@@ -9,8 +9,8 @@ import (
 	"hbar/kernels/simd"
 )
 
-// teamSpins is how often a waiting goroutine looks before it blocks: some tens of microseconds, about the time between
-// two layers of a network.
+// teamSpins is how often a waiting goroutine checks before it blocks. That takes some tens of microseconds, about the time between two
+// layers of a network.
 const teamSpins = 30000
 
 // Team is a set of goroutines that share the tasks of one layer after another. The goroutine that calls Run is one of
@@ -110,7 +110,7 @@ func (t *Team) drain(worker int) {
 	}
 }
 
-// help is the life of a worker other than the caller of Run.
+// help is the loop of a worker other than the caller of Run.
 func (t *Team) help(worker int) {
 	seen := uint64(0) // the job this worker was in last
 	for {
@@ -134,7 +134,7 @@ func (t *Team) help(worker int) {
 	}
 }
 
-// await returns when ready has said true: it looks for a while, then sleeps between calls of rouse.
+// await returns when ready returns true. It checks for a while, and then sleeps until rouse wakes it to check again.
 func (t *Team) await(ready func() bool) {
 	for range teamSpins {
 		if ready() {
@@ -153,7 +153,7 @@ func (t *Team) await(ready func() bool) {
 // rouse wakes all that sleep in await.
 func (t *Team) rouse() {
 	if t.sleepers.Load() > 0 {
-		t.mu.Lock() // whoever sleeps is inside Wait now
+		t.mu.Lock() // a goroutine that is about to sleep is inside Wait now
 		t.wake.Broadcast()
 		t.mu.Unlock()
 	}

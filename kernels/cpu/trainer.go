@@ -7,23 +7,17 @@ import (
 
 	"hbar/kernels"
 	"hbar/kernels/fit"
+	"hbar/kernels/general"
 	"hbar/kernels/simd"
 	"hbar/program"
 )
 
-// Training is what a Trainer trains: a program with inputs x, t, target and weight, and y and counter if the network has
-// labels and dropout; outputs "losses", and the gradients of the sum of losses.
-type Training struct {
-	Program *program.Program
-	// Params are all parameters, in the order of the program, with the numbers from which training starts.
-	Params []kernels.Param
-	// Gradients are the outputs that are the gradients of Params; empty for parameters that are not trained.
-	Gradients []string
-}
+// Training is what a Trainer trains.
+type Training = general.Training
 
-// Trainer takes the steps of training of any network on the CPU: gradients by an Executor, then Adam. The batch passes in blocks
-// of samples; gradients add up over the samples in their order, so results do not depend on the blocks. Use it from one
-// goroutine.
+// Trainer takes the steps of training of any network on the CPU: gradients by an Executor, then Adam. The batch passes in parts
+// (fit.PartRows), and a part in blocks of samples. Gradients add up over the samples of a part in their order and then over the
+// parts, so results do not depend on the blocks. Use it from one goroutine.
 type Trainer struct {
 	x    *Executor
 	team *Team
@@ -32,21 +26,29 @@ type Trainer struct {
 
 	all     map[string][]float32 // parameters by name
 	trained []trained
-	d       int // elements of a sample
+	dx, d   int // elements of a sample and of its target
 
-	batch  Batch
-	tau    []float64
-	weight []float32
-	labels []float64
-	counts []float64
-	losses []float64
+	first, rows, total int // the rows that are computed here: so many from the first on, in a batch of so many
+
+	x0, target []float32
+	tau        []float64
+	weight     []float32
+	labels     []float64
+	counts     []float64
+	losses     []float64
+	wide       []float64 // weight, as the program has it
 }
 
 // trained is a parameter with its gradient and the state of Adam.
 type trained struct {
 	kernels.Param
 	p, g, m, v, ema []float32
+	part            []float32 // gradient of a part of the batch; nil while all batches are one part
+	name            string    // of the gradient
 }
+
+// Trainer is a fit.Partial.
+var _ fit.Partial = (*Trainer)(nil)
 
 // NewTrainer returns a trainer that starts from copies of t.Params. Close it when done.
 func NewTrainer(t Training, o fit.Options, e Options) (*Trainer, error) {
@@ -61,8 +63,8 @@ func NewTrainer(t Training, o fit.Options, e Options) (*Trainer, error) {
 		return nil, err
 	}
 	r := &Trainer{x: x, team: team, opt: o, all: map[string][]float32{}}
-	r.d = program.Size(t.Program.Values[t.Program.Lookup("target")].Shape)
-	r.batch = Batch{In: map[string][]float32{}, Wide: map[string][]float64{}, Out: map[string][]float32{}, WideOut: map[string][]float64{}}
+	size := func(name string) int { return program.Size(t.Program.Values[t.Program.Lookup(name)].Shape) }
+	r.dx, r.d = size("x"), size("target")
 	for i, q := range t.Params {
 		v := trained{Param: q, p: slices.Clone(q.Data)}
 		r.all[q.Name] = v.p
@@ -74,7 +76,7 @@ func NewTrainer(t Training, o fit.Options, e Options) (*Trainer, error) {
 		if o.EMA > 0 {
 			v.ema = slices.Clone(q.Data)
 		}
-		r.batch.Out[t.Gradients[i]] = v.g
+		v.name = t.Gradients[i]
 		r.trained = append(r.trained, v)
 	}
 	if err := x.SetParams(r.all); err != nil {
@@ -87,20 +89,51 @@ func NewTrainer(t Training, o fit.Options, e Options) (*Trainer, error) {
 
 // setBatch makes memory for batches of n samples.
 func (t *Trainer) setBatch(n int) {
+	t.x0, t.target = make([]float32, n*t.dx), make([]float32, n*t.d)
+	t.tau, t.weight, t.wide = make([]float64, n), make([]float32, n), make([]float64, n)
+	t.labels, t.counts, t.losses = make([]float64, n), make([]float64, n), make([]float64, n)
+	t.SetRows(0, n, n)
+}
+
+// SetRows says that the calls to come are about rows [lo, lo+n) of batches of total rows. There is memory for n ≤
+// fit.Options.Batch.
+func (t *Trainer) SetRows(lo, n, total int) {
+	t.first, t.rows, t.total = lo, n, total
+	for i := range t.trained {
+		if v := &t.trained[i]; n > t.PartRows(total) && v.part == nil {
+			v.part = aligned(len(v.g))[:len(v.g)]
+		}
+	}
+}
+
+// A part has as many rows as pass through the network together at best.
+const (
+	leastPart = DefaultBlock
+	mostPart  = 1 << 30
+)
+
+// PartRows is the number of rows of the parts of a batch of n rows.
+func (t *Trainer) PartRows(n int) int { return fit.PartRows(n, leastPart, mostPart) }
+
+// part is rows [lo, hi) of those that are computed here, as the program takes them; the gradient goes to the outputs.
+func (t *Trainer) part(lo, hi int, out func(v *trained) []float32) *Batch {
 	p := t.x.prog
 	has := func(name string) bool { return p.Lookup(name) != program.None }
-	t.batch.N = n
-	t.batch.In["x"], t.batch.In["target"] = make([]float32, n*t.d), make([]float32, n*t.d)
-	t.tau, t.weight = make([]float64, n), make([]float32, n)
-	t.labels, t.counts, t.losses = make([]float64, n), make([]float64, n), make([]float64, n)
-	t.batch.Wide["t"], t.batch.Wide["weight"] = t.tau, make([]float64, n)
+	b := &Batch{N: hi - lo,
+		In:      map[string][]float32{"x": t.x0[lo*t.dx : hi*t.dx], "target": t.target[lo*t.d : hi*t.d]},
+		Wide:    map[string][]float64{"t": t.tau[lo:hi], "weight": t.wide[lo:hi]},
+		WideOut: map[string][]float64{"losses": t.losses[lo:hi]},
+		Out:     map[string][]float32{}}
 	if has("y") {
-		t.batch.Wide["y"] = t.labels
+		b.Wide["y"] = t.labels[lo:hi]
 	}
 	if has("counter") {
-		t.batch.Wide["counter"] = t.counts
+		b.Wide["counter"] = t.counts[lo:hi]
 	}
-	t.batch.WideOut["losses"] = t.losses
+	for i := range t.trained {
+		b.Out[t.trained[i].name] = out(&t.trained[i])
+	}
+	return b
 }
 
 // Close ends the goroutines.
@@ -112,14 +145,14 @@ func (t *Trainer) Close() error {
 // Steps is the number of steps taken.
 func (t *Trainer) Steps() int64 { return t.step }
 
-// Block is the number of samples that pass through the network together.
+// Block is the number of samples that pass through the network at a time.
 func (t *Trainer) Block() int { return t.x.Block() }
 
 // Bytes is the memory of the trainer.
 func (t *Trainer) Bytes() int64 {
-	b := t.x.Bytes(t.batch.N) + int64(8*t.batch.N*t.d)
+	b := t.x.Bytes(t.rows) + int64(4*t.rows*(t.dx+t.d))
 	for _, v := range t.trained {
-		b += 4 * int64(len(v.p)+len(v.g)+len(v.m)+len(v.v)+len(v.ema))
+		b += 4 * int64(len(v.p)+len(v.g)+len(v.m)+len(v.v)+len(v.ema)+len(v.part))
 	}
 	return b
 }
@@ -146,12 +179,48 @@ func (t *Trainer) Run(ctx context.Context, src fit.Source, lrs, losses []float64
 
 // Gradient computes loss and gradient of the batch that src draws for step Steps(), and changes no parameter.
 func (t *Trainer) Gradient(ctx context.Context, src fit.Source) (fit.Result, error) {
-	t.fill(src)
-	if err := t.x.RunContext(ctx, &t.batch); err != nil {
+	terms, err := t.Sums(ctx, src)
+	if err != nil {
 		return fit.Result{}, err
 	}
+	return t.check(terms)
+}
+
+// Sums computes the gradient of the rows that SetRows named, and the terms of the loss, one for each row.
+func (t *Trainer) Sums(ctx context.Context, src fit.Source) ([]float64, error) {
+	t.fill(src)
+	size := t.PartRows(t.total)
+	for lo := 0; lo < t.rows; lo += size {
+		into := func(v *trained) []float32 { return v.g }
+		if lo > 0 {
+			into = func(v *trained) []float32 { return v.part }
+		}
+		if err := t.x.RunContext(ctx, t.part(lo, min(t.rows, lo+size), into)); err != nil {
+			return nil, err
+		}
+		if lo > 0 {
+			t.pieces(func(_ int, v *trained, lo, hi int) { t.opt.Impl.Add(v.g[lo:hi], v.g[lo:hi], v.part[lo:hi]) })
+		}
+	}
+	return t.losses[:t.rows], nil
+}
+
+// TermRows is the rows of a term of the loss.
+func (t *Trainer) TermRows() int { return 1 }
+
+// Grads is the memory of the gradient.
+func (t *Trainer) Grads() [][]float32 {
+	out := make([][]float32, len(t.trained))
+	for i := range out {
+		out[i] = t.trained[i].g
+	}
+	return out
+}
+
+// check adds the terms up to the loss, and returns it with the norm of the gradient if both are finite.
+func (t *Trainer) check(terms []float64) (fit.Result, error) {
 	r := fit.Result{}
-	for _, l := range t.losses {
+	for _, l := range terms {
 		r.Loss += l
 	}
 	if !finite(r.Loss) {
@@ -168,10 +237,19 @@ func (t *Trainer) Gradient(ctx context.Context, src fit.Source) (fit.Result, err
 	return r, nil
 }
 
-// Step takes one step of Adam with learning rate lr. A loss or gradient that is not finite is a *fit.NonFiniteError; then
-// nothing has changed. So if ctx ends.
+// Step takes one step of Adam with learning rate lr. A loss or gradient that is not finite is a *fit.NonFiniteError. Then,
+// and if ctx ends, nothing has changed.
 func (t *Trainer) Step(ctx context.Context, src fit.Source, lr float64) (fit.Result, error) {
-	r, err := t.Gradient(ctx, src)
+	terms, err := t.Sums(ctx, src)
+	if err != nil {
+		return fit.Result{}, err
+	}
+	return t.Apply(lr, terms)
+}
+
+// Apply takes a step with the gradient in Grads; terms are those of the whole batch.
+func (t *Trainer) Apply(lr float64, terms []float64) (fit.Result, error) {
+	r, err := t.check(terms)
 	if err != nil {
 		return r, err
 	}
@@ -204,19 +282,18 @@ func (t *Trainer) adam(lr float64) simd.AdamStep {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// fill draws the batch. The weights are those of a mean over the batch and the elements of a sample.
+// fill draws the rows. The weights are those of a mean over the batch and the elements of a target.
 func (t *Trainer) fill(src fit.Source) {
-	n := t.batch.N
 	const rows = 16
-	t.team.Run((n+rows-1)/rows, func(worker, task int) {
-		lo, hi := task*rows, min(n, (task+1)*rows)
-		src.Fill(&fit.Tile{Step: t.step, Lo: lo, Hi: hi, Worker: worker,
-			X: t.batch.In["x"][lo*t.d : hi*t.d], Target: t.batch.In["target"][lo*t.d : hi*t.d],
+	t.team.Run((t.rows+rows-1)/rows, func(worker, task int) {
+		lo, hi := task*rows, min(t.rows, (task+1)*rows)
+		src.Fill(&fit.Tile{Step: t.step, Lo: t.first + lo, Hi: t.first + hi, Worker: worker,
+			X: t.x0[lo*t.dx : hi*t.dx], Target: t.target[lo*t.d : hi*t.d],
 			Tau: t.tau[lo:hi], Weight: t.weight[lo:hi], Label: t.labels[lo:hi]})
 	})
-	for i, w := range t.weight {
-		t.batch.Wide["weight"][i] = float64(w) / (float64(n) * float64(t.d))
-		t.counts[i] = float64(t.step*int64(n) + int64(i))
+	for i, w := range t.weight[:t.rows] {
+		t.wide[i] = float64(w) / (float64(t.total) * float64(t.d))
+		t.counts[i] = float64(t.step*int64(t.total) + int64(t.first+i))
 	}
 }
 

@@ -48,37 +48,17 @@ func (t *Trainer) State() *fit.State {
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
 func (t *Trainer) SetState(s *fit.State) error {
-	if s.Step < 0 {
-		return fmt.Errorf("cpu: state has step %d; steps count from 0", s.Step)
+	tensor := func(i int) (string, int) { return t.trained[i].Name, len(t.trained[i].p) }
+	if err := s.Fits(len(t.trained), tensor); err != nil {
+		return fmt.Errorf("cpu: %w", err)
 	}
-	ema := s.EMA
-	if ema == nil {
-		ema = s.Params
-	}
-	lists := []struct {
-		name string
-		from [][]float32
-		to   func(v *trained) []float32
-	}{
-		{"parameters", s.Params, func(v *trained) []float32 { return v.p }},
-		{"mean gradients", s.M, func(v *trained) []float32 { return v.m }},
-		{"mean squared gradients", s.V, func(v *trained) []float32 { return v.v }},
-		{"averaged weights", ema, func(v *trained) []float32 { return v.ema }},
-	}
-	for _, l := range lists {
-		if len(l.from) != len(t.trained) {
-			return fmt.Errorf("cpu: state has %s for %d tensors; the network trains %d", l.name, len(l.from), len(t.trained))
-		}
-		for i := range t.trained {
-			if v := &t.trained[i]; len(l.from[i]) != len(v.p) {
-				return fmt.Errorf("cpu: state has %d %s for %s; want %d", len(l.from[i]), l.name, v.Name, len(v.p))
-			}
-		}
-	}
-	for _, l := range lists {
-		for i := range t.trained {
-			copy(l.to(&t.trained[i]), l.from[i])
-		}
+	averages := s.Averages()
+	for i := range t.trained {
+		v := &t.trained[i]
+		copy(v.p, s.Params[i])
+		copy(v.m, s.M[i])
+		copy(v.v, s.V[i])
+		copy(v.ema, averages[i])
 	}
 	t.step = s.Step
 	t.x.Changed()

@@ -81,7 +81,7 @@ func (g *winograd) packed() int {
 // tiles is the number of tiles of an image.
 func (g *winograd) tiles() int { return g.tilesY * g.tilesX }
 
-// panel is the place of output panel p in the transformed weights and the stride between components there.
+// panel is the position of output panel p in the transformed weights, and the stride between components there.
 func (g *winograd) panel(p int) (at, stride int) {
 	group, in := p/winogradGroup, p%winogradGroup
 	panel := g.In * lanes
@@ -105,7 +105,7 @@ func (g *winograd) setForward(t *Team, w []float32) {
 	})
 }
 
-// setBackward transforms the same weights, the kernel turned around and inputs and outputs exchanged.
+// setBackward transforms the same weights, with the kernel flipped and inputs and outputs exchanged.
 func (g *winograd) setBackward(t *Team, w []float32) {
 	b := g.bwd
 	if b.fwd == nil {
@@ -130,7 +130,7 @@ func (g *winograd) runs(lo, hi int, f func(sample, a, b int)) {
 
 // Tiles of a block.
 const (
-	fewestTiles = 24 // two blocks of rows of a product
+	fewestTiles = 24 // in a block: two blocks of rows of a product
 	mostTiles   = 192
 )
 
@@ -230,7 +230,7 @@ func (j *winogradJob) output(sample, a, b int, sums []float32, ms, mt, p, np int
 		j.im.WinogradOutput(y, j.ldy, j.pixel[4*a:4*b], sums, ms, mt, lanes, bias, r, ldr, np)
 		return
 	}
-	// The values before the activation go where they are wanted or to a row of scratch, four pixels of a tile at a time.
+	// The values before the activation are written to e.Pre or to a row of scratch, four pixels of a tile at a time.
 	pre := row[width:][:4*width]
 	var four [4]int32
 	for i := a; i < b; i++ {

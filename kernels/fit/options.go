@@ -66,7 +66,7 @@ func (o Options) WithDefaults() (Options, error) {
 	return o, nil
 }
 
-// Adam is what the step after so many others does with learning rate lr, but for clipping.
+// Adam is the step of Adam with learning rate lr that follows step others, before clipping.
 func (o Options) Adam(step int64, lr float64) simd.AdamStep {
 	s := float64(step + 1)
 	return simd.AdamStep{

@@ -1,8 +1,8 @@
-// The hidden layers of a network for 24 rows at a time, a warp to itself: values of 24 samples, or of fewer samples the
-// values and directional derivatives.
+// The hidden layers of a network for 24 rows at a time, by one warp. The rows are the values of 24 samples, or the values and
+// directional derivatives of fewer samples.
 //
 // lane = tn + 16 tm holds rows 12 tm .. 12 tm + 11 of units tn + 16 j. Rows lie in a slab [unit][24] of shared memory that
-// belongs to the warp, so nothing here waits for other warps. A layer is a product of 128 (or 64) units at a time, its sums
+// belongs to the warp, so there are no barriers with other warps. A layer is a product of 128 (or 64) units at a time, its sums
 // in registers; wider or residual layers need a second slab. Of 101 instructions of the product's loop 96 are multiply-adds.
 //
 // Rows come in groups: with tangents, the first row of a group is a sample's value and the others are derivatives, which a
@@ -12,7 +12,7 @@
 
 enum { ROWS = 24, HALF = 12 };
 
-// Slabs that a warp needs: with residuals too, outputs and inputs of a layer are there at the same time.
+// Slabs that a warp needs. With two, inputs and outputs of a layer are in memory at the same time, as residuals and wide layers require.
 __device__ __forceinline__ int chain_slabs(const Net& net) { return net.width > 128 || net.residual ? 2 : 1; }
 
 // acc[j][i] = sum_k w[k][u] in[k][row i] of the units u = u0 + tn + 16 j.
@@ -91,7 +91,7 @@ __device__ __forceinline__ void store_rows(float* p, const float r[HALF]) {
 }
 
 // Bias, activation and residual of a pass, to the out slab; without a residual that may be the in slab. Each lane reads and
-// writes only what is its own. The sums go through the slab to an activation that is there once instead of J times.
+// writes only its own elements. The sums go through the slab so that the activation's code is compiled once instead of J times.
 template <bool TANGENTS, int J>
 __device__ __forceinline__ void rows_finish(float acc[J][HALF], const Net& net, int group, const float* bias, float* out, const float* in, bool residual, int u0, int tn, int tm) {
   const int at = (u0 + tn) * ROWS + tm * HALF;
@@ -117,7 +117,7 @@ __device__ __forceinline__ void rows_finish(float acc[J][HALF], const Net& net, 
 }
 
 // Takes the inputs [D][24] at the start of the slab through the hidden layers; returns the slab of the last one's outputs.
-// w has the layers' weights, bias0 is the first one's bias. The caller has the warp together before and after.
+// w has the layers' weights, bias0 is the first one's bias. The caller synchronises the warp before and after.
 template <bool TANGENTS>
 __device__ __forceinline__ const float* chain(const Net& net, const float* w, const float* __restrict__ bias0, float* slab, int group, int tn, int tm) {
   const int width = net.width;

@@ -8,7 +8,7 @@
 struct DenseF16 {
   const uint16_t *a, *b;
   int64_t a_row, b_row;
-  Matrix<float> a32, b32;  // in their place on the input
+  Matrix<float> a32, b32;  // in place of a and b for layers on the input
   uint16_t* out;
   float* out32;
   int64_t out_row;

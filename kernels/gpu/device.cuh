@@ -1,11 +1,26 @@
-// What all kernels share: portability between nvcc and the emulator, the network description, random numbers,
+// Code that all kernels share: portability between nvcc and the emulator, the network description, random numbers,
 // activations. The same text is compiled by nvcc and, with -include emu/emu.h, by a C++ compiler.
 #pragma once
 #include <stdint.h>
 
 #ifdef __CUDACC__
 #define EXTERN_SHARED(T, name) extern __shared__ __align__(16) T name[]
-#define KERNEL(name)  // tells the emulator of a kernel
+#define KERNEL(name)  // registers a kernel with the emulator
+
+// threadIdx.x and 0, read anew: the compiler then does not keep values derived from them in registers across the parts of the kernel.
+__device__ __forceinline__ int thread_now() {
+  int i;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(i));
+  return i;
+}
+__device__ __forceinline__ int zero_now() {
+  int i;
+  asm volatile("mov.u32 %0, 0;" : "=r"(i));
+  return i;
+}
+#else
+inline int thread_now() { return threadIdx.x; }
+inline int zero_now() { return 0; }
 #endif
 
 // ---- the network: a chain of dense layers, mirrored by cuda/chains/net.go --------------------------------------------------
@@ -23,7 +38,7 @@ struct Net {
   int b[MAX_LAYERS];  // offset of layer i's bias [width]; layer 0's is given per row of the table instead
 };
 
-// One row of the step table (kernels.Row): x' = a x + b n + m mem + c z; mem' = g x + h n + j z + k mem.
+// One row of a step table, kernels.Row in its order: x' = a x + b n + m mem + c z, mem' = g x + h n + j z + k mem.
 struct Row {
   float cin, a, b, m;
   float c, g, h, j;
@@ -34,6 +49,11 @@ struct Row {
 
 // Units of a group of 64 are stored so that a lane's four (n, n+16, n+32, n+48) are one 16-byte load.
 __device__ __forceinline__ int unit_slot(int n) { return (n & ~63) + (n & 15) * 4 + ((n >> 4) & 3); }
+
+#ifdef __CUDACC__
+// A barrier, 1 to 15, for so many threads of the block; those of a warp may come one by one.
+__device__ __forceinline__ void part_sync(int id, int threads) { asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+#endif
 
 // ---- fast scalar functions --------------------------------------------------------------------------------------------
 #ifdef __CUDACC__

@@ -1,8 +1,8 @@
-// What the fused probability flows share: flow_split.cu on tensor cores and flow_fp32.cu.
+// Code that the fused probability flows share: flow_split_wgmma.cu and flow_split.cu on tensor cores, and flow_fp32.cu.
 #pragma once
 #include "device.cuh"
 
-// One evaluation: k_x = u x + v n(cin x), k_j = D w + (u - w) |e_j|^2 + v cin e_j'(dn/dy)e_j.
+// One evaluation, kernels.FlowStage: dx = u x + v n(cin x), dd_j = D w + (u - w) |e_j|^2 + v cin e_j'(dn/dy)e_j.
 struct FlowStage { double cin, u, v, w; };
 
 struct Flow {
@@ -14,7 +14,7 @@ struct Flow {
   int tangents;    // of a sample: K probes, or D unit vectors
   int group;       // flow_fp32: rows of a sample, its value and group - 1 tangents: 2, 3, 4, 6 or 12
   int components;  // of a state: D + K
-  int numbers;     // of the states of a tile of samples
-  int held;        // words of the hidden layers' weights in shared memory
+  int numbers;     // of the states that a warp, or a team of flow_split, has
+  int held;        // words of the hidden layers' weights that are in shared memory; flow_split_wgmma: bytes of it before what is the flow's own, 0 if the states are in scratch
   double tol;
 };

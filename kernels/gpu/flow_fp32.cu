@@ -2,8 +2,8 @@
 // method on a mesh that all samples share (kernels.FlowTable). The network is float32 and goes through chain.cuh, a sample's
 // value and its tangents in one group of rows; state, stages, sums and error estimates are float64.
 //
-// A warp owns 24/group samples for all its steps. What it keeps of them lies in memory of its own (scratch): their state y,
-// the stages k and some sums, D+K numbers a sample. More tangents than a group holds take several passes through the network.
+// A warp integrates 24/group samples over all steps. It has scratch memory in device memory for their state y, the stages k and some sums,
+// D+K numbers for each sample. If a sample has more tangents than a group has rows, it takes several passes through the network.
 #include "chain.cuh"
 #include "flow.cuh"
 
@@ -29,7 +29,7 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
   const double *B = tableau + stages * stages, *E = B + stages, *E3 = E + stages;
   const int my_sample = lane / G, my_row = lane % G;
   const int tiles = (f.n + S - 1) / S;
-  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // few tiles: all blocks first
+  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // with few tiles, every block gets one before any gets two
     const int row0 = tile * S;
     for (int c = lane; c < comps; c += 32) {
       const int row = row0 + c / C, j = c % C;
@@ -109,7 +109,7 @@ __device__ __forceinline__ void flow_body(const Net& net, const Flow& f, const f
         for (int j = 0; j < C; j++) e += first[lane * C + j], e3 += second[lane * C + j];
         double err = fabs(h) * sqrt(e / C);
         if (f.estimate == 2 && e != 0.0) err = fabs(h) * e / sqrt((e + 0.01 * e3) * C);
-        if (worst == worst && !(err <= worst)) worst = err;  // NaN stays
+        if (worst == worst && !(err <= worst)) worst = err;  // keeps NaN
       }
     }
     for (int c = lane; c < comps; c += 32) {

@@ -1,4 +1,4 @@
-// The fused probability flow of flow_fp32.cu on tensor cores (split.cuh). A team owns 16 samples, each with its value and two
+// The fused probability flow of flow_fp32.cu on tensor cores (split.cuh). A team integrates 16 samples, each with its value and two
 // tangents; more tangents take several passes. State and stages are kept as in flow_fp32.cu.
 #include "flow.cuh"
 #include "split.cuh"
@@ -19,7 +19,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
   const int home = (blockIdx.x * teams + me) * (stages + 4) * comps;
   const auto row = [&](int i) { return scratch + (home + (zero_now() + i) * comps); };
   const int tiles = (f.n + TILE - 1) / TILE;
-  for (int tile = me * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * teams) {  // few tiles: all blocks first
+  for (int tile = me * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * teams) {  // with few tiles, every block gets one before any gets two
     for (int c = Team<W, true>(sm, net).tid; c < comps; c += TEAM) {
       const int s = tile * TILE + c / C, j = c % C;
       row(0)[c] = s >= f.n ? 0.0 : j < D ? x[(size_t)s * D + j] : div[(size_t)s * K + j - D];
@@ -38,7 +38,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
       for (int t0 = 0; t0 < T; t0 += TILES - 1) {
         {
           const Team<W, true> team(sm + f.held, net);
-          team.sync();  // states are there, the parts of the pass before are read
+          team.sync();  // the states are written, and the parts of the pass before have been read
           if (team.tid < TILES * TILE) {  // a row: a value, a unit vector, a probe, or nothing
             const int mine = team.tid / TILE, s = team.tid % TILE, t = t0 + mine - 1;
             const float* probe = probes && mine && t < T && tile * TILE + s < f.n ? probes + ((size_t)(tile * TILE + s) * T + t) * D : nullptr;
@@ -101,7 +101,7 @@ __device__ __forceinline__ void flow_split_body(const SplitNet& net, const Flow&
         for (int j = 0; j < C; j++) e += first[team.tid * C + j], e3 += second[team.tid * C + j];
         double err = fabs(h) * sqrt(e / C);
         if (f.estimate == 2 && e != 0.0) err = fabs(h) * e / sqrt((e + 0.01 * e3) * C);
-        if (worst == worst && !(err <= worst)) est[tile * TILE + team.tid] = err;  // NaN stays
+        if (worst == worst && !(err <= worst)) est[tile * TILE + team.tid] = err;  // keeps NaN
       }
     }
     for (int c = Team<W, true>(sm, net).tid; c < comps; c += TEAM) {

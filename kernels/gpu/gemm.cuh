@@ -1,12 +1,12 @@
 // A tiled matrix product: for m < M, n < N   epilogue.row(m)(n, sum over k < K of A(m, k) B(k, n)).
 //
 // A block of Tile::THREADS threads makes one tile of BM x BN sums; a thread has TM x TN of them in registers. Slices of
-// BK steps of k pass through two buffers in shared memory: while one is multiplied the next is on its way from device
+// BK steps of k pass through two buffers in shared memory: while one is multiplied the next is copied from device
 // memory. A sum runs over k = 0, 1, 2, ... with one fused multiply-add each, in every tile shape, so it
 // does not depend on shapes, on the rows around it, or on the grid. Any M, N, K >= 0: what lies outside is not touched.
 //
-// Finished sums go through shared memory, so that the epilogue meets them row by row, 32 neighbours to a warp, and is
-// compiled once and not once for each register.
+// Finished sums go through shared memory. The epilogue then gets them row by row, 32 neighbours for a warp, and is compiled once and
+// not once for each register.
 #pragma once
 #include "async.cuh"
 
@@ -120,7 +120,7 @@ __device__ __forceinline__ void gemm_tile(int tile_m, int tile_n, int M, int N, 
   for (int left = K; left > 0; left -= BK) {
     copies_commit();
     copies_wait<0>();
-    __syncthreads();  // the slice is there, and all are done with the one before
+    __syncthreads();  // the slice is complete, and no thread reads the one before any more
     const T* sa = shared + at * Tile::BUFFER + ty * V;
     const T* sb = shared + at * Tile::BUFFER + BK * AX + tx * V;
     at ^= 1;

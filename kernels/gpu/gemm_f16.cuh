@@ -86,7 +86,7 @@ __device__ __forceinline__ void gemm_f16_tile(int tile_m, int tile_n, int M, int
   int at = 0, to = STAGES - 1;
   for (int k0 = 0; k0 < K; k0 += BK) {
     copies_wait<STAGES - 2>();
-    __syncthreads();  // the slice is there, and all are done with the one before
+    __syncthreads();  // the slice is complete, and no thread reads the one before any more
     ca.copy(shared + to * BUFFER, K - k0 - (STAGES - 1) * BK, t);
     cb.copy(shared + to * BUFFER + BM * ROW, K - k0 - (STAGES - 1) * BK, t);
     copies_commit();

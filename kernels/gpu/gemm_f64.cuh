@@ -1,5 +1,5 @@
-// The product of gemm.cuh in float64 on tensor cores, which have twice the rate of the other units where they are fast at
-// all. A warp has WM x WN sums in fragments of 16 x 8; slices of BK steps of k pass through two buffers in shared memory.
+// The product of gemm.cuh in float64 on tensor cores, which have twice the rate of the other units on GPUs with fast
+// float64. A warp has WM x WN sums in fragments of 16 x 8; slices of BK steps of k pass through two buffers in shared memory.
 // The order within a sum is the tensor cores' own: eight steps of k at a time, whatever the shape.
 #pragma once
 #include "gemm.cuh"
@@ -39,7 +39,7 @@ __device__ __forceinline__ void gemm_tensor_tile(int tile_m, int tile_n, int M, 
   for (int left = K; left > 0; left -= BK) {
     copies_commit();
     copies_wait<0>();
-    __syncthreads();  // the slice is there, and all are done with the one before
+    __syncthreads();  // the slice is complete, and no thread reads the one before any more
     const double* sa = shared + at * Tile::BUFFER + q * LD + wm + g;
     const double* sb = shared + at * Tile::BUFFER + (BK + q) * LD + wn + g;
     at ^= 1;

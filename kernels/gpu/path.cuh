@@ -1,8 +1,8 @@
-// What the fused path integrals share: path_split.cu on tensor cores and path_fp32.cu.
+// Code that the fused path integrals share: path_split.cu on tensor cores and path_fp32.cu.
 #pragma once
 #include "device.cuh"
 
-// One state of the path (infer.PathRow): its residuals against the row before, then the proposal of the next.
+// One state of the path, kernels.PathRow: proposal x' = a x + b n + c z, reverse step with mean e x + f n, LogNorm logc.
 struct PathRow {
   float cin, a, b, c;
   double e, f, invc, invc2, logc;  // invc = 1/c, invc2 = 1/variance of the reverse step

@@ -1,7 +1,7 @@
 // The fused path integral: one launch proposes every path and sums the logarithms of its weights, as package infer's
 // PathWeights does: states in float32, the proposal's density at the rounded state, weights in float64.
 //
-// A warp owns 24 paths (chain.cuh); lane i < 24 has the state of path i, in device memory, and its sums.
+// A warp runs 24 paths (chain.cuh); lane i < 24 has the state of path i, in device memory, and its sums.
 #include "chain.cuh"
 #include "path.cuh"
 
@@ -20,7 +20,7 @@ __device__ __forceinline__ void path_body(const Net& net, const float* __restric
   const float* head = blob + net.head;
   const float* head_bias = head + net.width * D;
   const int tiles = (n + ROWS - 1) / ROWS;
-  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // few tiles: all blocks first
+  for (int tile = warp * gridDim.x + blockIdx.x; tile < tiles; tile += gridDim.x * warps) {  // with few tiles, every block gets one before any gets two
     const int row = tile * ROWS + lane;
     const bool live = lane < ROWS && row < n;
     float *xs = x + (size_t)row * D, *ps = prev + (size_t)row * D;

@@ -1,5 +1,5 @@
-// The fused path integral of path_fp32.cu on tensor cores (split.cuh). A team owns 48 paths; thread i < 48 of it has path i,
-// whose state and sums lie in device memory.
+// The fused path integral of path_fp32.cu on tensor cores (split.cuh). A team runs 48 paths. Thread i < 48 of it has path i,
+// whose state and sums are in device memory.
 #include "path.cuh"
 #include "split.cuh"
 
@@ -13,14 +13,14 @@ __device__ __forceinline__ void path_split_body(const SplitNet& net, int held, c
     for (int i = threadIdx.x; i < held / 4; i += blockDim.x) ((uint4*)sm)[i] = ((const uint4*)words)[i];
     __syncthreads();
   }
-  // One counter for tiles and rows: registers are short.
+  // turn counts the rows of all tiles: one counter takes fewer registers than two.
   for (int turn = 0;; turn++) {
-    const int tile = (turn / nrows * teams + thread_now() / TEAM) * gridDim.x + blockIdx.x;  // few tiles: all blocks first
+    const int tile = (turn / nrows * teams + thread_now() / TEAM) * gridDim.x + blockIdx.x;  // with few tiles, every block gets one before any gets two
     if (tile * TILES * TILE >= n) break;
     {
       const Team<W, false> team(sm + held, net);
       const int path = tile * TILES * TILE + team.tid;
-      team.sync();  // the parts of the row before are read
+      team.sync();  // the parts of the row before have been read
       if (team.tid < TILES * TILE)
         for (int d = 0; d < D; d++) ((float*)team.a)[team.tid * D + d] = path < n ? rows[turn % nrows].cin * x[(size_t)path * D + d] : 0.0f;
       team.sync();

@@ -1,4 +1,4 @@
-// What happens to the rows of a network between its products: inputs, time features, and the rules of derivatives that
+// Kernels for the rows of a network between its products: inputs, time features, and the rules of derivatives that
 // no product's epilogue can apply because they join several rows of a sample. A thread takes one element of a sample at
 // a time; grids may have any size.
 #include "activations.cuh"
@@ -25,7 +25,7 @@ __device__ __forceinline__ void features(T* dst, const double* tau, const float*
   }
 }
 
-// What the rows of a sample are, group of them.
+// The kinds of the rows of a sample, of which it has group.
 enum { ROWS_GIVEN = 0, ROWS_UNIT = 1, ROWS_JET = 2 };
 
 // Rows of buffer 0, width columns of which d are coordinates: given (rows x d), the unit vectors (row r: number r mod d),

@@ -1,6 +1,6 @@
 // The fused reverse-time sampler on tensor cores: f16 operands, float32 accumulators, state and first and last layer.
 //
-// A warp owns 16 MT samples. The accumulators of one layer, activated and packed to f16, are the A fragments of the
+// A warp integrates 16 MT samples. The accumulators of one layer, activated and packed to f16, are the A fragments of the
 // next, so activations never leave the registers; B fragments come from shared memory (WS) or L2, one 16-byte load a
 // lane for 2 MT products. With SiLU the weights and biases before an activation are halved when they are packed:
 // silu(2u) = u + u tanh u takes one special-function instruction instead of two.
@@ -106,7 +106,7 @@ __device__ __forceinline__ void sampler_f16_body(const Net& net, const uint32_t*
   __syncthreads();
   const uint32_t* fr = WS ? sfrag : frags;
   const int tiles = (n + 16 * MT - 1) / (16 * MT);
-  for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
+  for (int tile = blockIdx.x + warp * gridDim.x; tile < tiles; tile += gridDim.x * warps) {
     // this lane's state: sample (lane & 15) of each m-tile, coordinates (lane >> 4), (lane >> 4) + 2, ...
     const int sn = lane & 15, sd = lane >> 4, row = tile * MT * 16 + sn;
     State<SMALL> state[MT];

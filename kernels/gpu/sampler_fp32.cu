@@ -1,6 +1,6 @@
 // The fused reverse-time sampler in float32: one launch integrates the whole trajectory of every sample.
 //
-// A warp owns 16 samples and all units; lane = tn + 16 tm holds samples 8 tm .. 8 tm + 7 of units tn + 16 j. A layer is
+// A warp integrates 16 samples, with all units of a layer; lane = tn + 16 tm holds samples 8 tm .. 8 tm + 7 of units tn + 16 j. A layer is
 // a product of 128 (or 64) units at a time with the activations in a private slab [unit][20] of shared memory (16
 // samples and 4 floats of skew, which keeps 16-byte stores free of bank conflicts), so the time loop has no block
 // barrier. WS: all weights lie in shared memory; otherwise they stream from L2.
@@ -95,7 +95,7 @@ __device__ __forceinline__ void sampler_fp32_body(const Net& net, int weights, c
   float* slab1 = width > 128 ? slab0 + width * SLAB : slab0;
   float* xs = slab1 + width * SLAB;  // [D][SLAB]
   const int tiles = (n + 15) / 16;
-  for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
+  for (int tile = blockIdx.x + warp * gridDim.x; tile < tiles; tile += gridDim.x * warps) {
     // this lane's part of the state: sample tn of the tile, coordinates tm, tm + 2, ...
     const int row = tile * 16 + tn;
     State<SMALL> state;

@@ -1,23 +1,12 @@
 // The fused reverse-time sampler in float32's accuracy on tensor cores: every weight and activation of the products is the
 // sum of two halves (f16), x = hi + lo to 22 bits, and a product is lo hi + hi lo + hi hi. Tensor cores round sums towards
 // zero, so those of 16 products are added up in float32 outside of them (Ootomo and Yokota 2022, arXiv:2203.03341, section
-// 3). Weights come times a power of two, which keeps lo away from f16's smallest numbers. Activations end at f16's 65504: a
-// sample that passes it comes out infinite or NaN, and is the business of sampler_fp32.cu.
+// 3). Weights come times a power of two, which keeps lo away from f16's smallest numbers. The largest f16 is 65504: a
+// sample with a larger activation becomes infinite or NaN, and the host computes it again by sampler_fp32.cu.
 //
-// A warp owns 16 samples, whose activations never leave the registers; see sampler_f16.cu.
-#include "mma.cuh"
+// A warp integrates 16 samples, whose activations stay in registers; see sampler_f16.cu.
+#include "halves.cuh"
 #include "state.cuh"
-
-// What the weights are multiplied by, powers of two: [0] the head's, [i] those of layer i; mirrored by cuda/chains/sampler_split.go.
-struct SplitScale { float w[MAX_LAYERS]; };
-
-// Two numbers as halves, and what is left of them.
-__device__ __forceinline__ void split_f16(float a, float b, uint32_t* hi, uint32_t* lo) {
-  float x, y;
-  *hi = pack_f16(a, b);
-  unpack_f16(*hi, &x, &y);
-  *lo = pack_f16(a - x, b - y);
-}
 
 // Fragments of the hidden layers 1.., words of two halves: word (((layer-1) KT KT + kt KT + np) 2 + part) 128 + lane 4 + r with
 // r = 2 (tile of the pair np) + (half of k), part 0 hi, 1 lo. One thread a pair of words.
@@ -40,7 +29,7 @@ PACK_SPLIT(sampler_split_pack_w64, 4)
 PACK_SPLIT(sampler_split_pack_w128, 8)
 
 // acc += the product of 16 inputs, hi + lo, and NT tiles of 8 units; b are the fragments of hi, those of lo 32 words of four
-// further on. Products that wait for each other are far apart.
+// further on. Dependent products are far apart in the code.
 template <int NT>
 __device__ __forceinline__ void multiply(float acc[NT][4], const uint32_t hi[4], const uint32_t lo[4], const uint4* b) {
   float t[NT][4];
@@ -108,7 +97,7 @@ __device__ __forceinline__ void sampler_split_body(const Net& net, const SplitSc
   for (int i = threadIdx.x; i < D * W; i += blockDim.x) w1[i] = blob[net.w[0] + i / W * W + unit_slot(i % W)];
   __syncthreads();
   const int tiles = (n + 15) / 16;
-  for (int tile = blockIdx.x * warps + warp; tile < tiles; tile += gridDim.x * warps) {
+  for (int tile = blockIdx.x + warp * gridDim.x; tile < tiles; tile += gridDim.x * warps) {
     // this lane's state: sample lane & 15, coordinates (lane >> 4), (lane >> 4) + 2, ...
     const int sn = lane & 15, sd = lane >> 4, row = tile * 16 + sn;
     State<SMALL> state;

@@ -11,25 +11,6 @@
 #include "activations.cuh"
 #include "mma.cuh"
 
-#ifdef __CUDACC__
-// A barrier, 1 to 15, for so many threads of the block; those of a warp may come one by one.
-__device__ __forceinline__ void part_sync(int id, int threads) { asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
-// threadIdx.x and 0, made anew: what follows from them is not kept in registers from one part of the kernel to the next.
-__device__ __forceinline__ int thread_now() {
-  int i;
-  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(i));
-  return i;
-}
-__device__ __forceinline__ int zero_now() {
-  int i;
-  asm volatile("mov.u32 %0, 0;" : "=r"(i));
-  return i;
-}
-#else
-inline int thread_now() { return threadIdx.x; }
-inline int zero_now() { return 0; }
-#endif
-
 enum { TILES = 3, TILE = 16, TEAM = 128 };  // tiles, rows of one, threads of four warps
 
 // The network in natural order: first layer [D][W], biases of the others [hidden - 1][W], head [W][D] and its bias [D]. scale
@@ -151,7 +132,7 @@ struct Team {
   // This thread's words of tile and pair p of its tiles of units: those of hi, and of lo (W/16)*128 further on.
   __device__ __forceinline__ uint4* own(int tile, int p) const { return (uint4*)(a + (tile * 2 * (W / 16) + warp * (NT / 2) + p) * 128) + lane; }
 
-  // Adds what store left here.
+  // Adds the activations that this thread's store wrote.
   __device__ __forceinline__ void add_own(float acc[TILES][NT][4]) const {
 #pragma unroll
     for (int tile = 0; tile < TILES; tile++)

@@ -1,4 +1,4 @@
-// The state's part of a step, for networks that run layer by layer: updates of a table row with their noise, and the
+// Updates of states, for networks that run layer by layer: the rows of a step table with their noise, and the
 // path integral's proposals and weights. States are float32, densities float64.
 #include "device.cuh"
 

@@ -9,8 +9,9 @@
 // sample. Weights stream from L2 straight to the registers of the one warp of the block that needs them. In float64 the
 // products run on tensor cores. Residual networks have two slabs.
 //
-// One-dimensional networks come as two-dimensional ones that ignore their second coordinate.
+// One-dimensional networks are given as two-dimensional ones that ignore their second coordinate.
 #include "mma.cuh"
+#include "taylor_jets.cuh"
 
 // The description of a table's method, in doubles: A [stages][stages], B, E, E3 [stages], then the weights of the error norm
 // over its tolerance [numbers of a state]. No estimate: E and the weights are zero.
@@ -31,7 +32,7 @@ __device__ __forceinline__ int head_at(const Net& net) { return 2 * net.width; }
 __device__ __forceinline__ int bias_at(const Net& net) { return 4 * net.width + 4; }
 __device__ __forceinline__ int weights_at(const Net& net) { return bias_at(net) + (net.hidden - 1) * net.width; }
 
-// The thread's index in its block, read anew: products leave no registers for what is quickly found again.
+// The thread's index in its block, read anew each time: the products need all registers.
 #ifdef __CUDACC__
 __device__ __forceinline__ int thread_index() {
   int t;
@@ -41,87 +42,6 @@ __device__ __forceinline__ int thread_index() {
 #else
 inline int thread_index() { return threadIdx.x; }
 #endif
-
-// ---- polynomials in two variables: coefficient (a, b) of x^a y^b, by degree ---------------------------------------------
-__device__ __forceinline__ constexpr int jet_size(int degree) { return (degree + 1) * (degree + 2) / 2; }
-__device__ __forceinline__ constexpr int jet_at(int a, int b) { return (a + b) * (a + b + 1) / 2 + b; }
-
-__device__ __forceinline__ float exponential(float x) { return expf(x); }
-__device__ __forceinline__ double exponential(double x) { return exp(x); }
-__device__ __forceinline__ float normal_cdf(float x) { return 0.5f * erfcf(-0.70710678118654752f * x); }
-__device__ __forceinline__ double normal_cdf(double x) { return 0.5 * erfc(-0.70710678118654752440 * x); }
-__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
-
-// c[k] = f^(k)(x)/k! for k <= N, by the recurrences of simd.Act.Taylor.
-template <class T, int N>
-__device__ __forceinline__ void activation_series(T c[N + 1], int act, T x) {
-  const T bound = x > T(750) ? T(750) : x < T(-750) ? T(-750) : x;  // the asymptotes, without Inf times 0; NaN stays
-  T g[N + 1];
-  if (act == ACT_TANH) {
-    c[0] = hyperbolic_tangent(bound);
-    if (N == 0) return;
-    const T e = exponential(T(-2) * fabs(bound)), r = T(1) / (T(1) + e);
-    c[N > 0] = fabs(c[0]) < T(0.5) ? T(1) - c[0] * c[0] : T(4) * e * r * r;
-#pragma unroll
-    for (int k = 1; k < N; k++) {
-      T s = T(0);
-#pragma unroll
-      for (int i = 0; i <= k; i++) s -= c[i] * c[k - i];
-      c[k + 1] = s * T(1.0 / (k + 1));
-    }
-    return;
-  }
-  if (act == ACT_SILU) {
-    const T e = exponential(-fabs(bound)), r = T(1) / (T(1) + e);
-    const T s = bound < T(0) ? e * r : r, q = bound < T(0) ? r : e * r;  // the sigmoid and its complement
-    g[0] = s;
-    if (N > 0) g[N > 0] = s * q;
-#pragma unroll
-    for (int k = 1; k < N; k++) {
-      T t = g[k] * (q - s);
-#pragma unroll
-      for (int i = 1; i < k; i++) t -= g[i] * g[k - i];
-      g[k + 1] = t * T(1.0 / (k + 1));
-    }
-  } else {
-    g[0] = normal_cdf(bound);
-    T p = T(0.39894228040143267794) * exponential(T(-0.5) * bound * bound), last = T(0);
-#pragma unroll
-    for (int k = 0; k < N; k++) {
-      g[k + 1] = p * T(1.0 / (k + 1));
-      const T next = (bound * p + last) * T(-1.0 / (k + 1));
-      last = p;
-      p = next;
-    }
-  }
-  c[0] = bound == x ? x * g[0] : x > T(0) ? x : x < T(0) ? T(0) : x;
-#pragma unroll
-  for (int k = 1; k <= N; k++) c[k] = fma(bound, g[k], g[k - 1]);
-}
-
-// r = f(x + delta) for the polynomial x of degree N, by Horner's scheme; c is the series of f at x[0]. Degrees go down, so
-// that each coefficient meets those of lower degree as they were.
-template <class T, int N>
-__device__ __forceinline__ void compose(T r[], const T c[N + 1], const T x[]) {
-  r[0] = c[N];
-#pragma unroll
-  for (int step = 1; step <= N; step++) {
-#pragma unroll
-    for (int m = step; m >= 1; m--)
-#pragma unroll
-      for (int b = 0; b <= m; b++) {
-        T sum = T(0);
-#pragma unroll
-        for (int i = 0; i <= m - b; i++)
-#pragma unroll
-          for (int j = 0; j <= b; j++)
-            if (i + j > 0) sum = fma(x[jet_at(i, j)], r[jet_at(m - b - i, b - j)], sum);
-        r[jet_at(m - b, b)] = sum;
-      }
-    r[0] = c[N - step];
-  }
-}
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
 // acc[n][0..3] += this warp's 16 units of a layer times columns 8 n .. of the slab, in the layout of mma_f64.
@@ -216,7 +136,7 @@ __device__ __forceinline__ double taylor_field(int c, const double* y, const Pol
   return v;
 }
 
-// What goes unit by unit: the warp's 16 S pairs of a unit and a sample, pair by pair of its lanes. With eight samples, units
+// The part of the work that goes unit by unit: the warp's 16 S pairs of a unit and a sample, one for each lane at a time. With eight samples, units
 // are taken in an order that lets half a warp meet each bank once; with others the natural one does (but with one).
 template <int S>
 struct Pair {

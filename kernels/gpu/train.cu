@@ -1,7 +1,7 @@
-// A training step but for the rows of networks that train_fused.cu takes: the gradient of every parameter, Adam, and the
-// layer-by-layer way of the rows through any network.
+// A training step: the gradient of every parameter, Adam, and the forward and backward pass layer by layer, for networks that
+// train_fused.cu does not take.
 //
-// Every sum has an order of its own that depends on the batch's size alone: not on the grid, nor on the device.
+// The order of every sum depends on the size of the batch alone, neither on the grid nor on the device.
 #include "train.cuh"
 
 // ---- gradients of parameters -----------------------------------------------------------------------------------------------
@@ -38,9 +38,26 @@ __device__ __forceinline__ double strided_sum(const double* __restrict__ v, int 
   return s;
 }
 
+// The loss of the batch from that of its rows, by one block; it begins the step.
+__device__ __forceinline__ void note_loss(const double* __restrict__ row_loss, int rows, double outputs, TrainControl* control, double* scratch) {
+  const double s = block_sum(strided_sum(row_loss, rows), scratch);
+  if (threadIdx.x == 0) {
+    control->loss = s / outputs;
+    control->now = control->step;
+  }
+}
+
+// Where element e of a tile and its biases is in the gradient: null if it does not exist. Column INPUTS is the bias.
+template <class T>
+__device__ __forceinline__ T* tile_element(T* g, const ParamTile& tile, int e) {
+  const int o = e / (INPUTS + 1), k = e % (INPUTS + 1);
+  if (o >= tile.n || (k < INPUTS ? k >= tile.k : tile.b < 0)) return nullptr;
+  return g + (k < INPUTS ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o);
+}
+
 // Block b < tiles: the gradient of tile b, dzT x and the column sums of dz over the n rows, and the sum of its squares. A
 // warp takes a 16th of the rows, in order; lane (i, j) of it units 4 i .. 4 i + 3 and inputs 4 j .. 4 j + 3. The warps'
-// sums are added in order. The last block sums the loss.
+// sums are added in order. Another block, if there is one, sums the loss.
 extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const ParamTile* __restrict__ tiles, int ntiles, int n, double outputs, float* __restrict__ g,
     double* __restrict__ squares, const double* __restrict__ row_loss, TrainControl* control) {
   EXTERN_SHARED(float, sm);
@@ -48,14 +65,7 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   double* scratch = (double*)sm;                    // [GRAD_WARPS]
   float* part = sm + 2 * GRAD_WARPS;                // [GRAD_WARPS][UNITS][COLS]
   const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
-  if ((int)blockIdx.x == ntiles) {
-    const double s = block_sum(strided_sum(row_loss, n), scratch);
-    if (t == 0) {
-      control->loss = s / outputs;
-      control->now = control->step;
-    }
-    return;
-  }
+  if ((int)blockIdx.x == ntiles) return note_loss(row_loss, n, outputs, control, scratch);
   const ParamTile tile = tiles[blockIdx.x];
   const int i = lane >> 3, j = lane & 7, run = (n + GRAD_WARPS - 1) / GRAD_WARPS;
   const int first = min(n, warp * run), last = min(n, first + run);
@@ -79,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   } else if (4 * i < tile.n && 4 * j < tile.k) {  // what is read beyond n and k is within the row, and dropped below
     const float* dz = tile.dz + (size_t)first * tile.ldn + 4 * i;
     const float* x = tile.x + (size_t)first * tile.ldk + 4 * j;
-    enum { GROUP = 8 };  // rows on their way at once
+    enum { GROUP = 8 };  // rows whose loads are in flight at the same time
 #pragma unroll 1
     for (int row = first; row < last; row += GROUP) {
       float4 d[GROUP], v[GROUP];
@@ -113,11 +123,10 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   __syncthreads();
   double square = 0.0;
   for (int e = t; e < PART; e += GRAD_THREADS) {
-    const int o = e / COLS, k = e % COLS;
-    if (o >= tile.n || (k < INPUTS ? k >= tile.k : tile.b < 0)) continue;
-    float* to = g + (k < INPUTS ? tile.w + (size_t)o * tile.ldk + k : (size_t)tile.b + o);
+    float* to = tile_element(g, tile, e);
+    if (!to) continue;
     float s = 0.0f;
-    if (!tile.x && k < INPUTS) {
+    if (!tile.x && e % COLS < INPUTS) {
       s = *to;
     } else {
 #pragma unroll
@@ -130,6 +139,21 @@ extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_grad(const Para
   if (t == 0) squares[blockIdx.x] = square;
 }
 KERNEL(train_grad)
+
+// What train_grad leaves besides the gradient, once several processes have summed that and the losses of all rows of the batch: block
+// b < tiles the sum of squares of tile b, in the same order, and the last block the loss.
+extern "C" __global__ void __launch_bounds__(GRAD_THREADS) train_squares(const ParamTile* __restrict__ tiles, int ntiles, int rows, double outputs, const float* __restrict__ g,
+    double* __restrict__ squares, const double* __restrict__ row_loss, TrainControl* control) {
+  EXTERN_SHARED(double, scratch);  // [GRAD_WARPS]
+  if ((int)blockIdx.x == ntiles) return note_loss(row_loss, rows, outputs, control, scratch);
+  const ParamTile tile = tiles[blockIdx.x];
+  double square = 0.0;
+  for (int e = threadIdx.x; e < UNITS * (INPUTS + 1); e += GRAD_THREADS)
+    if (const float* at = tile_element(g, tile, e)) square += (double)*at * (double)*at;
+  square = block_sum(square, scratch);
+  if (threadIdx.x == 0) squares[blockIdx.x] = square;
+}
+KERNEL(train_squares)
 
 // Sums of squares of many tiles to as few as there are blocks: block b those from b count on, in order.
 extern "C" __global__ void __launch_bounds__(ADAM_THREADS) train_fold(const double* __restrict__ squares, int n, int count, double* __restrict__ folded) {
@@ -208,7 +232,7 @@ __device__ __forceinline__ long long all_threads() { return (long long)gridDim.x
 
 // Times and data rows of the batch: coef[n][COEFFICIENTS], pick[n].
 extern "C" __global__ void __launch_bounds__(ROW_THREADS) train_times(Draw draw, const TrainControl* control, int n, double* __restrict__ coef, unsigned long long* __restrict__ pick) {
-  const unsigned long long sample0 = (unsigned long long)control->step * (unsigned long long)n;
+  const unsigned long long sample0 = first_sample(draw, control);
   for (long long e = first_element(); e < 8ll * n; e += all_threads()) draw_row(draw, sample0 + (e >> 3), (int)(e & 7), coef + (e >> 3) * COEFFICIENTS, pick + (e >> 3));
 }
 KERNEL(train_times)
@@ -217,7 +241,7 @@ KERNEL(train_times)
 extern "C" __global__ void __launch_bounds__(ROW_THREADS) train_draw(Draw draw, const TrainControl* control, int n, const double* __restrict__ coef,
     const unsigned long long* __restrict__ pick, float* __restrict__ input, int ld, float* __restrict__ target, float* __restrict__ weight) {
   const int D = draw.d, width = D + features(draw);
-  const unsigned long long sample0 = (unsigned long long)control->step * (unsigned long long)n;
+  const unsigned long long sample0 = first_sample(draw, control);
   for (long long e = first_element(); e < (long long)n * width; e += all_threads()) {
     const long long row = e / width;
     const int k = (int)(e % width);

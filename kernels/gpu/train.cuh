@@ -1,9 +1,10 @@
-// What the training kernels share: the state of a run and the batch drawn on the device.
+// Code that the training kernels share: the state of a run and the batch drawn on the device.
 //
 // A step is three launches: the batch through the network and back (train_rows, or layer by layer), train_grad for the
-// gradient of every parameter, train_adam for the update. Which step it is lies in device memory and train_adam counts
-// it on, so the launches are the same every step and can be captured once. A loss or gradient that is not finite leaves
-// the count as it is, so the steps that follow do the same again and change nothing.
+// gradient of every parameter, train_adam for the update. Of several processes each has some rows of the batch: then train_grad is
+// launched for some layers at a time, whose gradients NCCL sums over the processes, and train_squares follows the sums. The number of the step is in device memory, and train_adam
+// increments it, so the launches are the same in every step and can be captured once. If a loss or gradient is not finite, the number
+// stays, and the steps that follow repeat the same step and change nothing.
 #pragma once
 #include "activations.cuh"
 
@@ -41,6 +42,7 @@ struct Draw {
   const float* target;  // [rows][d]
   const float* weight;  // [rows]
   unsigned long long n, seed;
+  unsigned long long batch, first;  // rows of a batch, and the number of row 0 in it: several processes share a batch
   int d, nfreqs;
 };
 
@@ -102,7 +104,12 @@ __device__ __forceinline__ void sincos_turns(double x, float* sine, float* cosin
   *cosine = (float)((q + 1) & 2 ? -v : v);
 }
 
-// What a row of the batch needs before its columns: which < COEFFICIENTS coefficients of its time, then its data row.
+// The number of row 0 among all samples of the training.
+__device__ __forceinline__ unsigned long long first_sample(const Draw& draw, const TrainControl* control) {
+  return (unsigned long long)control->step * draw.batch + draw.first;
+}
+
+// The numbers of a row of the batch that its columns depend on: for which < COEFFICIENTS a coefficient of its time, else its data row.
 __device__ __forceinline__ void draw_row(const Draw& draw, unsigned long long sample, int which, double* coef, unsigned long long* pick) {
   const U4 w = noise_block(draw.seed, STREAM_BATCH, sample, 0x80000000u);
   if (which < COEFFICIENTS) {

@@ -1,10 +1,10 @@
 // The rows of a training step in one launch, for chains of dense layers that fit: draw, forward, loss, backward to the
-// gradients of all layers' sums. What train_grad (train.cu) makes the parameters' gradients of goes to device memory, a
-// row per sample: every layer's input and the gradient of its sums; slopes wait there for the way back.
+// gradients of all layers' sums. Every layer's input and the gradient of its sums go to device memory, a row for each sample;
+// train_grad (train.cu) computes the parameters' gradients from them. The slopes for the backward pass are there too.
 //
 // A block has R rows and 16 warps. Lane l of a warp has units 4 l .. 4 l + 3 of a chunk of 128 and all rows; the inputs of
-// a layer are dealt to the warps in 16 runs, so that each weight is read once by a block, 16 bytes a lane, and many
-// reads are on their way at once. The 16 partial sums of a unit and row are added in the warps' order: results depend
+// a layer are divided among the warps in 16 runs. So a block reads each weight once, 16 bytes for a lane, with many reads in
+// flight. The 16 partial sums of a unit and row are added in the warps' order: results depend
 // neither on R nor on the grid. R is chosen for the batch: few rows mean more blocks, and weights read more often.
 #include "train.cuh"
 
@@ -35,7 +35,7 @@ struct Job {
   int ld, k, c0;
 };
 
-// The first weights of this warp's run of a job, for the lane's units: read ahead, while something else is computed.
+// The first weights of this warp's run of a job, for the lane's units, which are prefetched.
 template <int R> struct Ahead { enum { GROUP = R == 16 ? 2 : 8 }; float4 b[GROUP]; };
 
 __device__ __forceinline__ int run_of(const Job& q) { return (q.k + WARPS - 1) / WARPS; }
@@ -106,7 +106,7 @@ __device__ __forceinline__ float chunk_sum(const float* part, int e) {
 // Rows row0 .. row0 + R - 1 of the batch: the network's input to x[column][LD] and to layer 0's x, targets to target[d][R],
 // weights to weight[R]. coef[R][COEFFICIENTS] and pick[R] are scratch. Ends with a barrier.
 template <int R>
-__device__ __forceinline__ void draw_block(const Draw& draw, unsigned long long step, long long row0, int n, const FusedLayer& first, float* x,
+__device__ __forceinline__ void draw_block(const Draw& draw, const TrainControl* control, long long row0, int n, const FusedLayer& first, float* x,
                                            float* target, float* weight, double* coef, unsigned long long* pick) {
   enum { LD = Slab<R>::LD };
   const int t = threadIdx.x, D = draw.d;
@@ -120,7 +120,7 @@ __device__ __forceinline__ void draw_block(const Draw& draw, unsigned long long 
     __syncthreads();
     return;
   }
-  const unsigned long long sample0 = step * (unsigned long long)n + (unsigned long long)row0;
+  const unsigned long long sample0 = first_sample(draw, control) + (unsigned long long)row0;
   for (int e = t; e < R * 8; e += THREADS) draw_row(draw, sample0 + (e >> 3), e & 7, coef + (e >> 3) * COEFFICIENTS, pick + (e >> 3));
   __syncthreads();
   for (int e = t; e < R * first.k; e += THREADS) {
@@ -161,7 +161,7 @@ __device__ __forceinline__ void train_rows_body(const FusedNet& net, const Draw&
   const auto back = [&](int l, int c0) { return Job{net.layer[l].weights, net.layer[l].ldk, net.layer[l].n, c0}; };
   Ahead<R> ahead;
   read_ahead<R>(ahead, forward(0, 0));
-  draw_block<R>(draw, (unsigned long long)control->step, row0, n, net.layer[0], x, target, weight, coef, pick);
+  draw_block<R>(draw, control, row0, n, net.layer[0], x, target, weight, coef, pick);
 
   for (int l = 0; l < net.layers; l++) {
     const FusedLayer& L = net.layer[l];

@@ -9,12 +9,12 @@ import (
 
 // VJP32 writes n(x, τ) to dst (n×D, may be nil) and (∂n/∂x)ᵀ u to vj (n×D).
 func (e *Engine) VJP32(ctx context.Context, dst, vj, x, u []float32, tau []float64) error {
-	return adjoint(ctx, e, e.net32, &kernels.Adjoint[float32]{X: x, A: u, G: vj, S: dst}, tau)
+	return adjoint(ctx, e, e.net32, &kernels.Adjoint[float32]{X: x, CovS: u, Grad: vj, S: dst}, tau)
 }
 
 // VJP64 is VJP32 in float64.
 func (e *Engine) VJP64(ctx context.Context, dst, vj, x, u, tau []float64) error {
-	return adjoint(ctx, e, e.net64(), &kernels.Adjoint[float64]{X: x, A: u, G: vj, S: dst}, tau)
+	return adjoint(ctx, e, e.net64(), &kernels.Adjoint[float64]{X: x, CovS: u, Grad: vj, S: dst}, tau)
 }
 
 // Adjoint32 computes q. tau holds n times, or one for all samples.
@@ -42,19 +42,19 @@ func adjoint[F simd.Float](ctx context.Context, e *Engine, n *net[F], q *kernels
 		t.m = hi - lo
 		t.forward(lo, n.tileTimes(t.w, common, tau, lo, hi))
 		t.results(lo)
-		if q.G != nil {
+		if q.Grad != nil {
 			t.backward(lo)
 		}
 		return nil
 	})
 }
 
-// tape is what one tile's forward pass leaves for the way back.
+// tape holds what the forward pass of a tile leaves for the backward pass.
 type tape[F simd.Float] struct {
 	n *net[F]
 	q *kernels.Adjoint[F]
 	w *work[F]
-	g int // rows of a sample: the coefficients of 1, τ, ε, τε
+	g int // rows of a sample: the coefficients of 1, τ, ε, τε (see kernels.Adjoint)
 
 	size int // samples it has room for
 	m    int // samples in the tile
@@ -65,7 +65,7 @@ type tape[F simd.Float] struct {
 	f      [][]F      // f, f', f''/2, f'''/6 at the values of z, of each layer, planes of m×ld
 	y      [][]F      // the rows of each buffer
 	adj    [][]F      // their adjoints
-	seen   []bool     // which adjoints hold something
+	seen   []bool     // which of adj have been written
 }
 
 // getTape returns a tape for tiles of size samples, from the pool or new.
@@ -202,7 +202,7 @@ func (t *tape[F]) activate(i int) {
 	}
 }
 
-// derivatives returns the planes f, f', f”/2 and f”'/6 of layer i.
+// derivatives returns the planes f, f′, f″/2 and f‴/6 of layer i.
 func (t *tape[F]) derivatives(i int) (f0, f1, f2, f3 []F) {
 	f, p := t.f[i], t.m*t.n.ld[t.layers[i].dst]
 	return f[:p], f[p : 2*p], f[2*p : 3*p], f[3*p : 4*p]
@@ -211,7 +211,7 @@ func (t *tape[F]) derivatives(i int) (f0, f1, f2, f3 []F) {
 // results copies the outputs of the forward pass.
 func (t *tape[F]) results(lo int) {
 	d, ld := t.n.d, t.n.ld[t.n.output]
-	for c, dst := range [4][]F{t.q.S, t.q.SV, t.q.SW, t.q.H} {
+	for c, dst := range [4][]F{t.q.S, t.q.SV, t.q.SW, t.q.SVW} {
 		if dst == nil {
 			continue
 		}
@@ -221,11 +221,11 @@ func (t *tape[F]) results(lo int) {
 	}
 }
 
-// backward seeds the output with the covectors and writes the adjoint of the input's values to G.
+// backward starts from the covectors at the output and writes the adjoint of the input's values to Grad.
 func (t *tape[F]) backward(lo int) {
 	n, g := t.n, t.g
 	clear(t.seen)
-	t.fillRows(t.adj[n.output], n.ld[n.output], lo, t.q.A, t.q.B, t.q.C, t.q.E)
+	t.fillRows(t.adj[n.output], n.ld[n.output], lo, t.q.CovS, t.q.CovSV, t.q.CovSW, t.q.CovSVW)
 	t.seen[n.output] = true
 	backs := n.backs()
 	for i := len(t.layers) - 1; i >= 0; i-- {
@@ -251,11 +251,11 @@ func (t *tape[F]) backward(lo int) {
 	}
 	ld := n.coordLD()
 	for i := range t.m {
-		copy(t.q.G[(lo+i)*n.d:(lo+i+1)*n.d], t.adj[0][i*ld:])
+		copy(t.q.Grad[(lo+i)*n.d:(lo+i+1)*n.d], t.adj[0][i*ld:])
 	}
 }
 
-// addAdjoint passes the adjoint of l's result to the buffer that l adds.
+// addAdjoint adds the adjoint of l's result to that of the buffer that l adds (the residual connection).
 func (t *tape[F]) addAdjoint(l *layer[F]) {
 	n, ld, a, b := t.n, t.n.ld[l.dst], t.adj[l.dst], t.adj[l.add]
 	switch {

@@ -77,7 +77,7 @@ func BenchmarkTrajectory(b *testing.B) {
 			e := newEngine(b, paper(c.d, c.width), Options{})
 			rows := make([]kernels.Row, c.steps)
 			for k := range rows {
-				rows[k] = kernels.Row{T: 0.5, Cin: 1, A: 0.9, B: 0.01, C: 0.1, Step: uint32(k)}
+				rows[k] = kernels.Row{Tau: 0.5, Cin: 1, State: 0.9, Net: 0.01, Noise: 0.1, Step: uint32(k)}
 			}
 			x := make([]float32, c.n*c.d)
 			units := float64(c.n * c.steps)
@@ -94,7 +94,7 @@ func BenchmarkPathWeights(b *testing.B) {
 			e := newEngine(b, paper(c.d, c.width), Options{})
 			rows := make([]kernels.PathRow, c.steps+1)
 			for k := range rows {
-				rows[k] = kernels.PathRow{T: 0.5, Cin: 1, A: 0.9, B: 0.01, C: 0.1, E: 1, F: 0.01, InvC2: 100, Step: uint32(k)}
+				rows[k] = kernels.PathRow{Tau: 0.5, Cin: 1, State: 0.9, Net: 0.01, Noise: 0.1, ReverseState: 1, ReverseNet: 0.01, ReversePrecision: 100, Step: uint32(k)}
 			}
 			x, logw := make([]float32, c.n*c.d), make([]float64, c.n)
 			units := float64(c.n * len(rows))
@@ -156,7 +156,7 @@ func BenchmarkAdjoint(b *testing.B) {
 	}
 	g := make([]float64, 2*n)
 	for name, q := range map[string]kernels.Adjoint[float64]{
-		"VJP": {X: v, A: v, G: g}, "first": {X: v, V: v, A: v, B: v, G: g}, "second": {X: v, V: v, W: v, A: v, B: v, C: v, E: v, G: g},
+		"VJP": {X: v, CovS: v, Grad: g}, "first": {X: v, V: v, CovS: v, CovSV: v, Grad: g}, "second": {X: v, V: v, W: v, CovS: v, CovSV: v, CovSW: v, CovSVW: v, Grad: g},
 	} {
 		b.Run(name, func(b *testing.B) {
 			flops := 2 * float64(2*q.Rows()*e.MACs()*n) // forward and back

@@ -4,8 +4,8 @@
 //
 // Samples are cut in tiles of some tens of rows. A tile passes through all layers (and, in Trajectory, PathWeights, Flow
 // and Taylor, through all steps) while its activations and one panel of weights stay in cache; the workers take tiles from a
-// common counter and never wait for each other. Every number is the same sequence of operations whatever the tile,
-// the worker or the position in the batch, so results are bit-identical for any Options.Workers, Options.Tile and any
+// common counter and do not wait for each other. Every number is the result of the same sequence of operations, whatever the
+// tile, the worker or the position in the batch. So results are bit-identical for any Options.Workers, Options.Tile and any
 // split of a batch. They differ by rounding between the implementations of package simd.
 //
 // Legend: n samples, D dimensions of a sample, k directions, τ (tau) the network's time input, w units of a layer,

@@ -8,14 +8,14 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Options choose how an Engine works, never what it computes. The zero value is a good choice.
+// Options choose how an Engine works. They do not change the results, except for the rounding of another Impl. The zero value works.
 type Options struct {
 	Workers int        // goroutines that take tiles; 0 means GOMAXPROCS
-	Tile    int        // rows of a tile (a sample has several in derivatives); 0 means chosen by the network's widths
+	Tile    int        // rows of a tile, of which a sample has several in derivatives; 0 chooses by the widths of the network
 	Impl    *simd.Impl // inner loops; nil means simd.Best()
 }
 
-// Engine evaluates one network. It holds packed copies of the weights: later changes of the program do not reach it.
+// Engine evaluates one network. It has packed copies of the weights, which later changes of the chain do not affect.
 // Its methods may be called concurrently.
 type Engine struct {
 	d       int
@@ -28,7 +28,7 @@ type Engine struct {
 	pool    sync.Pool // *sampler
 }
 
-// New checks the program and packs its weights in panels of float32 (those of float64 at the first use).
+// New checks the chain and packs its weights in panels of float32. Those of float64 are packed at the first use.
 func New(p *kernels.Chain, o Options) (*Engine, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -64,8 +64,8 @@ func copyParams(p *kernels.Chain) *kernels.Chain {
 	return &q
 }
 
-// split returns the number of samples of a tile: as many as make rows rows or the rows of Options.Tile, g to a sample,
-// evened out so that every worker gets the same number of whole tiles.
+// split returns the number of samples of a tile, with g rows for each sample. A tile has about rows rows, or Options.Tile, adjusted so
+// that every worker gets the same number of tiles.
 func (e *Engine) split(rows, samples, g int) int {
 	if e.tile > 0 {
 		rows = e.tile

@@ -8,13 +8,12 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Flow carries the n samples x (n×D, in place) and their integrals div (n×K, in place) through the steps of a table,
-// which says what is integrated. probes are n×K×D, or nil for the exact divergence with K = 1. est (n) becomes the
-// largest error estimate of a step where that is larger than what it holds. State, sums and estimates are float64, the network
-// is float32.
+// Flow integrates the n samples x (n×D, in place) and their integrals div (n×K, in place) over the steps of a table
+// (kernels.FlowTable). probes are n×K×D, or nil for the exact divergence with K = 1. Each est (n) is raised to the largest error
+// estimate of a step of its sample. State, sums and estimates are float64, the network is float32.
 //
-// ctx and progress are as in Trajectory. A state that leaves the finite numbers is carried on, and its estimate is not a
-// number or infinite: the caller checks.
+// ctx and progress are as in Trajectory. A state that becomes infinite or NaN is no error here: its estimate is infinite or NaN,
+// and the caller checks.
 func (e *Engine) Flow(ctx context.Context, x, div, est []float64, probes []float32, table *kernels.FlowTable, progress func(done int)) error {
 	return flow(ctx, e, e.net32, x, div, est, probes, table, progress)
 }
@@ -51,7 +50,7 @@ func flow[F simd.Float](ctx context.Context, e *Engine, n *net[F], x, div, est [
 	return err
 }
 
-// flowTile is one worker's tile of samples on their way; c = D+K numbers a sample.
+// flowTile is the tile of samples that one worker integrates, with c = D+K numbers for each sample.
 type flowTile[F simd.Float] struct {
 	n       *net[F]
 	w       *work[F]
@@ -64,7 +63,7 @@ type flowTile[F simd.Float] struct {
 	est     []float64
 	in, out []F // m×D
 	trace   []float64
-	feat    []F // of the stages of a step
+	feat    []F // the time features of the stages of a step
 	bias    []F
 }
 
@@ -120,7 +119,7 @@ func (t *flowTile[F]) end(x, div, est []float64, lo int) {
 func (t *flowTile[F]) step(s *kernels.FlowStep) {
 	n := t.n
 	for i, g := range s.Stages {
-		n.features(t.feat[i*n.tf:(i+1)*n.tf], g.T)
+		n.features(t.feat[i*n.tf:(i+1)*n.tf], g.Tau)
 	}
 	n.timeTable(t.w, t.bias, t.feat, len(s.Stages))
 	for i := range s.Stages {
@@ -163,10 +162,10 @@ func (t *flowTile[F]) eval(stage int, g *kernels.FlowStage) {
 	for i := range m {
 		k, y := t.stages[stage][i*t.c:(i+1)*t.c], t.next[i*t.c:]
 		for j, v := range out[i*d : (i+1)*d] {
-			k[j] = g.U*y[j] + g.V*float64(v)
+			k[j] = g.State*y[j] + g.Net*float64(v)
 		}
 		for j, trace := range t.trace[i*t.k : (i+1)*t.k] {
-			k[d+j] = float64(d)*g.W + (g.U-g.W)*t.norms[i*t.k+j] + g.V*g.Cin*trace
+			k[d+j] = float64(d)*g.Drift + (g.State-g.Drift)*t.norms[i*t.k+j] + g.Net*g.Cin*trace
 		}
 	}
 }
@@ -217,6 +216,6 @@ func (t *flowTile[F]) estimate(h float64) {
 		if t.table.E3 != nil && e5 != 0 {
 			err = h * e5 / math.Sqrt((e5+0.01*e3)*float64(t.c))
 		}
-		t.est[i] = max(t.est[i], err) // NaN stays
+		t.est[i] = max(t.est[i], err) // max keeps a NaN
 	}
 }

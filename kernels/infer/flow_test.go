@@ -25,7 +25,7 @@ func flowTable(steps int, second bool) *kernels.FlowTable {
 		s := kernels.FlowStep{H: 0.05 + 0.01*float64(k%5)}
 		for i := range t.A {
 			f := float64(k) + float64(i)/4
-			s.Stages = append(s.Stages, kernels.FlowStage{T: f / 10, Cin: 1 / (1 + f/7), U: -0.3 - f/40, V: 0.4 + f/50, W: 0.2 - f/100})
+			s.Stages = append(s.Stages, kernels.FlowStage{Tau: f / 10, Cin: 1 / (1 + f/7), State: -0.3 - f/40, Net: 0.4 + f/50, Drift: 0.2 - f/100})
 		}
 		t.Steps = append(t.Steps, s)
 	}
@@ -67,7 +67,7 @@ func plainFlow(t *testing.T, e *Engine, x, div, est []float64, probes []float32,
 				norms := []float64{float64(d)}
 				var err error
 				if probes == nil {
-					err = e.Divergence64(ctx, net, trace, in, nil, d, []float64{g.T})
+					err = e.Divergence64(ctx, net, trace, in, nil, d, []float64{g.Tau})
 				} else {
 					norms = make([]float64, k)
 					for j := range k {
@@ -76,7 +76,7 @@ func plainFlow(t *testing.T, e *Engine, x, div, est []float64, probes []float32,
 							norms[j] += u * u
 						}
 						if err == nil {
-							err = e.Divergence64(ctx, net, trace[j:j+1], in, v, 1, []float64{g.T})
+							err = e.Divergence64(ctx, net, trace[j:j+1], in, v, 1, []float64{g.Tau})
 						}
 					}
 				}
@@ -85,10 +85,10 @@ func plainFlow(t *testing.T, e *Engine, x, div, est []float64, probes []float32,
 				}
 				f := make([]float64, c)
 				for j := range d {
-					f[j] = g.U*z[j] + g.V*net[j]
+					f[j] = g.State*z[j] + g.Net*net[j]
 				}
 				for j := range k {
-					f[d+j] = float64(d)*g.W + (g.U-g.W)*norms[j] + g.V*g.Cin*trace[j]
+					f[d+j] = float64(d)*g.Drift + (g.State-g.Drift)*norms[j] + g.Net*g.Cin*trace[j]
 				}
 				ks = append(ks, f)
 			}
@@ -155,7 +155,7 @@ func TestFlow(t *testing.T) {
 				if err := e.Flow(ctx, x32, div32, est32, probes, table, func(d int) { done = d }); err != nil {
 					t.Fatal(err)
 				}
-				if w := max(worst(t, x32, x), worst(t, div32, div)/float64(s.d)); !(w < 2e-6) || done != n {
+				if w := max(worst(t, x32, x), worst(t, div32, div)/float64(s.d)); !(w < 2e-6) || done != n { // roundings of float32 sums
 					t.Errorf("%s, %d probes: error %.2g with a float32 network; %d done", s.name, k, w, done)
 				}
 				// In pieces of other sizes it is the same to the bit.
@@ -185,7 +185,7 @@ func TestFlowErrors(t *testing.T) {
 		{"3 divergences", 4, 3, 2, -1, nil},
 		{"4 divergences", 4, 4, 2, -1, nil},
 		{"probes of 3 numbers", 4, 2, 2, 3, nil},
-		{"want finite", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Steps[1].Stages[2].V = math.NaN() }},
+		{"want finite", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Steps[1].Stages[2].Net = math.NaN() }},
 		{"tolerance 0", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Tol = 0 }},
 		{"3 stages; want 4", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.Steps[0].Stages = t.Steps[0].Stages[:3] }},
 		{"as many weights", 4, 2, 2, -1, func(t *kernels.FlowTable) { t.B = t.B[1:] }},

@@ -51,7 +51,7 @@ func everything(t *testing.T, e *Engine, n, from, to int, one bool) [][]float64 
 		do(e.Jets32(ctx, jet32, x32, tau, 3), widen(jet32))
 	}
 	g := make([]float64, m*d)
-	do(e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: x, V: part(1), W: part(2), A: part(3), B: part(4), C: part(5), E: part(6), G: g}, tau), g)
+	do(e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: x, V: part(1), W: part(2), CovS: part(3), CovSV: part(4), CovSW: part(5), CovSVW: part(6), Grad: g}, tau), g)
 	no := kernels.Noise{Seed: 5, Stream: kernels.StreamNoise, Sample0: uint64(from)}
 	s, mem := narrow(x), narrow(part(1))
 	do(e.Trajectory(ctx, s, mem, eulerRows(5, true), no, nil), widen(s), widen(mem))

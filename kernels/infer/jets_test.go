@@ -91,12 +91,20 @@ func TestJets(t *testing.T) {
 					v[k] = 1
 					want := derivative(p, x[:s.d], v, tau[0])
 					for c := range s.d {
-						atMost(t, s.name+" first derivative", math.Abs(dst[c*nj+1+k]-want[c]), 1e-9)
+						atMost(t, s.name+" first derivative", math.Abs(dst[c*nj+1+k]-want[c]), 1e-9) // central differences of float64: rounding over the spacing
 					}
 				}
 			}
 		}
 	})
+}
+
+// narrowed is s in float32, nil for nil.
+func narrowed(s []float64) []float32 {
+	if s == nil {
+		return nil
+	}
+	return narrow(s)
 }
 
 // The adjoint of second order against the expansion of third order, and of lower orders against it with fewer rows.
@@ -119,20 +127,20 @@ func TestAdjoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			for rows, q := range map[string]kernels.Adjoint[float64]{
-				"value":     {A: part(3)},
-				"tangent":   {V: part(1), A: part(3), B: part(4)},
-				"tangent b": {V: part(1), B: part(4)},
-				"second":    {V: part(1), W: part(2), A: part(3), B: part(4), C: part(5), E: part(6)},
-				"second e":  {V: part(1), W: part(2), E: part(6)},
+				"value":     {CovS: part(3)},
+				"tangent":   {V: part(1), CovS: part(3), CovSV: part(4)},
+				"tangent b": {V: part(1), CovSV: part(4)},
+				"second":    {V: part(1), W: part(2), CovS: part(3), CovSV: part(4), CovSW: part(5), CovSVW: part(6)},
+				"second e":  {V: part(1), W: part(2), CovSVW: part(6)},
 			} {
 				q.X = x
 				out := func() []float64 { return make([]float64, n*d) }
-				q.G, q.S = out(), out()
+				q.Grad, q.S = out(), out()
 				if q.V != nil {
 					q.SV = out()
 				}
 				if q.W != nil {
-					q.SW, q.H = out(), out()
+					q.SW, q.SVW = out(), out()
 				}
 				if err := e.Adjoint64(ctx, &q, tau); err != nil {
 					t.Fatal(err)
@@ -153,33 +161,27 @@ func TestAdjoint(t *testing.T) {
 						sv[i*d+k], sw[i*d+k], svw[i*d+k] = fv.at(zero), fw.at(zero), fvw.at(zero)
 						for j := range d {
 							unit[j] = 1
-							g[i*d+j] += row(q.A)[k]*f.along(unit).at(zero) + row(q.B)[k]*fv.along(unit).at(zero) +
-								row(q.C)[k]*fw.along(unit).at(zero) + row(q.E)[k]*fvw.along(unit).at(zero)
+							g[i*d+j] += row(q.CovS)[k]*f.along(unit).at(zero) + row(q.CovSV)[k]*fv.along(unit).at(zero) +
+								row(q.CovSW)[k]*fw.along(unit).at(zero) + row(q.CovSVW)[k]*fvw.along(unit).at(zero)
 							unit[j] = 0
 						}
 					}
 				}
 				const tol = 1e-11 // two orders of summation
-				atMost(t, s.name+" "+rows+" gradient", worst(t, q.G, g), tol)
+				atMost(t, s.name+" "+rows+" gradient", worst(t, q.Grad, g), tol)
 				if q.V != nil {
 					atMost(t, s.name+" "+rows+" sv", worst(t, q.SV, sv), tol)
 				}
 				if q.W != nil {
 					atMost(t, s.name+" "+rows+" sw", worst(t, q.SW, sw), tol)
-					atMost(t, s.name+" "+rows+" svw", worst(t, q.H, svw), tol)
+					atMost(t, s.name+" "+rows+" svw", worst(t, q.SVW, svw), tol)
 				}
-				narrowed := func(s []float64) []float32 {
-					if s == nil {
-						return nil
-					}
-					return narrow(s)
-				}
-				q32 := kernels.Adjoint[float32]{X: narrow(q.X), V: narrowed(q.V), W: narrowed(q.W), A: narrowed(q.A), B: narrowed(q.B),
-					C: narrowed(q.C), E: narrowed(q.E), G: make([]float32, n*d), S: make([]float32, n*d)}
+				q32 := kernels.Adjoint[float32]{X: narrow(q.X), V: narrowed(q.V), W: narrowed(q.W), CovS: narrowed(q.CovS), CovSV: narrowed(q.CovSV),
+					CovSW: narrowed(q.CovSW), CovSVW: narrowed(q.CovSVW), Grad: make([]float32, n*d), S: make([]float32, n*d)}
 				if err := e.Adjoint32(ctx, &q32, tau); err != nil {
 					t.Fatal(err)
 				}
-				atMost(t, s.name+" "+rows+" gradient, float32", worst(t, q32.G, q.G), 20*tol32)
+				atMost(t, s.name+" "+rows+" gradient, float32", worst(t, q32.Grad, q.Grad), 20*tol32)
 				atMost(t, s.name+" "+rows+" value, float32", worst(t, q32.S, q.S), tol32)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// meter turns the rows that the workers finish into a count of samples for a progress function.
+// meter counts the rows that the workers finish, and calls a progress function with the number of samples that is worth.
 type meter struct {
 	tell          func(done int)
 	samples, rows int
@@ -17,7 +17,7 @@ func newMeter(tell func(done int), samples, rows int) *meter {
 	return &meter{tell: tell, samples: samples, rows: rows}
 }
 
-// add counts and tells, unless another worker is just telling.
+// add counts rows of samples, and reports unless another worker is reporting.
 func (m *meter) add(work int) {
 	if m.tell == nil {
 		return
@@ -29,7 +29,7 @@ func (m *meter) add(work int) {
 	}
 }
 
-// finish tells the whole, whoever was told before.
+// finish reports that all is done.
 func (m *meter) finish() {
 	if m.tell != nil {
 		m.tell(m.samples)

@@ -22,10 +22,10 @@ type net[F simd.Float] struct {
 	output int
 	timeLD int // row stride of a time table: the padded widths of the layers on the input, in order
 
-	slots  []int // which scratch array holds a buffer, for evaluations that need no buffer twice
+	slots  []int // which scratch array holds each buffer, in evaluations without a backward pass
 	slotLD []int // the widest row of each scratch array
 
-	// head is the last layer where Head32 runs it: linear, few outputs, not on the input; nil otherwise.
+	// head is the last layer if Head32 computes it, that is if it is linear, has few outputs and is not on the input; else nil.
 	head *layer[F]
 
 	prod    func(*simd.Product[F])
@@ -39,7 +39,7 @@ type net[F simd.Float] struct {
 }
 
 // layer is one dense instruction. On the input (src = 0) the weights of the coordinates and of the time features are
-// packed apart.
+// packed separately.
 type layer[F simd.Float] struct {
 	dst, src, add int
 	act           simd.Act
@@ -54,7 +54,7 @@ type layer[F simd.Float] struct {
 	none          []F // head only: a bias of zeros
 }
 
-// headOutputs is the largest number of outputs that Head32 takes instead of a product, which works on whole panels.
+// headOutputs is the largest number of outputs for which Head32 is used. A product works on whole panels of outputs.
 const headOutputs = 8
 
 func newNet32(p *kernels.Chain, im *simd.Impl) *net[float32] {
@@ -212,7 +212,7 @@ func (n *net[F]) features(dst []F, tau float64) {
 	}
 }
 
-// aligned returns n zeros that start on a cache line (the Go heap does not move).
+// aligned returns n zeros that start on a cache line. The Go heap does not move objects.
 func aligned[F simd.Float](n int) []F {
 	const line = 64
 	var z F

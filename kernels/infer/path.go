@@ -8,14 +8,18 @@ import (
 	"hbar/kernels"
 )
 
-// PathWeights proposes a path from each row x_0 of x (n×D, overwritten with the end state x_N) and adds to logw (n)
-// the logarithm of Π_{k=1}^{N} R_k(x_{k-1} | x_k)/Q_k(x_k | x_{k-1}); the prior log π(x_N) is the caller's.
+// PathWeights proposes a path from each row x_0 of x (n×D), overwrites the row with the path's end x_N, and adds to logw (n)
+// the logarithm of Π_{k=1}^{N} R_k(x_{k−1} | x_k)/Q_k(x_k | x_{k−1}) (see kernels.PathRow). The caller adds the prior
+// log π(x_N).
 //
-// The states are float32, and the weight is that of the states as they are: with μ = A x_{k-1} + B n_{k-1} in float64,
-// the proposal's density is taken at the rounded x_k, i.e. at z = (x_k - μ)/C, not at the normals that were drawn, and
-// log R/Q = ½(|z|² - |x_{k-1} - E x_k - F n_k|² InvC2) + LogC in float64. Rounding x_k moves z and the residual alike, so
-// the two changes cancel to first order; with the drawn normals an error of z·δ/C a step would be left (δ the rounding
-// of x). A, B and C are those rounded to float32 that the proposal was made with, in LogC too.
+// The states are float32, and the densities are those of the rounded states. With μ = State x_{k−1} + Net n_{k−1} in float64, the
+// proposal's density is taken at z = (x_k − μ)/Noise, not at the normals that were drawn:
+//
+//	log R_k/Q_k = ½ (|z|² − ReversePrecision |x_{k−1} − ReverseState x_k − ReverseNet n_k|²) + LogNorm
+//
+// in float64. The rounding δ of x_k then changes both squares by almost the same amount, and the changes cancel to first order. With
+// the drawn normals an error of z·δ/Noise would be left in every step. State, Net and Noise are the numbers that the proposal
+// was made with, rounded to float32, in LogNorm too.
 //
 // ctx and progress are as in Trajectory. When an error is returned, x and logw are partly updated.
 func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, rows []kernels.PathRow, no kernels.Noise, progress func(done int)) error {
@@ -36,7 +40,7 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	}
 	tau := make([]float64, len(rows))
 	for k, r := range rows {
-		tau[k] = r.T
+		tau[k] = r.Tau
 	}
 	size := e.split(n.rows, samples, 1)
 	meter := newMeter(progress, samples, len(rows))
@@ -75,44 +79,44 @@ func (e *Engine) PathWeights(ctx context.Context, x []float32, logw []float64, r
 	return err
 }
 
-// pathStep is a kernels.PathRow with the coefficients that the kernels take.
+// pathStep is a kernels.PathRow as the loops take it.
 type pathStep struct {
 	step
-	a, b, invC float64 // of the proposal, as rounded to float32
-	e, f       float64
-	invC2      float64
-	logC       float64
+	state, net, invNoise     float64 // of the proposal, rounded to float32
+	reverseState, reverseNet float64
+	reversePrecision         float64
+	logNorm                  float64
 }
 
 func pathSteps(rows []kernels.PathRow, d int) ([]pathStep, error) {
 	steps := make([]pathStep, len(rows))
 	for k, r := range rows {
-		if err := finiteRow(k, r.T, r.Cin, r.A, r.B, r.C, r.E, r.F, r.InvC2, r.LogC); err != nil {
+		if err := finiteRow(k, r.Tau, r.Cin, r.State, r.Net, r.Noise, r.ReverseState, r.ReverseNet, r.ReversePrecision, r.LogNorm); err != nil {
 			return nil, err
 		}
-		c := float32(r.C)
+		c := float32(r.Noise)
 		if c == 0 && k < len(rows)-1 {
-			return nil, fmt.Errorf("infer: row %d of the path table has C = %g: a step without noise has no density", k, r.C)
+			return nil, fmt.Errorf("infer: row %d of the path table has Noise = %g: a step without noise has no density", k, r.Noise)
 		}
 		steps[k] = pathStep{
-			step: step{cin: float32(r.Cin), noise: r.Step, coef: [8]float32{0: float32(r.A), 1: float32(r.B), 3: c}},
-			a:    float64(float32(r.A)), b: float64(float32(r.B)), invC: 1 / float64(c),
-			e: r.E, f: r.F, invC2: r.InvC2, logC: r.LogC,
+			step:  step{cin: float32(r.Cin), noise: r.Step, coef: [8]float32{0: float32(r.State), 1: float32(r.Net), 3: c}},
+			state: float64(float32(r.State)), net: float64(float32(r.Net)), invNoise: 1 / float64(c),
+			reverseState: r.ReverseState, reverseNet: r.ReverseNet, reversePrecision: r.ReversePrecision, logNorm: r.LogNorm,
 		}
 		if k > 0 {
-			steps[k].logC += float64(d) * math.Log(float64(float32(rows[k-1].C))/rows[k-1].C)
+			steps[k].logNorm += float64(d) * math.Log(float64(float32(rows[k-1].Noise))/rows[k-1].Noise)
 		}
 	}
 	return steps, nil
 }
 
-// weigh adds log R/Q of the step from prev to x, whose proposal had squared normals zz, to logw.
+// weigh adds log R/Q of the step from prev to x to logw. y are the network's values at x, zz the |z|² of the proposals.
 func (s *pathStep) weigh(logw, zz []float64, prev, x, y []float32) {
 	d := len(x) / len(logw)
 	for i := range logw {
 		at := i * d
-		rr := residualSquared(prev[at:at+d], x[at:at+d], y[at:at+d], s.e, s.f)
-		logw[i] += 0.5*(zz[i]-rr*s.invC2) + s.logC
+		rr := residualSquared(prev[at:at+d], x[at:at+d], y[at:at+d], s.reverseState, s.reverseNet)
+		logw[i] += 0.5*(zz[i]-rr*s.reversePrecision) + s.logNorm
 	}
 }
 
@@ -121,7 +125,7 @@ func (s *pathStep) squares(zz []float64, prev, x, y []float32) {
 	d := len(x) / len(zz)
 	for i := range zz {
 		at := i * d
-		zz[i] = residualSquared(x[at:at+d], prev[at:at+d], y[at:at+d], s.a, s.b) * s.invC * s.invC
+		zz[i] = residualSquared(x[at:at+d], prev[at:at+d], y[at:at+d], s.state, s.net) * s.invNoise * s.invNoise
 	}
 }
 

@@ -24,11 +24,11 @@ func pathRows(n, d int) []kernels.PathRow {
 	rows := make([]kernels.PathRow, n+1)
 	for k := range rows {
 		f := float64(k)
-		rows[k] = kernels.PathRow{T: 0.1 + f/10, Cin: 1 / (1 + f/7), A: 0.99, B: 0.03, C: 0.1 + 0.013*f, E: 1.01, F: 0.02, Step: uint32(k)}
+		rows[k] = kernels.PathRow{Tau: 0.1 + f/10, Cin: 1 / (1 + f/7), State: 0.99, Net: 0.03, Noise: 0.1 + 0.013*f, ReverseState: 1.01, ReverseNet: 0.02, Step: uint32(k)}
 		if k > 0 {
 			r := 0.11 + 0.012*(f-1) // the reverse step's deviation
-			rows[k].InvC2 = 1 / (r * r)
-			rows[k].LogC = float64(d) * math.Log(rows[k-1].C/r)
+			rows[k].ReversePrecision = 1 / (r * r)
+			rows[k].LogNorm = float64(d) * math.Log(rows[k-1].Noise/r)
 		}
 	}
 	return rows
@@ -50,14 +50,14 @@ func TestPathWeights(t *testing.T) {
 				nets[k] = make([]float32, n*d)
 				// net(Cin x, T), as a table of one row that leaves nothing of x.
 				copy(nets[k], path[k])
-				if err := e.Trajectory(ctx, nets[k], nil, []kernels.Row{{T: r.T, Cin: r.Cin, B: 1}}, no, nil); err != nil {
+				if err := e.Trajectory(ctx, nets[k], nil, []kernels.Row{{Tau: r.Tau, Cin: r.Cin, Net: 1}}, no, nil); err != nil {
 					t.Fatal(err)
 				}
 				if k == steps {
 					break
 				}
 				x := slices.Clone(path[k])
-				if err := e.Trajectory(ctx, x, nil, []kernels.Row{{T: r.T, Cin: r.Cin, A: r.A, B: r.B, C: r.C, Step: r.Step}}, no, nil); err != nil {
+				if err := e.Trajectory(ctx, x, nil, []kernels.Row{{Tau: r.Tau, Cin: r.Cin, State: r.State, Net: r.Net, Noise: r.Noise, Step: r.Step}}, no, nil); err != nil {
 					t.Fatal(err)
 				}
 				path = append(path, x)
@@ -77,9 +77,9 @@ func TestPathWeights(t *testing.T) {
 					prev, q, r := row(path[k-1]), rows[k-1], rows[k]
 					x := row(path[k])
 					single := func(v float64) float64 { return float64(float32(v)) }
-					forth := mean(single(q.A), single(q.B), prev, row(nets[k-1]))
-					back := mean(r.E, r.F, x, row(nets[k]))
-					want[i] += logNormal(prev, back, 1/math.Sqrt(r.InvC2)) - logNormal(x, forth, single(q.C))
+					forth := mean(single(q.State), single(q.Net), prev, row(nets[k-1]))
+					back := mean(r.ReverseState, r.ReverseNet, x, row(nets[k]))
+					want[i] += logNormal(prev, back, 1/math.Sqrt(r.ReversePrecision)) - logNormal(x, forth, single(q.Noise))
 				}
 			}
 			x, logw := narrow(x0), make([]float64, n)
@@ -105,7 +105,7 @@ func TestPathWeightsGaussian(t *testing.T) {
 	e := newEngine(t, p, Options{})
 	rows := make([]kernels.PathRow, steps+1)
 	for k := range rows {
-		rows[k] = kernels.PathRow{T: 0.5, Cin: 1, A: 0.95, B: 0.05, C: noise, E: e2, F: f2, InvC2: 1 / (noise * noise), Step: uint32(k)}
+		rows[k] = kernels.PathRow{Tau: 0.5, Cin: 1, State: 0.95, Net: 0.05, Noise: noise, ReverseState: e2, ReverseNet: f2, ReversePrecision: 1 / (noise * noise), Step: uint32(k)}
 	}
 	x, logw := make([]float32, paths), make([]float64, paths)
 	for i := range x {

@@ -1,7 +1,7 @@
 package infer
 
-// tableLimit is the number of floats up to which the time table of all rows is made in advance and shared (16 MB).
-// Longer tables are made by each worker in blocks of blockRows as it goes, for every tile anew.
+// tableLimit is the number of floats up to which the time table of all rows is made in advance and shared (16 MB). Of longer tables
+// each worker makes blocks of blockRows rows as it needs them, again for every tile.
 const (
 	tableLimit = 1 << 22
 	blockRows  = 256

@@ -38,8 +38,8 @@ func (e *Engine) Divergence64(ctx context.Context, dst, div, x, v []float64, k i
 	return tangent(ctx, e, e.net64(), dst, nil, div, x, v, k, tau)
 }
 
-// tangent computes the values of a tile first, which leave their slopes f'. Then each direction goes through the network
-// as a forward pass of its own, its products multiplied by the slopes: any number of directions at the same speed.
+// tangent computes the values of a tile first, and keeps the slopes f' of the activations. Each direction is then a forward pass
+// whose products are multiplied by the slopes, so the cost grows linearly with the number of directions.
 func tangent[F simd.Float](ctx context.Context, e *Engine, n *net[F], dst, jv []F, div []float64, x, v []F, k int, tau []float64) error {
 	samples, err := batch(n.d, len(x), tau)
 	if err != nil {

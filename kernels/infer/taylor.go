@@ -9,10 +9,10 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Taylor carries the n states y (n×TaylorState.Width, in place) through the steps of a table. To est (n, may be nil) it
+// Taylor integrates the n states y (n×TaylorState.Width, in place) over the steps of a table. To est (n, may be nil) it
 // writes the largest error norm of a step of each sample (kernels.TaylorTable), 0 if the method has no estimate. A state
-// that leaves the finite numbers is carried on: the caller checks. ctx and progress are as in Trajectory; when an error
-// is returned, y and est are partly updated.
+// that becomes infinite or NaN is no error here; the caller checks. ctx and progress are as in Trajectory. If an error is
+// returned, y and est are partly updated.
 func (e *Engine) Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error {
 	if e.d > kernels.MaxJetDim && table.Order > 0 {
 		return fmt.Errorf("infer: Taylor expansion in D = %d dimensions, want at most %d", e.d, kernels.MaxJetDim)
@@ -94,7 +94,7 @@ func newTaylorTile[F simd.Float](n *net[F], table *kernels.TaylorTable, state ke
 func (t *taylorTile[F]) step(step int) {
 	n, h, stages := t.n, t.Steps[step].H, t.Steps[step].Stages
 	for i, q := range stages {
-		n.features(t.feat[i*n.tf:(i+1)*n.tf], q.T)
+		n.features(t.feat[i*n.tf:(i+1)*n.tf], q.Tau)
 	}
 	n.timeTable(t.w, t.bias, t.feat, len(stages))
 	for i := range stages {
@@ -142,7 +142,7 @@ func (t *taylorTile[F]) eval(i int, q *kernels.TaylorStage) {
 	for r := range m {
 		y := t.next[r*width : (r+1)*width]
 		t.score(q, t.out[r*nj*n.d:(r+1)*nj*n.d], y)
-		t.field.Eval(t.k[i][r*width:(r+1)*width], y, t.s, q.Drift, q.Half)
+		t.field.Eval(t.k[i][r*width:(r+1)*width], y, t.s, q.Drift, q.HalfDiffusion)
 	}
 }
 
@@ -151,7 +151,7 @@ func (t *taylorTile[F]) score(q *kernels.TaylorStage, out []F, x []float64) {
 	n, nj := t.n, t.nj
 	for d := range n.d {
 		s := t.s[d*nj : (d+1)*nj]
-		c := q.Q
+		c := q.ScoreNet
 		for degree, k := 0, 0; k < nj; degree++ {
 			for end := simd.NJet(n.d, degree); k < end; k++ {
 				v := out[k*n.d+d]
@@ -162,9 +162,9 @@ func (t *taylorTile[F]) score(q *kernels.TaylorStage, out []F, x []float64) {
 			}
 			c *= q.Cin
 		}
-		s[0] += q.P * x[d]
+		s[0] += q.ScoreState * x[d]
 		if nj > 1 {
-			s[1+d] += q.P
+			s[1+d] += q.ScoreState
 		}
 	}
 }
@@ -180,8 +180,8 @@ func (t *taylorTile[F]) estimate(h float64) {
 				continue
 			}
 			w := t.Weights[c] / (t.Tol * (1 + max(math.Abs(t.y[at]), math.Abs(t.next[at]))))
-			sum5 += square(w * t.along(t.E, at))
-			sum3 += square(w * t.along(t.E3, at))
+			sum5 += square(w * t.stageSum(t.E, at))
+			sum3 += square(w * t.stageSum(t.E3, at))
 		}
 		if err := t.ErrorNorm(h, sum5, sum3); !(err <= t.est[r]) {
 			t.est[r] = err
@@ -189,8 +189,8 @@ func (t *taylorTile[F]) estimate(h float64) {
 	}
 }
 
-// along is Σ c_i k_i at one number of the tile's states.
-func (t *taylorTile[F]) along(c []float64, at int) float64 {
+// stageSum is Σ c_i k_i for number at of the tile's states.
+func (t *taylorTile[F]) stageSum(c []float64, at int) float64 {
 	sum := 0.0
 	for i, v := range c {
 		sum += v * t.k[i][at]

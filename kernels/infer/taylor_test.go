@@ -22,7 +22,7 @@ func taylorTable(state kernels.TaylorState, steps int, second bool) *kernels.Tay
 	for _, s := range f.Steps {
 		step := kernels.TaylorStep{H: s.H}
 		for _, g := range s.Stages {
-			step.Stages = append(step.Stages, kernels.TaylorStage{T: g.T, Cin: g.Cin, P: -0.2 + g.W/3, Q: 1 + g.U/2, Drift: -g.W, Half: -g.V})
+			step.Stages = append(step.Stages, kernels.TaylorStage{Tau: g.Tau, Cin: g.Cin, ScoreState: -0.2 + g.Drift/3, ScoreNet: 1 + g.State/2, Drift: -g.Drift, HalfDiffusion: -g.Net})
 		}
 		t.Steps = append(t.Steps, step)
 	}
@@ -61,7 +61,7 @@ func plainTaylor(t *testing.T, e *Engine, y, est []float64, table *kernels.Taylo
 					x[j] = g.Cin * z[j]
 				}
 				jets := make([]float64, d*nj)
-				if err := e.Jets64(ctx, jets, x, []float64{g.T}, order); err != nil {
+				if err := e.Jets64(ctx, jets, x, []float64{g.Tau}, order); err != nil {
 					t.Fatal(err)
 				}
 				for j := range d {
@@ -70,17 +70,17 @@ func plainTaylor(t *testing.T, e *Engine, y, est []float64, table *kernels.Taylo
 						for _, p := range alpha {
 							degree += p
 						}
-						jets[j*nj+k] *= g.Q * math.Pow(g.Cin, float64(degree))
+						jets[j*nj+k] *= g.ScoreNet * math.Pow(g.Cin, float64(degree))
 						switch {
 						case degree == 0:
-							jets[j*nj] += g.P * z[j]
+							jets[j*nj] += g.ScoreState * z[j]
 						case degree == 1 && alpha[j] == 1:
-							jets[j*nj+k] += g.P
+							jets[j*nj+k] += g.ScoreState
 						}
 					}
 				}
 				k := make([]float64, w)
-				field.Eval(k, z, jets, g.Drift, g.Half)
+				field.Eval(k, z, jets, g.Drift, g.HalfDiffusion)
 				ks = append(ks, k)
 			}
 			next := at(table.B)
@@ -153,7 +153,7 @@ func TestTaylorErrors(t *testing.T) {
 	}{
 		{"multiple of the state's 11", 12, 1, nil},
 		{"est", 11, 2, nil},
-		{"want finite", 11, 1, func(t *kernels.TaylorTable) { t.Steps[1].Stages[2].Half = math.NaN() }},
+		{"want finite", 11, 1, func(t *kernels.TaylorTable) { t.Steps[1].Stages[2].HalfDiffusion = math.NaN() }},
 		{"tolerance 0", 11, 1, func(t *kernels.TaylorTable) { t.Tol = 0 }},
 		{"10 weights; want a positive one and 11", 11, 1, func(t *kernels.TaylorTable) { t.Weights = t.Weights[1:] }},
 		{"3 stages; want 4", 11, 1, func(t *kernels.TaylorTable) { t.Steps[0].Stages = t.Steps[0].Stages[:3] }},

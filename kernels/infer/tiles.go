@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// tiles calls run for consecutive ranges [lo, hi) of n samples, size or fewer each, on up to workers goroutines; each
-// has its own W from get, handed to put at the end. It stops at the first error or when ctx is done.
+// tiles calls run for consecutive ranges [lo, hi) of n samples, size or fewer each, on up to workers goroutines. Each goroutine
+// has its own W from get, which put takes back at the end. It stops at the first error or when ctx is done.
 func tiles[W any](ctx context.Context, workers, n, size int, get func() W, put func(W), run func(w W, lo, hi int) error) error {
 	var next atomic.Int64
 	var first atomic.Pointer[error]

@@ -2,8 +2,8 @@ package infer
 
 import "hbar/kernels/simd"
 
-// times is what a tile needs to know of τ: either one row of a time table and its features, or (bias nil) features
-// for each sample.
+// times are the time features of a tile: either one time for all samples, with its row of the time table, or (bias nil) the features
+// of each sample.
 type times[F simd.Float] struct {
 	bias []F // timeLD: b + W_τ φ(τ) of each layer on the input
 	feat []F // tf, or m×tf

@@ -8,14 +8,14 @@ import (
 	"hbar/kernels"
 )
 
-// Trajectory runs the n samples x (n×D, in place) through all rows: of each row first the network, then the updates
-// that kernels.Row defines. m (n×D, in place) is the samples' memory; nil stands for zeros that are not returned. no
-// names the random numbers: sample i of x draws from sample Sample0+i of the stream.
+// Trajectory takes the n samples x (n×D, in place) through all rows of a step table (kernels.Row). m (n×D, in place) is the
+// memory of the samples; if it is nil, the memory starts from zeros and is not returned. no identifies the random
+// numbers: sample i of x has those of sample Sample0+i of the stream.
 //
-// A tile of samples goes through all rows before the next begins. ctx is looked at every few rows; when it is done some
-// tiles are finished and others are as they were. progress, unless nil, is told how much of the work is done, in
-// samples (n at the end); it is called by any worker, one at a time, and must return quickly. A state that leaves the
-// finite numbers is carried on: the caller checks.
+// A tile of samples passes through all rows before the next tile begins. The context is checked every few rows. When it has ended,
+// Trajectory returns its error, with some tiles finished and the others unchanged. progress, unless nil, is called with the
+// amount of work that is done, in samples: n at the end. Any worker may call it, one at a time, and it must return quickly. A
+// state that becomes infinite or NaN is no error here; the caller checks.
 func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {
 	n := e.net32
 	if len(x)%n.d != 0 {
@@ -29,15 +29,15 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	tau := make([]float64, len(rows))
 	steps := make([]step, len(rows))
 	for k, r := range rows {
-		if err := finiteRow(k, r.T, r.Cin, r.A, r.B, r.M, r.C, r.G, r.H, r.J, r.K); err != nil {
+		if err := finiteRow(k, r.Tau, r.Cin, r.State, r.Net, r.Memory, r.Noise, r.KeepState, r.KeepNet, r.KeepNoise, r.KeepMemory); err != nil {
 			return err
 		}
-		tau[k] = r.T
+		tau[k] = r.Tau
 		steps[k] = step{
 			cin:   float32(r.Cin),
-			noisy: r.C != 0 || r.J != 0,
+			noisy: r.Noise != 0 || r.KeepNoise != 0,
 			noise: r.Step,
-			coef:  [8]float32{float32(r.A), float32(r.B), float32(r.M), float32(r.C), float32(r.G), float32(r.H), float32(r.J), float32(r.K)},
+			coef:  [8]float32{float32(r.State), float32(r.Net), float32(r.Memory), float32(r.Noise), float32(r.KeepState), float32(r.KeepNet), float32(r.KeepNoise), float32(r.KeepMemory)},
 		}
 	}
 	if len(rows) == 0 {
@@ -88,10 +88,10 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	return err
 }
 
-// checkRows is the number of rows between two looks at the context.
+// checkRows is the number of rows between two checks of the context.
 const checkRows = 16
 
-// step is a row rounded to what the kernels take.
+// step is a kernels.Row rounded to float32, its coefficients in the order of simd.Impl.Update.
 type step struct {
 	cin   float32
 	noisy bool

@@ -19,15 +19,15 @@ func eulerRows(steps int, memory bool) []kernels.Row {
 	dt := 0.99 / float64(steps)
 	for k := range rows {
 		t := 1 - float64(k)*dt
-		rows[k] = kernels.Row{T: t, Cin: 1, A: 1 + dt*10*t, B: 0.2 * dt * 20 * t, C: math.Sqrt(20 * t * dt), Step: uint32(k)}
+		rows[k] = kernels.Row{Tau: t, Cin: 1, State: 1 + dt*10*t, Net: 0.2 * dt * 20 * t, Noise: math.Sqrt(20 * t * dt), Step: uint32(k)}
 		if k%3 == 2 {
 			rows[k].Cin = 1 / (1 + t)
 		}
 		if memory {
-			rows[k].M, rows[k].G, rows[k].H, rows[k].J, rows[k].K = 0.1, 0.3, 0.2, 0.05, 0.5
+			rows[k].Memory, rows[k].KeepState, rows[k].KeepNet, rows[k].KeepNoise, rows[k].KeepMemory = 0.1, 0.3, 0.2, 0.05, 0.5
 		}
 	}
-	rows[steps-1].C, rows[steps-1].J = 0, 0
+	rows[steps-1].Noise, rows[steps-1].KeepNoise = 0, 0
 	return rows
 }
 
@@ -43,11 +43,11 @@ func run64(p *kernels.Chain, x, m []float64, rows []kernels.Row, no kernels.Nois
 			for j := range d {
 				in[j] = r.Cin * x[i*d+j]
 			}
-			for j, y := range reference(p, in, r.T) {
+			for j, y := range reference(p, in, r.Tau) {
 				at := i*d + j
 				u, v, w := x[at], m[at], float64(z[at])
-				x[at] = r.A*u + r.B*y + r.M*v + r.C*w
-				m[at] = r.G*u + r.H*y + r.J*w + r.K*v
+				x[at] = r.State*u + r.Net*y + r.Memory*v + r.Noise*w
+				m[at] = r.KeepState*u + r.KeepNet*y + r.KeepNoise*w + r.KeepMemory*v
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func TestTrajectoryNormals(t *testing.T) {
 		for _, steps := range [][]uint32{{0}, {1}, {0, 1}, {4, 5, 6}, {3, 3}, {1, 9, 8, 1 << 31}} {
 			var rows []kernels.Row
 			for _, s := range steps {
-				rows = append(rows, kernels.Row{T: 0.5, Cin: 1, C: 1, Step: s})
+				rows = append(rows, kernels.Row{Tau: 0.5, Cin: 1, Noise: 1, Step: s})
 			}
 			x, want := make([]float32, n*d), make([]float32, n*d)
 			if err := e.Trajectory(ctx, x, nil, rows, no, nil); err != nil {
@@ -150,7 +150,7 @@ func TestCancellation(t *testing.T) {
 	rows := eulerRows(400, false)
 	var path []kernels.PathRow
 	for _, r := range rows[:399] {
-		path = append(path, kernels.PathRow{T: r.T, Cin: 1, A: 1, C: r.C, E: 1, InvC2: 1})
+		path = append(path, kernels.PathRow{Tau: r.Tau, Cin: 1, State: 1, Noise: r.Noise, ReverseState: 1, ReversePrecision: 1})
 	}
 	for name, run := range map[string]func(ctx context.Context, progress func(int)) error{
 		"trajectory": func(ctx context.Context, f func(int)) error {
@@ -208,7 +208,7 @@ func TestNoAllocationPerStep(t *testing.T) {
 		rows := eulerRows(steps, true)
 		path := make([]kernels.PathRow, steps)
 		for k := range path {
-			path[k] = kernels.PathRow{T: 0.5, Cin: 0.5, A: 1, C: 1, E: 1, InvC2: 1}
+			path[k] = kernels.PathRow{Tau: 0.5, Cin: 0.5, State: 1, Noise: 1, ReverseState: 1, ReversePrecision: 1}
 		}
 		x, lw := make([]float32, 8), make([]float64, 4)
 		return testing.AllocsPerRun(5, func() {

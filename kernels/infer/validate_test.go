@@ -83,9 +83,9 @@ func TestCallsRefuse(t *testing.T) {
 	one := []float64{0.5}
 	inf := math.Inf(1)
 	no := kernels.Noise{}
-	row := kernels.Row{T: 0.5, Cin: 1, A: 1}
+	row := kernels.Row{Tau: 0.5, Cin: 1, State: 1}
 	bad := row
-	bad.B = inf
+	bad.Net = inf
 	for want, err := range map[string]error{
 		"x has 5 elements":            e.Forward(ctx, f(5), f(5), one),
 		"dst has 4 elements, want 6":  e.Forward(ctx, f(4), f(6), one),
@@ -100,9 +100,9 @@ func TestCallsRefuse(t *testing.T) {
 		"D = 17 dimensions":           big.Jets32(ctx, f(17*18), f(17), one, 1),
 		"dst has 2 elements, want 20": e.Jets64(ctx, g(2), g(2), one, 3),
 		"W but not V":                 e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), W: g(2)}, one),
-		"B or SV":                     e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), B: g(2)}, one),
-		"C, E, SW or H":               e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), V: g(2), E: g(2)}, one),
-		"Adjoint A has 3":             e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), A: g(3)}, one),
+		"CovSV or SV":                 e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), CovSV: g(2)}, one),
+		"CovSW, CovSVW, SW or SVW":    e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), V: g(2), CovSVW: g(2)}, one),
+		"Adjoint CovS has 3":          e.Adjoint64(ctx, &kernels.Adjoint[float64]{X: g(2), CovS: g(3)}, one),
 		"m has 2 elements, want 4":    e.Trajectory(ctx, f(4), f(2), []kernels.Row{row}, no, nil),
 		"row 1 of the step table":     e.Trajectory(ctx, f(4), nil, []kernels.Row{row, bad}, no, nil),
 		"path of 1 states":            e.PathWeights(ctx, f(4), g(2), make([]kernels.PathRow, 1), no, nil),

@@ -2,7 +2,7 @@
 //
 // A jet of order n in D variables is a slice of simd.NJet(D, n) coefficients ∂^α f/α!, |α| ≤ n, in the order of
 // simd.JetIndex: graded, and within a degree the powers of the first variable descending (1, x, y, x², xy, y², …). A
-// jet of lower order is a prefix, so a routine that needs less than it is given takes a longer slice as it is.
+// jet of lower order is a prefix of it, so a routine may be given a jet of higher order than it needs.
 //
 // All routines panic on slices that are too short; results must not overlap arguments unless a routine says so.
 package jet

@@ -2,11 +2,11 @@
 //
 // A step has three phases with a barrier after each:
 //
-//	tiles    rows [lo, hi) of the batch: draw, forward (f and f′), loss, backward to the gradients of all sums
+//	tiles    rows [lo, hi) of the batch: draw, forward (f and f′), loss, backward to the gradients of the layers' sums
 //	panels   the gradient of 16 output units of a layer, a sum over the whole batch in row order; checked to be finite
 //	update   Adam on a panel, the averaged weights, the panel's copies in other layouts
 //
-// Nothing depends on who computes what: every sum has a fixed order, so results are bit-identical for any number of
+// Every sum has a fixed order, whichever worker computes it, so results are bit-identical for any number of
 // workers. Parameters are overwritten in the last phase only, after loss and gradient are known to be finite.
 //
 // Layout. Units are padded to multiples of 16 with zeros, which stay zero: f(0) = 0 for every activation, so padding

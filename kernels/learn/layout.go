@@ -25,15 +25,15 @@ func aligned(n int) []float32 {
 	return s[off : off+n : off+n]
 }
 
-// buffer is where one row per sample lives: in the batch's memory if the second phase needs it, else in the worker's.
+// buffer describes an array with one row for each sample. It is memory of the batch if the second phase needs it, else of the worker.
 type buffer struct {
 	width, ld int
 	one       int  // column of ones; -1 for none
-	kept      bool // in the batch's memory
+	kept      bool // memory of the batch
 	batch     []float32
 }
 
-// layer is a dense layer and where its parameters are in the flat vectors (param, m, v, grad, ema).
+// layer is a dense layer, with the position of its parameters in the flat vectors (param, m, v, grad, ema).
 //
 // Panels: [panels][rows][16], row k the weights of input k, row rows-1 the bias. Head: [out][rows], the bias at one.
 type layer struct {
@@ -51,7 +51,7 @@ type layer struct {
 	back []float32 // Wᵀ's panels [pad(in)/16][out][16]; nil if ∂loss/∂input is not wanted or the layer is a head
 }
 
-// index is the place of the weight from input k (or of the bias, k = l.in) to output o.
+// index is the position in the flat vectors of the weight from input k (of the bias if k = l.in) to output o.
 func (l *layer) index(o, k int) int {
 	if k == l.in {
 		k = l.one

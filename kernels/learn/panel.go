@@ -2,6 +2,7 @@ package learn
 
 import (
 	"hbar/kernels"
+	"hbar/kernels/fit"
 	"hbar/kernels/simd"
 )
 
@@ -42,7 +43,7 @@ func (t *Trainer) planPieces() {
 		}
 	}
 	t.sumSquare, t.bad = make([]float64, len(t.pieces)), make([]bool, len(t.pieces))
-	t.pieces = spread(t.pieces, t.opt.Workers, func(q piece) int { return q.np * (q.hi - q.lo) })
+	t.pieces = balance(t.pieces, t.opt.Workers, func(q piece) int { return q.np * (q.hi - q.lo) })
 }
 
 // each calls f with the range in the flat vectors of every panel's part of the piece.
@@ -57,27 +58,34 @@ func (q *piece) each(f func(p, lo, hi int)) {
 	}
 }
 
-// blockRows is how many rows of the batch a panel's gradient takes at a time: their columns of dZ and of a few inputs
-// stay in the first-level cache while the panel's rows pass.
-const blockRows = 256
+// The rows of a part (fit.PartRows): their columns of dZ and of a few inputs stay in the first-level cache while a panel's rows
+// pass.
+const (
+	leastPart = 128
+	mostPart  = 256
+)
 
-// paramGrad computes a piece of the gradient: sums over the batch, in order.
+// PartRows is the number of rows of the parts of a batch of n rows.
+func (t *Trainer) PartRows(n int) int { return fit.PartRows(n, leastPart, mostPart) }
+
+// paramGrad computes a piece of the gradient: a sum over the parts of the batch, in order.
 func (w *worker) paramGrad(t *Trainer, q *piece) {
 	l, x, dz := q.l, &t.fwd[q.x], &t.grad[q.dz]
-	r := &w.product
 	g := t.g[l.off+(q.p*l.rows+q.lo)*lanes:]
-	for row := 0; row < t.batch; row += blockRows {
-		k := min(blockRows, t.batch-row)
-		if l.head {
-			*r = simd.Product[float32]{C: g, CM: l.rows, CP: lanes, A: dz.batch[row*dz.ld:], AM: 1, AK: dz.ld,
-				B: x.batch[row*x.ld:], BP: lanes, BK: x.ld, M: l.out, K: k, NP: l.rows / lanes}
-		} else {
-			*r = simd.Product[float32]{C: g, CM: lanes, CP: lanes * l.rows, A: x.batch[row*x.ld+q.lo:], AM: 1, AK: x.ld,
-				B: dz.batch[row*dz.ld+q.p*lanes:], BP: lanes, BK: dz.ld, M: q.hi - q.lo, K: k, NP: q.np}
-		}
-		r.Accumulate = row > 0
-		t.opt.Impl.Product32(r)
+	r := &w.product
+	if l.head {
+		*r = simd.Product[float32]{C: g, CM: l.rows, CP: lanes, A: dz.batch, AM: 1, AK: dz.ld,
+			B: x.batch, BP: lanes, BK: x.ld, M: l.out, NP: l.rows / lanes}
+	} else {
+		*r = simd.Product[float32]{C: g, CM: lanes, CP: lanes * l.rows, A: x.batch[q.lo:], AM: 1, AK: x.ld,
+			B: dz.batch[q.p*lanes:], BP: lanes, BK: dz.ld, M: q.hi - q.lo, NP: q.np}
 	}
+	r.K, r.Chunk = t.batch, t.PartRows(t.total)
+	t.opt.Impl.Product32(r)
+}
+
+// checkGrad looks for numbers of a piece of the gradient that are not finite, and sums their squares if these are wanted.
+func (w *worker) checkGrad(t *Trainer, q *piece) {
 	t.sumSquare[q.id], t.bad[q.id] = 0, false
 	q.each(func(_, lo, hi int) {
 		g := t.g[lo:hi]
@@ -90,7 +98,7 @@ func (w *worker) paramGrad(t *Trainer, q *piece) {
 	})
 }
 
-// allFinite looks at whole panel rows: Σ 0·g is 0 unless a g is not finite.
+// allFinite reports whether all numbers of whole panel rows are finite: Σ 0·g is 0 unless a g is not.
 func (w *worker) allFinite(t *Trainer, g []float32) bool {
 	w.product = simd.Product[float32]{C: w.check, A: zeros[:1], B: g, BK: lanes, M: 1, K: len(g) / lanes, NP: 1}
 	t.opt.Impl.Product32(&w.product)

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// spins is how often a waiting worker looks before it blocks: some tens of microseconds, longer than workers that run
-// differ at a barrier, shorter than it matters to others when one does not run.
+// spins is how often a waiting worker checks before it blocks, which takes some tens of microseconds: longer than running workers
+// differ at a barrier, and short enough that a waiting worker does not take much time from other processes.
 const spins = 30000
 
 // barrier lets n workers wait for each other.

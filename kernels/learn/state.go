@@ -23,8 +23,8 @@ func (t *Trainer) Gradients(dst [][]float32) [][]float32 { return t.unpack(dst, 
 // SetParams replaces the parameters and leaves the optimiser's state alone, except that before the first step the
 // averaged weights start from them too.
 func (t *Trainer) SetParams(src [][]float32) error {
-	if err := t.fits("parameters", src); err != nil {
-		return err
+	if err := fit.TensorsFit("parameters", src, len(t.prog.Params), t.tensor); err != nil {
+		return fmt.Errorf("learn: %w", err)
 	}
 	t.pack(t.param, src)
 	if t.ema != nil && t.step == 0 {
@@ -41,27 +41,15 @@ func (t *Trainer) State() *fit.State {
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.
 func (t *Trainer) SetState(s *fit.State) error {
-	if s.Step < 0 {
-		return fmt.Errorf("learn: state has step %d; steps count from 0", s.Step)
-	}
-	ema := s.EMA
-	if ema == nil {
-		ema = s.Params
-	}
-	for _, f := range []struct {
-		name string
-		v    [][]float32
-	}{{"parameters", s.Params}, {"mean gradients", s.M}, {"mean squared gradients", s.V}, {"averaged weights", ema}} {
-		if err := t.fits(f.name, f.v); err != nil {
-			return err
-		}
+	if err := s.Fits(len(t.prog.Params), t.tensor); err != nil {
+		return fmt.Errorf("learn: %w", err)
 	}
 	t.step = s.Step
 	t.pack(t.param, s.Params)
 	t.pack(t.m, s.M)
 	t.pack(t.v, s.V)
 	if t.ema != nil {
-		t.pack(t.ema, ema)
+		t.pack(t.ema, s.Averages())
 	}
 	t.refreshAll()
 	return nil
@@ -73,16 +61,10 @@ func (t *Trainer) refreshAll() {
 	}
 }
 
-func (t *Trainer) fits(name string, src [][]float32) error {
-	if len(src) != len(t.prog.Params) {
-		return fmt.Errorf("learn: state has %s for %d tensors; the network has %d", name, len(src), len(t.prog.Params))
-	}
-	for i, q := range t.prog.Params {
-		if len(src[i]) != q.Rows*q.Cols {
-			return fmt.Errorf("learn: state has %d %s for %s; its shape is [%d, %d]", len(src[i]), name, q.Name, q.Rows, q.Cols)
-		}
-	}
-	return nil
+// tensor is the name and the size of tensor i.
+func (t *Trainer) tensor(i int) (string, int) {
+	q := &t.prog.Params[i]
+	return q.Name, q.Rows * q.Cols
 }
 
 // pack converts from the natural layout.

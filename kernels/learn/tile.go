@@ -38,7 +38,7 @@ func (w *worker) gradRows(t *Trainer, b, lo int) []float32 { return rows(&t.grad
 func (w *worker) fill(t *Trainer, lo, hi int) {
 	p, n := t.prog, hi-lo
 	f := p.Time.Width()
-	w.tile = fit.Tile{Step: t.step, Lo: lo, Hi: hi, Worker: w.id, X: w.x[:n*p.D], Tau: w.tau[:n], Target: w.target[:n*p.D],
+	w.tile = fit.Tile{Step: t.step, Lo: t.first + lo, Hi: t.first + hi, Worker: w.id, X: w.x[:n*p.D], Tau: w.tau[:n], Target: w.target[:n*p.D],
 		Weight: w.weight[:n], Features: w.features[:n*f]}
 	t.source.Fill(&w.tile)
 	in, ld := w.fwdRows(t, 0, lo), t.fwd[0].ld
@@ -62,7 +62,7 @@ func (w *worker) fill(t *Trainer, lo, hi int) {
 func (w *worker) forward(t *Trainer, l *layer, lo, n int) {
 	src, dst := &t.fwd[l.src], &t.fwd[l.dst]
 	a, c := w.fwdRows(t, l.src, lo), w.fwdRows(t, l.dst, lo)
-	if l.head { // the bias meets the column of ones
+	if l.head { // the bias is multiplied by the column of ones
 		t.opt.Impl.Head32(c, a, src.ld, t.param[l.off:], l.bias, n, l.rows, l.out)
 		return
 	}
@@ -89,7 +89,7 @@ func (w *worker) loss(t *Trainer, lo, n int) {
 	d := t.prog.D
 	out, ld := w.fwdRows(t, t.prog.Output, lo), t.fwd[t.prog.Output].ld
 	g, gld := w.gradRows(t, t.prog.LossGrad, lo), t.grad[t.prog.LossGrad].ld
-	scale := 2 / float32(float64(t.batch)*float64(d))
+	scale := 2 / float32(float64(t.total)*float64(d))
 	for first := 0; first < n; first += chunkRows {
 		last := min(n, first+chunkRows)
 		total := 0.0
@@ -143,7 +143,7 @@ func (w *worker) backward(t *Trainer, in *kernels.BackInstr, lo, n int) {
 	t.opt.Impl.Product32(q)
 }
 
-// blame names the first value of rows [first, last) of the tile that is not finite.
+// blame returns an error with the first value of rows [first, last) of the tile that is not finite.
 func (w *worker) blame(t *Trainer, lo, first, last int) error {
 	d := t.prog.D
 	find := func(what string, row func(i int) []float32) error {

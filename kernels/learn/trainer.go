@@ -12,8 +12,9 @@ import (
 	"hbar/kernels/simd"
 )
 
-// Rows pass through the network in tiles, large ones first for the products' sake and small ones last so that workers
-// finish together. Tiles are made of chunks, the unit of the loss's sum, so the tiling leaves no trace in results.
+// Rows pass through the network in tiles: first large ones, for which products are faster, and small ones at the end, so that workers
+// finish at about the same time. Tiles are made of whole chunks, over which the loss is summed, so results do not depend on
+// the tiles.
 const (
 	chunkRows = 16
 	leastTile = 2 // chunks
@@ -27,7 +28,8 @@ type Trainer struct {
 	opt  fit.Options
 	step int64 // steps taken
 
-	batch, rows       int // rows of a batch, and for how many there is memory
+	batch, rows       int // rows that are computed here, and for how many there is memory
+	first, total      int // the first of them in a batch of so many
 	fwd, grad         []buffer
 	layers            []*layer
 	byWeight          []*layer // indexed by parameter
@@ -38,11 +40,11 @@ type Trainer struct {
 	bad               []bool    // not finite, by piece id
 	workers           []*worker
 	pool              *pool
-	deals             [3]deal // tasks of the phases: chunks, pieces, pieces
+	queues            [3]queues // the tasks of the three phases: chunks, pieces, pieces
 	source            fit.Source
 	ended             <-chan struct{} // of Run's context
 	halted            [2]atomic.Bool  // a worker saw that in this phase
-	update            bool
+	phases            phases
 	adam              simd.AdamStep
 	chunkLoss         []float64 // sum of the weighted squared errors, by chunk
 	chunkErr          []error
@@ -80,8 +82,8 @@ func New(p *kernels.ChainTraining, opt fit.Options) (*Trainer, error) {
 		t.byWeight[l.w] = l
 	}
 	t.planPieces()
-	for i := range t.deals {
-		t.deals[i] = newDeal(opt.Workers)
+	for i := range t.queues {
+		t.queues[i] = newQueues(opt.Workers)
 	}
 	for id := range opt.Workers {
 		t.workers = append(t.workers, t.newWorker(id))
@@ -129,7 +131,15 @@ func (t *Trainer) SetBatch(n int) {
 	if n < 1 {
 		panic(fmt.Sprintf("learn: SetBatch(%d): a batch has at least one row", n))
 	}
-	t.batch = n
+	t.SetRows(0, n, n)
+}
+
+// SetRows says that the calls to come are about rows [lo, lo+n) of batches of total rows. Memory grows with n.
+func (t *Trainer) SetRows(lo, n, total int) {
+	if n < 1 || lo < 0 || lo+n > total {
+		panic(fmt.Sprintf("learn: SetRows(%d, %d, %d)", lo, n, total))
+	}
+	t.batch, t.first, t.total = n, lo, total
 	chunks := (n + chunkRows - 1) / chunkRows
 	if n > t.rows {
 		t.rows = n
@@ -158,14 +168,14 @@ func (t *Trainer) Steps() int64 { return t.step }
 // that is not finite is a *fit.NonFiniteError; then nothing has changed.
 func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
 	t.adam = t.opt.Adam(t.step, lr)
-	return t.do(src, true)
+	return t.do(src, all)
 }
 
-// errHalted is the error of a step that was given up because the context of Run ended: nothing has changed.
-var errHalted = errors.New("learn: the step was given up")
+// errHalted is the error of a step that was abandoned because the context of Run ended. Nothing has changed.
+var errHalted = errors.New("learn: the step was abandoned")
 
-// halt reports whether Run's context has ended. The first two phases of a step ask between tasks, so that a step of a large batch
-// need not be waited for.
+// halt reports whether Run's context has ended. The first two phases of a step check it between tasks, so that Run returns soon
+// even when batches are large.
 func (t *Trainer) halt(phase int) bool {
 	select {
 	case <-t.ended:
@@ -201,23 +211,33 @@ func (t *Trainer) Run(ctx context.Context, src fit.Source, lrs, losses []float64
 }
 
 // Gradient computes the loss and the gradient of the batch that src draws for step Steps(), and changes no parameter.
-func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) { return t.do(src, false) }
+func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) { return t.do(src, sums|check) }
 
-func (t *Trainer) do(src fit.Source, update bool) (fit.Result, error) {
+// phases are parts of a step.
+type phases int
+
+const (
+	sums   phases = 1 << iota // the loss and the gradient of the rows
+	check                     // whether these are finite, and the norm
+	update                    // Adam
+	all    = sums | check | update
+)
+
+func (t *Trainer) do(src fit.Source, p phases) (fit.Result, error) {
 	if t.pool.stop {
 		return fit.Result{}, errors.New("learn: the trainer is closed")
 	}
-	t.source, t.update, t.err = src, update, nil
+	t.source, t.phases, t.err = src, p, nil
 	t.halted[0].Store(false)
 	t.halted[1].Store(false)
 	for i, n := range [...]int{t.chunks(), len(t.pieces), len(t.pieces)} {
-		t.deals[i].reset(n)
+		t.queues[i].reset(n)
 	}
 	t.pool.run()
 	if t.err != nil {
 		return fit.Result{Loss: t.lossSum}, t.err
 	}
-	if update {
+	if p&update != 0 {
 		t.step++
 	}
 	return fit.Result{Loss: t.lossSum, GradNorm: t.gradNorm}, nil
@@ -226,30 +246,16 @@ func (t *Trainer) do(src fit.Source, update bool) (fit.Result, error) {
 // work is a worker's part of a step.
 func (t *Trainer) work(id int) {
 	w := t.workers[id]
-	for lo, hi := t.deals[0].take(id, leastTile, mostTile); lo < hi && !t.halt(0); lo, hi = t.deals[0].take(id, leastTile, mostTile) {
-		w.runTile(t, lo*chunkRows, min(hi*chunkRows, t.batch))
-	}
-	t.pool.sync.wait()
-	if t.gaveUp(id, 0) {
+	if t.phases&sums != 0 && !t.workSums(w) {
 		return
 	}
-	loss := 0.0
-	for _, v := range t.chunkLoss[:t.chunks()] {
-		loss += v
+	if t.phases&(check|update) == 0 {
+		return
 	}
-	loss /= float64(t.batch) * float64(t.prog.D)
-	if id == 0 {
-		t.lossSum = loss
-	}
-	if !finite(loss) {
-		if id == 0 {
-			t.err = t.lossError(loss)
+	if t.phases&sums == 0 { // the gradient has come from elsewhere
+		for lo, hi := t.queues[1].take(id, 1, 1); lo < hi; lo, hi = t.queues[1].take(id, 1, 1) {
+			w.checkGrad(t, &t.pieces[lo])
 		}
-		return
-	}
-
-	for lo, hi := t.deals[1].take(id, 1, 1); lo < hi && !t.halt(1); lo, hi = t.deals[1].take(id, 1, 1) {
-		w.paramGrad(t, &t.pieces[lo])
 	}
 	t.pool.sync.wait()
 	if t.gaveUp(id, 1) {
@@ -265,11 +271,11 @@ func (t *Trainer) work(id int) {
 	}
 	if bad {
 		if id == 0 {
-			t.err = t.gradError(loss)
+			t.err = t.gradError(t.lossSum)
 		}
 		return
 	}
-	if !t.update {
+	if t.phases&update == 0 {
 		return
 	}
 
@@ -277,9 +283,49 @@ func (t *Trainer) work(id int) {
 	if norm := math.Sqrt(sum); t.opt.Clip > 0 && norm > t.opt.Clip {
 		w.adam.Scale = float32(t.opt.Clip / norm)
 	}
-	for lo, hi := t.deals[2].take(id, 1, 1); lo < hi; lo, hi = t.deals[2].take(id, 1, 1) {
+	for lo, hi := t.queues[2].take(id, 1, 1); lo < hi; lo, hi = t.queues[2].take(id, 1, 1) {
 		w.update(t, &t.pieces[lo])
 	}
+}
+
+// workSums is a worker's part of the sums over rows; it returns false where the step ends with them.
+func (t *Trainer) workSums(w *worker) bool {
+	id := w.id
+	for lo, hi := t.queues[0].take(id, leastTile, mostTile); lo < hi && !t.halt(0); lo, hi = t.queues[0].take(id, leastTile, mostTile) {
+		w.runTile(t, lo*chunkRows, min(hi*chunkRows, t.batch))
+	}
+	t.pool.sync.wait()
+	if t.gaveUp(id, 0) {
+		return false
+	}
+	if t.phases&check != 0 {
+		loss := t.meanLoss(t.chunkLoss[:t.chunks()])
+		if id == 0 {
+			t.lossSum = loss
+		}
+		if !finite(loss) {
+			if id == 0 {
+				t.err = t.lossError(loss)
+			}
+			return false
+		}
+	}
+	for lo, hi := t.queues[1].take(id, 1, 1); lo < hi && !t.halt(1); lo, hi = t.queues[1].take(id, 1, 1) {
+		w.paramGrad(t, &t.pieces[lo])
+		if t.phases&check != 0 {
+			w.checkGrad(t, &t.pieces[lo])
+		}
+	}
+	return true
+}
+
+// meanLoss is the loss of a batch whose chunks have these sums.
+func (t *Trainer) meanLoss(chunks []float64) float64 {
+	loss := 0.0
+	for _, v := range chunks {
+		loss += v
+	}
+	return loss / (float64(t.total) * float64(t.prog.D))
 }
 
 // gaveUp reports, behind the barrier that ends a phase, whether a worker halted in it: the same to all of them, which is why each

@@ -79,7 +79,7 @@ loop:
 	RET
 
 // func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -88,6 +88,19 @@ TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -179,7 +192,7 @@ store:
 	RET
 
 // func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -188,6 +201,19 @@ TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -279,7 +305,7 @@ store:
 	RET
 
 // func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -288,6 +314,23 @@ TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -405,7 +448,7 @@ store:
 	RET
 
 // func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -414,6 +457,23 @@ TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -531,7 +591,7 @@ store:
 	RET
 
 // func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -540,6 +600,27 @@ TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -683,7 +764,7 @@ store:
 	RET
 
 // func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -692,6 +773,27 @@ TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -835,7 +937,7 @@ store:
 	RET
 
 // func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_4x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -844,6 +946,31 @@ TEXT ·avx2Product32_4x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1017,7 +1144,7 @@ store:
 	RET
 
 // func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_4x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1026,6 +1153,31 @@ TEXT ·avx2Product64_4x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1199,7 +1351,7 @@ store:
 	RET
 
 // func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_5x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1208,6 +1360,35 @@ TEXT ·avx2Product32_5x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1407,7 +1588,7 @@ store:
 	RET
 
 // func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_5x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1416,6 +1597,35 @@ TEXT ·avx2Product64_5x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1615,7 +1825,7 @@ store:
 	RET
 
 // func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product32_6x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1624,6 +1834,39 @@ TEXT ·avx2Product32_6x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1849,7 +2092,7 @@ store:
 	RET
 
 // func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2Product64_6x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1858,6 +2101,39 @@ TEXT ·avx2Product64_6x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       SI, R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	MOVQ       d+104(FP), R8
+	TESTQ      R8, R8
+	JEQ        asked
+	ADDQ       SI, R8
+	SUBQ       c+0(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+	PREFETCHT0 (R8)
+	ADDQ       cm+8(FP), R8
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10

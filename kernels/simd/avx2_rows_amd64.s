@@ -2244,12 +2244,12 @@ loop4:
 	VMOVUPS (CX)(DX*1), Y0
 	VMOVUPS (AX), Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS (AX)(BX*1), Y3
+	VMOVUPS (AX)(BX*1), Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS (AX)(BX*2), Y3
 	VADDPS  Y3, Y0, Y0
-	VMOVUPS (AX)(BX*2), Y5
-	VADDPS  Y5, Y0, Y0
-	VMOVUPS (AX)(SI*1), Y7
-	VADDPS  Y7, Y0, Y0
+	VMOVUPS (AX)(SI*1), Y4
+	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (CX)(DX*1)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, AX
@@ -2262,12 +2262,12 @@ tail4:
 	VMASKMOVPS (CX)(DX*1), Y15, Y0
 	VMASKMOVPS (AX), Y15, Y1
 	VADDPS     Y1, Y0, Y0
-	VMASKMOVPS (AX)(BX*1), Y15, Y3
+	VMASKMOVPS (AX)(BX*1), Y15, Y2
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS (AX)(BX*2), Y15, Y3
 	VADDPS     Y3, Y0, Y0
-	VMASKMOVPS (AX)(BX*2), Y15, Y5
-	VADDPS     Y5, Y0, Y0
-	VMASKMOVPS (AX)(SI*1), Y15, Y7
-	VADDPS     Y7, Y0, Y0
+	VMASKMOVPS (AX)(SI*1), Y15, Y4
+	VADDPS     Y4, Y0, Y0
 	VMASKMOVPS Y0, Y15, (CX)(DX*1)
 
 end4:
@@ -2306,119 +2306,6 @@ end1:
 	SUBQ DX, AX
 	ADDQ BX, AX
 	DECQ rows+24(FP)
-	JMP  one
-
-done:
-	VZEROUPPER
-	RET
-
-// func avx2ColumnDots(x *float32, y *float32, s *float32, w int, rows int)
-// Requires: AVX, FMA3
-TEXT ·avx2ColumnDots(SB), NOSPLIT, $0-40
-	MOVQ    x+0(FP), AX
-	MOVQ    y+8(FP), CX
-	MOVQ    s+16(FP), DX
-	MOVQ    w+24(FP), R8
-	MOVQ    R8, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    masks<>+32(SB), SI
-	SHLQ    $0x02, BX
-	SUBQ    BX, SI
-	VMOVUPS (SI), Y15
-	MOVQ    R8, SI
-	SHLQ    $0x02, SI
-	LEAQ    (SI)(SI*2), DI
-
-four:
-	CMPQ rows+32(FP), $0x04
-	JLT  one
-	XORQ BX, BX
-	MOVQ w+24(FP), R8
-	SUBQ $0x00000008, R8
-	JLT  tail4
-
-loop4:
-	VMOVUPS     (DX)(BX*1), Y0
-	VMOVUPS     (AX), Y1
-	VMOVUPS     (CX), Y2
-	VFMADD231PS Y2, Y1, Y0
-	VMOVUPS     (AX)(SI*1), Y3
-	VMOVUPS     (CX)(SI*1), Y4
-	VFMADD231PS Y4, Y3, Y0
-	VMOVUPS     (AX)(SI*2), Y5
-	VMOVUPS     (CX)(SI*2), Y6
-	VFMADD231PS Y6, Y5, Y0
-	VMOVUPS     (AX)(DI*1), Y7
-	VMOVUPS     (CX)(DI*1), Y8
-	VFMADD231PS Y8, Y7, Y0
-	VMOVUPS     Y0, (DX)(BX*1)
-	ADDQ        $0x00000020, BX
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, CX
-	SUBQ        $0x00000008, R8
-	JGE         loop4
-
-tail4:
-	ADDQ        $0x00000008, R8
-	JEQ         end4
-	VMASKMOVPS  (DX)(BX*1), Y15, Y0
-	VMASKMOVPS  (AX), Y15, Y1
-	VMASKMOVPS  (CX), Y15, Y2
-	VFMADD231PS Y2, Y1, Y0
-	VMASKMOVPS  (AX)(SI*1), Y15, Y3
-	VMASKMOVPS  (CX)(SI*1), Y15, Y4
-	VFMADD231PS Y4, Y3, Y0
-	VMASKMOVPS  (AX)(SI*2), Y15, Y5
-	VMASKMOVPS  (CX)(SI*2), Y15, Y6
-	VFMADD231PS Y6, Y5, Y0
-	VMASKMOVPS  (AX)(DI*1), Y15, Y7
-	VMASKMOVPS  (CX)(DI*1), Y15, Y8
-	VFMADD231PS Y8, Y7, Y0
-	VMASKMOVPS  Y0, Y15, (DX)(BX*1)
-
-end4:
-	SUBQ BX, AX
-	LEAQ (AX)(SI*4), AX
-	SUBQ BX, CX
-	LEAQ (CX)(SI*4), CX
-	SUBQ $0x04, rows+32(FP)
-	JMP  four
-
-one:
-	CMPQ rows+32(FP), $0x00
-	JLE  done
-	XORQ BX, BX
-	MOVQ w+24(FP), R8
-	SUBQ $0x00000008, R8
-	JLT  tail1
-
-loop1:
-	VMOVUPS     (DX)(BX*1), Y0
-	VMOVUPS     (AX), Y1
-	VMOVUPS     (CX), Y2
-	VFMADD231PS Y2, Y1, Y0
-	VMOVUPS     Y0, (DX)(BX*1)
-	ADDQ        $0x00000020, BX
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, CX
-	SUBQ        $0x00000008, R8
-	JGE         loop1
-
-tail1:
-	ADDQ        $0x00000008, R8
-	JEQ         end1
-	VMASKMOVPS  (DX)(BX*1), Y15, Y0
-	VMASKMOVPS  (AX), Y15, Y1
-	VMASKMOVPS  (CX), Y15, Y2
-	VFMADD231PS Y2, Y1, Y0
-	VMASKMOVPS  Y0, Y15, (DX)(BX*1)
-
-end1:
-	SUBQ BX, AX
-	ADDQ SI, AX
-	SUBQ BX, CX
-	ADDQ SI, CX
-	DECQ rows+32(FP)
 	JMP  one
 
 done:
@@ -3866,45 +3753,6 @@ end:
 	VZEROUPPER
 	RET
 
-// func avx2MulAdd(y *float32, a *float32, b *float32, n int)
-// Requires: AVX, FMA3
-TEXT ·avx2MulAdd(SB), NOSPLIT, $0-32
-	MOVQ y+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ b+16(FP), DX
-	MOVQ y+0(FP), BX
-	MOVQ n+24(FP), SI
-	XORQ DI, DI
-	SUBQ $0x00000008, SI
-	JLT  tail
-
-loop:
-	VMOVUPS     (AX)(DI*1), Y0
-	VMOVUPS     (CX)(DI*1), Y1
-	VMOVUPS     (DX)(DI*1), Y2
-	VFMADD231PS Y1, Y2, Y0
-	VMOVUPS     Y0, (BX)(DI*1)
-	ADDQ        $0x00000020, DI
-	SUBQ        $0x00000008, SI
-	JGE         loop
-
-tail:
-	ADDQ        $0x00000008, SI
-	JEQ         end
-	LEAQ        masks<>+32(SB), R8
-	SHLQ        $0x02, SI
-	SUBQ        SI, R8
-	VMOVUPS     (R8), Y15
-	VMASKMOVPS  (AX)(DI*1), Y15, Y0
-	VMASKMOVPS  (CX)(DI*1), Y15, Y1
-	VMASKMOVPS  (DX)(DI*1), Y15, Y2
-	VFMADD231PS Y1, Y2, Y0
-	VMASKMOVPS  Y0, Y15, (BX)(DI*1)
-
-end:
-	VZEROUPPER
-	RET
-
 // func avx2Scale(y *float32, x *float32, n int, s float32)
 // Requires: AVX
 TEXT ·avx2Scale(SB), NOSPLIT, $0-28
@@ -3934,43 +3782,6 @@ tail:
 	VMASKMOVPS (AX)(BX*1), Y15, Y0
 	VMULPS     Y8, Y0, Y0
 	VMASKMOVPS Y0, Y15, (CX)(BX*1)
-
-end:
-	VZEROUPPER
-	RET
-
-// func avx2Axpy(y *float32, x *float32, n int, s float32)
-// Requires: AVX, FMA3
-TEXT ·avx2Axpy(SB), NOSPLIT, $0-28
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         y+0(FP), DX
-	MOVQ         n+16(FP), BX
-	VBROADCASTSS s+24(FP), Y8
-	XORQ         SI, SI
-	SUBQ         $0x00000008, BX
-	JLT          tail
-
-loop:
-	VMOVUPS     (AX)(SI*1), Y0
-	VMOVUPS     (CX)(SI*1), Y1
-	VFMADD231PS Y8, Y1, Y0
-	VMOVUPS     Y0, (DX)(SI*1)
-	ADDQ        $0x00000020, SI
-	SUBQ        $0x00000008, BX
-	JGE         loop
-
-tail:
-	ADDQ        $0x00000008, BX
-	JEQ         end
-	LEAQ        masks<>+32(SB), DI
-	SHLQ        $0x02, BX
-	SUBQ        BX, DI
-	VMOVUPS     (DI), Y15
-	VMASKMOVPS  (AX)(SI*1), Y15, Y0
-	VMASKMOVPS  (CX)(SI*1), Y15, Y1
-	VFMADD231PS Y8, Y1, Y0
-	VMASKMOVPS  Y0, Y15, (DX)(SI*1)
 
 end:
 	VZEROUPPER
@@ -4504,6 +4315,305 @@ part1:
 	VMASKMOVPS  (CX)(BX*1), Y15, Y1
 	VMULPS      Y1, Y2, Y2
 	VMASKMOVPS  Y2, Y15, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx2Scan(z *float32, u *float32, l *float32, s *float32, w int, rows int, half int, ld int)
+// Requires: AVX, FMA3
+TEXT ·avx2Scan(SB), NOSPLIT, $0-64
+	MOVQ    z+0(FP), AX
+	MOVQ    u+8(FP), CX
+	MOVQ    l+16(FP), DX
+	MOVQ    s+24(FP), BX
+	MOVQ    w+32(FP), DI
+	MOVQ    DI, SI
+	ANDQ    $0x00000007, SI
+	LEAQ    masks<>+32(SB), DI
+	SHLQ    $0x02, SI
+	SUBQ    SI, DI
+	VMOVUPS (DI), Y15
+	MOVQ    half+48(FP), R8
+	MOVQ    ld+56(FP), R9
+	XORQ    SI, SI
+	MOVQ    w+32(FP), DI
+	SUBQ    $0x00000018, DI
+	JLT     few1
+
+many1:
+	MOVQ    w+32(FP), R10
+	LEAQ    (DX)(R10*4), R10
+	VMOVUPS (DX)(SI*1), Y0
+	VMOVUPS (R10)(SI*1), Y1
+	VMOVUPS 32(DX)(SI*1), Y4
+	VMOVUPS 32(R10)(SI*1), Y5
+	VMOVUPS 64(DX)(SI*1), Y8
+	VMOVUPS 64(R10)(SI*1), Y9
+	MOVQ    w+32(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	VMOVUPS (BX)(SI*1), Y2
+	VMOVUPS (R10)(SI*1), Y3
+	VMOVUPS 32(BX)(SI*1), Y6
+	VMOVUPS 32(R10)(SI*1), Y7
+	VMOVUPS 64(BX)(SI*1), Y10
+	VMOVUPS 64(R10)(SI*1), Y11
+	LEAQ    (AX)(SI*1), R11
+	LEAQ    (CX)(SI*1), R12
+	MOVQ    rows+40(FP), R10
+
+row1:
+	VMOVUPS      (R12), Y12
+	VMOVUPS      (R12)(R8*1), Y13
+	VFNMADD231PS Y1, Y3, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y0, Y3, Y13
+	VMOVUPS      Y12, Y2
+	VMOVUPS      Y13, Y3
+	VMOVUPS      Y12, (R11)
+	VMOVUPS      Y13, (R11)(R8*1)
+	VMOVUPS      32(R12), Y12
+	VMOVUPS      32(R12)(R8*1), Y13
+	VFNMADD231PS Y5, Y7, Y12
+	VFMADD231PS  Y5, Y6, Y13
+	VFMADD231PS  Y4, Y6, Y12
+	VFMADD231PS  Y4, Y7, Y13
+	VMOVUPS      Y12, Y6
+	VMOVUPS      Y13, Y7
+	VMOVUPS      Y12, 32(R11)
+	VMOVUPS      Y13, 32(R11)(R8*1)
+	VMOVUPS      64(R12), Y12
+	VMOVUPS      64(R12)(R8*1), Y13
+	VFNMADD231PS Y9, Y11, Y12
+	VFMADD231PS  Y9, Y10, Y13
+	VFMADD231PS  Y8, Y10, Y12
+	VFMADD231PS  Y8, Y11, Y13
+	VMOVUPS      Y12, Y10
+	VMOVUPS      Y13, Y11
+	VMOVUPS      Y12, 64(R11)
+	VMOVUPS      Y13, 64(R11)(R8*1)
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	DECQ         R10
+	JNZ          row1
+	MOVQ         w+32(FP), R10
+	LEAQ         (BX)(R10*4), R10
+	VMOVUPS      Y2, (BX)(SI*1)
+	VMOVUPS      Y3, (R10)(SI*1)
+	VMOVUPS      Y6, 32(BX)(SI*1)
+	VMOVUPS      Y7, 32(R10)(SI*1)
+	VMOVUPS      Y10, 64(BX)(SI*1)
+	VMOVUPS      Y11, 64(R10)(SI*1)
+	ADDQ         $0x00000060, SI
+	SUBQ         $0x00000018, DI
+	JGE          many1
+
+few1:
+	ADDQ $0x00000018, DI
+	SUBQ $0x00000008, DI
+	JLT  part1
+
+single1:
+	MOVQ    w+32(FP), R10
+	LEAQ    (DX)(R10*4), R10
+	VMOVUPS (DX)(SI*1), Y0
+	VMOVUPS (R10)(SI*1), Y1
+	MOVQ    w+32(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	VMOVUPS (BX)(SI*1), Y2
+	VMOVUPS (R10)(SI*1), Y3
+	LEAQ    (AX)(SI*1), R11
+	LEAQ    (CX)(SI*1), R12
+	MOVQ    rows+40(FP), R10
+
+row2:
+	VMOVUPS      (R12), Y12
+	VMOVUPS      (R12)(R8*1), Y13
+	VFNMADD231PS Y1, Y3, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y0, Y3, Y13
+	VMOVUPS      Y12, Y2
+	VMOVUPS      Y13, Y3
+	VMOVUPS      Y12, (R11)
+	VMOVUPS      Y13, (R11)(R8*1)
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	DECQ         R10
+	JNZ          row2
+	MOVQ         w+32(FP), R10
+	LEAQ         (BX)(R10*4), R10
+	VMOVUPS      Y2, (BX)(SI*1)
+	VMOVUPS      Y3, (R10)(SI*1)
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000008, DI
+	JGE          single1
+
+part1:
+	ADDQ       $0x00000008, DI
+	JEQ        over1
+	MOVQ       w+32(FP), DI
+	LEAQ       (DX)(DI*4), DI
+	VMASKMOVPS (DX)(SI*1), Y15, Y0
+	VMASKMOVPS (DI)(SI*1), Y15, Y1
+	MOVQ       w+32(FP), DX
+	LEAQ       (BX)(DX*4), DX
+	VMASKMOVPS (BX)(SI*1), Y15, Y2
+	VMASKMOVPS (DX)(SI*1), Y15, Y3
+	LEAQ       (AX)(SI*1), AX
+	LEAQ       (CX)(SI*1), CX
+	MOVQ       rows+40(FP), R10
+
+row3:
+	VMASKMOVPS   (CX), Y15, Y12
+	VMASKMOVPS   (CX)(R8*1), Y15, Y13
+	VFNMADD231PS Y1, Y3, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y0, Y3, Y13
+	VMOVUPS      Y12, Y2
+	VMOVUPS      Y13, Y3
+	VMASKMOVPS   Y12, Y15, (AX)
+	VMASKMOVPS   Y13, Y15, (AX)(R8*1)
+	ADDQ         R9, AX
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          row3
+	MOVQ         w+32(FP), AX
+	LEAQ         (BX)(AX*4), AX
+	VMASKMOVPS   Y2, Y15, (BX)(SI*1)
+	VMASKMOVPS   Y3, Y15, (AX)(SI*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx2ScanGrad(y *float32, d *float32, z *float32, l *float32, s *float32, a *float32, w int, rows int, half int, ld int)
+// Requires: AVX, FMA3
+TEXT ·avx2ScanGrad(SB), NOSPLIT, $0-80
+	MOVQ    y+0(FP), AX
+	MOVQ    d+8(FP), CX
+	MOVQ    z+16(FP), DX
+	MOVQ    l+24(FP), BX
+	MOVQ    s+32(FP), SI
+	MOVQ    a+40(FP), DI
+	MOVQ    w+48(FP), R9
+	MOVQ    R9, R8
+	ANDQ    $0x00000007, R8
+	LEAQ    masks<>+32(SB), R9
+	SHLQ    $0x02, R8
+	SUBQ    R8, R9
+	VMOVUPS (R9), Y15
+	MOVQ    half+64(FP), R10
+	MOVQ    ld+72(FP), R11
+	XORQ    R8, R8
+	MOVQ    w+48(FP), R9
+	SUBQ    $0x00000008, R9
+	JLT     part1
+
+single1:
+	VMOVUPS (BX)(R8*1), Y0
+	MOVQ    w+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Y1
+	VMOVUPS (SI)(R8*1), Y2
+	MOVQ    w+48(FP), R12
+	LEAQ    (SI)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Y3
+	VMOVUPS (DI)(R8*1), Y4
+	MOVQ    w+48(FP), R12
+	LEAQ    (DI)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Y5
+	LEAQ    (AX)(R8*1), R13
+	LEAQ    (CX)(R8*1), R14
+	LEAQ    (DX)(R8*1), R15
+	MOVQ    rows+56(FP), R12
+
+row1:
+	VMOVUPS      (R14), Y6
+	VMOVUPS      (R14)(R10*1), Y7
+	VMOVUPS      (R15), Y8
+	VMOVUPS      (R15)(R10*1), Y9
+	VFNMADD231PS Y1, Y3, Y6
+	VFMADD231PS  Y1, Y2, Y7
+	VFMADD231PS  Y0, Y2, Y6
+	VFMADD231PS  Y0, Y3, Y7
+	VMOVUPS      Y6, Y2
+	VMOVUPS      Y7, Y3
+	VMOVUPS      Y6, (R13)
+	VMOVUPS      Y7, (R13)(R10*1)
+	VFMADD231PS  Y8, Y6, Y4
+	VFMADD231PS  Y8, Y7, Y5
+	VFMADD231PS  Y9, Y7, Y4
+	VFNMADD231PS Y9, Y6, Y5
+	ADDQ         R11, R13
+	ADDQ         R11, R14
+	ADDQ         R11, R15
+	DECQ         R12
+	JNZ          row1
+	VMOVUPS      Y2, (SI)(R8*1)
+	MOVQ         w+48(FP), R12
+	LEAQ         (SI)(R12*4), R12
+	VMOVUPS      Y3, (R12)(R8*1)
+	VMOVUPS      Y4, (DI)(R8*1)
+	MOVQ         w+48(FP), R12
+	LEAQ         (DI)(R12*4), R12
+	VMOVUPS      Y5, (R12)(R8*1)
+	ADDQ         $0x00000020, R8
+	SUBQ         $0x00000008, R9
+	JGE          single1
+
+part1:
+	ADDQ       $0x00000008, R9
+	JEQ        over1
+	VMASKMOVPS (BX)(R8*1), Y15, Y0
+	MOVQ       w+48(FP), R9
+	LEAQ       (BX)(R9*4), R9
+	VMASKMOVPS (R9)(R8*1), Y15, Y1
+	VMASKMOVPS (SI)(R8*1), Y15, Y2
+	MOVQ       w+48(FP), BX
+	LEAQ       (SI)(BX*4), BX
+	VMASKMOVPS (BX)(R8*1), Y15, Y3
+	VMASKMOVPS (DI)(R8*1), Y15, Y4
+	MOVQ       w+48(FP), BX
+	LEAQ       (DI)(BX*4), BX
+	VMASKMOVPS (BX)(R8*1), Y15, Y5
+	LEAQ       (AX)(R8*1), AX
+	LEAQ       (CX)(R8*1), CX
+	LEAQ       (DX)(R8*1), DX
+	MOVQ       rows+56(FP), R12
+
+row2:
+	VMASKMOVPS   (CX), Y15, Y6
+	VMASKMOVPS   (CX)(R10*1), Y15, Y7
+	VMASKMOVPS   (DX), Y15, Y8
+	VMASKMOVPS   (DX)(R10*1), Y15, Y9
+	VFNMADD231PS Y1, Y3, Y6
+	VFMADD231PS  Y1, Y2, Y7
+	VFMADD231PS  Y0, Y2, Y6
+	VFMADD231PS  Y0, Y3, Y7
+	VMOVUPS      Y6, Y2
+	VMOVUPS      Y7, Y3
+	VMASKMOVPS   Y6, Y15, (AX)
+	VMASKMOVPS   Y7, Y15, (AX)(R10*1)
+	VFMADD231PS  Y8, Y6, Y4
+	VFMADD231PS  Y8, Y7, Y5
+	VFMADD231PS  Y9, Y7, Y4
+	VFNMADD231PS Y9, Y6, Y5
+	ADDQ         R11, AX
+	ADDQ         R11, CX
+	ADDQ         R11, DX
+	DECQ         R12
+	JNZ          row2
+	VMASKMOVPS   Y2, Y15, (SI)(R8*1)
+	MOVQ         w+48(FP), AX
+	LEAQ         (SI)(AX*4), AX
+	VMASKMOVPS   Y3, Y15, (AX)(R8*1)
+	VMASKMOVPS   Y4, Y15, (DI)(R8*1)
+	MOVQ         w+48(FP), AX
+	LEAQ         (DI)(AX*4), AX
+	VMASKMOVPS   Y5, Y15, (AX)(R8*1)
 
 over1:
 	VZEROUPPER

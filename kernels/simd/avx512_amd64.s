@@ -79,7 +79,7 @@ loop:
 	RET
 
 // func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -88,6 +88,21 @@ TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -179,7 +194,7 @@ store:
 	RET
 
 // func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -187,6 +202,19 @@ TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	MOVQ   mode+88(FP), SI
@@ -266,7 +294,7 @@ store:
 	RET
 
 // func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -275,6 +303,21 @@ TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -366,7 +409,7 @@ store:
 	RET
 
 // func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -375,6 +418,27 @@ TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -492,7 +556,7 @@ store:
 	RET
 
 // func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -500,6 +564,23 @@ TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	MOVQ   mode+88(FP), SI
@@ -596,7 +677,7 @@ store:
 	RET
 
 // func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -605,6 +686,27 @@ TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -722,7 +824,7 @@ store:
 	RET
 
 // func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -731,6 +833,33 @@ TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -874,7 +1003,7 @@ store:
 	RET
 
 // func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -882,6 +1011,27 @@ TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	MOVQ   mode+88(FP), SI
@@ -995,7 +1145,7 @@ store:
 	RET
 
 // func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1004,6 +1154,33 @@ TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	MOVQ       d+104(FP), R10
+	TESTQ      R10, R10
+	JEQ        asked
+	ADDQ       BX, R10
+	SUBQ       c+0(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(DI*1)
+	ADDQ       cm+8(FP), R10
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	MOVQ   mode+88(FP), DI
@@ -1147,7 +1324,7 @@ store:
 	RET
 
 // func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_4x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1156,6 +1333,39 @@ TEXT ·avx512Product32_4x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1329,7 +1539,7 @@ store:
 	RET
 
 // func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_4x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1337,6 +1547,31 @@ TEXT ·avx512Product32_4x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -1471,7 +1706,7 @@ store:
 	RET
 
 // func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_4x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1480,6 +1715,39 @@ TEXT ·avx512Product64_4x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1653,7 +1921,7 @@ store:
 	RET
 
 // func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_5x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1662,6 +1930,45 @@ TEXT ·avx512Product32_5x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -1861,7 +2168,7 @@ store:
 	RET
 
 // func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_5x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -1869,6 +2176,35 @@ TEXT ·avx512Product32_5x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -2020,7 +2356,7 @@ store:
 	RET
 
 // func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_5x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -2029,6 +2365,45 @@ TEXT ·avx512Product64_5x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -2228,7 +2603,7 @@ store:
 	RET
 
 // func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_6x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -2237,6 +2612,51 @@ TEXT ·avx512Product32_6x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -2462,7 +2882,7 @@ store:
 	RET
 
 // func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_6x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -2470,6 +2890,39 @@ TEXT ·avx512Product32_6x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -2638,7 +3091,7 @@ store:
 	RET
 
 // func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_6x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -2647,6 +3100,51 @@ TEXT ·avx512Product64_6x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	MOVQ       d+104(FP), R11
+	TESTQ      R11, R11
+	JEQ        asked
+	ADDQ       BX, R11
+	SUBQ       c+0(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DI*1)
+	ADDQ       cm+8(FP), R11
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -2872,7 +3370,7 @@ store:
 	RET
 
 // func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_7x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -2881,6 +3379,57 @@ TEXT ·avx512Product32_7x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -3136,7 +3685,7 @@ store:
 	RET
 
 // func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_7x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -3144,6 +3693,43 @@ TEXT ·avx512Product32_7x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -3333,7 +3919,7 @@ store:
 	RET
 
 // func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_7x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -3342,6 +3928,57 @@ TEXT ·avx512Product64_7x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -3597,7 +4234,7 @@ store:
 	RET
 
 // func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_8x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -3606,6 +4243,63 @@ TEXT ·avx512Product32_8x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -3887,7 +4581,7 @@ store:
 	RET
 
 // func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_8x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -3895,6 +4589,47 @@ TEXT ·avx512Product32_8x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -4101,7 +4836,7 @@ store:
 	RET
 
 // func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_8x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -4110,6 +4845,63 @@ TEXT ·avx512Product64_8x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -4391,7 +5183,7 @@ store:
 	RET
 
 // func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_9x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -4400,6 +5192,69 @@ TEXT ·avx512Product32_9x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -4707,7 +5562,7 @@ store:
 	RET
 
 // func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_9x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -4715,6 +5570,51 @@ TEXT ·avx512Product32_9x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -4938,7 +5838,7 @@ store:
 	RET
 
 // func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_9x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -4947,6 +5847,69 @@ TEXT ·avx512Product64_9x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	MOVQ       d+104(FP), R12
+	TESTQ      R12, R12
+	JEQ        asked
+	ADDQ       BX, R12
+	SUBQ       c+0(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 (R12)(DI*1)
+	ADDQ       cm+8(FP), R12
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -5254,7 +6217,7 @@ store:
 	RET
 
 // func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_10x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -5263,6 +6226,75 @@ TEXT ·avx512Product32_10x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -5600,7 +6632,7 @@ store:
 	RET
 
 // func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_10x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -5608,6 +6640,55 @@ TEXT ·avx512Product32_10x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -5852,7 +6933,7 @@ store:
 	RET
 
 // func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_10x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -5861,6 +6942,75 @@ TEXT ·avx512Product64_10x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -6198,7 +7348,7 @@ store:
 	RET
 
 // func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_11x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -6207,6 +7357,81 @@ TEXT ·avx512Product32_11x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -6570,7 +7795,7 @@ store:
 	RET
 
 // func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_11x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -6578,6 +7803,59 @@ TEXT ·avx512Product32_11x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -6839,7 +8117,7 @@ store:
 	RET
 
 // func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_11x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -6848,6 +8126,81 @@ TEXT ·avx512Product64_11x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -7211,7 +8564,7 @@ store:
 	RET
 
 // func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_12x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -7220,6 +8573,87 @@ TEXT ·avx512Product32_12x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10
@@ -7609,7 +9043,7 @@ store:
 	RET
 
 // func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product32_12x1(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -7617,6 +9051,63 @@ TEXT ·avx512Product32_12x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), BX
 
 block:
+	MOVQ       cp+16(FP), SI
+	MOVQ       BX, DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	MOVQ       d+104(FP), DI
+	TESTQ      DI, DI
+	JEQ        asked
+	ADDQ       BX, DI
+	SUBQ       c+0(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+	PREFETCHT0 (DI)
+	ADDQ       cm+8(FP), DI
+
+asked:
 	LEAQ   (CX)(CX*2), SI
 	MOVQ   AX, R8
 	LEAQ   (R8)(SI*1), R9
@@ -7895,7 +9386,7 @@ store:
 	RET
 
 // func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512Product64_12x2(SB), NOSPLIT, $0-112
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
@@ -7904,6 +9395,87 @@ TEXT ·avx512Product64_12x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
+	MOVQ       cp+16(FP), DI
+	MOVQ       BX, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	MOVQ       d+104(FP), R13
+	TESTQ      R13, R13
+	JEQ        asked
+	ADDQ       BX, R13
+	SUBQ       c+0(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DI*1)
+	ADDQ       cm+8(FP), R13
+
+asked:
 	LEAQ   (CX)(CX*2), DI
 	MOVQ   AX, R9
 	LEAQ   (R9)(DI*1), R10

@@ -41,9 +41,6 @@ func avx512Gate(y *float32, x *float32, z *float32, gate *float32, w int, rows i
 func avx512ColumnSums(x *float32, s *float32, w int, rows int)
 
 //go:noescape
-func avx512ColumnDots(x *float32, y *float32, s *float32, w int, rows int)
-
-//go:noescape
 func avx512Moments_4(s1 *float64, s2 *float64, x *float32, k *float32, w int, rows int, n int)
 
 //go:noescape
@@ -71,13 +68,7 @@ func avx512Add(y *float32, a *float32, b *float32, n int)
 func avx512Mul(y *float32, a *float32, b *float32, n int)
 
 //go:noescape
-func avx512MulAdd(y *float32, a *float32, b *float32, n int)
-
-//go:noescape
 func avx512Scale(y *float32, x *float32, n int, s float32)
-
-//go:noescape
-func avx512Axpy(y *float32, x *float32, n int, s float32)
 
 //go:noescape
 func avx512Sum4(y *float32, a *float32, b *float32, c *float32, d *float32, n int, s float32)
@@ -90,6 +81,12 @@ func avx512ActGradGelu(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
 func avx512ActGradGeluTanh(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func avx512Scan(z *float32, u *float32, l *float32, s *float32, w int, rows int, half int, ld int)
+
+//go:noescape
+func avx512ScanGrad(y *float32, d *float32, z *float32, l *float32, s *float32, a *float32, w int, rows int, half int, ld int)
 
 //go:noescape
 func avx512Pack(dst *float32, dp int, src *float32, ld int, n int, p int)

@@ -2225,12 +2225,12 @@ loop4:
 	VMOVUPS (CX)(DX*1), Z0
 	VMOVUPS (AX), Z1
 	VADDPS  Z1, Z0, Z0
-	VMOVUPS (AX)(BX*1), Z3
+	VMOVUPS (AX)(BX*1), Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS (AX)(BX*2), Z3
 	VADDPS  Z3, Z0, Z0
-	VMOVUPS (AX)(BX*2), Z5
-	VADDPS  Z5, Z0, Z0
-	VMOVUPS (AX)(SI*1), Z7
-	VADDPS  Z7, Z0, Z0
+	VMOVUPS (AX)(SI*1), Z4
+	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (CX)(DX*1)
 	ADDQ    $0x00000040, DX
 	ADDQ    $0x00000040, AX
@@ -2243,12 +2243,12 @@ tail4:
 	VMOVUPS.Z (CX)(DX*1), K2, Z0
 	VMOVUPS.Z (AX), K2, Z1
 	VADDPS    Z1, Z0, Z0
-	VMOVUPS.Z (AX)(BX*1), K2, Z3
+	VMOVUPS.Z (AX)(BX*1), K2, Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z (AX)(BX*2), K2, Z3
 	VADDPS    Z3, Z0, Z0
-	VMOVUPS.Z (AX)(BX*2), K2, Z5
-	VADDPS    Z5, Z0, Z0
-	VMOVUPS.Z (AX)(SI*1), K2, Z7
-	VADDPS    Z7, Z0, Z0
+	VMOVUPS.Z (AX)(SI*1), K2, Z4
+	VADDPS    Z4, Z0, Z0
 	VMOVUPS   Z0, K2, (CX)(DX*1)
 
 end4:
@@ -2287,119 +2287,6 @@ end1:
 	SUBQ DX, AX
 	ADDQ BX, AX
 	DECQ rows+24(FP)
-	JMP  one
-
-done:
-	VZEROUPPER
-	RET
-
-// func avx512ColumnDots(x *float32, y *float32, s *float32, w int, rows int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·avx512ColumnDots(SB), NOSPLIT, $0-40
-	MOVQ  x+0(FP), AX
-	MOVQ  y+8(FP), CX
-	MOVQ  s+16(FP), DX
-	MOVQ  w+24(FP), R8
-	MOVQ  R8, BX
-	ANDQ  $0x0000000f, BX
-	MOVQ  $0x00000001, SI
-	SHLXQ BX, SI, SI
-	DECQ  SI
-	KMOVW SI, K2
-	MOVQ  R8, SI
-	SHLQ  $0x02, SI
-	LEAQ  (SI)(SI*2), DI
-
-four:
-	CMPQ rows+32(FP), $0x04
-	JLT  one
-	XORQ BX, BX
-	MOVQ w+24(FP), R8
-	SUBQ $0x00000010, R8
-	JLT  tail4
-
-loop4:
-	VMOVUPS     (DX)(BX*1), Z0
-	VMOVUPS     (AX), Z1
-	VMOVUPS     (CX), Z2
-	VFMADD231PS Z2, Z1, Z0
-	VMOVUPS     (AX)(SI*1), Z3
-	VMOVUPS     (CX)(SI*1), Z4
-	VFMADD231PS Z4, Z3, Z0
-	VMOVUPS     (AX)(SI*2), Z5
-	VMOVUPS     (CX)(SI*2), Z6
-	VFMADD231PS Z6, Z5, Z0
-	VMOVUPS     (AX)(DI*1), Z7
-	VMOVUPS     (CX)(DI*1), Z8
-	VFMADD231PS Z8, Z7, Z0
-	VMOVUPS     Z0, (DX)(BX*1)
-	ADDQ        $0x00000040, BX
-	ADDQ        $0x00000040, AX
-	ADDQ        $0x00000040, CX
-	SUBQ        $0x00000010, R8
-	JGE         loop4
-
-tail4:
-	ADDQ        $0x00000010, R8
-	JEQ         end4
-	VMOVUPS.Z   (DX)(BX*1), K2, Z0
-	VMOVUPS.Z   (AX), K2, Z1
-	VMOVUPS.Z   (CX), K2, Z2
-	VFMADD231PS Z2, Z1, Z0
-	VMOVUPS.Z   (AX)(SI*1), K2, Z3
-	VMOVUPS.Z   (CX)(SI*1), K2, Z4
-	VFMADD231PS Z4, Z3, Z0
-	VMOVUPS.Z   (AX)(SI*2), K2, Z5
-	VMOVUPS.Z   (CX)(SI*2), K2, Z6
-	VFMADD231PS Z6, Z5, Z0
-	VMOVUPS.Z   (AX)(DI*1), K2, Z7
-	VMOVUPS.Z   (CX)(DI*1), K2, Z8
-	VFMADD231PS Z8, Z7, Z0
-	VMOVUPS     Z0, K2, (DX)(BX*1)
-
-end4:
-	SUBQ BX, AX
-	LEAQ (AX)(SI*4), AX
-	SUBQ BX, CX
-	LEAQ (CX)(SI*4), CX
-	SUBQ $0x04, rows+32(FP)
-	JMP  four
-
-one:
-	CMPQ rows+32(FP), $0x00
-	JLE  done
-	XORQ BX, BX
-	MOVQ w+24(FP), R8
-	SUBQ $0x00000010, R8
-	JLT  tail1
-
-loop1:
-	VMOVUPS     (DX)(BX*1), Z0
-	VMOVUPS     (AX), Z1
-	VMOVUPS     (CX), Z2
-	VFMADD231PS Z2, Z1, Z0
-	VMOVUPS     Z0, (DX)(BX*1)
-	ADDQ        $0x00000040, BX
-	ADDQ        $0x00000040, AX
-	ADDQ        $0x00000040, CX
-	SUBQ        $0x00000010, R8
-	JGE         loop1
-
-tail1:
-	ADDQ        $0x00000010, R8
-	JEQ         end1
-	VMOVUPS.Z   (DX)(BX*1), K2, Z0
-	VMOVUPS.Z   (AX), K2, Z1
-	VMOVUPS.Z   (CX), K2, Z2
-	VFMADD231PS Z2, Z1, Z0
-	VMOVUPS     Z0, K2, (DX)(BX*1)
-
-end1:
-	SUBQ BX, AX
-	ADDQ SI, AX
-	SUBQ BX, CX
-	ADDQ SI, CX
-	DECQ rows+32(FP)
 	JMP  one
 
 done:
@@ -3895,45 +3782,6 @@ end:
 	VZEROUPPER
 	RET
 
-// func avx512MulAdd(y *float32, a *float32, b *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·avx512MulAdd(SB), NOSPLIT, $0-32
-	MOVQ y+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ b+16(FP), DX
-	MOVQ y+0(FP), BX
-	MOVQ n+24(FP), SI
-	XORQ DI, DI
-	SUBQ $0x00000010, SI
-	JLT  tail
-
-loop:
-	VMOVUPS     (AX)(DI*1), Z0
-	VMOVUPS     (CX)(DI*1), Z1
-	VMOVUPS     (DX)(DI*1), Z2
-	VFMADD231PS Z1, Z2, Z0
-	VMOVUPS     Z0, (BX)(DI*1)
-	ADDQ        $0x00000040, DI
-	SUBQ        $0x00000010, SI
-	JGE         loop
-
-tail:
-	ADDQ        $0x00000010, SI
-	JEQ         end
-	MOVQ        $0x00000001, R8
-	SHLXQ       SI, R8, R8
-	DECQ        R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (AX)(DI*1), K1, Z0
-	VMOVUPS.Z   (CX)(DI*1), K1, Z1
-	VMOVUPS.Z   (DX)(DI*1), K1, Z2
-	VFMADD231PS Z1, Z2, Z0
-	VMOVUPS     Z0, K1, (BX)(DI*1)
-
-end:
-	VZEROUPPER
-	RET
-
 // func avx512Scale(y *float32, x *float32, n int, s float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·avx512Scale(SB), NOSPLIT, $0-28
@@ -3963,43 +3811,6 @@ tail:
 	VMOVUPS.Z (AX)(BX*1), K1, Z0
 	VMULPS    Z8, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)(BX*1)
-
-end:
-	VZEROUPPER
-	RET
-
-// func avx512Axpy(y *float32, x *float32, n int, s float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·avx512Axpy(SB), NOSPLIT, $0-28
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         y+0(FP), DX
-	MOVQ         n+16(FP), BX
-	VBROADCASTSS s+24(FP), Z8
-	XORQ         SI, SI
-	SUBQ         $0x00000010, BX
-	JLT          tail
-
-loop:
-	VMOVUPS     (AX)(SI*1), Z0
-	VMOVUPS     (CX)(SI*1), Z1
-	VFMADD231PS Z8, Z1, Z0
-	VMOVUPS     Z0, (DX)(SI*1)
-	ADDQ        $0x00000040, SI
-	SUBQ        $0x00000010, BX
-	JGE         loop
-
-tail:
-	ADDQ        $0x00000010, BX
-	JEQ         end
-	MOVQ        $0x00000001, DI
-	SHLXQ       BX, DI, DI
-	DECQ        DI
-	KMOVW       DI, K1
-	VMOVUPS.Z   (AX)(SI*1), K1, Z0
-	VMOVUPS.Z   (CX)(SI*1), K1, Z1
-	VFMADD231PS Z8, Z1, Z0
-	VMOVUPS     Z0, K1, (DX)(SI*1)
 
 end:
 	VZEROUPPER
@@ -4649,6 +4460,305 @@ part1:
 	VMOVUPS.Z   (CX)(BX*1), K2, Z1
 	VMULPS      Z1, Z2, Z2
 	VMOVUPS     Z2, K2, (AX)(BX*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx512Scan(z *float32, u *float32, l *float32, s *float32, w int, rows int, half int, ld int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·avx512Scan(SB), NOSPLIT, $0-64
+	MOVQ  z+0(FP), AX
+	MOVQ  u+8(FP), CX
+	MOVQ  l+16(FP), DX
+	MOVQ  s+24(FP), BX
+	MOVQ  w+32(FP), DI
+	MOVQ  DI, SI
+	ANDQ  $0x0000000f, SI
+	MOVQ  $0x00000001, DI
+	SHLXQ SI, DI, DI
+	DECQ  DI
+	KMOVW DI, K2
+	MOVQ  half+48(FP), R8
+	MOVQ  ld+56(FP), R9
+	XORQ  SI, SI
+	MOVQ  w+32(FP), DI
+	SUBQ  $0x00000030, DI
+	JLT   few1
+
+many1:
+	MOVQ    w+32(FP), R10
+	LEAQ    (DX)(R10*4), R10
+	VMOVUPS (DX)(SI*1), Z0
+	VMOVUPS (R10)(SI*1), Z1
+	VMOVUPS 64(DX)(SI*1), Z4
+	VMOVUPS 64(R10)(SI*1), Z5
+	VMOVUPS 128(DX)(SI*1), Z8
+	VMOVUPS 128(R10)(SI*1), Z9
+	MOVQ    w+32(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	VMOVUPS (BX)(SI*1), Z2
+	VMOVUPS (R10)(SI*1), Z3
+	VMOVUPS 64(BX)(SI*1), Z6
+	VMOVUPS 64(R10)(SI*1), Z7
+	VMOVUPS 128(BX)(SI*1), Z10
+	VMOVUPS 128(R10)(SI*1), Z11
+	LEAQ    (AX)(SI*1), R11
+	LEAQ    (CX)(SI*1), R12
+	MOVQ    rows+40(FP), R10
+
+row1:
+	VMOVUPS      (R12), Z12
+	VMOVUPS      (R12)(R8*1), Z13
+	VFNMADD231PS Z1, Z3, Z12
+	VFMADD231PS  Z1, Z2, Z13
+	VFMADD231PS  Z0, Z2, Z12
+	VFMADD231PS  Z0, Z3, Z13
+	VMOVUPS      Z12, Z2
+	VMOVUPS      Z13, Z3
+	VMOVUPS      Z12, (R11)
+	VMOVUPS      Z13, (R11)(R8*1)
+	VMOVUPS      64(R12), Z12
+	VMOVUPS      64(R12)(R8*1), Z13
+	VFNMADD231PS Z5, Z7, Z12
+	VFMADD231PS  Z5, Z6, Z13
+	VFMADD231PS  Z4, Z6, Z12
+	VFMADD231PS  Z4, Z7, Z13
+	VMOVUPS      Z12, Z6
+	VMOVUPS      Z13, Z7
+	VMOVUPS      Z12, 64(R11)
+	VMOVUPS      Z13, 64(R11)(R8*1)
+	VMOVUPS      128(R12), Z12
+	VMOVUPS      128(R12)(R8*1), Z13
+	VFNMADD231PS Z9, Z11, Z12
+	VFMADD231PS  Z9, Z10, Z13
+	VFMADD231PS  Z8, Z10, Z12
+	VFMADD231PS  Z8, Z11, Z13
+	VMOVUPS      Z12, Z10
+	VMOVUPS      Z13, Z11
+	VMOVUPS      Z12, 128(R11)
+	VMOVUPS      Z13, 128(R11)(R8*1)
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	DECQ         R10
+	JNZ          row1
+	MOVQ         w+32(FP), R10
+	LEAQ         (BX)(R10*4), R10
+	VMOVUPS      Z2, (BX)(SI*1)
+	VMOVUPS      Z3, (R10)(SI*1)
+	VMOVUPS      Z6, 64(BX)(SI*1)
+	VMOVUPS      Z7, 64(R10)(SI*1)
+	VMOVUPS      Z10, 128(BX)(SI*1)
+	VMOVUPS      Z11, 128(R10)(SI*1)
+	ADDQ         $0x000000c0, SI
+	SUBQ         $0x00000030, DI
+	JGE          many1
+
+few1:
+	ADDQ $0x00000030, DI
+	SUBQ $0x00000010, DI
+	JLT  part1
+
+single1:
+	MOVQ    w+32(FP), R10
+	LEAQ    (DX)(R10*4), R10
+	VMOVUPS (DX)(SI*1), Z0
+	VMOVUPS (R10)(SI*1), Z1
+	MOVQ    w+32(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	VMOVUPS (BX)(SI*1), Z2
+	VMOVUPS (R10)(SI*1), Z3
+	LEAQ    (AX)(SI*1), R11
+	LEAQ    (CX)(SI*1), R12
+	MOVQ    rows+40(FP), R10
+
+row2:
+	VMOVUPS      (R12), Z12
+	VMOVUPS      (R12)(R8*1), Z13
+	VFNMADD231PS Z1, Z3, Z12
+	VFMADD231PS  Z1, Z2, Z13
+	VFMADD231PS  Z0, Z2, Z12
+	VFMADD231PS  Z0, Z3, Z13
+	VMOVUPS      Z12, Z2
+	VMOVUPS      Z13, Z3
+	VMOVUPS      Z12, (R11)
+	VMOVUPS      Z13, (R11)(R8*1)
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	DECQ         R10
+	JNZ          row2
+	MOVQ         w+32(FP), R10
+	LEAQ         (BX)(R10*4), R10
+	VMOVUPS      Z2, (BX)(SI*1)
+	VMOVUPS      Z3, (R10)(SI*1)
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x00000010, DI
+	JGE          single1
+
+part1:
+	ADDQ      $0x00000010, DI
+	JEQ       over1
+	MOVQ      w+32(FP), DI
+	LEAQ      (DX)(DI*4), DI
+	VMOVUPS.Z (DX)(SI*1), K2, Z0
+	VMOVUPS.Z (DI)(SI*1), K2, Z1
+	MOVQ      w+32(FP), DX
+	LEAQ      (BX)(DX*4), DX
+	VMOVUPS.Z (BX)(SI*1), K2, Z2
+	VMOVUPS.Z (DX)(SI*1), K2, Z3
+	LEAQ      (AX)(SI*1), AX
+	LEAQ      (CX)(SI*1), CX
+	MOVQ      rows+40(FP), R10
+
+row3:
+	VMOVUPS.Z    (CX), K2, Z12
+	VMOVUPS.Z    (CX)(R8*1), K2, Z13
+	VFNMADD231PS Z1, Z3, Z12
+	VFMADD231PS  Z1, Z2, Z13
+	VFMADD231PS  Z0, Z2, Z12
+	VFMADD231PS  Z0, Z3, Z13
+	VMOVUPS      Z12, Z2
+	VMOVUPS      Z13, Z3
+	VMOVUPS      Z12, K2, (AX)
+	VMOVUPS      Z13, K2, (AX)(R8*1)
+	ADDQ         R9, AX
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          row3
+	MOVQ         w+32(FP), AX
+	LEAQ         (BX)(AX*4), AX
+	VMOVUPS      Z2, K2, (BX)(SI*1)
+	VMOVUPS      Z3, K2, (AX)(SI*1)
+
+over1:
+	VZEROUPPER
+	RET
+
+// func avx512ScanGrad(y *float32, d *float32, z *float32, l *float32, s *float32, a *float32, w int, rows int, half int, ld int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·avx512ScanGrad(SB), NOSPLIT, $0-80
+	MOVQ  y+0(FP), AX
+	MOVQ  d+8(FP), CX
+	MOVQ  z+16(FP), DX
+	MOVQ  l+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  a+40(FP), DI
+	MOVQ  w+48(FP), R9
+	MOVQ  R9, R8
+	ANDQ  $0x0000000f, R8
+	MOVQ  $0x00000001, R9
+	SHLXQ R8, R9, R9
+	DECQ  R9
+	KMOVW R9, K2
+	MOVQ  half+64(FP), R10
+	MOVQ  ld+72(FP), R11
+	XORQ  R8, R8
+	MOVQ  w+48(FP), R9
+	SUBQ  $0x00000010, R9
+	JLT   part1
+
+single1:
+	VMOVUPS (BX)(R8*1), Z0
+	MOVQ    w+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Z1
+	VMOVUPS (SI)(R8*1), Z2
+	MOVQ    w+48(FP), R12
+	LEAQ    (SI)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Z3
+	VMOVUPS (DI)(R8*1), Z4
+	MOVQ    w+48(FP), R12
+	LEAQ    (DI)(R12*4), R12
+	VMOVUPS (R12)(R8*1), Z5
+	LEAQ    (AX)(R8*1), R13
+	LEAQ    (CX)(R8*1), R14
+	LEAQ    (DX)(R8*1), R15
+	MOVQ    rows+56(FP), R12
+
+row1:
+	VMOVUPS      (R14), Z6
+	VMOVUPS      (R14)(R10*1), Z7
+	VMOVUPS      (R15), Z8
+	VMOVUPS      (R15)(R10*1), Z9
+	VFNMADD231PS Z1, Z3, Z6
+	VFMADD231PS  Z1, Z2, Z7
+	VFMADD231PS  Z0, Z2, Z6
+	VFMADD231PS  Z0, Z3, Z7
+	VMOVUPS      Z6, Z2
+	VMOVUPS      Z7, Z3
+	VMOVUPS      Z6, (R13)
+	VMOVUPS      Z7, (R13)(R10*1)
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Z8, Z7, Z5
+	VFMADD231PS  Z9, Z7, Z4
+	VFNMADD231PS Z9, Z6, Z5
+	ADDQ         R11, R13
+	ADDQ         R11, R14
+	ADDQ         R11, R15
+	DECQ         R12
+	JNZ          row1
+	VMOVUPS      Z2, (SI)(R8*1)
+	MOVQ         w+48(FP), R12
+	LEAQ         (SI)(R12*4), R12
+	VMOVUPS      Z3, (R12)(R8*1)
+	VMOVUPS      Z4, (DI)(R8*1)
+	MOVQ         w+48(FP), R12
+	LEAQ         (DI)(R12*4), R12
+	VMOVUPS      Z5, (R12)(R8*1)
+	ADDQ         $0x00000040, R8
+	SUBQ         $0x00000010, R9
+	JGE          single1
+
+part1:
+	ADDQ      $0x00000010, R9
+	JEQ       over1
+	VMOVUPS.Z (BX)(R8*1), K2, Z0
+	MOVQ      w+48(FP), R9
+	LEAQ      (BX)(R9*4), R9
+	VMOVUPS.Z (R9)(R8*1), K2, Z1
+	VMOVUPS.Z (SI)(R8*1), K2, Z2
+	MOVQ      w+48(FP), BX
+	LEAQ      (SI)(BX*4), BX
+	VMOVUPS.Z (BX)(R8*1), K2, Z3
+	VMOVUPS.Z (DI)(R8*1), K2, Z4
+	MOVQ      w+48(FP), BX
+	LEAQ      (DI)(BX*4), BX
+	VMOVUPS.Z (BX)(R8*1), K2, Z5
+	LEAQ      (AX)(R8*1), AX
+	LEAQ      (CX)(R8*1), CX
+	LEAQ      (DX)(R8*1), DX
+	MOVQ      rows+56(FP), R12
+
+row2:
+	VMOVUPS.Z    (CX), K2, Z6
+	VMOVUPS.Z    (CX)(R10*1), K2, Z7
+	VMOVUPS.Z    (DX), K2, Z8
+	VMOVUPS.Z    (DX)(R10*1), K2, Z9
+	VFNMADD231PS Z1, Z3, Z6
+	VFMADD231PS  Z1, Z2, Z7
+	VFMADD231PS  Z0, Z2, Z6
+	VFMADD231PS  Z0, Z3, Z7
+	VMOVUPS      Z6, Z2
+	VMOVUPS      Z7, Z3
+	VMOVUPS      Z6, K2, (AX)
+	VMOVUPS      Z7, K2, (AX)(R10*1)
+	VFMADD231PS  Z8, Z6, Z4
+	VFMADD231PS  Z8, Z7, Z5
+	VFMADD231PS  Z9, Z7, Z4
+	VFNMADD231PS Z9, Z6, Z5
+	ADDQ         R11, AX
+	ADDQ         R11, CX
+	ADDQ         R11, DX
+	DECQ         R12
+	JNZ          row2
+	VMOVUPS      Z2, K2, (SI)(R8*1)
+	MOVQ         w+48(FP), AX
+	LEAQ         (SI)(AX*4), AX
+	VMOVUPS      Z3, K2, (AX)(R8*1)
+	VMOVUPS      Z4, K2, (DI)(R8*1)
+	MOVQ         w+48(FP), AX
+	LEAQ         (DI)(AX*4), AX
+	VMOVUPS      Z5, K2, (AX)(R8*1)
 
 over1:
 	VZEROUPPER

@@ -86,8 +86,8 @@ type Impl struct {
 	// out[i·outs + o] = bias[o] + Σ_{k<w} h[i·ld + k]·wt[o·w + k]. w is a multiple of 16, padded with zeros.
 	Head32 func(out, h []float32, ld int, wt, bias []float32, m, w, outs int)
 
-	// Update applies one table row to the n elements of a tile (package kernels, Row):
-	// x' = c[0] x + c[1] s + c[2] m + c[3] z;  m' = c[4] x + c[5] s + c[6] z + c[7] m.
+	// Update applies one row of a step table (kernels.Row) to n elements of the state x and the memory m, with the network's
+	// values s and the normals z: x' = c[0] x + c[1] s + c[2] m + c[3] z and m' = c[4] x + c[5] s + c[6] z + c[7] m.
 	// m nil: no memory. z nil: no noise.
 	Update func(x, s, m, z []float32, c *[8]float32)
 

@@ -12,7 +12,7 @@ var (
 	choiceErr = fromEnv()
 )
 
-// fromEnv applies HBAR_SIMD. An unknown or unavailable name leaves the default in place, and Choice tells.
+// fromEnv applies HBAR_SIMD. An unknown or unavailable name keeps the default, and Choice reports it.
 func fromEnv() error {
 	name := os.Getenv("HBAR_SIMD")
 	if name == "" {
@@ -42,6 +42,6 @@ func Use(name string) error {
 	return fmt.Errorf("simd: implementation %q unknown; have %s", name, strings.Join(names, ", "))
 }
 
-// Choice returns the name of the implementation in use, and an error if HBAR_SIMD asked for another that could not be
-// had. Commands print both.
+// Choice returns the name of the implementation in use, and an error if HBAR_SIMD asked for another that is not
+// available. Commands print both.
 func Choice() (name string, err error) { return best.Name, choiceErr }

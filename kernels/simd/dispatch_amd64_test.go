@@ -37,7 +37,7 @@ func TestCarry(t *testing.T) {
 	defer detect()
 	for _, k := range []struct {
 		name string
-		r    *rung[float32]
+		r    *productKernels[float32]
 	}{{"avx2", avx2.f32}, {"avx512", avx512.f32}} {
 		if !slices.ContainsFunc(All(), func(im *Impl) bool { return im.Name == k.name }) {
 			continue

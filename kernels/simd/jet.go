@@ -122,36 +122,10 @@ func (f Act) Taylor(c []float64, x float64) {
 	case Tanh:
 		c[0] = math.Tanh(x)
 		_, d := f.Eval(x)
-		for k := range len(c) - 1 {
-			// (k+1) t_{k+1} = [k=0] - Σ_{i≤k} t_i t_{k-i}
-			s := d
-			if k > 0 {
-				s = 0
-				for i := range k + 1 {
-					s -= c[i] * c[k-i]
-				}
-			}
-			c[k+1] = s / float64(k+1)
-		}
+		tanhTaylor(c, d)
 		return
 	case SiLU:
-		// s_0 and 1-s_0, each without cancellation, so that s_1 = s_0 (1-s_0) is good in both tails.
-		e := math.Exp(-math.Abs(lim))
-		s, q := 1/(1+e), e/(1+e)
-		if lim < 0 {
-			s, q = q, s
-		}
-		g = append(g, s)
-		for k := range len(c) - 1 {
-			t := g[k] * (q - s) // s_k - 2 s_0 s_k
-			if k == 0 {
-				t = s * q
-			}
-			for i := 1; i < k; i++ {
-				t -= g[i] * g[k-i]
-			}
-			g = append(g, t/float64(k+1))
-		}
+		g = sigmoidTaylor(g, lim, len(c))
 	case GELU:
 		g = append(g, math.Erfc(-lim/math.Sqrt2)/2)
 		p, last := math.Exp(-lim*lim/2)/math.Sqrt(2*math.Pi), 0.0
@@ -160,30 +134,7 @@ func (f Act) Taylor(c []float64, x float64) {
 			p, last = -(lim*p+last)/float64(k+1), p
 		}
 	case GELUTanh:
-		// σ(u(x)) with u cubic: (k+1) s_{k+1} = Σ_j (j+1) u_{j+1} p_{k-j}, where p is the expansion of σ(1-σ).
-		u := [3]float64{geluTanh1 + 3*geluTanh3*lim*lim, 3 * geluTanh3 * lim, geluTanh3} // u_1, u_2, u_3
-		e := math.Exp(-math.Abs(lim * (geluTanh1 + geluTanh3*lim*lim)))
-		s, q := 1/(1+e), e/(1+e)
-		if lim < 0 {
-			s, q = q, s
-		}
-		g = append(g, s)
-		p := make([]float64, 0, len(c))
-		for k := range len(c) - 1 {
-			pk := g[k] * (q - s)
-			if k == 0 {
-				pk = s * q
-			}
-			for i := 1; i < k; i++ {
-				pk -= g[i] * g[k-i]
-			}
-			p = append(p, pk)
-			t := 0.0
-			for j := range min(3, k+1) {
-				t += float64(j+1) * u[j] * p[k-j]
-			}
-			g = append(g, t/float64(k+1))
-		}
+		g = cubicSigmoidTaylor(g, lim, len(c))
 	default:
 		panic("simd: unknown activation " + f.String())
 	}
@@ -196,6 +147,71 @@ func (f Act) Taylor(c []float64, x float64) {
 			c[k] = x
 		}
 	}
+}
+
+// tanhTaylor writes the coefficients from the first on, for tanh in c[0] and its derivative d:
+// (k+1) t_{k+1} = [k=0] - Σ_{i≤k} t_i t_{k-i}.
+func tanhTaylor(c []float64, d float64) {
+	for k := range len(c) - 1 {
+		s := d
+		if k > 0 {
+			s = 0
+			for i := range k + 1 {
+				s -= c[i] * c[k-i]
+			}
+		}
+		c[k+1] = s / float64(k+1)
+	}
+}
+
+// sigmoids are σ(x) and 1 - σ(x), each without cancellation, so that their product is accurate in both tails.
+func sigmoids(x float64) (s, q float64) {
+	e := math.Exp(-math.Abs(x))
+	s, q = 1/(1+e), e/(1+e)
+	if x < 0 {
+		s, q = q, s
+	}
+	return s, q
+}
+
+// logisticSlope is coefficient k of σ(1-σ), from coefficients 0 to k of σ in g and q = 1 - g[0].
+func logisticSlope(g []float64, q float64, k int) float64 {
+	t := g[k] * (q - g[0]) // s_k - 2 s_0 s_k
+	if k == 0 {
+		t = g[0] * q
+	}
+	for i := 1; i < k; i++ {
+		t -= g[i] * g[k-i]
+	}
+	return t
+}
+
+// sigmoidTaylor appends n coefficients of σ about x to g, which is empty.
+func sigmoidTaylor(g []float64, x float64, n int) []float64 {
+	s, q := sigmoids(x)
+	g = append(g, s)
+	for k := range n - 1 {
+		g = append(g, logisticSlope(g, q, k)/float64(k+1))
+	}
+	return g
+}
+
+// cubicSigmoidTaylor appends n coefficients of σ(u(x)) to g, which is empty, with the cubic u of GELUTanh:
+// (k+1) s_{k+1} = Σ_j (j+1) u_{j+1} p_{k-j}, where p is the expansion of σ(1-σ).
+func cubicSigmoidTaylor(g []float64, x float64, n int) []float64 {
+	u := [3]float64{geluTanh1 + 3*geluTanh3*x*x, 3 * geluTanh3 * x, geluTanh3} // u_1, u_2, u_3
+	s, q := sigmoids(x * (geluTanh1 + geluTanh3*x*x))
+	g = append(g, s)
+	p := make([]float64, 0, n)
+	for k := range n - 1 {
+		p = append(p, logisticSlope(g, q, k))
+		t := 0.0
+		for j := range min(3, k+1) {
+			t += float64(j+1) * u[j] * p[k-j]
+		}
+		g = append(g, t/float64(k+1))
+	}
+	return g
 }
 
 // jetGeneric composes in float64 by Horner's scheme.

@@ -74,33 +74,7 @@ func derivatives(f Act, x float64, n int) []float64 {
 			}
 			return out
 		}
-		// σ's expansion about u₀, with the increment of u = 2√(2/π)(x + 0.044715 x³) put in, times x + h
-		a := 2 * math.Sqrt(2/math.Pi)
-		u := []float64{0, a * (1 + 3*0.044715*x*x), a * 3 * 0.044715 * x, a * 0.044715}
-		pow := append([]float64{1}, make([]float64, n)...)
-		s := make([]float64, n+1)
-		fact := 1.0
-		for k, t := range chain([]float64{0, 1}, []float64{0, 1, -1}, 1/(1+math.Exp(-a*(x+0.044715*x*x*x)))) {
-			fact *= math.Max(1, float64(k))
-			next := make([]float64, n+1)
-			for i, p := range pow {
-				s[i] += t / fact * p
-				for j, q := range u {
-					if i+j <= n {
-						next[i+j] += p * q
-					}
-				}
-			}
-			pow = next
-		}
-		out := make([]float64, n+1)
-		for k := range out {
-			out[k] = x * s[k]
-			if k > 0 {
-				out[k] += s[k-1]
-			}
-		}
-		return out
+		return geluTanhTaylor(chain, x, n)
 	}
 	fact := 1.0
 	for k := range d {
@@ -110,6 +84,37 @@ func derivatives(f Act, x float64, n int) []float64 {
 		d[k] /= fact
 	}
 	return d
+}
+
+// geluTanhTaylor are the coefficients of x σ(u(x)) for x ≤ 0; chain(p, rule, u) differentiates p(u), u' = rule(u).
+func geluTanhTaylor(chain func(p, rule []float64, u float64) []float64, x float64, n int) []float64 {
+	// σ's expansion about u₀, with the increment of u = 2√(2/π)(x + 0.044715 x³) put in, times x + h
+	a := 2 * math.Sqrt(2/math.Pi)
+	u := []float64{0, a * (1 + 3*0.044715*x*x), a * 3 * 0.044715 * x, a * 0.044715}
+	pow := append([]float64{1}, make([]float64, n)...)
+	s := make([]float64, n+1)
+	fact := 1.0
+	for k, t := range chain([]float64{0, 1}, []float64{0, 1, -1}, 1/(1+math.Exp(-a*(x+0.044715*x*x*x)))) {
+		fact *= math.Max(1, float64(k))
+		next := make([]float64, n+1)
+		for i, p := range pow {
+			s[i] += t / fact * p
+			for j, q := range u {
+				if i+j <= n {
+					next[i+j] += p * q
+				}
+			}
+		}
+		pow = next
+	}
+	out := make([]float64, n+1)
+	for k := range out {
+		out[k] = x * s[k]
+		if k > 0 {
+			out[k] += s[k-1]
+		}
+	}
+	return out
 }
 
 func TestTaylor(t *testing.T) {

@@ -17,8 +17,8 @@ type (
 // kernels is one instruction set's kernels.
 type kernels struct {
 	lanes          int // float32 of a vector
-	f32            *rung[float32]
-	f64            *rung[float64]
+	f32            *productKernels[float32]
+	f64            *productKernels[float64]
 	head           [2][2]headFn // one or four rows, one or two outputs
 	update         updateFn
 	normals        normalsFn
@@ -47,11 +47,8 @@ func (k *kernels) impl(name string) *Impl {
 	}
 }
 
-// Elements of one call of an elementwise kernel, and samples of one call for normals: about ten microseconds.
-const (
-	maxElems   = 1 << 13
-	maxNormals = 1 << 10
-)
+// maxNormals are the samples of one call for normals: about ten microseconds.
+const maxNormals = 1 << 10
 
 // rowTails holds a padded row for Act32's last elements and one for their derivatives.
 var rowTails = sync.Pool{New: func() any { return new([2][Panel32]float32) }}

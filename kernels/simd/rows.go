@@ -22,9 +22,8 @@ type Rows struct {
 	// Gate writes y = x + g·z, with a vector g.
 	Gate func(y, x, z, g []float32)
 
-	// ColumnSums adds to s the sums over rows of x; ColumnDots those of x·y, each term one fused multiply-add.
+	// ColumnSums adds to s the sums over rows of x.
 	ColumnSums func(s, x []float32)
-	ColumnDots func(s, x, y []float32)
 
 	// Moments64 adds, in float64, Σ(x - k) over rows to s1 and Σ(x - k)² to s2. k is a vector near the columns' means.
 	Moments64 func(s1, s2 []float64, x, k []float32)
@@ -46,13 +45,18 @@ type Rows struct {
 	// ActGrad writes dx = dy·f'(x).
 	ActGrad func(f Act, dx, dy, x []float32)
 
-	// Add writes y = a + b, Mul y = a·b, MulAdd y += a·b, Scale y = s·x, Axpy y += s·x, Sum4 y = s·((a + b) + (c + d)).
-	Add    func(y, a, b []float32)
-	Mul    func(y, a, b []float32)
-	MulAdd func(y, a, b []float32)
-	Scale  func(y, x []float32, s float32)
-	Axpy   func(y, x []float32, s float32)
-	Sum4   func(y, a, b, c, d []float32, s float32)
+	// Add writes y = a + b, Mul y = a·b, Scale y = s·x, Sum4 y = s·((a + b) + (c + d)).
+	Add   func(y, a, b []float32)
+	Mul   func(y, a, b []float32)
+	Scale func(y, x []float32, s float32)
+	Sum4  func(y, a, b, c, d []float32, s float32)
+
+	// Scan runs the recurrence s = λ s + u of complex modes over the rows of u and writes s to those of z: vectors l and s of
+	// real and then imaginary parts, of which s is the state before and after. See Modes.
+	Scan func(m Modes, z, u, l, s []float32)
+
+	// ScanGrad is Scan of g, whose states go to y, and adds z̄ s of each row to the vector a.
+	ScanGrad func(m Modes, y, g, z, l, s, a []float32)
 
 	// PackT packs the transpose of a matrix of n rows and k columns into panels (Product's B with BP = k·Panel32 and
 	// BK = Panel32): dst[(i/P)·k·P + j·P + i%P] = src[i·ld + j], with zeros where i ≥ n in the last panel.
@@ -67,13 +71,15 @@ type Rows struct {
 	Prefetch func(src []float32, ld, n, w int)
 }
 
+// maxElems are the elements of one call of an elementwise kernel: about ten microseconds.
+const maxElems = 1 << 13
+
 var genericRows = Rows{
 	Affine:        affineGeneric,
 	AffineGrad:    affineGradGeneric,
 	Combine:       combineGeneric,
 	Gate:          gateGeneric,
 	ColumnSums:    columnSumsGeneric,
-	ColumnDots:    columnDotsGeneric,
 	Moments64:     momentsGeneric,
 	LayerNorm:     layerNormGeneric,
 	LayerNormGrad: layerNormGradGeneric,
@@ -82,10 +88,10 @@ var genericRows = Rows{
 	ActGrad:       actGradGeneric,
 	Add:           addGeneric,
 	Mul:           mulGeneric,
-	MulAdd:        mulAddGeneric,
 	Scale:         scaleGeneric,
-	Axpy:          axpyGeneric,
 	Sum4:          sum4Generic,
+	Scan:          scanGeneric,
+	ScanGrad:      scanGradGeneric,
 	PackT:         packTGeneric,
 	Pack:          packGeneric,
 	Prefetch:      func(src []float32, ld, n, w int) { checkPrefetch(src, ld, n, w) },

@@ -13,16 +13,17 @@ type rowKernels struct {
 	combine            func(y, u, x, a, m, b, c *float32, w, rows int)
 	gate               func(y, x, z, g *float32, w, rows int)
 	columnSums         func(x, s *float32, w, rows int)
-	columnDots         func(x, y, s *float32, w, rows int)
 	moments            [2]momentsFn // for groups of one and of four vectors of channels
 	layerNorm          func(y, x, a, b *float32, w, rows int, inv, eps float32)
 	layerNormGrad      func(dx, dy, x, a *float32, w, rows int, inv, eps float32)
 	layerNormGradSums  func(dx, dy, x, a, sa, sb *float32, w, rows int, inv, eps float32)
 	exp                func(y, x *float32, n int, scale float32) float32
 	softmaxGrad        func(dx, p, dp *float32, n int, scale float32)
-	add, mul, mulAdd   func(y, a, b *float32, n int)
-	scale, axpy        func(y, x *float32, n int, s float32)
+	add, mul           func(y, a, b *float32, n int)
+	scale              func(y, x *float32, n int, s float32)
 	sum4               func(y, a, b, c, d *float32, n int, s float32)
+	scan               func(z, u, l, s *float32, w, rows, half, ld int)
+	scanGrad           func(y, d, z, l, s, a *float32, w, rows, half, ld int)
 	packT              func(dst, src *float32, ld, n int)
 	pack               func(dst *float32, dp int, src *float32, ld, n, p int)
 	actGrad            [GELUTanh + 1]func(dx, dy, x *float32, n int) // by Act; nil: two passes
@@ -53,7 +54,6 @@ func (k *rowKernels) rows() Rows {
 		Combine:       k.combineRows,
 		Gate:          k.gateRows,
 		ColumnSums:    k.sums,
-		ColumnDots:    k.dots,
 		Moments64:     k.moments64,
 		LayerNorm:     k.norm,
 		LayerNormGrad: k.normGrad,
@@ -61,10 +61,10 @@ func (k *rowKernels) rows() Rows {
 		SoftmaxGrad:   k.softmaxBack,
 		Add:           func(y, a, b []float32) { flat3("Add", k.add, y, a, b) },
 		Mul:           func(y, a, b []float32) { flat3("Mul", k.mul, y, a, b) },
-		MulAdd:        func(y, a, b []float32) { flat3("MulAdd", k.mulAdd, y, a, b) },
 		Scale:         func(y, x []float32, s float32) { flat2("Scale", k.scale, y, x, s) },
-		Axpy:          func(y, x []float32, s float32) { flat2("Axpy", k.axpy, y, x, s) },
 		Sum4:          k.sumOf4,
+		Scan:          k.scanRows,
+		ScanGrad:      k.scanGradRows,
 		PackT:         k.packTransposed,
 		Pack:          k.packRows,
 		Prefetch:      prefetchRows,
@@ -142,12 +142,6 @@ func (k *rowKernels) gateRows(y, x, z, g []float32) {
 
 func (k *rowKernels) sums(s, x []float32) {
 	cut(rowsOf("ColumnSums", len(x), len(s)), len(s), func(o, rows int) { k.columnSums(at(x, o), at(s, 0), len(s), rows) })
-}
-
-func (k *rowKernels) dots(s, x, y []float32) {
-	n := rowsOf("ColumnDots", len(x), len(s))
-	need("ColumnDots", "y", len(y), len(x))
-	cut(n, len(s), func(o, rows int) { k.columnDots(at(x, o), at(y, o), at(s, 0), len(s), rows) })
 }
 
 // moments64 takes channels in groups of four vectors, then of one; the last ones go through Go.
@@ -273,4 +267,22 @@ func prefetchRows(src []float32, ld, n, w int) {
 	if checkPrefetch(src, ld, n, w) {
 		avx2Prefetch(at(src, 0), 4*ld, n, (w+Panel32-1)/Panel32)
 	}
+}
+
+func (k *rowKernels) scanRows(m Modes, z, u, l, s []float32) {
+	w := m.check("Scan", l, [][]float32{s}, z, u)
+	if w == 0 || m.Rows == 0 {
+		return
+	}
+	m.cut(w, func(o, rows, ld int) { k.scan(at(z, o), at(u, o), at(l, 0), at(s, 0), w, rows, 4*m.Half, 4*ld) })
+}
+
+func (k *rowKernels) scanGradRows(m Modes, y, g, z, l, s, a []float32) {
+	w := m.check("ScanGrad", l, [][]float32{s, a}, y, g, z)
+	if w == 0 || m.Rows == 0 {
+		return
+	}
+	m.cut(w, func(o, rows, ld int) {
+		k.scanGrad(at(y, o), at(g, o), at(z, o), at(l, 0), at(s, 0), at(a, 0), w, rows, 4*m.Half, 4*ld)
+	})
 }

@@ -22,7 +22,6 @@ func BenchmarkRows(b *testing.B) {
 		{"combine", func(im *Impl) { im.Combine(y, z, x, a, c, d, e) }},
 		{"gate", func(im *Impl) { im.Gate(y, x, z, a) }},
 		{"columnSums", func(im *Impl) { im.ColumnSums(s, x) }},
-		{"columnDots", func(im *Impl) { im.ColumnDots(s, x, z) }},
 		{"moments64", func(im *Impl) { im.Moments64(s64[0], s64[1], x, a) }},
 		{"layerNorm", func(im *Impl) { im.LayerNorm(y, x, a, c, 1e-6) }},
 		{"layerNormGradSums", func(im *Impl) { im.LayerNormGrad(y, z, x, a, s, s2, 1e-6) }},

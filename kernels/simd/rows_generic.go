@@ -102,16 +102,6 @@ func columnSumsGeneric(s, x []float32) {
 	}
 }
 
-func columnDotsGeneric(s, x, y []float32) {
-	rowsOf("ColumnDots", len(x), len(s))
-	need("ColumnDots", "y", len(y), len(x))
-	for i := 0; i < len(x); i += len(s) {
-		for c, v := range x[i : i+len(s)] {
-			s[c] = fma32(v, y[i+c], s[c])
-		}
-	}
-}
-
 func momentsGeneric(s1, s2 []float64, x, k []float32) {
 	checkMoments(s1, s2, x, k)
 	momentsColumns(s1, s2, x, k, 0)
@@ -262,13 +252,6 @@ func mulGeneric(y, a, b []float32) {
 	}
 }
 
-func mulAddGeneric(y, a, b []float32) {
-	check2("MulAdd", y, a, b)
-	for i, v := range a {
-		y[i] = fma32(v, b[i], y[i])
-	}
-}
-
 func check2(routine string, y, a, b []float32) {
 	need(routine, "y", len(y), len(a))
 	need(routine, "b", len(b), len(a))
@@ -278,13 +261,6 @@ func scaleGeneric(y, x []float32, s float32) {
 	need("Scale", "y", len(y), len(x))
 	for i, v := range x {
 		y[i] = s * v
-	}
-}
-
-func axpyGeneric(y, x []float32, s float32) {
-	need("Axpy", "y", len(y), len(x))
-	for i, v := range x {
-		y[i] = fma32(s, v, y[i])
 	}
 }
 

@@ -22,7 +22,6 @@ func rowCases() []rowCase {
 		{"Combine", 1, 0, 2, 4, 8, func(r *Rows, y, s, x, v [][]float32) { r.Combine(y[0], x[0], x[1], v[0], v[1], v[2], v[3]) }},
 		{"Gate", 1, 0, 2, 1, 4, func(r *Rows, y, s, x, v [][]float32) { r.Gate(y[0], x[0], x[1], v[0]) }},
 		{"ColumnSums", 0, 1, 1, 0, 16, func(r *Rows, y, s, x, v [][]float32) { r.ColumnSums(s[0], x[0]) }},
-		{"ColumnDots", 0, 1, 2, 0, 16, func(r *Rows, y, s, x, v [][]float32) { r.ColumnDots(s[0], x[0], x[1]) }},
 		{"LayerNorm", 1, 0, 1, 2, 40, func(r *Rows, y, s, x, v [][]float32) { r.LayerNorm(y[0], x[0], v[0], v[1], 1e-2) }},
 		{"LayerNormGrad", 1, 0, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], nil, nil, 1e-2) }},
 		{"LayerNormGradSums", 1, 2, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], s[0], s[1], 1e-2) }},
@@ -33,9 +32,7 @@ func rowCases() []rowCase {
 		{"SoftmaxGrad", 1, 0, 2, 0, 300, func(r *Rows, y, s, x, v [][]float32) { r.SoftmaxGrad(y[0], x[0], x[1], 0.3) }},
 		{"Add", 1, 0, 2, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Add(y[0], x[0], x[1]) }},
 		{"Mul", 1, 0, 2, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Mul(y[0], x[0], x[1]) }},
-		{"MulAdd", 1, 0, 3, 0, 4, func(r *Rows, y, s, x, v [][]float32) { copy(y[0], x[2]); r.MulAdd(y[0], x[0], x[1]) }},
 		{"Scale", 1, 0, 1, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Scale(y[0], x[0], 0.3) }},
-		{"Axpy", 1, 0, 2, 0, 4, func(r *Rows, y, s, x, v [][]float32) { copy(y[0], x[1]); r.Axpy(y[0], x[0], 0.3) }},
 		{"Sum4", 1, 0, 4, 0, 8, func(r *Rows, y, s, x, v [][]float32) { r.Sum4(y[0], x[0], x[1], x[2], x[3], 0.25) }},
 	}
 	for f := Identity; f <= GELUTanh; f++ {
@@ -115,7 +112,7 @@ func testRows(t *testing.T, im *Impl, c rowCase, rows, w int, r *rand.Rand) {
 	if c.y == 1 {
 		c.run(&im.Rows, wantX[:1], copies(gs), wantX, v)
 		for j, got := range wantX[0] {
-			if !sameBits(got, y[0][j]) && c.name != "MulAdd" && c.name != "Axpy" {
+			if !sameBits(got, y[0][j]) {
 				t.Fatalf("%s: element %d is %v in place, %v apart", name, j, got, y[0][j])
 			}
 		}
@@ -320,7 +317,6 @@ func TestRowsPanics(t *testing.T) {
 			"c":       func() { im.Combine(x, x, x, v, v, v, v[:3]) },
 			"gate":    func() { im.Gate(x, x, x[:11], v) },
 			"none":    func() { im.ColumnSums(nil, x) },
-			"dots":    func() { im.ColumnDots(v, x, x[:11]) },
 			"moments": func() { im.Moments64(s, s[:3], x, v) },
 			"norm":    func() { im.LayerNorm(x, x, v, v[:3], 1) },
 			"sums":    func() { im.LayerNormGrad(x, x, x, v, v, nil, 1) },
@@ -328,9 +324,7 @@ func TestRowsPanics(t *testing.T) {
 			"softmax": func() { im.SoftmaxGrad(x, x, x[:11], 1) },
 			"add":     func() { im.Add(x, x, x[:11]) },
 			"mul":     func() { im.Mul(x[:11], x, x) },
-			"muladd":  func() { im.MulAdd(x, x, x[:11]) },
 			"scale":   func() { im.Scale(x[:11], x, 1) },
-			"axpy":    func() { im.Axpy(x[:11], x, 1) },
 			"sum4":    func() { im.Sum4(x, x, x, x, x[:11], 1) },
 			"packT":   func() { im.PackT(x, x, 4, 3, 4) },
 			"n":       func() { im.PackT(x, x, 4, -1, 4) },

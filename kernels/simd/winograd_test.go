@@ -29,6 +29,45 @@ func somePixels(r *rand.Rand, n, count int) []int32 {
 	return pix
 }
 
+// pairOf are two guarded slices of the same n random numbers.
+func pairOf(r *rand.Rand, n, off int) (a, b *guarded[float32]) {
+	a = newGuarded[float32](n, off).fill(r)
+	b = newGuarded[float32](n, off)
+	copy(b.s, a.s)
+	return a, b
+}
+
+// testWinogradWeights is TestWinograd's part on weights, their gradients and transposes.
+func testWinogradWeights(t *testing.T, im *Impl, r *rand.Rand, tiles, panels, off int, name string) {
+	pair := func(n int) (a, b *guarded[float32]) { return pairOf(r, n, off) }
+	rows := tiles
+	ws, ur := Panel32+r.IntN(9), Panel32+r.IntN(9)
+	wr, us := 9*ws, ur*max(1, rows)
+	g := newGuarded[float32](wr*rows, off).fill(r)
+	u, q := pair(16 * us)
+	flip := r.IntN(2) == 0
+	im.WinogradWeights(u.s, us, ur, g.s, ws, wr, rows, flip)
+	winogradWeightsGeneric(q.s, us, ur, g.s, ws, wr, rows, flip)
+	sameAs(t, "weights, "+name, u, q)
+	g.intact(t, name, true)
+
+	ss, ds := panels*Panel32+3, panels*Panel32+r.IntN(2)*5
+	s := newGuarded[float32](16*ss, off).fill(r)
+	a, b := pair(9 * ds)
+	add := r.IntN(2) == 0
+	im.WinogradWeightsGrad(a.s, ds, s.s, ss, panels, add)
+	winogradWeightsGradGeneric(b.s, ds, s.s, ss, panels, add)
+	sameAs(t, "weights gradient, "+name, a, b)
+	s.intact(t, name, true)
+
+	dj, si := 16+r.IntN(9), 16+r.IntN(9)
+	src := newGuarded[float32](16*si*max(1, tiles), off).fill(r)
+	c, d := pair(16 * dj * max(1, tiles))
+	im.Transpose16(c.s, 16*dj, dj, src.s, 16*si, si, tiles)
+	transpose16Generic(d.s, 16*dj, dj, src.s, 16*si, si, tiles)
+	sameAs(t, "transpose, "+name, c, d)
+}
+
 // TestWinograd: every transform has the bits of its definition, for all strides, and writes nothing else.
 func TestWinograd(t *testing.T) {
 	each(t, func(t *testing.T, im *Impl) {
@@ -47,12 +86,7 @@ func TestWinograd(t *testing.T) {
 				vt, vp = Panel32, Panel32*max(1, tiles)
 				vs = vp*panels + r.IntN(7)
 			}
-			pair := func(n int) (a, b *guarded[float32]) {
-				a = newGuarded[float32](n, off).fill(r)
-				b = newGuarded[float32](n, off)
-				copy(b.s, a.s)
-				return a, b
-			}
+			pair := func(n int) (a, b *guarded[float32]) { return pairOf(r, n, off) }
 			x := newGuarded[float32](40*ld, off).fill(r)
 			v, w := pair(16 * vs)
 			pix := somePixels(r, 40, 16*min(tiles, 2))
@@ -86,32 +120,7 @@ func TestWinograd(t *testing.T) {
 			im.WinogradOutput(y.s, ld, pix, v.s, vs, vt, vp, bias, res, ldr, panels)
 			sameAs(t, "output, "+name, y, z)
 
-			rows := tiles
-			ws, ur := Panel32+r.IntN(9), Panel32+r.IntN(9)
-			wr, us := 9*ws, ur*max(1, rows)
-			g := newGuarded[float32](wr*rows, off).fill(r)
-			u, q := pair(16 * us)
-			flip := r.IntN(2) == 0
-			im.WinogradWeights(u.s, us, ur, g.s, ws, wr, rows, flip)
-			winogradWeightsGeneric(q.s, us, ur, g.s, ws, wr, rows, flip)
-			sameAs(t, "weights, "+name, u, q)
-			g.intact(t, name, true)
-
-			ss, ds := panels*Panel32+3, panels*Panel32+r.IntN(2)*5
-			s := newGuarded[float32](16*ss, off).fill(r)
-			a, b := pair(9 * ds)
-			add := r.IntN(2) == 0
-			im.WinogradWeightsGrad(a.s, ds, s.s, ss, panels, add)
-			winogradWeightsGradGeneric(b.s, ds, s.s, ss, panels, add)
-			sameAs(t, "weights gradient, "+name, a, b)
-			s.intact(t, name, true)
-
-			dj, si := 16+r.IntN(9), 16+r.IntN(9)
-			src := newGuarded[float32](16*si*max(1, tiles), off).fill(r)
-			c, d := pair(16 * dj * max(1, tiles))
-			im.Transpose16(c.s, 16*dj, dj, src.s, 16*si, si, tiles)
-			transpose16Generic(d.s, 16*dj, dj, src.s, 16*si, si, tiles)
-			sameAs(t, "transpose, "+name, c, d)
+			testWinogradWeights(t, im, r, tiles, panels, off, name)
 		}
 	})
 }

@@ -126,7 +126,7 @@ func (m *matcher) dense(in program.Instr) error {
 // acts are the activations of fused executors.
 var acts = map[ops.Fn]simd.Act{ops.SiLU: simd.SiLU, ops.GELU: simd.GELU, ops.Tanh: simd.Tanh}
 
-// activation is taken up by the layer before it, whose sum nothing else may need.
+// activation adds an activation to the layer before it, whose sum must have no other use.
 func (m *matcher) activation(op ops.Unary, in program.Instr) error {
 	i, ok := m.sums[in.In[0]]
 	act, known := acts[op.Fn]
@@ -140,7 +140,7 @@ func (m *matcher) activation(op ops.Unary, in program.Instr) error {
 	return nil
 }
 
-// residual is taken up by the layer that makes the second term.
+// residual adds a residual sum to the layer that computes the second term.
 func (m *matcher) residual(in program.Instr) error {
 	add, ok := m.buffer[in.In[0]]
 	dst, okDst := m.buffer[in.In[1]]
@@ -171,9 +171,9 @@ func (m *matcher) uses(id program.ID) int {
 	return n
 }
 
-// Training is the chain with the gradient of its loss, as gorgonia.Grad gives it for the same network: each product carries the
-// activation's derivative of the layer before where that value has no other use, and starts from the gradient that comes past
-// the layer by its residual sum.
+// Training is the chain with the gradient of its loss, as gorgonia.Grad gives it for the same network: each product is multiplied
+// by the activation's derivative of the layer before, unless that value has another use, and the gradient that bypasses the layer by its
+// residual sum is added.
 func Training(c *kernels.Chain) *kernels.ChainTraining {
 	t := &kernels.ChainTraining{Chain: *c}
 	grad := func(buffer int) int {

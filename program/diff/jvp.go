@@ -53,7 +53,7 @@ func pushTangent(x *expander, in program.Instr, tan map[program.ID]program.Value
 	if !any {
 		return
 	}
-	// An op on values with tangents has the rule: inline saw to it.
+	// Ops on values with tangents have the rule: inline has replaced the others.
 	d := in.Op.(program.JVP).JVP(x.b, values(x.b, in.In), x.b.Value(in.Out[0]), din)
 	if d != nil {
 		tan[in.Out[0]] = d

@@ -1,6 +1,8 @@
 package diff
 
 import (
+	"slices"
+
 	"hbar/program"
 	"hbar/program/ops"
 )
@@ -11,35 +13,47 @@ import (
 // names the new output that is the cotangent of each leaf. The cotangent of a leaf that all samples share, a parameter above
 // all, is summed over the batch.
 func VJP(p *program.Program, cotangents, leaves map[string]string) (*program.Program, error) {
-	if err := check(p, leaves, cotangents); err != nil {
-		return nil, err
+	return VJPs(p, []Pullback{{cotangents, leaves}})
+}
+
+// Pullback are the names of one set of cotangents: those of outputs, which are inputs, and those of leaves, as VJP has them.
+type Pullback struct{ Cotangents, Leaves map[string]string }
+
+// VJPs is VJP for several sets of cotangents, which share the values of p. All of them are of the same leaves.
+func VJPs(p *program.Program, sets []Pullback) (*program.Program, error) {
+	for _, s := range sets {
+		if err := check(p, s.Leaves, s.Cotangents); err != nil {
+			return nil, err
+		}
 	}
 	return program.Build(func(b *program.Builder) {
-		x, env := inline(b, p, leaves, func(op program.Op) bool {
+		x, env := inline(b, p, sets[0].Leaves, func(op program.Op) bool {
 			_, ok := op.(program.VJP)
 			return ok
 		})
-		primal := b.Program()
-		r := &reverse{x, map[program.ID]*cotangent{}}
-		for _, o := range p.Outputs {
-			if name, ok := cotangents[o.Name]; ok {
-				r.accumulate(env[o.ID], leafNamed(b, name, env[o.ID]))
+		instrs, values := slices.Clone(b.Program().Instrs), slices.Clone(b.Program().Values)
+		for _, s := range sets {
+			r := &reverse{x, map[program.ID]*cotangent{}}
+			for _, o := range p.Outputs {
+				if name, ok := s.Cotangents[o.Name]; ok {
+					r.accumulate(env[o.ID], leafNamed(b, name, env[o.ID]))
+				}
 			}
-		}
-		for i := len(primal.Instrs) - 1; i >= 0; i-- {
-			r.pull(primal.Instrs[i])
-		}
-		for id, v := range primal.Values {
-			name, ok := leaves[v.Name]
-			if !ok || v.Role == program.Derived {
-				continue
+			for i := len(instrs) - 1; i >= 0; i-- {
+				r.pull(instrs[i])
 			}
-			leaf := b.Value(program.ID(id))
-			g := r.take(program.ID(id))
-			if g == nil || g.Rate() < leaf.Rate() {
-				g = add(b, zeros(b, leaf), g)
+			for id, v := range values {
+				name, ok := s.Leaves[v.Name]
+				if !ok || v.Role == program.Derived {
+					continue
+				}
+				leaf := b.Value(program.ID(id))
+				g := r.take(program.ID(id))
+				if g == nil || g.Rate() < leaf.Rate() {
+					g = add(b, zeros(b, leaf), g)
+				}
+				b.Output(name, g)
 			}
-			b.Output(name, g)
 		}
 	})
 }
@@ -50,8 +64,8 @@ type reverse struct {
 	ct map[program.ID]*cotangent
 }
 
-// cotangent is what has come together of a value's cotangent: of the value's own rate, and of a higher one that is still to
-// be summed over the batch.
+// cotangent is the sum of the terms of a value's cotangent so far: those of the value's own rate, and those of a higher rate, which must
+// still be summed over the batch.
 type cotangent struct{ own, higher program.Value }
 
 func (r *reverse) accumulate(v, g program.Value) {

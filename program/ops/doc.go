@@ -3,5 +3,5 @@
 // Shapes are those of one sample: [H, W, C] images, [T, C] sequences, [C] vectors. Weights are [out, in] for dense layers
 // and [out, kh, kw, in] for convolutions. Add and Mul broadcast as NumPy does.
 //
-// The functions in lower-level form (Dense, Conv2D, …) are op types; those that take an Emitter emit one or a few of them.
+// The types (Dense, Conv, …) are operations; the functions that take an Emitter emit one or a few of them.
 package ops

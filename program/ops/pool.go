@@ -40,9 +40,6 @@ func (SumPool) VJP(e emitter, in []value, _, g value, _ []bool) []value {
 	return []value{one(e, Upsample{s[0], s[1]}, g)}
 }
 
-// AveragePool emits the mean over blocks of 2×2 pixels.
-func AveragePool(e emitter, x value) value { return Affine(e, 0.25, 0, one(e, SumPool{}, x)) }
-
 // Upsample repeats each pixel twice in both directions: [h, w, C] → [H, W, C] with H = 2h or 2h + 1 and W likewise. An odd
 // last row or column is zero, so that this is the transpose of SumPool.
 type Upsample struct{ H, W int }

@@ -124,7 +124,7 @@ func (pl *Plan) lastUses(p *program.Program, o Options) []int {
 	return last
 }
 
-// heap hands out ranges of a growing block, the smallest free one that is large enough.
+// heap allocates ranges of a growing block, the smallest free one that is large enough.
 type heap struct {
 	free []span
 	top  int

@@ -171,7 +171,7 @@ func training(spec graph.Spec) (job, error) {
 // took is the time of a job that does more than its work; 0 means that all of run counts.
 var took time.Duration
 
-// measure runs the job and the peak loop in turn and returns the medians of runs a second and of the share of the peak.
+// measure runs the job and the peak loop alternately and returns the medians of runs a second and of the share of the peak.
 func measure(j job, repeats, cores int) (rate, share float64, err error) {
 	if err := j.run(); err != nil { // warm up
 		return 0, 0, err

@@ -4,12 +4,13 @@
 //	go run ./scripts/bench                              all parts
 //	go run ./scripts/bench --only nets                  the U-Nets and transformers
 //	go run ./scripts/bench --only cifar10 --batch 8     one of them, with one size of batch
+//	go run ./scripts/bench --only scan                  training of the recurrence of complex modes
 //	go run ./scripts/bench --only memory                the memory of the CIFAR-10 U-Net at large batches
 //
 // Only the network's multiply-adds count as work (two operations each). The peak is a loop of independent vector
-// multiply-adds on all cores, run in turn with the job: its mean over 30 ms for the chains, the best of twenty runs of some
+// multiply-adds on all cores, run alternately with the job: its mean over 30 ms for the chains, the best of twenty runs of some
 // milliseconds for the networks. The share is the median of the ratios. PyTorch's rate is its best over 1 and 2 threads, by
-// scripts/torch_peer.py and scripts/torch_nets_peer.py.
+// scripts/torch_peer.py, scripts/torch_nets_peer.py and scripts/torch_scan_peer.py.
 package main
 
 import (
@@ -38,7 +39,7 @@ type options struct {
 }
 
 // parts are the tables; a network's name selects its rows of the table of networks.
-var parts = []string{"chains", "nets", "memory"}
+var parts = []string{"chains", "nets", "scan", "memory"}
 
 func main() {
 	var o options
@@ -108,6 +109,11 @@ func run(o options) error {
 	}
 	if rows := o.rows(); len(rows) > 0 {
 		if err := networks(o, rows); err != nil {
+			return err
+		}
+	}
+	if o.wants("scan") {
+		if err := scans(o); err != nil {
 			return err
 		}
 	}

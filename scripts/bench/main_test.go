@@ -11,14 +11,14 @@ func TestSelection(t *testing.T) {
 		rows int
 		err  string
 	}{
-		{options{repeats: 1}, 6, ""},
+		{options{repeats: 1}, 7, ""},
 		{options{repeats: 1, only: []string{"nets"}, batches: []int{1}}, 2, ""},
 		{options{repeats: 1, only: []string{"cifar10", "unet28"}}, 3, ""},
 		{options{repeats: 1, only: []string{"memory"}}, 0, ""},
-		{options{repeats: 0}, 6, "--repeats"},
-		{options{repeats: 1, only: []string{"ddpm"}}, 0, "have chains, nets, memory, cifar10"},
+		{options{repeats: 0}, 7, "--repeats"},
+		{options{repeats: 1, only: []string{"ddpm"}}, 0, "have chains, nets, scan, memory, cifar10"},
 		{options{repeats: 1, only: []string{"dit192"}, batches: []int{8}}, 0, "dit192 has [64]"},
-		{options{repeats: 1, jobs: []string{"backward"}}, 6, "have forward, vjp, train"},
+		{options{repeats: 1, jobs: []string{"backward"}}, 7, "have forward, vjp, train"},
 	} {
 		if got := len(c.o.rows()); got != c.rows {
 			t.Errorf("%+v: %d rows, want %d", c.o, got, c.rows)

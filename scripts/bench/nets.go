@@ -30,6 +30,9 @@ var all = []network{
 	{"unet28", "U-Net 28×28×1, channels 64, 128, 128", func() (nets.Config, error) {
 		return nets.NewUNet([]int{28, 28, 1}, 0, nets.UNetSizes{Channels: []int{64, 128, 128}})
 	}, []int{64}},
+	{"mnist", "U-Net 28×28×1 of train --preset mnist, channels 32, 64, 64", func() (nets.Config, error) {
+		return nets.NewUNet([]int{28, 28, 1}, 0, nets.UNetSizes{Channels: []int{32, 64, 64}, Layers: 1, AttentionResolutions: []int{7}})
+	}, []int{8}},
 	{"dit-s2", "DiT-S/2 32×32×3", func() (nets.Config, error) {
 		return nets.NewDiT([]int{32, 32, 3}, 10, nets.DiTSizes{})
 	}, []int{8, 1}},
@@ -38,8 +41,11 @@ var all = []network{
 	}, []int{64}},
 }
 
-// jobNames are the jobs in the order of rates.Network.Jobs, as scripts/torch_nets_peer.py has them.
-var jobNames = []string{"forward", "vjp", "train"}
+// jobNames are the jobs in the order of rates.Network.Jobs, then that of probes, as scripts/torch_nets_peer.py has them.
+var jobNames = []string{"forward", "vjp", "train", "probes"}
+
+// probes is how many of Hutchinson's probes the flow's likelihood of images takes, as cmd/likelihood does.
+const probes = 4
 
 func networkNames() []string {
 	var names []string
@@ -125,7 +131,7 @@ func prepare(n network, batch int, team *cpu.Team) (*rates.Network, string, erro
 		return nil, "", err
 	}
 	net.Initialise(1)
-	work, err := rates.New(net, batch, team)
+	work, err := rates.New(net, batch, rates.Cores{Team: team})
 	return work, string(text), err
 }
 
@@ -137,7 +143,11 @@ func (r row) measure(o options) error {
 	if err != nil {
 		return err
 	}
-	for i, job := range work.Jobs() {
+	last, err := work.Probes(probes)
+	if err != nil {
+		return err
+	}
+	for i, job := range append(work.Jobs(), last) {
 		if len(o.jobs) > 0 && !slices.Contains(o.jobs, jobNames[i]) {
 			continue
 		}
@@ -178,7 +188,7 @@ type result struct {
 	torchMemory            float64
 }
 
-// turns runs the job, the peak loop and PyTorch in turn, and ends PyTorch. Short jobs run several times in each turn, after one
+// turns runs the job, the peak loop and PyTorch alternately, and ends PyTorch. Short jobs run several times in each round, after one
 // that does not count.
 func turns(repeats int, job rates.Job, team *cpu.Team, beside *peer) (r result, err error) {
 	resetMemory()
@@ -217,7 +227,7 @@ func turns(repeats int, job rates.Job, team *cpu.Team, beside *peer) (r result, 
 	return r, err
 }
 
-// count is how often a job of that length runs in a turn: for a quarter of a second, but at most 20 times.
+// count is how often a job of that length runs in a round: for a quarter of a second, but at most 20 times.
 func count(seconds float64) int { return int(min(20, max(1, math.Ceil(0.25/max(seconds, 1e-6))))) }
 
 // repeat runs a job so many times and returns the seconds of one. Where it is more than one, one more comes first, which does

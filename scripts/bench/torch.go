@@ -26,7 +26,7 @@ func torchRate(python string, args []string) (float64, bool) {
 	return best, ok
 }
 
-// peer is a process of scripts/torch_nets_peer.py, which has chosen its setting and waits.
+// peer is a process of scripts/torch_nets_peer.py or scripts/torch_scan_peer.py, which has chosen its setting and waits.
 type peer struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -45,7 +45,12 @@ type peerStart struct {
 
 // startPeer starts PyTorch on the network of a config.json and waits until it has chosen its setting.
 func startPeer(python, config, job string, n int) (*peer, error) {
-	p := &peer{cmd: exec.Command(python, "scripts/torch_nets_peer.py", "--config", config, "--job", job, "--batch", fmt.Sprint(n))}
+	return startScript(python, "scripts/torch_nets_peer.py", "--config", config, "--job", job, "--batch", fmt.Sprint(n))
+}
+
+// startScript starts a script of that kind.
+func startScript(python, script string, args ...string) (*peer, error) {
+	p := &peer{cmd: exec.Command(python, append([]string{script}, args...)...)}
 	p.cmd.Stderr = os.Stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

@@ -24,7 +24,7 @@ else
   module=$(go list -m)
   go list -tags gpu -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... |
     awk -v driver="$module/cuda/driver" '$1 ~ /\.test$/ { for (i = 1; i <= NF; i++) if ($i == driver) { print substr($1, 1, length($1) - 5); next } }' |
-    grep -v '/cmd/paper$' | sed "s|^$module/||"
+    grep -v '/cmd/paper$' | sed "s|^$module$|.|; s|^$module/||" # . is the package at the top
 fi >"$out/packages"
 while read -r package; do
   mkdir -p "$out/tree/$package"
@@ -32,7 +32,7 @@ while read -r package; do
 done <"$out/packages"
 git ls-files | grep -E '(^|/)testdata/' | while read -r f; do mkdir -p "$out/tree/${f%/*}" && cp "$f" "$out/tree/$f"; done
 
-cp scripts/torch_peer.py scripts/jax_peer.py scripts/gpu_check/run.sh "$out/"
+cp scripts/torch_peer.py scripts/torch_nets.py scripts/torch_nets_gpu_peer.py scripts/jax_peer.py scripts/gpu_check/run.sh "$out/"
 "$out/commands/train" --device cpu --prediction score --steps 2000 --out "$out/network" >"$out/network.log"
 mv "$out/network/model.safetensors" "$out/model.safetensors"
 rm -r "$out/network" "$out/network.log"

@@ -21,7 +21,7 @@ import (
 	"text/tabwriter"
 )
 
-// kinds are the columns: opcodes up to their first dot.
+// kinds are the columns: opcodes up to their first dot, those of WARPGROUP up to their second.
 var kinds = []struct {
 	name    string
 	opcodes []string
@@ -30,6 +30,8 @@ var kinds = []struct {
 	{"FP64", []string{"DFMA", "DMUL", "DADD"}},
 	{"MUFU", []string{"MUFU"}},
 	{"HMMA", []string{"HMMA"}},
+	{"HGMMA", []string{"HGMMA"}},             // products of warpgroups
+	{"WGWAIT", []string{"WARPGROUP.DEPBAR"}}, // waits for them
 	{"DMMA", []string{"DMMA"}},
 	{"LDS", []string{"LDS"}},
 	{"STS", []string{"STS"}},
@@ -71,7 +73,11 @@ func read(r io.Reader) ([]*kernel, error) {
 			if err != nil {
 				return nil, err
 			}
-			op, _, _ := strings.Cut(m[2], ".")
+			op, rest, _ := strings.Cut(m[2], ".")
+			if op == "WARPGROUP" {
+				what, _, _ := strings.Cut(rest, ".")
+				op += "." + what
+			}
 			ins := instruction{at: int(at), opcode: op, target: -1}
 			if t := branchTarget.FindString(m[3]); op == "BRA" && t != "" {
 				v, err := strconv.ParseInt(strings.TrimSpace(t), 0, 64)

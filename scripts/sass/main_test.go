@@ -15,6 +15,9 @@ const dump = `
         /*0010*/                   LDS.128 R4, [R2] ;                     /* 0x0 */
         /*0020*/                   FFMA R0, R4.reuse, R5, R0 ;            /* 0x0 */
         /*0030*/                   HMMA.16816.F32 R4, R8, R2, R4 ;        /* 0x0 */
+        /*0031*/                   WARPGROUP.ARRIVE ;                     /* 0x0 */
+        /*0032*/                   HGMMA.64x64x16.F32 R24, R4, gdesc[UR8], R24, gsb0 ; /* 0x0 */
+        /*0033*/                   WARPGROUP.DEPBAR.LE gsb0, 0x0 ;        /* 0x0 */
         /*0034*/                   DMMA.16x8x8 R4, R8, R2, R4 ;           /* 0x0 */
         /*0038*/                   DADD R6, R4, R4 ;                      /* 0x0 */
         /*0040*/               @P0 BRA 0x20 ;                             /* 0x0 */
@@ -37,10 +40,10 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"arch kernel ALL FP32 FP64 MUFU HMMA DMMA LDS STS LDG SHFL LOCAL",
-		"sm_90 twice 13 1 1 1 1 1 1 0 0 0 1",
-		"loop 0x10–0x60 3 0 0 1 0 0 1 0 0 0 0",
-		"loop 0x20–0x40 5 1 1 0 1 1 0 0 0 0 0",
+		"arch kernel ALL FP32 FP64 MUFU HMMA HGMMA WGWAIT DMMA LDS STS LDG SHFL LOCAL",
+		"sm_90 twice 16 1 1 1 1 1 1 1 1 0 0 0 1",
+		"loop 0x10–0x60 3 0 0 1 0 0 0 0 1 0 0 0 0",
+		"loop 0x20–0x40 8 1 1 0 1 1 1 1 0 0 0 0 0",
 	}
 	for i, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
 		if got := strings.Join(strings.Fields(line), " "); i >= len(want) || got != want[i] {

@@ -146,7 +146,7 @@ func (g *Gaussian) Expand(x []float64, t float64) WKB {
 }
 
 // Chain are the exact moments of the discrete chain that the rows of a step table make with this score from the prior:
-// each row is x' = A x + B s + M m + C z, m' = G x + H s + J z + K m with one s for both. The table must be made for
+// each row is a linear update of x and m (kernels.Row), with the score in place of the network's value. The table must be made for
 // score prediction, and no two rows may share their noise.
 func (g *Gaussian) Chain(rows []kernels.Row) (Moments, error) {
 	var out Moments
@@ -158,14 +158,14 @@ func (g *Gaussian) Chain(rows []kernels.Row) (Moments, error) {
 			if r.Cin != 1 {
 				return Moments{}, fmt.Errorf("exact: row %d scales the input by %v: not a table for score prediction", k, r.Cin)
 			}
-			alpha := g.Schedule.Alpha(r.T)
-			v := alpha*alpha*g.vars[i] + g.Schedule.Sigma2(r.T)
+			alpha := g.Schedule.Alpha(r.Tau)
+			v := alpha*alpha*g.vars[i] + g.Schedule.Sigma2(r.Tau)
 			slope := -(1 + g.Epsilon) / v
 			shift := -slope * alpha * g.means[i] // s = slope x + shift
-			a, b := r.A+r.B*slope, r.M
-			c, d := r.G+r.H*slope, r.K
-			mx, mm = a*mx+b*mm+r.B*shift, c*mx+d*mm+r.H*shift
-			xx, xm, vm = a*a*xx+2*a*b*xm+b*b*vm+r.C*r.C, a*c*xx+(a*d+b*c)*xm+b*d*vm+r.C*r.J, c*c*xx+2*c*d*xm+d*d*vm+r.J*r.J
+			a, b := r.State+r.Net*slope, r.Memory
+			c, d := r.KeepState+r.KeepNet*slope, r.KeepMemory
+			mx, mm = a*mx+b*mm+r.Net*shift, c*mx+d*mm+r.KeepNet*shift
+			xx, xm, vm = a*a*xx+2*a*b*xm+b*b*vm+r.Noise*r.Noise, a*c*xx+(a*d+b*c)*xm+b*d*vm+r.Noise*r.KeepNoise, c*c*xx+2*c*d*xm+d*d*vm+r.KeepNoise*r.KeepNoise
 		}
 		out.Mean = append(out.Mean, mx)
 		out.Var = append(out.Var, xx)

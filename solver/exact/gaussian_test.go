@@ -48,10 +48,10 @@ func TestCheckedFigures(t *testing.T) {
 		s := schedule(t, c.schedule)
 		g := gaussian(t, s, 0, 0.5, 0.1)
 		for h, want := range c.v {
-			close(t, c.schedule+" V(h)", g.At(h, s.Tmin()).Var[0], want, 1.1e-11)
+			close(t, c.schedule+" V(h)", g.At(h, s.Tmin()).Var[0], want, 1.1e-11) // half of the last digit that is written here, and roundings
 		}
 		_, v := g.Series(s.Tmin())
-		close(t, c.schedule+" V1", v[0][1], c.v1, 3e-7)
+		close(t, c.schedule+" V1", v[0][1], c.v1, 3e-7) // the figures are of differences in h
 	}
 }
 
@@ -92,7 +92,7 @@ func TestClosedFormsSolveTheEquations(t *testing.T) {
 				t.Fatal(err, res)
 			}
 			m := g.At(p.h, s.Tmin())
-			const tol = 1e-10 // some hundred steps at 1e-13; the variance of VE starts at 2500
+			const tol = 5e-12 // some hundred steps at 1e-13, whose errors add up where the variance shrinks from 2500 (VE)
 			close(t, name+" mean", m.Mean[0], y[0], tol)
 			close(t, name+" variance", m.Var[0], y[3], tol)
 			if p.h == 0 {
@@ -117,20 +117,20 @@ func TestExpansion(t *testing.T) {
 		x := []float64{0.6, 0.1}
 		e := g.Expand(x, s.Tmin())
 		rest := func(h float64) float64 { return g.LogQ(x, h, s.Tmin()) - (e.LogQ0 + h*e.L1 + h*h*e.L2) }
-		if order := math.Log2(math.Abs(rest(2e-3) / rest(1e-3))); !(math.Abs(order-3) < 0.2) {
+		if order := math.Log2(math.Abs(rest(2e-3) / rest(1e-3))); !(math.Abs(order-3) < 0.2) { // the next term, h⁴, is a few per cent of h³ here
 			t.Errorf("%s: remainder of order %.2f: %g, %g", name, order, rest(2e-3), rest(1e-3))
 		}
-		const d = 1e-5
+		const d = 1e-5 // central differences err by d² = 1e-10 times a third derivative, and by rounding, 1e-16/d
 		lap := 0.0
 		for i := range x {
 			p, m := append([]float64(nil), x...), append([]float64(nil), x...)
 			p[i] += d
 			m[i] -= d
 			up, down := g.LogQ(p, 0, s.Tmin()), g.LogQ(m, 0, s.Tmin())
-			close(t, name+" gradient", e.Grad[i], (up-down)/(2*d), 1e-7)
+			close(t, name+" gradient", e.Grad[i], (up-down)/(2*d), 1e-9)
 			lap += (up + down - 2*e.LogQ0) / (d * d)
 		}
-		close(t, name+" Laplacian", e.Laplacian, lap, 1e-4)
+		close(t, name+" Laplacian", e.Laplacian, lap, 1e-5) // the same of second differences, whose rounding is 1e-16/d² = 1e-6
 	}
 }
 
@@ -155,7 +155,7 @@ func TestChainConverges(t *testing.T) {
 			return math.Abs(m.Var[0] - g.At(c.h, s.Tmin()).Var[0])
 		}
 		coarse, fine := errAt(400), errAt(800)
-		if order := math.Log2(coarse / fine); !(math.Abs(order-c.order) < 0.2) {
+		if order := math.Log2(coarse / fine); !(math.Abs(order-c.order) < 0.2) { // terms of the next order, at 400 steps
 			t.Errorf("%v: order %.2f in the variance (%g, %g), want %g", c.sampler, order, coarse, fine, c.order)
 		}
 	}
@@ -163,7 +163,8 @@ func TestChainConverges(t *testing.T) {
 
 func TestGaussianDistances(t *testing.T) {
 	p, q := Moments{[]float64{1}, []float64{4}}, Moments{[]float64{3}, []float64{1}}
-	close(t, "W2²", p.W2Squared(q), 4+1, 1e-15)
-	close(t, "entropy", p.CrossEntropy(p), (1+math.Log(2*math.Pi*4))/2, 1e-15)
-	close(t, "cross entropy", p.CrossEntropy(q), (5.0/4+math.Log(2*math.Pi*4))/2, 1e-15)
+	const rounding = 1e-15
+	close(t, "W2²", p.W2Squared(q), 4+1, rounding)
+	close(t, "entropy", p.CrossEntropy(p), (1+math.Log(2*math.Pi*4))/2, rounding)
+	close(t, "cross entropy", p.CrossEntropy(q), (5.0/4+math.Log(2*math.Pi*4))/2, rounding)
 }

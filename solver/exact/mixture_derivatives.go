@@ -3,6 +3,7 @@ package exact
 import (
 	"context"
 
+	"hbar/kernels"
 	"hbar/kernels/jet"
 )
 
@@ -127,33 +128,33 @@ func (m *Mixture) ScoreJVP(ctx context.Context, s, jv, x, v []float64, k int, t 
 
 // ScoreVJP implements solver.VJPer; ∂s/∂x is symmetric.
 func (m *Mixture) ScoreVJP(ctx context.Context, s, vj, x, u, t []float64) error {
-	return m.ScoreVJP2(ctx, vj, s, nil, nil, nil, x, nil, nil, u, nil, nil, nil, t)
+	return m.ScoreAdjoint(ctx, &kernels.Adjoint[float64]{X: x, CovS: u, Grad: vj, S: s}, t)
 }
 
-// ScoreVJP2 implements solver.VJPer; all derivatives are symmetric, so that ∇(b·Ds v) = D²s[b,v] and so on.
-func (m *Mixture) ScoreVJP2(ctx context.Context, g, s, sv, sw, svw, x, v, w, a, b, c, e, t []float64) error {
+// ScoreAdjoint implements solver.VJPer; all derivatives are symmetric, so that ∇(b·Ds v) = D²s[b,v] and so on.
+func (m *Mixture) ScoreAdjoint(ctx context.Context, q *kernels.Adjoint[float64], t []float64) error {
 	var l multilinear
 	d, scale := m.d, 1+m.Epsilon
-	return m.rows(ctx, x, t, func(i int, p *posterior) {
-		vi, wi := part(v, i, d), part(w, i, d)
-		l.expand(p, vi, wi, part(e, i, d))
-		l.put(part(s, i, d), scale, 0)
-		l.put(part(sv, i, d), scale, 1)
-		l.put(part(sw, i, d), scale, 2)
-		l.put(part(svw, i, d), scale, 3)
-		gi := part(g, i, d)
-		l.put(gi, scale, 7)
-		if a != nil {
-			l.expand(p, part(a, i, d))
-			l.add(gi, scale, 1)
+	return m.rows(ctx, q.X, t, func(i int, p *posterior) {
+		v, w := part(q.V, i, d), part(q.W, i, d)
+		l.expand(p, v, w, part(q.CovSVW, i, d))
+		l.put(part(q.S, i, d), scale, 0)
+		l.put(part(q.SV, i, d), scale, 1)
+		l.put(part(q.SW, i, d), scale, 2)
+		l.put(part(q.SVW, i, d), scale, 3)
+		g := part(q.Grad, i, d)
+		l.put(g, scale, 7)
+		if q.CovS != nil {
+			l.expand(p, part(q.CovS, i, d))
+			l.add(g, scale, 1)
 		}
-		if b != nil {
-			l.expand(p, part(b, i, d), vi)
-			l.add(gi, scale, 3)
+		if q.CovSV != nil {
+			l.expand(p, part(q.CovSV, i, d), v)
+			l.add(g, scale, 3)
 		}
-		if c != nil {
-			l.expand(p, part(c, i, d), wi)
-			l.add(gi, scale, 3)
+		if q.CovSW != nil {
+			l.expand(p, part(q.CovSW, i, d), w)
+			l.add(g, scale, 3)
 		}
 	})
 }

@@ -19,8 +19,8 @@
 //
 // Fourier pseudo-spectral in conservative form with 2/3 dealiasing; fourth-order Runge–Kutta in λ with the diffusion as
 // an exact integrating factor; steps from the advective stability bound. The model is tabulated on the grid at
-// equidistant λ nodes, once for all h, and interpolated in λ with six points. Where |σs| is far beyond what the process
-// meets it is limited smoothly: that region holds no probability, but would dictate the step.
+// equidistant λ nodes, once for all h, and interpolated in λ with six points. |σs| is limited smoothly where it is far larger
+// than on the paths of the process: that region has no probability, but would determine the step size.
 //
 // Each value of h is solved twice, the second time with 3/4 of the modes, 4/3 of the step and node spacing and a smaller
 // box. The difference is the error reported with each point; mass, most negative value, boundary value and spectral tail

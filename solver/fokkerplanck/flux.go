@@ -193,7 +193,7 @@ type drift struct {
 	c, e [2]float64
 }
 
-// advect computes the spectrum of −∇·(b q) and hands it, column by column, to f. Real and imaginary part of one transform
+// advect computes the spectrum of −∇·(b q) and passes it, column by column, to f. Real and imaginary part of one transform
 // carry the two fluxes. f may overwrite rate; it is called on several goroutines.
 func (s *spectral) advect(q []complex128, b *drift, f func(k1 int, rate []complex128)) {
 	s.inverseColumns(q)

@@ -31,7 +31,7 @@ type Options struct {
 	Unchecked bool
 	// Workers is the number of goroutines; 0 means GOMAXPROCS. Results do not depend on it.
 	Workers int
-	// Progress, if not nil, is told at the beginning and after every part how many of all parts are done.
+	// Progress, if not nil, is called at the beginning and after every part with the number of parts that are done.
 	Progress func(done, total int)
 
 	substeps int // steps from node to node, overriding Courant (to measure the order)

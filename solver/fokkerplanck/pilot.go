@@ -11,7 +11,7 @@ import (
 )
 
 // pilot finds, by following particles of the reverse process at h = 1, where the density will be at the end and how
-// large |σs| gets on the way.
+// large |σs| becomes.
 type pilot struct {
 	center, radius [2]float64
 	peak           float64 // |σs|, exceeded with probability 10⁻³ at the worst time

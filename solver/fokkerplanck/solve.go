@@ -102,6 +102,9 @@ func Solve(ctx context.Context, m solver.Model, sch solver.Schedule, hs []float6
 	if d != 1 && d != 2 {
 		return nil, fmt.Errorf("fokkerplanck: the model has %d dimensions; a grid serves 1 and 2", d)
 	}
+	if err := solver.NeedScalars(sch, "the grid"); err != nil {
+		return nil, fmt.Errorf("fokkerplanck: %w", err)
+	}
 	if err := checkH(hs); err != nil {
 		return nil, err
 	}

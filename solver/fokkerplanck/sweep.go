@@ -9,7 +9,7 @@ import (
 	"hbar/solver"
 )
 
-// sweep solves for all h side by side, node by node, so that a table serves all of them and few are held at a time.
+// sweep solves for all h at the same time, node by node, so that each table serves all of them and few tables are in memory.
 type sweep struct {
 	model  solver.Model
 	frame  *frame
@@ -53,7 +53,7 @@ func nextN(n int) int {
 	return n / 3 * 4
 }
 
-// run advances all states from the prior to the end. A state that breaks down gets an error and is left behind.
+// run advances all states from the prior to the end. A state that breaks down gets an error and is not advanced further.
 func (w *sweep) run(ctx context.Context, tick func()) ([]*state, error) {
 	from, to := w.ends()
 	m := w.intervals()

@@ -5,9 +5,11 @@
 // any sampler runs it:
 //
 //	Exact    Gaussian data and a quadratic reward, in closed form
+//	Posterior  forms that were measured, such as known coordinates: in closed form for a Gaussian posterior whose mean and covariance
+//	           the model gives, which is exact for Gaussian data
 //	PlugIn   any model: ∇r at the denoised x̂₀, (∂x̂₀/∂x)ᵀ ∇r(x̂₀), which is biased
 //
-// [Sample] runs the guided chain with Euler–Maruyama steps at h > 0 and keeps each path's weight against the chain without
+// [Sample] runs the guided chain with Euler–Maruyama or exponential steps at h > 0 and keeps each path's weight against the chain without
 // guidance, so that expectations under q^h e^r come without the bias of the plug-in ([Expectation]): with m̃ and m the means
 // of a step with guidance and without, and C² its variance,
 //

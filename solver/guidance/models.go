@@ -7,6 +7,13 @@ import (
 	"hbar/solver"
 )
 
+// Guided is a model that is guided, and gives the score without guidance with the one under it: what the weights of a path compare.
+type Guided interface {
+	solver.Model
+	// Scores writes both, n×D; all rows have one time.
+	Scores(ctx context.Context, plain, guided, x, t []float64) error
+}
+
 // PlugIn is a model guided by the gradient of a reward at the denoised sample: s + (∂x̂₀/∂x)ᵀ ∇r(x̂₀), x̂₀ = (x + σ² s)/α.
 //
 // Where noise covers the data, a network's error in s, divided by α, is larger than x̂₀ itself. Guidance therefore begins at
@@ -26,29 +33,35 @@ func (p *PlugIn) Dim() int { return p.Model.Dim() }
 
 // Score implements solver.Model; all rows have one time.
 func (p *PlugIn) Score(ctx context.Context, dst, x, t []float64) error {
+	return p.Scores(ctx, make([]float64, len(x)), dst, x, t)
+}
+
+// Scores implements Guided.
+func (p *PlugIn) Scores(ctx context.Context, plain, guided, x, t []float64) error {
 	if len(t) != 1 {
 		return fmt.Errorf("guidance: %d times; want one for all rows", len(t))
 	}
 	d := p.Dim()
 	alpha, s2 := p.Schedule.Alpha(t[0]), p.Schedule.Sigma2(t[0])
-	if err := p.Model.Score(ctx, dst, x, t); err != nil {
+	if err := p.Model.Score(ctx, plain, x, t); err != nil {
 		return err
 	}
+	copy(guided, plain)
 	if p.Schedule.Lambda(t[0]) < p.MinLambda {
 		return nil
 	}
 	u, vj, denoised := make([]float64, len(x)), make([]float64, len(x)), make([]float64, d)
 	for i := 0; i < len(x); i += d {
 		for j := range d {
-			denoised[j] = (x[i+j] + s2*dst[i+j]) / alpha
+			denoised[j] = (x[i+j] + s2*plain[i+j]) / alpha
 		}
 		p.Reward.Grad(u[i:i+d], denoised)
 	}
 	if err := p.Model.ScoreVJP(ctx, nil, vj, x, u, t); err != nil {
 		return err
 	}
-	for i := range dst {
-		dst[i] += (u[i] + s2*vj[i]) / alpha
+	for i := range guided {
+		guided[i] += (u[i] + s2*vj[i]) / alpha
 	}
 	return nil
 }

@@ -16,9 +16,10 @@ type Options struct {
 	H        float64 // strength of the noise, above 0
 	Steps    int     // 1000
 	Grid     solver.Grid
+	Sampler  solver.Sampler // EulerMaruyama or Exponential: one evaluation and one Gaussian a step
 	Seed     uint64
 	First    uint64 // numbers the first sample: a sample depends on Seed and its number alone
-	Chunk    int    // samples computed together; 0: 1024
+	Chunk    int    // samples computed at a time; 0: 1024
 	Progress func(done int)
 }
 
@@ -44,74 +45,92 @@ func Sample(ctx context.Context, model, guided solver.Model, s solver.Schedule, 
 	if o.Chunk == 0 {
 		o.Chunk = 1024
 	}
-	times, err := o.Grid.Times(s, o.Steps)
+	if b := solver.BlocksOf(s); b != nil {
+		return sampleBlocks(ctx, model, guided, b, r, o)
+	}
+	if o.Sampler != solver.EulerMaruyama && o.Sampler != solver.Exponential {
+		return nil, fmt.Errorf("guidance: weights of paths are known for the samplers em and exp, not %v", o.Sampler)
+	}
+	table, err := solver.NewTable(s, solver.Prediction{}, solver.TableOptions{Sampler: o.Sampler, Grid: o.Grid, Steps: o.Steps, H: o.H})
 	if err != nil {
 		return nil, err
 	}
 	res := &Result{X: make([]float64, o.N*d), LogWeight: make([]float64, o.N), LogRatio: make([]float64, o.N)}
 	for from := 0; from < o.N; from += o.Chunk {
 		n := min(o.Chunk, o.N-from)
-		c := &chain{model: model, guided: guided, s: s, h: o.H, d: d, x: res.X[from*d : (from+n)*d], ratio: res.LogRatio[from : from+n]}
+		c := &chain{model: model, guided: guided, d: d, x: res.X[from*d : (from+n)*d], ratio: res.LogRatio[from : from+n]}
 		for i := range n {
 			c.rng = append(c.rng, rand.New(kernels.NewSource(o.Seed, kernels.StreamNoise, o.First+uint64(from+i))))
 			for j := range d {
 				c.x[i*d+j] = s.PriorStd() * c.rng[i].NormFloat64()
 			}
 		}
-		for k := range o.Steps {
-			if err := c.step(ctx, times[k], times[k+1]); err != nil {
+		for k, row := range table.Rows {
+			if err := c.step(ctx, row); err != nil {
 				return nil, err
+			}
+			if o.Progress != nil {
+				o.Progress(from + n*(k+1)/len(table.Rows))
 			}
 		}
 		for i := range n {
-			w := c.ratio[i] + r.Value(c.x[i*d:(i+1)*d])
-			if math.IsNaN(w) || math.IsInf(w, 1) {
-				w = math.Inf(-1)
-			}
-			res.LogWeight[from+i] = w
-		}
-		if o.Progress != nil {
-			o.Progress(from + n)
+			res.LogWeight[from+i] = logWeight(c.ratio[i], r, c.x[i*d:(i+1)*d])
 		}
 	}
 	return res, nil
 }
 
-// chain is some samples on their way.
+// logWeight is that of a sample x at the end of a path; −Inf where the path overflows.
+func logWeight(ratio float64, r Reward, x []float64) float64 {
+	w := ratio + r.Value(x)
+	if math.IsNaN(w) || math.IsInf(w, 1) {
+		return math.Inf(-1)
+	}
+	return w
+}
+
+// chain is a chunk of samples during its integration.
 type chain struct {
 	model, guided solver.Model
-	s             solver.Schedule
-	h             float64
 	d             int
 	x, ratio      []float64
 	rng           []*rand.Rand
 	plain, tilted []float64
 }
 
-// step goes from t to u < t by Euler and Maruyama.
-func (c *chain) step(ctx context.Context, t, u float64) error {
+// step is one row of the sampler, x' = State x + Net s + Noise z.
+func (c *chain) step(ctx context.Context, r kernels.Row) error {
 	if c.plain == nil {
 		c.plain, c.tilted = make([]float64, len(c.x)), make([]float64, len(c.x))
 	}
-	if err := c.model.Score(ctx, c.plain, c.x, []float64{t}); err != nil {
+	if err := c.scores(ctx, []float64{r.Tau}); err != nil {
 		return err
 	}
-	if err := c.guided.Score(ctx, c.tilted, c.x, []float64{t}); err != nil {
-		return err
-	}
-	dt := u - t
-	a, g2 := c.s.Drift(t), c.s.Diffusion2(t)
-	variance := c.h * g2 * -dt
-	sd, f := math.Sqrt(variance), -dt*(1+c.h)/2*g2
+	variance := r.Noise * r.Noise
 	for i := range c.ratio {
 		for j := i * c.d; j < (i+1)*c.d; j++ {
-			z := sd * c.rng[i].NormFloat64()
-			shift := f * (c.tilted[j] - c.plain[j]) // m̃ − m
+			z := r.Noise * c.rng[i].NormFloat64()
+			shift := r.Net * (c.tilted[j] - c.plain[j]) // m̃ − m
 			c.ratio[i] += (z*z - (z+shift)*(z+shift)) / (2 * variance)
-			c.x[j] += dt*a*c.x[j] + f*c.tilted[j] + z
+			c.x[j] = r.State*c.x[j] + r.Net*c.tilted[j] + z
 		}
 	}
 	return nil
+}
+
+// scores computes both scores, at once where the guided model can.
+func (c *chain) scores(ctx context.Context, t []float64) error {
+	if g, ok := c.guided.(Guided); ok {
+		return g.Scores(ctx, c.plain, c.tilted, c.x, t)
+	}
+	if err := c.model.Score(ctx, c.plain, c.x, t); err != nil {
+		return err
+	}
+	if c.guided == c.model {
+		copy(c.tilted, c.plain)
+		return nil
+	}
+	return c.guided.Score(ctx, c.tilted, c.x, t)
 }
 
 // Estimate is an expectation under the target.

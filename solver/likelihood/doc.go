@@ -5,7 +5,8 @@
 //	Expand         the WKB expansion log q^h = log q⁰ + h ℓ₁ + h² ℓ₂ + … by Taylor expansion along the path; D ≤ 3
 //	EstimateDual, EstimateTimes   ℓ₁ without bias in any dimension, from JVPs and VJPs
 //	Published      ℓ₁ by the nested solves and finite differences of arXiv:2403.11262, for comparison
-//	PathIntegral   q^h of the discrete chain that a sampler runs, for h > 0 in any dimension
+//	PathIntegral   q^h of the discrete chain that a sampler runs, for h > 0 in any dimension, and bounds on it
+//	Generate       points of that chain with the paths that made them, for the upper bound
 //
 // # Density along the path
 //
@@ -23,7 +24,7 @@
 // same equation with −(F(x+δ) − F(x))·∇f added on the right: closed equations for the polynomials, because the added term
 // lowers no degree. First order needs L to degree 2 and s to degree 3, second order L to 4, ℓ₁ to 2 and s to 5.
 //
-// Everything here is float64; a network's own precision is its Model's affair.
+// All arithmetic here is float64. The precision of a network is chosen by its Model.
 //
 // Legend: n points, D dimensions, K probes or paths; matrices row-major. Log densities in nats, on the data of the model
 // (the scaling of the data set is not included).

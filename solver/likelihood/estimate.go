@@ -42,12 +42,14 @@ type EstimateOptions struct {
 // Estimate is ℓ₁ at one point, without bias but for the integration's error, with standard errors over the replicates.
 type Estimate struct {
 	L1, StdErr float64
-	// L1 = Spread + Drift, the same parts as in Expansion.
-	Spread, SpreadStdErr float64
-	Drift, DriftStdErr   float64
-	Status               Status // that of the first replicate that failed, if any did
-	Failed               int    // replicates that failed; one makes the point invalid
-	Evals                int    // evaluations of the derivatives, all replicates together; up to four adjoints each
+	// L1 = DivTerm + GradTerm, the same terms as in Expansion.
+	DivTerm, DivTermStdErr   float64
+	GradTerm, GradTermStdErr float64
+	// Trust is about the h at which the second order reaches a tenth of the first (trustOf), the least over the times; NaN by EstimateDual.
+	Trust  float64
+	Status Status // that of the first replicate that failed, if any did
+	Failed int    // replicates that failed; one makes the point invalid
+	Evals  int    // evaluations of the derivatives, of all replicates; one takes up to four adjoints
 }
 
 // EstimateDual estimates ℓ₁ at the points x (n×D) with a tangent and its dual along the whole path: x, w and z forward
@@ -80,17 +82,18 @@ type estimator struct {
 	skip   func(row int) bool
 }
 
-func estimate(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o EstimateOptions, dual bool, run func(*estimator, context.Context) (*replicates, error)) ([]Estimate, error) {
+// estimation is how the replicates of a block of points are computed.
+type estimation func(*estimator, context.Context) (*replicates, error)
+
+func estimate(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o EstimateOptions, dual bool, run estimation) ([]Estimate, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
 		return nil, err
 	}
-	n, err := p.count(x)
-	if err != nil {
+	if _, err := p.count(x); err != nil {
 		return nil, err
 	}
-	model, ok := m.(solver.VJPer)
-	if !ok {
+	if _, ok := m.(solver.VJPer); !ok {
 		return nil, lacks(m, "adjoint derivatives (solver.VJPer)", "an estimate of ℓ₁")
 	}
 	if o.Kind == Exact {
@@ -108,6 +111,15 @@ func estimate(ctx context.Context, m solver.Model, s solver.Schedule, x []float6
 	if o.Tol == 0 {
 		o.Tol = 1e-3
 	}
+	if p.blocks != nil {
+		return p.estimateOfBlocks(ctx, x, o, dual, run)
+	}
+	return p.estimates(ctx, x, o, dual, run)
+}
+
+// estimates is estimate for states of the problem, with options that are complete.
+func (p *problem) estimates(ctx context.Context, x []float64, o EstimateOptions, dual bool, run estimation) ([]Estimate, error) {
+	n, model := len(x)/p.d, p.model.(solver.VJPer)
 	out := make([]Estimate, 0, n)
 	size := max(1, min(block, rowsAtOnce(p.d)/8)/o.Probes)
 	for at := 0; at < n; at += size {
@@ -199,7 +211,8 @@ func (k Probe) frame(dst []float64, seed, sample uint64, number, m, d, step int)
 	}
 }
 
-// The state on the way back, in parts of D: x, w, p, u₁, u₂, then z and the two integrals if there is a dual.
+// The layout of a state of the integration from Tmax, in parts of D numbers: x, w, p, u₁, u₂; with a dual also z, and then the two
+// terms of ℓ₁.
 const (
 	partX = iota
 	partW

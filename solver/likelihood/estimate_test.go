@@ -31,7 +31,11 @@ func estimators(m solver.Model, s solver.Schedule) map[string]estimateFunc {
 // heavy tails, and errors from a few dozen of them are not to be trusted.
 func TestEstimatesAgreeWithExpansion(t *testing.T) {
 	x := []float64{0.5, 0.4, -0.9, 0.1, 0.1, -0.5, 0.9, -0.3, -0.2, 0.6, 0.4, -1}
-	for _, name := range []string{"simple", "edm"} {
+	names := []string{"simple", "edm"}
+	if testing.Short() {
+		x, names = x[:4], names[:1]
+	}
+	for _, name := range names {
 		s := schedule(t, name)
 		m := lopsided(t, s)
 		want, err := Expand(ctx, m, s, x, ExpandOptions{})
@@ -51,10 +55,10 @@ func TestEstimatesAgreeWithExpansion(t *testing.T) {
 					}
 					z := (e.L1 - want[i].L1) / (e.StdErr + 2e-3*math.Abs(want[i].L1)) // tolerance 10⁻³ of the integration
 					z2 += z * z / float64(len(got))
-					zs := (e.Spread - want[i].Spread) / (e.SpreadStdErr + 2e-3*math.Abs(want[i].Spread))
-					zd := (e.Drift - want[i].Drift) / (e.DriftStdErr + 2e-3*math.Abs(want[i].Drift))
+					zs := (e.DivTerm - want[i].DivTerm) / (e.DivTermStdErr + 2e-3*math.Abs(want[i].DivTerm))
+					zd := (e.GradTerm - want[i].GradTerm) / (e.GradTermStdErr + 2e-3*math.Abs(want[i].GradTerm))
 					if !(math.Abs(z) < 4.5 && math.Abs(zs) < 4.5 && math.Abs(zd) < 4.5) {
-						t.Errorf("%s %s %+v point %d: %+v, exact %g = %g + %g", name, mode, o, i, e, want[i].L1, want[i].Spread, want[i].Drift)
+						t.Errorf("%s %s %+v point %d: %+v, exact %g = %g + %g", name, mode, o, i, e, want[i].L1, want[i].DivTerm, want[i].GradTerm)
 					}
 				}
 				if !(z2 < 3) {
@@ -69,15 +73,19 @@ func TestEstimatesAgreeWithExpansion(t *testing.T) {
 // those of the integration.
 func TestOrthogonalProbesAreExact(t *testing.T) {
 	g, m := loadGolden(t, "simple"), network(t, "simple")
-	got, err := EstimateDual(ctx, m, m.Schedule(), g.X[:16], EstimateOptions{Options: Options{Tol: 1e-4}, Probes: 4, Seed: 8})
+	points := 8
+	if testing.Short() {
+		points = 1
+	}
+	got, err := EstimateDual(ctx, m, m.Schedule(), g.X[:2*points], EstimateOptions{Options: Options{Tol: 1e-4}, Probes: 4, Seed: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, e := range got {
-		if e.Status != OK || !(e.StdErr < 5e-3*max(1, math.Abs(e.L1))) {
+		if e.Status != OK || !(e.StdErr < 5e-3*max(1, math.Abs(e.L1))) { // nothing is left to chance, but groups differ by their integrations
 			t.Errorf("point %d: %+v", i, e)
 		}
-		near(t, "ℓ₁ of the network", e.L1, g.L1[i], 2e-3)
+		near(t, "ℓ₁ of the network", e.L1, g.L1[i], 2e-3) // the tolerance of 1e-4 of the integration, which ℓ₁ enlarges by its derivatives
 	}
 	// In ten dimensions a Gaussian: ℓ₁ is a sum over the dimensions.
 	s := schedule(t, "vp")
@@ -115,6 +123,9 @@ func TestEstimatesDoNotDependOnTheBatch(t *testing.T) {
 		second, err := f(EstimateOptions{Probes: 4, Seed: 2, Sample0: 1}, x[2:])
 		if err != nil {
 			t.Fatal(err)
+		}
+		if mode == "dual" { // which does not know it: NaN
+			both[1].Trust, second[0].Trust = 0, 0
 		}
 		if both[1] != second[0] {
 			t.Errorf("%s: in a batch %+v, alone %+v", mode, both[1], second[0])

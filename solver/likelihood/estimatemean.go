@@ -8,18 +8,19 @@ import (
 
 // replicates are the results of the rows.
 type replicates struct {
-	spread, drift []float64
-	status        []Status
-	evals         []int
+	divTerm, gradTerm []float64
+	trust             []float64 // nil: not known
+	status            []Status
+	evals             []int
 }
 
 // summary averages the replicates lo to hi.
 func (r *replicates) summary(lo, hi int, average func([]float64) (mean, stderr float64)) Estimate {
-	e := Estimate{Status: OK}
+	e := Estimate{Status: OK, Trust: math.NaN()}
 	total := make([]float64, 0, hi-lo)
 	for i := lo; i < hi; i++ {
 		e.Evals += r.evals[i]
-		total = append(total, r.spread[i]+r.drift[i])
+		total = append(total, r.divTerm[i]+r.gradTerm[i])
 		st := r.status[i]
 		if st == OK && !finitePoint(total[i-lo:i-lo+1]) {
 			st = NotFinite
@@ -33,12 +34,19 @@ func (r *replicates) summary(lo, hi int, average func([]float64) (mean, stderr f
 	}
 	if e.Status != OK {
 		nan := math.NaN()
-		e.L1, e.StdErr, e.Spread, e.SpreadStdErr, e.Drift, e.DriftStdErr = nan, nan, nan, nan, nan, nan
+		e.L1, e.StdErr, e.DivTerm, e.DivTermStdErr, e.GradTerm, e.GradTermStdErr = nan, nan, nan, nan, nan, nan
 		return e
 	}
 	e.L1, e.StdErr = average(total)
-	e.Spread, e.SpreadStdErr = average(r.spread[lo:hi])
-	e.Drift, e.DriftStdErr = average(r.drift[lo:hi])
+	if r.trust != nil {
+		for _, v := range r.trust[lo:hi] {
+			if !(e.Trust <= v) && !math.IsNaN(v) {
+				e.Trust = v
+			}
+		}
+	}
+	e.DivTerm, e.DivTermStdErr = average(r.divTerm[lo:hi])
+	e.GradTerm, e.GradTermStdErr = average(r.gradTerm[lo:hi])
 	return e
 }
 
@@ -67,10 +75,35 @@ func groupMeans(v []float64, size int) []float64 {
 }
 
 func newReplicates(res []ode.Result) *replicates {
-	rep := &replicates{spread: make([]float64, len(res)), drift: make([]float64, len(res))}
+	rep := &replicates{divTerm: make([]float64, len(res)), gradTerm: make([]float64, len(res))}
 	for _, r := range res {
 		rep.status = append(rep.status, r.Status)
 		rep.evals = append(rep.evals, r.Evals)
 	}
 	return rep
+}
+
+// trustOf is the h at which the second order of the expansion reaches a tenth of the first, of a Gaussian in one dimension that is narrow
+// beside the prior and has a score that is wrong by a factor 1 + ε (exact.Gaussian): there ratio = u²/(s u) at a time with
+// λ − λ(Tmax) = span says how far the variance V of q⁰ is from that of the data noised to that time, v:
+//
+//	X = v/V     X = (1 + ε) ratio     log X = 2 ε span
+//	log V^h = log V + h a + O(h²)     a = 2 span ((X − 1)/log X − 1) − log X
+//
+// and h |a| is the size of the second order beside the first. In more dimensions it is that of the directions in which log q⁰ is
+// steepest. NaN where the ratio is none of a Gaussian.
+func trustOf(ratio, span float64) float64 {
+	x := ratio
+	for range 50 { // a contraction where log ratio is small beside span, as it is for trained networks
+		x = ratio * (1 + math.Log(x)/(2*span))
+	}
+	if !(x > 0) || !(span > 0) || math.IsInf(x, 1) {
+		return math.NaN()
+	}
+	l := math.Log(x)
+	growth := 1 + l/2 // (X − 1)/log X
+	if math.Abs(l) > 1e-6 {
+		growth = (x - 1) / l
+	}
+	return 0.1 / math.Abs(2*span*(growth-1)-l)
 }

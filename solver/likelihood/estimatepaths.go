@@ -3,11 +3,12 @@ package likelihood
 import (
 	"context"
 
+	"hbar/kernels"
 	"hbar/solver/likelihood/ode"
 )
 
-// back is the system on the way back.
-func (e *estimator) back(dual bool) ode.System {
+// backSystem is the right-hand side of the integration from Tmax.
+func (e *estimator) backSystem(dual bool) ode.System {
 	d, used, width := e.d, partZ, partZ*e.d
 	if dual {
 		used, width = parts, parts*d+2
@@ -49,7 +50,7 @@ func (e *estimator) back(dual bool) ode.System {
 			}
 			if dual {
 				row := func(m []float64) []float64 { return m[i*d : (i+1)*d] }
-				f[parts*d], f[parts*d+1] = integrand(half, row(z), row(s), row(sw), row(p), row(u1), row(u2))
+				f[parts*d], f[parts*d+1] = e.integrand(half, row(x), row(w), row(z), row(s), row(sw), row(p), row(u1), row(u2))
 			}
 		}
 		return nil
@@ -79,7 +80,7 @@ func (e *estimator) adjoints(ctx context.Context, rows []int, x, w, p, u1, u2, s
 			if i == 0 {
 				g, du, dp, dw, sOut, swOut = [][]float64{g1, g2}[set], u, p, u1, s, sw
 			}
-			if err := e.model.ScoreVJP2(ctx, g, nil, nil, nil, nil, x, eta, nil, du, mean, nil, nil, t); err != nil {
+			if err := e.model.ScoreAdjoint(ctx, &kernels.Adjoint[float64]{X: x, V: eta, CovS: du, CovSV: mean, Grad: g}, t); err != nil {
 				return err
 			}
 			if i > 0 {
@@ -92,7 +93,7 @@ func (e *estimator) adjoints(ctx context.Context, rows []int, x, w, p, u1, u2, s
 			if i == 0 {
 				g = gp
 			}
-			if err := e.model.ScoreVJP2(ctx, g, sOut, nil, swOut, nil, x, eta, w, dp, nil, dw, mean, t); err != nil {
+			if err := e.model.ScoreAdjoint(ctx, &kernels.Adjoint[float64]{X: x, V: eta, W: w, CovS: dp, CovSW: dw, CovSVW: mean, Grad: g, S: sOut, SW: swOut}, t); err != nil {
 				return err
 			}
 			if i > 0 {
@@ -103,17 +104,25 @@ func (e *estimator) adjoints(ctx context.Context, rows []int, x, w, p, u1, u2, s
 	return nil
 }
 
-// integrand is dℓ₁/dτ in its two parts.
-func integrand(half float64, z, s, sw, p, u1, u2 []float64) (spread, drift float64) {
-	for j := range z {
-		spread += half * z[j] * (sw[j] - p[j])
-		drift += half * (s[j]*(u1[j]+u2[j])/2 - u1[j]*u2[j])
+// integrand is dℓ₁/dτ, as its two terms (see Expansion), at the state x with the tangent w and the dual z.
+func (e *estimator) integrand(half float64, x, w, z, s, sw, p, u1, u2 []float64) (div, grad float64) {
+	if e.blocks != nil {
+		return e.blocks.blockIntegrand(half, x, w, z, s, sw, p, u1, u2)
 	}
-	return spread, drift
+	return integrand(half, z, s, sw, p, u1, u2, u2)
 }
 
-// there integrates (x, w) or, with a dual, (x, w, z) forward: y is rows×2D or rows×3D.
-func (e *estimator) there(ctx context.Context, y, from, to []float64, width int) ([]ode.Result, error) {
+// integrand is that sum; q2 is u₂ as the diffusion has it.
+func integrand(half float64, z, s, sw, p, u1, u2, q2 []float64) (div, grad float64) {
+	for j := range z {
+		div += half * z[j] * (sw[j] - p[j])
+		grad += half * (s[j]*(u1[j]+u2[j])/2 - u1[j]*q2[j])
+	}
+	return div, grad
+}
+
+// forwardPaths integrates (x, w) or, with a dual, (x, w, z) towards Tmax. y is rows×2D or rows×3D, in place.
+func (e *estimator) forwardPaths(ctx context.Context, y, from, to []float64, width int) ([]ode.Result, error) {
 	d := e.d
 	var c coefficients
 	buf := make([][]float64, 6)
@@ -155,19 +164,27 @@ func (e *estimator) there(ctx context.Context, y, from, to []float64, width int)
 	return res, err
 }
 
-// returning integrates from Tmax back to the given times: there is the state (x, w and perhaps z) that arrived.
-func (e *estimator) returning(ctx context.Context, there []float64, arrived []ode.Result, to []float64, dual bool) (y []float64, res []ode.Result, err error) {
-	d, sys := e.d, e.back(dual)
-	width, in := sys.Width, len(there)/e.rows
+// backwardPaths integrates from Tmax back to the times to. ends are the states (x, w and, with a dual, z) at Tmax, arrived the results
+// of the integrations that led there.
+func (e *estimator) backwardPaths(ctx context.Context, ends []float64, arrived []ode.Result, to []float64, dual bool) (y []float64, res []ode.Result, err error) {
+	d, sys := e.d, e.backSystem(dual)
+	width, in := sys.Width, len(ends)/e.rows
 	y = make([]float64, e.rows*width)
 	sd := e.s.PriorStd()
 	for r := range e.rows {
-		row, from := y[r*width:(r+1)*width], there[r*in:(r+1)*in]
+		row, from := y[r*width:(r+1)*width], ends[r*in:(r+1)*in]
 		copy(row, from[:2*d])
-		for j := range d {
-			row[partP*d+j] = -row[partW*d+j] / (sd * sd)
-			row[partU1*d+j] = -row[j] / (sd * sd)
-			row[partU2*d+j] = -row[j] / (sd * sd)
+		if e.blocks != nil {
+			inverse := e.blocks.prior.inv
+			e.blocks.apply(row[partP*d:(partP+1)*d], -1, inverse, row[partW*d:(partW+1)*d])
+			e.blocks.apply(row[partU1*d:(partU1+1)*d], -1, inverse, row[:d])
+			copy(row[partU2*d:(partU2+1)*d], row[partU1*d:])
+		} else {
+			for j := range d {
+				row[partP*d+j] = -row[partW*d+j] / (sd * sd)
+				row[partU1*d+j] = -row[j] / (sd * sd)
+				row[partU2*d+j] = -row[j] / (sd * sd)
+			}
 		}
 		if dual {
 			copy(row[partZ*d:], from[2*d:])
@@ -194,18 +211,18 @@ func (e *estimator) dual(ctx context.Context) (*replicates, error) {
 		copy(start[(r*3+2)*d:], e.v[r*d:(r+1)*d])
 	}
 	first, last := fill(e.start(), e.rows), fill(e.end(), e.rows)
-	arrived, err := e.there(ctx, start, first, last, 3*d)
+	arrived, err := e.forwardPaths(ctx, start, first, last, 3*d)
 	if err != nil {
 		return nil, err
 	}
-	y, res, err := e.returning(ctx, start, arrived, first, true)
+	y, res, err := e.backwardPaths(ctx, start, arrived, first, true)
 	if err != nil {
 		return nil, err
 	}
 	rep := newReplicates(res)
 	width := parts*d + 2
 	for r := range e.rows {
-		rep.spread[r], rep.drift[r] = y[r*width+parts*d], y[r*width+parts*d+1]
+		rep.divTerm[r], rep.gradTerm[r] = y[r*width+parts*d], y[r*width+parts*d+1]
 	}
 	return rep, nil
 }
@@ -217,7 +234,7 @@ func (e *estimator) times(ctx context.Context) (*replicates, error) {
 		f := (float64(r%e.k) + e.random[r]) / float64(e.k)
 		at[r] = e.start() + f*(e.end()-e.start())
 	}
-	// x to the time drawn, then with w = v there to Tmax, then all back to that time.
+	// First x to the time that was drawn, then x and w, with w = v at that time, to Tmax, then everything back to that time.
 	set := forward(e.o.settings())
 	set.Skip = e.skip
 	xs, met, err := e.pathsTo(ctx, e.x, at, set)
@@ -229,7 +246,7 @@ func (e *estimator) times(ctx context.Context) (*replicates, error) {
 		copy(start[r*2*d:], xs[r*d:(r+1)*d])
 		copy(start[(r*2+1)*d:], e.v[r*d:(r+1)*d])
 	}
-	arrived, err := e.there(ctx, start, at, fill(e.end(), e.rows), 2*d)
+	arrived, err := e.forwardPaths(ctx, start, at, fill(e.end(), e.rows), 2*d)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +256,7 @@ func (e *estimator) times(ctx context.Context) (*replicates, error) {
 			arrived[r].Status = met[r].Status
 		}
 	}
-	y, res, err := e.returning(ctx, start, arrived, at, false)
+	y, res, err := e.backwardPaths(ctx, start, arrived, at, false)
 	if err != nil {
 		return nil, err
 	}
@@ -256,11 +273,19 @@ func (e *estimator) times(ctx context.Context) (*replicates, error) {
 	if err := e.model.ScoreJVP(ctx, s, sw, x, w, 1, c.t); err != nil {
 		return nil, err
 	}
+	if e.blocks == nil {
+		rep.trust = make([]float64, e.rows)
+	}
 	span := e.start() - e.end()
 	for r := range e.rows {
 		row := func(part int) []float64 { return y[r*width+part*d : r*width+(part+1)*d] }
-		spread, drift := integrand(c.half[r], w[r*d:(r+1)*d], s[r*d:(r+1)*d], sw[r*d:(r+1)*d], row(partP), row(partU1), row(partU2))
-		rep.spread[r], rep.drift[r] = span*spread, span*drift
+		wr := w[r*d : (r+1)*d]
+		div, grad := e.integrand(c.half[r], x[r*d:(r+1)*d], wr, wr, s[r*d:(r+1)*d], sw[r*d:(r+1)*d], row(partP), row(partU1), row(partU2))
+		rep.divTerm[r], rep.gradTerm[r] = span*div, span*grad
+		if e.blocks == nil {
+			su := (dot(s[r*d:(r+1)*d], row(partU1)) + dot(s[r*d:(r+1)*d], row(partU2))) / 2
+			rep.trust[r] = trustOf(dot(row(partU1), row(partU2))/su, e.s.Lambda(c.t[r])-e.s.Lambda(e.s.Tmax()))
+		}
 	}
 	return rep, nil
 }

@@ -90,11 +90,12 @@ type FlowPoint struct {
 // Flow computes log q⁰ at the points x (n×D): with dx/dt = F = a x − ½ g² s from x at Tmin to Tmax,
 // log q⁰ = log π(x(Tmax)) + ∫ ∇·F dt, with ∇·F = a D − ½ g² ∇·s or εᵀ(∂s/∂x)ε in place of ∇·s.
 //
-// Each path has its own steps, but for a solver.Network in float32 whose engine integrates flows itself (infer.Engine,
-// cuda.Engine): there all points share a mesh as fine as that of the finest of a few pilots, and a point whose error that
-// leaves too large is integrated by itself, in float64. Values then depend on the other points of the call, by less
-// than the tolerance; with Options.Steps they do not. If ctx ends, Flow returns its error with the points that are done; the others
-// have the status Interrupted. A Tol below 1e-5 is beyond float32 and means steps of each path's own in float64.
+// In general each path has adaptive steps of its own. The paths of a solver.Network in float32 whose engine has an integrator for
+// flows (infer.Engine, cuda.Engine) share a mesh instead. It is as fine as the steps of a few pilots, and a point for which
+// it is too coarse is integrated by itself in float64. The values then depend on the other points of the call, by less than the
+// tolerance; with Options.Steps they do not. A Tol below 1e-5 is beyond float32: all paths then have their own steps in float64.
+//
+// If ctx ends, Flow returns its error with the points that are done; the others have the status Interrupted.
 func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
@@ -103,6 +104,9 @@ func Flow(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o
 	n, err := p.count(x)
 	if err != nil {
 		return nil, err
+	}
+	if p.blocks != nil {
+		return p.flowOfBlocks(ctx, x, o)
 	}
 	k, err := p.probes(o)
 	if err != nil {
@@ -152,8 +156,8 @@ func (p *problem) probes(o FlowOptions) (int, error) {
 // interruptedPoint is a point that has not been computed.
 var interruptedPoint = FlowPoint{LogQ: math.NaN(), StdErr: math.NaN(), Status: Interrupted}
 
-// unlessInterrupted leaves results out that come with an error, unless it is that of a context that has ended: then they are what was
-// done before.
+// unlessInterrupted drops the results that come with an error, unless the context has ended: then they are the points that were
+// finished before.
 func unlessInterrupted[T any](ctx context.Context, results []T, err error) ([]T, error) {
 	if err != nil && ctx.Err() == nil {
 		return nil, err
@@ -161,7 +165,7 @@ func unlessInterrupted[T any](ctx context.Context, results []T, err error) ([]T,
 	return results, err
 }
 
-// progressFrom shifts the reports of a block.
+// progressFrom passes on the progress of a block that begins at point at, as that of all n points.
 func progressFrom(report func(done, total int), at, n int) func(done, total int) {
 	if report == nil {
 		return nil
@@ -223,7 +227,7 @@ func (p *problem) flowPoint(status Status, end, div []float64, o FlowOptions) Fl
 	return q
 }
 
-// pointStatus tells points that were no numbers from paths that failed.
+// pointStatus is the status of a point. A point that was skipped because it is not finite is a BadPoint.
 func pointStatus(s ode.Status) Status {
 	if s == ode.NotRun {
 		return BadPoint
@@ -233,7 +237,7 @@ func pointStatus(s ode.Status) Status {
 
 func (p *problem) flowSystem(probes []float64, k int) ode.System {
 	var c coefficients
-	var xb, sb, jb, vb []float64
+	var xb, sb, jb, vb, products []float64
 	d, w := p.d, p.d+k
 	return ode.System{Width: w, Eval: func(ctx context.Context, dst, y, tau []float64, rows []int) error {
 		n := len(tau)
@@ -246,15 +250,12 @@ func (p *problem) flowSystem(probes []float64, k int) ode.System {
 				return err
 			}
 		} else {
-			v, jv := grow(&vb, n*k*d), make([]float64, n*k*d)
+			v := grow(&vb, n*k*d)
 			for i, r := range rows {
 				copy(v[i*k*d:(i+1)*k*d], probes[r*k*d:])
 			}
-			if err := p.model.(solver.JVPer).ScoreJVP(ctx, s, jv, x, v, k, c.t); err != nil {
+			if err := p.hutchinson(ctx, s, div, x, v, k, c.t, &products); err != nil {
 				return err
-			}
-			for i := range div {
-				div[i] = dot(v[i*d:(i+1)*d], jv[i*d:(i+1)*d])
 			}
 		}
 		for i := range n {
@@ -268,6 +269,21 @@ func (p *problem) flowSystem(probes []float64, k int) ode.System {
 		}
 		return nil
 	}}
+}
+
+// hutchinson writes s (n×D) and vᵀ(∂s/∂x)v of the k probes v of each row.
+func (p *problem) hutchinson(ctx context.Context, s, traces, x, v []float64, k int, t []float64, products *[]float64) error {
+	if m, ok := p.model.(solver.Tracer); ok {
+		return m.ScoreTraces(ctx, s, traces, x, v, k, t)
+	}
+	jv := grow(products, len(v))
+	if err := p.model.(solver.JVPer).ScoreJVP(ctx, s, jv, x, v, k, t); err != nil {
+		return err
+	}
+	for i := range traces {
+		traces[i] = dot(v[i*p.d:(i+1)*p.d], jv[i*p.d:(i+1)*p.d])
+	}
+	return nil
 }
 
 func dot(a, b []float64) float64 {

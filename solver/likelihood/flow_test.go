@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hbar/kernels"
 	"hbar/solver"
 	"hbar/solver/exact"
 	"hbar/solver/likelihood/ode"
@@ -74,7 +75,7 @@ func TestHutchinson(t *testing.T) {
 		for i, p := range got {
 			z := (p.LogQ - want[i].LogQ) / p.StdErr
 			z2 += z * z / float64(len(got))
-			if !(p.StdErr > 1e-4 && math.Abs(z) < 4.5) {
+			if !(p.StdErr > 1e-4 && math.Abs(z) < 4.5) { // 4.5 standard errors; probes do have an error
 				t.Errorf("%v: %+v, exact %g", kind, p, want[i].LogQ)
 			}
 		}
@@ -97,11 +98,14 @@ func TestHutchinson(t *testing.T) {
 
 // With the exact score of the 25 Gaussians log q^h is log p at Tmin for every h, by every method.
 func TestExactScoreMakesAllMethodsAgree(t *testing.T) {
-	for _, name := range []string{"simple", "cosine"} {
+	names, x := []string{"simple", "cosine"}, []float64{0.70, -0.72, 0.02, 0.03, -1.40, 0.69, 0.1, 0.1}
+	if testing.Short() {
+		names, x = names[:1], x[:4]
+	}
+	for _, name := range names {
 		s := schedule(t, name)
 		m := exact.TwentyFiveGaussians(s)
-		x := []float64{0.70, -0.72, 0.02, 0.03, -1.40, 0.69, 0.1, 0.1}
-		truth := make([]float64, 4)
+		truth := make([]float64, len(x)/2)
 		if err := m.LogP(ctx, truth, x, []float64{s.Tmin()}); err != nil {
 			t.Fatal(err)
 		}
@@ -175,10 +179,10 @@ func (b broken) ScoreVJP(ctx context.Context, s, vj, x, u, t []float64) error {
 	return b.ScoreJVP(ctx, s, vj, x, u, 1, t)
 }
 
-func (b broken) ScoreVJP2(_ context.Context, g, s, sv, sw, svw, x, v, w, a, bb, c, e, t []float64) error {
-	for _, dst := range [][]float64{g, s, sv, sw, svw} {
+func (b broken) ScoreAdjoint(_ context.Context, q *kernels.Adjoint[float64], _ []float64) error {
+	for _, dst := range [][]float64{q.Grad, q.S, q.SV, q.SW, q.SVW} {
 		for i := range dst {
-			dst[i] = -x[i]
+			dst[i] = -q.X[i]
 		}
 	}
 	return nil
@@ -258,7 +262,7 @@ func TestFailuresAreReported(t *testing.T) {
 }
 
 // A flow that carries points away exponentially overflows nothing, and still has no density to speak of.
-func TestRunawayPathsAreReported(t *testing.T) {
+func TestDivergingPathsAreReported(t *testing.T) {
 	s := schedule(t, "cosine")
 	g, err := exact.NewGaussian(s, []float64{0}, []float64{0.5}, 10)
 	if err != nil {
@@ -339,7 +343,6 @@ func TestErrorsNameTheProblem(t *testing.T) {
 			_, err := Flow(ctx, g2, s, two, FlowOptions{Options: Options{Tol: -1}})
 			return err
 		}},
-		{"clock", "lambda, t", func() error { _, err := ParseClock("sigma"); return err }},
 		{"probes", "rademacher", func() error { _, err := ParseProbe("cauchy"); return err }},
 	} {
 		if err := c.run(); err == nil || !strings.Contains(err.Error(), c.say) {

@@ -11,11 +11,11 @@ import (
 // Runge–Kutta method of fourth order. o.Steps is even. A second integration with half as many steps, along the exact divergence or
 // the first probe alone, gives FlowPoint.Halving, the difference that halving the step made.
 //
-// Points and probes are rows of common batches with one time each, so that a network sees batches of n×K samples. Hutchinson's
-// products are vector–Jacobian products where the model has them (solver.VJPer), else directional derivatives. Memory grows with
-// n·K·D: the caller cuts the points into blocks, which does not change the results but for rounding.
+// All points are one batch with one time, and their probes share passes through the network where the model can (solver.Tracer).
+// Memory grows with n·K·D: the caller cuts the points into blocks, which does not change the results but for rounding.
 //
-// o.Progress hears of the part of the work that is done, in points. If ctx ends, the results are its error alone.
+// o.Progress is called with the part of the work that is done, in steps of points. If ctx ends, FlowFixed returns its error and no
+// results.
 func FlowFixed(ctx context.Context, m solver.Model, s solver.Schedule, x []float64, o FlowOptions) ([]FlowPoint, error) {
 	p, err := newProblem(m, s, o.Options)
 	if err != nil {
@@ -35,13 +35,21 @@ func FlowFixed(ctx context.Context, m solver.Model, s solver.Schedule, x []float
 	if err := o.checkSamples(n); err != nil {
 		return nil, err
 	}
+	if p.blocks != nil {
+		return p.fixedOfBlocks(ctx, x, n, k, o)
+	}
+	return p.fixed(ctx, x, n, k, o)
+}
+
+// fixed is FlowFixed for n states of the problem.
+func (p *problem) fixed(ctx context.Context, x []float64, n, k int, o FlowOptions) ([]FlowPoint, error) {
 	f := &fixedFlow{problem: p, n: n, k: k, progress: func(float64) {}}
 	probes := p.draw(o, n, k, o.sample)
 	// Half the steps with one probe cost 1/(2K) of the whole.
 	fine := 1 / (1 + 0.5/float64(k))
 	report := func(share float64) {
 		if o.Progress != nil {
-			o.Progress(int(share*float64(n)), n)
+			o.Progress(int(share*float64(n*o.Steps)), n*o.Steps)
 		}
 	}
 	f.probes, f.progress = probes, func(part float64) { report(fine * part) }
@@ -93,7 +101,7 @@ type fixedFlow struct {
 	probes   []float64 // n×k×D; nil: the exact divergence
 	progress func(part float64)
 
-	rows, scores, products []float64 // buffers of n×k×D
+	products []float64 // buffer of n×k×D
 }
 
 // run integrates from Tmin to Tmax in the given number of steps and returns the ends, n×D, and the integrals of ∇·F, n×k.
@@ -154,29 +162,8 @@ func (f *fixedFlow) slope(ctx context.Context, dst, rate, x []float64, tau float
 
 // scoreAndTrace writes s, n×D, and ∇·s exactly or εᵀ(∂s/∂x)ε of each probe, n×k.
 func (f *fixedFlow) scoreAndTrace(ctx context.Context, s, trace, x []float64, t float64) error {
-	n, d, k := f.n, f.d, f.k
 	if f.probes == nil {
 		return f.model.(solver.Diverger).ScoreDiv(ctx, s, trace, x, []float64{t})
 	}
-	products := grow(&f.products, n*k*d)
-	if m, ok := f.model.(solver.VJPer); ok {
-		rows, scores := grow(&f.rows, n*k*d), grow(&f.scores, n*k*d)
-		for i := range n {
-			for j := range k {
-				copy(rows[(i*k+j)*d:], x[i*d:(i+1)*d])
-			}
-		}
-		if err := m.ScoreVJP(ctx, scores, products, rows, f.probes, []float64{t}); err != nil {
-			return err
-		}
-		for i := range n {
-			copy(s[i*d:(i+1)*d], scores[i*k*d:])
-		}
-	} else if err := f.model.(solver.JVPer).ScoreJVP(ctx, s, products, x, f.probes, k, []float64{t}); err != nil {
-		return err
-	}
-	for i := range trace {
-		trace[i] = dot(f.probes[i*d:(i+1)*d], products[i*d:(i+1)*d])
-	}
-	return nil
+	return f.hutchinson(ctx, s, trace, x, f.probes, f.k, []float64{t}, &f.products)
 }

@@ -31,7 +31,7 @@ func TestFlowFixedGaussians(t *testing.T) {
 			}
 			off := math.Abs(p.LogQ - g.LogQ(x[:4], 0, s.Tmin()))
 			t.Logf("%s, %d steps: off by %.1e, halving %.1e", name, steps, off, p.Halving)
-			if !(off <= math.Abs(p.Halving)+1e-9) || steps == 200 && off > 1e-4 {
+			if !(off <= math.Abs(p.Halving)+1e-9) || steps == 200 && off > 1e-4 { // the change by halving bounds the error but for rounding
 				t.Errorf("%s, %d steps: off by %g, and halving the steps changed %g", name, steps, off, p.Halving)
 			}
 		}
@@ -80,10 +80,11 @@ func TestFlowFixedProbes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range got {
-			near(t, "log q", got[i].LogQ, want[i].LogQ, 1e-4)
-			near(t, "standard error", got[i].StdErr, want[i].StdErr, 1e-4)
+			// The same probes: what is left are the errors of fixed and of adaptive steps. Measured 7e-8.
+			near(t, "log q", got[i].LogQ, want[i].LogQ, 1e-6)
+			near(t, "standard error", got[i].StdErr, want[i].StdErr, 1e-6)
 		}
-		near(t, "log q alone", alone[0].LogQ, got[1].LogQ, 1e-12)
+		near(t, "log q alone", alone[0].LogQ, got[1].LogQ, 1e-14) // a point does not depend on the others
 	}
 }
 

@@ -13,34 +13,36 @@ import (
 	"hbar/solver/likelihood/ode"
 )
 
-// flowEngine is an engine that integrates the probability flow itself, on one mesh for all points (kernels.FlowTable), or
-// says kernels.ErrNoFlow.
+// flowEngine is an engine with an integrator for the probability flow, on one mesh for all points (kernels.FlowTable). It
+// returns kernels.ErrNoFlow for a network that the integrator does not take.
 type flowEngine interface {
 	Flow(ctx context.Context, x, div, est []float64, probes []float32, table *kernels.FlowTable, progress func(done int)) error
 }
 
 const (
-	// pilots are the paths whose own steps make a mesh.
+	// pilots is the number of points that are integrated adaptively, so that their steps give a mesh for the others.
 	pilots = 48
-	// meshTol is the tolerance of a step on a mesh in that of the pilots' steps. As a mesh is as fine as the finest pilot
-	// everywhere, nearly all steps of nearly all points are far below both; the points are those that differ.
+	// meshTol is the ratio of the tolerance of a step on a mesh to that of the pilots' steps. A mesh is everywhere as fine as
+	// the finest pilot, so nearly all steps of nearly all points have errors far below both tolerances. Only points whose
+	// paths are unlike those of the pilots come near them.
 	meshTol = 10
-	// meshRounds is how many meshes are tried: points that one is too coarse for have pilots and a mesh of their own next.
+	// meshRounds is the number of meshes that are tried: the points that one is too coarse for get steps of half the length. So the
+	// value of a point depends on the pilots, and on no other point.
 	meshRounds = 3
-	// meshPoints is the number of points below which a mesh does not pay.
+	// meshPoints is the number of points up to which adaptive steps cost less than pilots and a mesh.
 	meshPoints = 2 * pilots
 	// minTol is the smallest Tol for meshes: rounding in a float32 network makes error estimates of 2·10⁻⁷ to 5·10⁻⁷ (measured
-	// on trained networks), and errors of log q⁰ of 2·10⁻⁶, 2·10⁻⁵ at one point in a hundred, whatever the mesh. Below, all
-	// points are integrated in steps of their own and in float64.
+	// on trained networks), and errors of log q⁰ of 2·10⁻⁶, 2·10⁻⁵ at one point in a hundred, whatever the mesh. For smaller
+	// tolerances all points are integrated adaptively in float64.
 	minTol = 1e-5
-	// leastTol is the least tolerance of a step on a mesh: those estimates several times over, as a device's approximate
-	// functions make larger ones.
+	// leastTol is the smallest tolerance of a step on a mesh. It is several times the estimates that rounding makes, because
+	// the approximate functions of a GPU make larger ones.
 	leastTol = 3e-6
 )
 
 // flowRun is a call of Flow on common meshes.
 type flowRun struct {
-	*problem // with the network in float64: pilots, and points that no mesh was fine enough for
+	*problem // with the network in float64, for pilots and for points that no mesh was fine enough for
 	engine   flowEngine
 	pred     solver.Prediction
 	x        []float64
@@ -48,10 +50,10 @@ type flowRun struct {
 	k        int
 	points   []FlowPoint
 	done     int // finished points
-	told     int // most that Progress heard of
+	reported int // largest number passed to Progress
 }
 
-// shared returns the run of the points on common meshes, nil if the model is not a float32 network whose engine does that.
+// shared returns a flowRun for the points, or nil if the model is not a float32 network whose engine is a flowEngine.
 func (p *problem) shared(ctx context.Context, x []float64, o FlowOptions, k int) *flowRun {
 	m, ok := p.model.(*solver.Network)
 	if !ok || m.Precision() != solver.Float32 {
@@ -62,7 +64,7 @@ func (p *problem) shared(ctx context.Context, x []float64, o FlowOptions, k int)
 		return nil
 	}
 	euler := &kernels.FlowTable{A: [][]float64{nil}, B: []float64{1}}
-	if errors.Is(e.Flow(ctx, nil, nil, nil, nil, euler, nil), kernels.ErrNoFlow) { // asked with no points
+	if errors.Is(e.Flow(ctx, nil, nil, nil, nil, euler, nil), kernels.ErrNoFlow) { // a call without points says whether the engine takes the network
 		return nil
 	}
 	double, err := solver.NewNetwork(m.Engine(), m.Schedule(), m.Prediction(), solver.Float64)
@@ -93,31 +95,20 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 		for i := range mesh {
 			mesh[i] = r.start() + (r.end()-r.start())*float64(i)/float64(steps)
 		}
-		_, err := r.fused(ctx, todo, mesh)
+		_, err := r.onMesh(ctx, todo, mesh)
 		return r.points, err
 	}
-	for round := 0; round < meshRounds && len(todo) > meshPoints && r.o.settings().Tol >= minTol; round++ {
-		lead, rest := split(todo)
-		trace := ode.NewTrace(len(lead))
-		if err := r.adaptive(ctx, lead, trace.Accept); err != nil {
-			return r.points, err
-		}
-		leaders := usual(trace, func(i int) bool { return r.points[lead[i]].Status == OK })
-		if len(leaders) == 0 {
-			todo = rest
-			break
-		}
-		var err error
-		if todo, err = r.fused(ctx, rest, ode.Mesh(r.start(), r.end(), 1, leaders)); err != nil {
-			return r.points, err
-		}
-		if len(todo) > len(rest)/2 {
-			break
-		}
+	mesh, todo, err := r.mesh(ctx, todo)
+	for round := 0; err == nil && mesh != nil && round < meshRounds && len(todo) > 0; round++ {
+		todo, err = r.onMesh(ctx, todo, mesh)
+		mesh = finer(mesh)
+	}
+	if err != nil {
+		return r.points, err
 	}
 	for len(todo) > 0 {
 		n := min(len(todo), block)
-		if err := r.adaptive(ctx, todo[:n], nil); err != nil {
+		if err := r.adaptive(ctx, todo[:n]); err != nil {
 			return r.points, err
 		}
 		todo = todo[n:]
@@ -125,22 +116,40 @@ func (r *flowRun) run(ctx context.Context) ([]FlowPoint, error) {
 	return r.points, nil
 }
 
-// split takes the pilots out of a list of points.
-func split(points []int) (lead, rest []int) {
-	at := ode.Spread(len(points), pilots)
-	for i, p := range points {
-		if len(lead) < len(at) && i == at[len(lead)] {
-			lead = append(lead, p)
-		} else {
-			rest = append(rest, p)
+// mesh integrates the pilots adaptively, and gives the mesh for all others; nil if there is none. It returns the points of todo that are
+// left.
+func (r *flowRun) mesh(ctx context.Context, todo []int) (mesh []float64, left []int, err error) {
+	if r.o.settings().Tol < minTol {
+		return nil, todo, nil
+	}
+	p, err := r.o.pilots(r.x, len(r.points), r.d, r.o.sample)
+	if err != nil || len(p.at) == 0 {
+		return nil, todo, err
+	}
+	trace := ode.NewTrace(len(p.at))
+	set := forward(r.o.settings())
+	set.Accept = trace.Accept
+	got, err := r.flow(ctx, p.x, r.o, r.k, func(i int) uint64 { return p.samples[i] }, set)
+	if err != nil {
+		return nil, todo, err
+	}
+	for k, i := range p.at {
+		if i >= 0 && slices.Contains(todo, i) {
+			r.points[i] = got[k]
+			r.done++
 		}
 	}
-	return lead, rest
+	left = without(todo, p.at)
+	kept := withoutLongest(trace, func(i int) bool { return got[i].Status == OK })
+	if len(kept) == 0 {
+		return nil, left, nil
+	}
+	return ode.Mesh(r.start(), r.end(), 1, kept), left, nil
 }
 
-// usual keeps the traces of those pilots that arrived in at most twice as many steps as half of them did: one path that
-// runs away takes thousands.
-func usual(trace ode.Trace, arrived func(pilot int) bool) ode.Trace {
+// withoutLongest keeps the traces of those pilots that arrived, and that took at most twice the median number of steps. A
+// path that diverges takes thousands of steps, and would make the mesh too fine for all others.
+func withoutLongest(trace ode.Trace, arrived func(pilot int) bool) ode.Trace {
 	var kept ode.Trace
 	for i, t := range trace {
 		if arrived(i) {
@@ -165,11 +174,10 @@ func (r *flowRun) gather(rows []int) []float64 {
 	return x
 }
 
-// adaptive integrates points in steps of their own.
-func (r *flowRun) adaptive(ctx context.Context, rows []int, accept func(row int, tau float64, y, f []float64)) error {
+// adaptive integrates each of the points rows in adaptive steps of its own.
+func (r *flowRun) adaptive(ctx context.Context, rows []int) error {
 	set := forward(r.o.settings())
-	set.Accept = accept
-	set.Progress = func(done, _ int) { r.tell(done) }
+	set.Progress = func(done, _ int) { r.report(done) }
 	got, err := r.flow(ctx, r.gather(rows), r.o, r.k, r.samples(rows), set)
 	if err != nil {
 		return err
@@ -185,15 +193,16 @@ func (r *flowRun) samples(rows []int) func(i int) uint64 {
 	return func(i int) uint64 { return r.o.sample(rows[i]) }
 }
 
-// tell reports progress: the finished points and done others. It never goes back, though points are done again.
-func (r *flowRun) tell(done int) {
-	if r.told = max(r.told, r.done+done); r.o.Progress != nil {
-		r.o.Progress(r.told, len(r.points))
+// report calls Progress with the number of finished points, done of them beyond r.done. The number never decreases, although points
+// that a mesh was too coarse for are integrated again.
+func (r *flowRun) report(done int) {
+	if r.reported = max(r.reported, r.done+done); r.o.Progress != nil {
+		r.o.Progress(r.reported, len(r.points))
 	}
 }
 
-// fused integrates points on a mesh and returns those that it was too coarse for.
-func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
+// onMesh integrates points on one mesh by the engine, and returns those whose error estimate is too large.
+func (r *flowRun) onMesh(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
 	table := r.table(mesh)
 	most := max(block, min(1<<20, 1<<24/(r.k*r.d)))
 	size := min(leastPiece*runtime.GOMAXPROCS(0), most)
@@ -207,7 +216,7 @@ func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed
 		for _, v := range r.draw(r.o, n, r.k, r.samples(part)) {
 			probes = append(probes, float32(v))
 		}
-		if err := r.engine.Flow(ctx, x, div, est, probes, table, r.tell); err != nil {
+		if err := r.engine.Flow(ctx, x, div, est, probes, table, r.report); err != nil {
 			return nil, err
 		}
 		for i, row := range part {
@@ -234,11 +243,12 @@ func (r *flowRun) fused(ctx context.Context, rows []int, mesh []float64) (failed
 	return failed, nil
 }
 
-// leastPiece is how many points a processor is given at first. Pieces grow until they last half a second, so that nearly all that is
-// done is kept when a run is stopped; on one mesh their size does not change the results.
+// leastPiece is the number of points for each processor in the first call of the engine. Later calls take more points, until one
+// lasts half a second: when a run is stopped, the points of one call at most are lost. The number of points in a call does not
+// change the results.
 const leastPiece = 128
 
-// table is the integration on a mesh, without error estimates where the steps are given.
+// table is the integration on a mesh as the engine takes it. It has no error estimates if the caller chose the steps.
 func (r *flowRun) table(mesh []float64) *kernels.FlowTable {
 	m := fixed(r.o.Method)
 	s := len(m.B)
@@ -251,15 +261,15 @@ func (r *flowRun) table(mesh []float64) *kernels.FlowTable {
 		for _, c := range m.C[:s] {
 			at, drift, half := r.at(mesh[i-1] + c*step.H)
 			cin, px, qn, tau := r.pred.Coeffs(r.s, at)
-			step.Stages = append(step.Stages, kernels.FlowStage{T: tau, Cin: cin, U: drift - half*px, V: -half * qn, W: drift})
+			step.Stages = append(step.Stages, kernels.FlowStage{Tau: tau, Cin: cin, State: drift - half*px, Net: -half * qn, Drift: drift})
 		}
 		t.Steps = append(t.Steps, step)
 	}
 	return t
 }
 
-// fixed is a method (nil: DOP853) with as many rows and weights as it has stages that count on a mesh: one at the end of
-// the step does only if the estimate needs it.
+// fixed is a method (nil: DOP853) as a table needs it. The stage at the end of the step, which adaptive integration needs for the
+// next step, is left out unless the error estimate uses it.
 func fixed(m *ode.Tableau) *ode.Tableau {
 	if m == nil {
 		m = ode.DOP853

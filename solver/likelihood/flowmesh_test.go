@@ -105,9 +105,12 @@ func TestFlowMeshGaussian(t *testing.T) {
 
 // A trained network in float32 on a mesh, against reference values and against its float64 self.
 func TestFlowMeshNetwork(t *testing.T) {
-	for _, name := range []string{"simple", "cosine"} {
+	names, copies := []string{"simple", "cosine"}, 8
+	if testing.Short() {
+		names, copies = names[:1], 6
+	}
+	for _, name := range names {
 		g, m := loadGolden(t, name), network(t, name)
-		const copies = 8
 		x := slices.Clone(g.X)
 		r := rand.New(rand.NewPCG(1, 2))
 		for range copies - 1 {
@@ -117,7 +120,7 @@ func TestFlowMeshNetwork(t *testing.T) {
 		}
 		far := len(x) / 2
 		x = append(x, -0.5472, 1.5961, math.NaN(), 0)
-		if name == "simple" { // on the other, points that run away take a second each
+		if name == "simple" { // on the other, points whose paths diverge take a second each
 			x = append(x, 3, -4)
 		}
 		got, err := Flow(ctx, single(t, m.Engine(), m.Schedule()), m.Schedule(), x, FlowOptions{})
@@ -158,31 +161,32 @@ func TestFlowMeshNetwork(t *testing.T) {
 		if name != "simple" {
 			continue
 		}
-		// The mesh is too coarse for this one: it is integrated by itself, in float64.
+		// The mesh is too coarse for this one: it has steps of half the length, or a quarter.
 		alone, err := Flow(ctx, m, m.Schedule(), x[2*far:2*far+2], FlowOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got[far].LogQ != alone[0].LogQ || got[far].Evals != alone[0].Evals || got[far].Status != OK {
+		most := got[1].Steps // of a point that is no pilot
+		if math.Abs(got[far].LogQ-alone[0].LogQ) > 3e-5 || got[far].Status != OK || got[far].Steps < 2*most || got[far].Steps%most != 0 {
 			t.Errorf("a point far off: %+v, alone %+v", got[far], alone[0])
 		}
 	}
 }
 
-// A pilot whose path runs away does not make the mesh of all others: it would be twenty times as fine.
+// A pilot whose path diverges does not make the mesh of all others: it would be twenty times as fine.
 func TestFlowMeshPilots(t *testing.T) {
 	trace := make(ode.Trace, 6)
 	for i, steps := range []int{20, 25, 700, 30, 70, 22} {
 		trace[i] = make([]float64, steps)
 	}
 	var kept []int
-	for _, t := range usual(trace, func(i int) bool { return i != 1 }) {
+	for _, t := range withoutLongest(trace, func(i int) bool { return i != 1 }) {
 		kept = append(kept, len(t))
 	}
 	if !slices.Equal(kept, []int{20, 22, 30}) {
 		t.Errorf("pilots of %v steps", kept)
 	}
-	if got := usual(trace, func(int) bool { return false }); got != nil {
+	if got := withoutLongest(trace, func(int) bool { return false }); got != nil {
 		t.Errorf("of failures: %v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"hbar/kernels"
 	"hbar/solver"
@@ -18,6 +19,8 @@ const Rounded = Status("log weights lost in rounding")
 // PathOptions choose the chain and the number of paths. The zero value is Euler–Maruyama in 1000 steps uniform in t with
 // 1000 paths; solver.GridLambda gives larger effective sample sizes.
 type PathOptions struct {
+	// Profile, if it is one and no constant, is the strength of the noise along the way in place of h, which is then a label alone.
+	Profile solver.Strength
 	Sampler solver.Sampler // EulerMaruyama or Exponential
 	Grid    solver.Grid
 	Steps   int // N; 0: 1000
@@ -28,11 +31,33 @@ type PathOptions struct {
 	// Bootstrap > 0 takes the standard error from that many resamples of the paths instead of the delta method.
 	Bootstrap int
 	// MinESS is the effective sample size below which a value is marked LowESS; 0: a twentieth of K, at least 10 (half of
-	// K if that is less).
+	// K if that is less, but 1.5 for one path, which has 1 and is a bound, and for two, which have 1 at least).
 	MinESS float64
+	// Own are the log-weights of the paths by which the chain made the points (Generated.LogW), one for each point, for a single h.
+	// With them PathEstimate has the upper bound.
+	Own []float64
+	// Corrections improve the proposals at each h, of Generate the first; nil, or an entry that is nil, for none.
+	Corrections []Correction
 	// Reference runs the plain loop in float64 on Model.Score even if the model has a fused one.
 	Reference bool
-	Progress  func(done, total int) // hears of finished paths, of all h together, unless nil
+	Progress  func(done, total int) // unless nil, called with the number of finished paths, counted over all h
+}
+
+// LeastESS is the effective sample size that a value needs. One path is a bound and never a value, unless MinESS allows it.
+func (o PathOptions) LeastESS() float64 {
+	if o.MinESS > 0 {
+		return o.MinESS
+	}
+	k := float64(o.Paths)
+	return max(k/20, min(10, k/2), 1.5)
+}
+
+// strength is that of the chain for h.
+func (o PathOptions) strength(h float64) solver.Strength {
+	if _, constant := o.Profile.IsConstant(); !constant {
+		return o.Profile
+	}
+	return solver.Constant(h)
 }
 
 // PathEstimate is log q^h at one point for one h.
@@ -42,7 +67,11 @@ type PathEstimate struct {
 	StdErr float64 // NaN for one path
 	// Bound is the mean log-weight, a lower bound on log q^h in expectation (K = 1: the usual variational bound).
 	Bound, BoundStdErr float64
-	ESS                float64
+	// Lower is the log of the mean weight of the K paths (Burda 2016, arXiv:1509.00519), a lower bound on log q^h of the chain in
+	// expectation that tightens with K. Upper is that of K − 1 paths and the one that made the point, an upper bound in expectation;
+	// +Inf without PathOptions.Own. Lower is finite whenever all weights are, whatever Status says.
+	Lower, LowerStdErr, Upper, UpperStdErr float64
+	ESS                                    float64
 	// Diff is LogQ less that of the first h, and its error with the common random numbers.
 	Diff, DiffStdErr float64
 	Lost             int // paths whose weight is not a number; any makes the point NotFinite
@@ -66,7 +95,8 @@ type fusedModel interface {
 //	q^h(x_0) = E_Q[ π(x_N) Π_k R_k(x_{k−1}|x_k)/Q_k(x_k|x_{k−1}) ]
 //
 // exactly, for the discrete chain R that the sampler runs with these steps and full noise at the last one (PathTable). All
-// h use the same random numbers, so that differences in h have small errors. One path costs N+1 scores for each h. If ctx ends,
+// h use the same random numbers, so that differences in h have small errors. One path costs N+1 scores for each h. A model that tells
+// samples apart by number, as labels do, sees path j of point i as the sample (Sample0 + i) K + j. If ctx ends,
 // PathIntegral returns its error with the points that are done; the others have the status Interrupted.
 func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs []float64, o PathOptions) ([][]PathEstimate, error) {
 	p, err := newProblem(m, s, Options{})
@@ -86,32 +116,44 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 	if o.Steps == 0 {
 		o.Steps = solver.DefaultSteps
 	}
-	if o.MinESS == 0 {
-		o.MinESS = max(float64(o.Paths)/20, min(10, float64(o.Paths)/2))
+	o.MinESS = o.LeastESS()
+	if p.blocks != nil {
+		return p.pathOfBlocks(ctx, x, hs, o)
 	}
-	r := &pathRun{problem: p, o: o, weigh: p.pathWeights, precision: 0x1p-52}
+	r := &pathRun{problem: p, o: o, weigh: p.pathWeights(nil), precision: 0x1p-52}
 	if net, ok := m.(interface{ Precision() solver.Precision }); ok && net.Precision() == solver.Float32 {
 		r.precision = 0x1p-24
 	}
 	var pred solver.Prediction
-	if f, ok := m.(fusedModel); ok && !o.Reference {
+	corrected := slices.ContainsFunc(o.Corrections, func(c Correction) bool { return c != nil })
+	if f, ok := m.(fusedModel); ok && !o.Reference && !corrected {
 		if e, ok := f.Engine().(pathWeigher); ok {
 			pred = f.Prediction()
 			r.weigh, r.precision = p.fusedWeights(e), 0x1p-24
 		}
 	}
-	for _, h := range hs {
-		rows, err := PathTable(s, pred, o.Sampler, o.Grid, o.Steps, h, p.d)
+	for j, h := range hs {
+		rows, err := unlessDone(ctx, func() ([]kernels.PathRow, error) {
+			return PathTable(s, pred, o.Sampler, o.Grid, o.Steps, o.strength(h), p.d)
+		})
 		if err != nil {
-			return nil, err
+			return unlessInterrupted(ctx, interruptedPaths(make([][]PathEstimate, n), hs), err)
 		}
+		correct(rows, o.correction(j), p.d)
 		r.tables = append(r.tables, rows)
+	}
+	if o.Own != nil && (len(o.Own) != n || len(hs) != 1) {
+		return nil, fmt.Errorf("likelihood: %d weights of the points' own paths for %d points at %d strengths; want one each at one strength", len(o.Own), n, len(hs))
 	}
 	r.total = n * o.Paths * len(hs)
 	out := make([][]PathEstimate, n)
 	group := max(1, rowsAtOnce(p.d)/o.Paths)
 	for at := 0; at < n; at += group {
-		if err := r.points(ctx, out[at:min(n, at+group)], x[at*p.d:], o.Sample0+uint64(at)); err != nil {
+		own := o.Own
+		if own != nil {
+			own = own[at:]
+		}
+		if err := r.points(ctx, out[at:min(n, at+group)], x[at*p.d:], own, o.Sample0+uint64(at)); err != nil {
 			return unlessInterrupted(ctx, interruptedPaths(out, hs), err)
 		}
 	}
@@ -123,14 +165,34 @@ func PathIntegral(ctx context.Context, m solver.Model, s solver.Schedule, x, hs 
 	return out, nil
 }
 
+// unlessDone is what build returns, or ctx's error if that ends first: a table of millions of steps takes some seconds. build is then left to
+// end by itself.
+func unlessDone[T any](ctx context.Context, build func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	built := make(chan outcome, 1)
+	go func() {
+		v, err := build()
+		built <- outcome{v, err}
+	}()
+	select {
+	case o := <-built:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 // interruptedPaths fills in the points that were not computed.
 func interruptedPaths(out [][]PathEstimate, hs []float64) [][]PathEstimate {
-	nan := math.NaN()
 	for i := range out {
 		if out[i] == nil {
 			out[i] = make([]PathEstimate, len(hs))
 			for j := range out[i] {
-				out[i][j] = PathEstimate{LogQ: nan, StdErr: nan, Bound: nan, BoundStdErr: nan, ESS: nan, Diff: nan, DiffStdErr: nan, Status: Interrupted}
+				out[i][j] = noEstimate(Interrupted)
 			}
 		}
 		for j := range out[i] {
@@ -140,10 +202,17 @@ func interruptedPaths(out [][]PathEstimate, hs []float64) [][]PathEstimate {
 	return out
 }
 
+// noEstimate is a point without a value.
+func noEstimate(status Status) PathEstimate {
+	nan := math.NaN()
+	return PathEstimate{LogQ: nan, StdErr: nan, Bound: nan, BoundStdErr: nan, Lower: nan, LowerStdErr: nan, Upper: nan, UpperStdErr: nan,
+		ESS: nan, Diff: nan, DiffStdErr: nan, Status: status}
+}
+
 // rowsAtOnce is the number of paths whose states take a few MB.
 func rowsAtOnce(d int) int { return min(max(1<<20/d, 256), 1<<18) }
 
-// weighFunc proposes a path from each row of x and writes the log-weights Π R/Q π(x_N) to logw; done is told of progress.
+// weighFunc proposes a path from each row of x and writes the log-weights Π R/Q π(x_N) to logw; done is called with the number of finished paths.
 type weighFunc func(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error
 
 // pathRun is the work of one PathIntegral call.
@@ -157,7 +226,7 @@ type pathRun struct {
 }
 
 // points computes out for the points that lead x.
-func (r *pathRun) points(ctx context.Context, out [][]PathEstimate, x []float64, first uint64) error {
+func (r *pathRun) points(ctx context.Context, out [][]PathEstimate, x, own []float64, first uint64) error {
 	k, d := r.o.Paths, r.d
 	logw := make([][]float64, len(r.tables))
 	size := rowsAtOnce(d)
@@ -171,7 +240,11 @@ func (r *pathRun) points(ctx context.Context, out [][]PathEstimate, x []float64,
 				copy(start[i*d:(i+1)*d], x[(at+i)/k*d:])
 			}
 			no := kernels.Noise{Seed: r.o.Seed, Stream: kernels.StreamPath, Sample0: first*uint64(k) + uint64(at)}
-			if err := r.weigh(ctx, logw[j][at:at+count], start[:count*d], table, no, r.report); err != nil {
+			weigh := r.weigh
+			if c := r.o.correction(j); c != nil {
+				weigh = r.pathWeights(c)
+			}
+			if err := weigh(ctx, logw[j][at:at+count], start[:count*d], table, no, r.report); err != nil {
 				return err
 			}
 			r.done += count
@@ -182,6 +255,10 @@ func (r *pathRun) points(ctx context.Context, out [][]PathEstimate, x []float64,
 		out[i] = make([]PathEstimate, len(r.tables))
 		for j := range out[i] {
 			out[i][j] = r.estimate(logw[j][i*k:(i+1)*k], logw[0][i*k:(i+1)*k], first+uint64(i))
+			if own != nil && finitePoint([]float64{out[i][j].Lower, own[i]}) {
+				w := append([]float64{own[i]}, logw[j][i*k:(i+1)*k-1]...)
+				out[i][j].Upper, out[i][j].UpperStdErr = logMeanExp(w), deltaStdErr(w, nil)
+			}
 			if bad {
 				out[i][j].Status = BadPoint
 			}
@@ -206,9 +283,12 @@ func (r *pathRun) estimate(w, base []float64, sample uint64) PathEstimate {
 	}
 	e.LogQ = logMeanExp(w)
 	if e.Lost > 0 || math.IsInf(e.LogQ, 0) || math.IsNaN(e.LogQ) {
-		nan := math.NaN()
-		return PathEstimate{LogQ: nan, StdErr: nan, Bound: nan, BoundStdErr: nan, ESS: nan, Diff: nan, DiffStdErr: nan, Lost: e.Lost, Status: NotFinite}
+		lost := e.Lost
+		e = noEstimate(NotFinite)
+		e.Lost = lost
+		return e
 	}
+	e.Lower, e.LowerStdErr, e.Upper, e.UpperStdErr = e.LogQ, deltaStdErr(w, nil), math.Inf(1), math.Inf(1)
 	e.Bound, e.BoundStdErr = meanStdErr(w)
 	e.ESS = effective(w)
 	e.StdErr = deltaStdErr(w, nil)
@@ -225,49 +305,53 @@ func (r *pathRun) estimate(w, base []float64, sample uint64) PathEstimate {
 	return e
 }
 
-// pathWeights is the plain loop in float64 over Model.Score. It draws the same normals as the fused one.
-func (p *problem) pathWeights(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error {
-	d, n := p.d, len(logw)
-	x = append([]float64(nil), x...)
-	prev, s := make([]float64, len(x)), make([]float64, len(x))
-	z := make([]float32, len(x))
-	zz := make([]float64, n)
-	clear(logw)
-	for k, r := range rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := p.model.Score(ctx, s, x, []float64{r.T}); err != nil {
-			return err
-		}
-		if k > 0 {
-			for i := range logw {
-				rr := 0.0
-				for j := i * d; j < (i+1)*d; j++ {
-					v := prev[j] - r.E*x[j] - r.F*s[j]
-					rr += v * v
-				}
-				logw[i] += (zz[i]-rr*r.InvC2)/2 + r.LogC
+// pathWeights is the plain loop in float64 over Model.Score, with proposals that c corrects unless it is nil. It draws the same normals
+// as the fused one.
+func (p *problem) pathWeights(c Correction) weighFunc {
+	return func(ctx context.Context, logw, x []float64, rows []kernels.PathRow, no kernels.Noise, done func(int)) error {
+		d, n := p.d, len(logw)
+		x = append([]float64(nil), x...)
+		prev, s, own := make([]float64, len(x)), make([]float64, len(x)), make([]float64, len(x))
+		z := make([]float32, len(x))
+		zz := make([]float64, n)
+		clear(logw)
+		for k, r := range rows {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
+			if err := p.score(ctx, s, x, r.Tau, no.Sample0); err != nil {
+				return err
+			}
+			if k > 0 {
+				for i := range logw {
+					rr := 0.0
+					for j := i * d; j < (i+1)*d; j++ {
+						v := prev[j] - r.ReverseState*x[j] - r.ReverseNet*s[j]
+						rr += v * v
+					}
+					logw[i] += (zz[i]-rr*r.ReversePrecision)/2 + r.LogNorm
+				}
+			}
+			if k == len(rows)-1 {
+				break
+			}
+			shift(own, x, s, rows, k, c)
+			copy(prev, x)
+			kernels.Normals(z, no, r.Step, n, d)
+			clear(zz)
+			for j := range x {
+				e := float64(z[j])
+				x[j] = r.State*x[j] + r.Net*s[j] + own[j] + r.Noise*e
+				zz[j/d] += e * e
+			}
+			done(n * k / len(rows))
 		}
-		if k == len(rows)-1 {
-			break
+		for i := range logw {
+			logw[i] += p.logPrior(x[i*d : (i+1)*d])
 		}
-		copy(prev, x)
-		kernels.Normals(z, no, r.Step, n, d)
-		clear(zz)
-		for j := range x {
-			e := float64(z[j])
-			x[j] = r.A*x[j] + r.B*s[j] + r.C*e
-			zz[j/d] += e * e
-		}
-		done(n * k / len(rows))
+		done(n)
+		return nil
 	}
-	for i := range logw {
-		logw[i] += p.logPrior(x[i*d : (i+1)*d])
-	}
-	done(n)
-	return nil
 }
 
 // fusedWeights runs an engine's own loop: states in float32, weights in float64.
@@ -291,58 +375,4 @@ func (p *problem) fusedWeights(e pathWeigher) weighFunc {
 		}
 		return nil
 	}
-}
-
-// Richardson combines estimates of the chains of N and of ratio·N steps, made with independent seeds, into one of the
-// continuous process: the chain's log q^h differs from it by O(1/N). The bound is that of the finer chain.
-func Richardson(coarse, fine PathEstimate, ratio float64) PathEstimate {
-	f := ratio / (ratio - 1)
-	c := f - 1
-	e := fine
-	e.LogQ = f*fine.LogQ - c*coarse.LogQ
-	e.StdErr = math.Hypot(f*fine.StdErr, c*coarse.StdErr)
-	e.Diff = f*fine.Diff - c*coarse.Diff
-	e.DiffStdErr = math.Hypot(f*fine.DiffStdErr, c*coarse.DiffStdErr)
-	e.ESS = min(fine.ESS, coarse.ESS)
-	e.Lost += coarse.Lost
-	if fine.Status == OK {
-		e.Status = coarse.Status
-	}
-	return e
-}
-
-// PathIntegralExtrapolated is PathIntegral with o.Steps and with half as many steps, extrapolated to infinitely many.
-func PathIntegralExtrapolated(ctx context.Context, m solver.Model, s solver.Schedule, x, hs []float64, o PathOptions) ([][]PathEstimate, error) {
-	if o.Steps == 0 {
-		o.Steps = solver.DefaultSteps
-	}
-	if o.Steps < 2 || o.Steps%2 != 0 {
-		return nil, fmt.Errorf("likelihood: extrapolation needs an even number of steps, not %d", o.Steps)
-	}
-	half := o
-	half.Steps /= 2
-	half.Seed ^= 0x9e3779b97f4a7c15 // other paths
-	if o.Progress != nil {
-		// the coarse chains are a third of the work
-		report := o.Progress
-		half.Progress = func(done, total int) { report(done, 3*total) }
-		o.Progress = func(done, total int) { report(total+2*done, 3*total) }
-	}
-	coarse, err := PathIntegral(ctx, m, s, x, hs, half)
-	if err != nil {
-		for i := range coarse { // nothing is extrapolated yet
-			coarse[i] = nil
-		}
-		return interruptedPaths(coarse, hs), err
-	}
-	fine, err := PathIntegral(ctx, m, s, x, hs, o)
-	if fine == nil {
-		return nil, err
-	}
-	for i := range fine {
-		for j := range fine[i] {
-			fine[i][j] = Richardson(coarse[i][j], fine[i][j], 2)
-		}
-	}
-	return fine, err
 }

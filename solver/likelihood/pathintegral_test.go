@@ -161,6 +161,7 @@ func TestFusedAgreesWithReference(t *testing.T) {
 		same := true
 		for i := range fused {
 			for j := range fused[i] {
+				// Roundings of float32 in each step, times 1/C² of the weights, some hundred at h = 0.05.
 				near(t, "fused log q", fused[i][j].LogQ, plain[i][j].LogQ, 1e-3)
 				near(t, "fused bound", fused[i][j].Bound, plain[i][j].Bound, 1e-3)
 				same = same && fused[i][j].LogQ == plain[i][j].LogQ
@@ -226,7 +227,7 @@ func TestStandardErrorsOfWeights(t *testing.T) {
 	want := math.Sqrt(math.Expm1(0.25) / 2000)
 	near(t, "log mean", logMeanExp(w), 700+0.125, 1e-4)
 	for _, got := range []float64{deltaStdErr(w, nil), bootstrapStdErr(w, 400, kernels.NewSource(1, kernels.StreamResample, 0))} {
-		if !(math.Abs(got/want-1) < 0.15) {
+		if !(math.Abs(got/want-1) < 0.15) { // chance in the variance of a sample, and in 400 resamples; measured 0.02
 			t.Errorf("standard error %g, want %g", got, want)
 		}
 	}
@@ -260,18 +261,32 @@ func TestPathIntegralStatuses(t *testing.T) {
 	if e := got[0][0]; e.Status != NotFinite || e.Lost == 0 || !math.IsNaN(e.LogQ) {
 		t.Errorf("explosive: %+v", e)
 	}
-	// One path: a bound and no error.
+	// One path: a bound, no value, and no error.
 	got, err = PathIntegral(ctx, g, s, []float64{0.1}, []float64{1}, PathOptions{Steps: 50, Paths: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := got[0][0]; e.LogQ != e.Bound || !math.IsNaN(e.StdErr) || e.Status != OK {
+	if e := got[0][0]; e.LogQ != e.Bound || e.Lower != e.Bound || !math.IsNaN(e.StdErr) || e.Status != LowESS {
 		t.Errorf("one path: %+v", e)
 	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := PathIntegral(cancelled, g, s, []float64{1}, []float64{1}, PathOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A table that takes long is left when the context ends.
+func TestUnlessDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	begun, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	go func() { <-begun; cancel() }()
+	if _, err := unlessDone(ctx, func() (int, error) { close(begun); <-release; return 1, nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if v, err := unlessDone(context.Background(), func() (int, error) { return 2, nil }); v != 2 || err != nil {
+		t.Errorf("%d, %v", v, err)
 	}
 }
 
@@ -331,10 +346,11 @@ func TestWeightsOfLargeSize(t *testing.T) {
 			equal[i], one[i] = base, base
 		}
 		one[7] = base + math.Max(100, math.Abs(base)/1e3)
-		if e, o := effective(equal), effective(one); math.Abs(e-100) > 1e-9 || math.Abs(o-1) > 1e-9 {
+		const rounding = 1e-12 // of sums of 100 weights
+		if e, o := effective(equal), effective(one); math.Abs(e-100) > rounding*100 || math.Abs(o-1) > rounding {
 			t.Errorf("about %g: ESS %g of equal weights, %g of a single one", base, e, o)
 		}
-		if e, o := deltaStdErr(equal, nil), deltaStdErr(one, nil); e > 1e-12 || math.Abs(o-1) > 1e-9 {
+		if e, o := deltaStdErr(equal, nil), deltaStdErr(one, nil); e > rounding || math.Abs(o-1) > rounding {
 			t.Errorf("about %g: standard errors %g and %g", base, e, o)
 		}
 	}

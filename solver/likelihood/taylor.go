@@ -9,7 +9,7 @@ import (
 	"hbar/solver/likelihood/ode"
 )
 
-// taylor is the system that goes backwards along a path, on states as kernels.TaylorState has them.
+// taylor is the system of ODEs of the expansion along a path, from Tmax to Tmin, on states laid out by kernels.TaylorState.
 type taylor struct {
 	*problem
 	kernels.TaylorState
@@ -26,7 +26,7 @@ func newTaylor(p *problem, j solver.Jetter, order int) *taylor {
 func (t *taylor) prior(y, x []float64) {
 	clear(y)
 	copy(y, x)
-	l, sd := y[t.L:t.L1], t.s.PriorStd()
+	l, sd := y[t.LogQ:t.L1], t.s.PriorStd()
 	l[0] = t.logPrior(x)
 	for i, v := range x {
 		l[1+i] = -v / (sd * sd)

@@ -3,19 +3,20 @@ package likelihood
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"hbar/kernels"
 	"hbar/solver"
 	"hbar/solver/likelihood/ode"
 )
 
-// taylorEngine is an engine that integrates paths and expansions itself, on one mesh for all points
-// (kernels.TaylorTable), or says kernels.ErrNoTaylor.
+// taylorEngine is an engine with an integrator for paths and expansions, on one mesh for all points (kernels.TaylorTable).
+// It returns kernels.ErrNoTaylor for a network that the integrator does not take.
 type taylorEngine interface {
 	Taylor(ctx context.Context, y, est []float64, table *kernels.TaylorTable, progress func(done int)) error
 }
 
-// fuse makes the expansion run on common meshes, in float64, if the model is a network whose engine does that.
+// fuse chooses the engine's integrator, in float64, if the model is a network whose engine has one.
 func (e *expansion) fuse(ctx context.Context) {
 	m, ok := e.model.(*solver.Network)
 	if !ok {
@@ -25,7 +26,7 @@ func (e *expansion) fuse(ctx context.Context) {
 	if !ok {
 		return
 	}
-	for _, order := range []int{0, e.Order} { // asked with no states
+	for _, order := range []int{0, e.Order} { // a call without states says whether the engine takes the network
 		euler := &kernels.TaylorTable{Order: order, A: [][]float64{nil}, B: []float64{1}}
 		if errors.Is(engine.Taylor(ctx, nil, nil, euler, nil), kernels.ErrNoTaylor) {
 			return
@@ -42,60 +43,50 @@ func (e *expansion) fuse(ctx context.Context) {
 	e.taylor, e.engine, e.pred = &t, engine, m.Prediction()
 }
 
-// leg is the way of all points between Tmin and Tmax, either way.
-type leg struct {
+// integration carries the states of all points from one end of [Tmin, Tmax] to the other.
+type integration struct {
 	*expansion
-	order    int // of the expansion that is carried along; 0: the path alone
-	width    int // of a state
+	order    int // of the expansion that is integrated with the path; 0: the path alone
+	width    int // numbers in a state
 	from, to float64
 	set      ode.Settings
 	system   ode.System
 	y        []float64 // n×width
 	res      []ode.Result
-	accept   func(i int, tau float64, y, f []float64) // sees the steps of point i, unless nil
-	progress func(done, total int)                    // hears of finished points, unless nil
+	pilot    []int                                    // rows whose adaptive steps give the mesh
+	accept   func(i int, tau float64, y, f []float64) // unless nil, called after each adaptive step of point i
+	progress func(done, total int)                    // unless nil, called with the number of finished points
 
-	done, told int // finished points, and the most that progress heard of
+	done, reported int // finished points, and the largest number passed to progress
 }
 
-// taylorStretch is the length of a mesh's steps in those of the finest pilot: errors grow fourfold, which meshTol has room
-// for. Measured on two trained networks, to first order: 390 jets a point and 3 points in a hundred that need a finer mesh, with
-// 1 in its place 450 and 1; errors below those of steps of each point's own with 340 jets.
+// taylorStretch is the ratio of a mesh's steps to the shortest steps of the pilots. At 1.2 errors grow fourfold, which meshTol
+// allows for. Measured on two trained networks, to first order: 390 jets a point, and 3 points in a hundred need a finer mesh; at
+// a ratio of 1 it is 450 jets and 1 point. The errors are below those of adaptive steps for each point, which take 340 jets.
 const taylorStretch = 1.2
 
-// taylorBatch is how many states are handed to an engine together, some 100 MB.
+// taylorBatch is the largest number of states in one call of an engine: some 100 MB.
 const taylorBatch = 1 << 19
 
-// run integrates the points todo: with an engine on meshes that are as fine as the finest of some pilots, those that
-// these are too coarse for, and all without, in steps of their own.
-func (l *leg) run(ctx context.Context, todo []int) error {
+// run integrates the points todo. With an engine they are integrated on meshes that are about as fine as the steps of some pilots.
+// Points for which these are too coarse, and all points without an engine, get adaptive steps of their own.
+func (l *integration) run(ctx context.Context, todo []int) error {
 	l.done = len(l.res) - len(todo)
 	if steps := l.set.Steps; l.engine != nil && steps > 0 {
 		mesh := make([]float64, steps+1)
 		for i := range mesh {
 			mesh[i] = l.from + (l.to-l.from)*float64(i)/float64(steps)
 		}
-		_, err := l.together(ctx, todo, mesh)
+		_, err := l.onMesh(ctx, todo, mesh)
 		return err
 	}
-	for round := 0; l.engine != nil && round < meshRounds && len(todo) > meshPoints; round++ {
-		lead, rest := split(todo)
-		trace := ode.NewTrace(len(lead))
-		if err := l.apart(ctx, lead, trace.Accept); err != nil {
-			return err
-		}
-		todo = rest
-		leaders := usual(trace, func(i int) bool { return l.res[lead[i]].Status == OK })
-		if len(leaders) == 0 {
-			break
-		}
-		var err error
-		if todo, err = l.together(ctx, rest, ode.Mesh(l.from, l.to, taylorStretch, leaders)); err != nil {
-			return err
-		}
-		if len(todo) > len(rest)/2 {
-			break
-		}
+	mesh, todo, err := l.mesh(ctx, todo)
+	for round := 0; err == nil && mesh != nil && round < meshRounds && len(todo) > 0; round++ {
+		todo, err = l.onMesh(ctx, todo, mesh)
+		mesh = finer(mesh)
+	}
+	if err != nil {
+		return err
 	}
 	for len(todo) > 0 {
 		n := min(len(todo), block)
@@ -104,7 +95,7 @@ func (l *leg) run(ctx context.Context, todo []int) error {
 		if l.accept != nil {
 			accept = func(i int, tau float64, y, f []float64) { l.accept(rows[i], tau, y, f) }
 		}
-		if err := l.apart(ctx, rows, accept); err != nil {
+		if err := l.adaptive(ctx, rows, accept); err != nil {
 			return err
 		}
 		todo = todo[n:]
@@ -112,11 +103,30 @@ func (l *leg) run(ctx context.Context, todo []int) error {
 	return nil
 }
 
-// apart integrates points each in steps of its own.
-func (l *leg) apart(ctx context.Context, rows []int, accept func(i int, tau float64, y, f []float64)) error {
+// mesh integrates those of the pilots that are to do adaptively, and gives the mesh for all others; nil if there is none. It returns the
+// rows of todo that are left.
+func (l *integration) mesh(ctx context.Context, todo []int) (mesh []float64, left []int, err error) {
+	pilot := slices.DeleteFunc(slices.Clone(l.pilot), func(i int) bool { return !slices.Contains(todo, i) })
+	if l.engine == nil || len(pilot) == 0 {
+		return nil, todo, nil
+	}
+	trace := ode.NewTrace(len(pilot))
+	if err := l.adaptive(ctx, pilot, trace.Accept); err != nil {
+		return nil, nil, err
+	}
+	left = without(todo, pilot)
+	kept := withoutLongest(trace, func(i int) bool { return l.res[pilot[i]].Status == OK })
+	if len(kept) == 0 {
+		return nil, left, nil
+	}
+	return ode.Mesh(l.from, l.to, taylorStretch, kept), left, nil
+}
+
+// adaptive integrates each of the points rows in adaptive steps of its own.
+func (l *integration) adaptive(ctx context.Context, rows []int, accept func(i int, tau float64, y, f []float64)) error {
 	set := l.set
 	set.Accept = accept
-	set.Progress = func(done, _ int) { l.tell(done) }
+	set.Progress = func(done, _ int) { l.report(done) }
 	y := l.states(rows)
 	res, err := ode.Solve(ctx, l.system, y, fill(l.from, len(rows)), fill(l.to, len(rows)), set)
 	if err != nil {
@@ -130,13 +140,13 @@ func (l *leg) apart(ctx context.Context, rows []int, accept func(i int, tau floa
 	return nil
 }
 
-// together integrates points on a mesh and returns those that it was too coarse for.
-func (l *leg) together(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
+// onMesh integrates points on one mesh by the engine, and returns those whose error estimate is too large.
+func (l *integration) onMesh(ctx context.Context, rows []int, mesh []float64) (failed []int, err error) {
 	table := l.table(mesh)
 	for ; len(rows) > 0; rows = rows[min(taylorBatch, len(rows)):] {
 		part := rows[:min(taylorBatch, len(rows))]
 		y, est := l.states(part), make([]float64, len(part))
-		if err := l.engine.Taylor(ctx, y, est, table, l.tell); err != nil {
+		if err := l.engine.Taylor(ctx, y, est, table, l.report); err != nil {
 			return nil, err
 		}
 		for i, row := range part {
@@ -156,8 +166,8 @@ func (l *leg) together(ctx context.Context, rows []int, mesh []float64) (failed 
 	return failed, nil
 }
 
-// states copies those of rows.
-func (l *leg) states(rows []int) []float64 {
+// states copies the states of the points rows.
+func (l *integration) states(rows []int) []float64 {
 	y := make([]float64, 0, len(rows)*l.width)
 	for _, i := range rows {
 		y = append(y, l.y[i*l.width:(i+1)*l.width]...)
@@ -165,8 +175,8 @@ func (l *leg) states(rows []int) []float64 {
 	return y
 }
 
-// table is the integration on a mesh, without error estimates where the steps are given.
-func (l *leg) table(mesh []float64) *kernels.TaylorTable {
+// table is the integration on a mesh as the engine takes it. It has no error estimates if the caller chose the steps.
+func (l *integration) table(mesh []float64) *kernels.TaylorTable {
 	m := fixed(l.set.Method)
 	t := &kernels.TaylorTable{Order: l.order, A: m.A, B: m.B, Float32: l.o.Float32}
 	if l.set.Steps == 0 {
@@ -180,8 +190,8 @@ func (l *leg) table(mesh []float64) *kernels.TaylorTable {
 		for _, c := range m.C {
 			g := kernels.TaylorStage{}
 			var at float64
-			at, g.Drift, g.Half = l.at(mesh[i-1] + c*step.H)
-			g.Cin, g.P, g.Q, g.T = l.pred.Coeffs(l.s, at)
+			at, g.Drift, g.HalfDiffusion = l.at(mesh[i-1] + c*step.H)
+			g.Cin, g.ScoreState, g.ScoreNet, g.Tau = l.pred.Coeffs(l.s, at)
 			step.Stages = append(step.Stages, g)
 		}
 		t.Steps = append(t.Steps, step)
@@ -189,9 +199,10 @@ func (l *leg) table(mesh []float64) *kernels.TaylorTable {
 	return t
 }
 
-// tell reports progress: the finished points and done others. It never goes back, though points are done again.
-func (l *leg) tell(done int) {
-	if l.told = max(l.told, l.done+done); l.progress != nil {
-		l.progress(l.told, len(l.res))
+// report calls progress with the number of finished points, done of them beyond l.done. The number never decreases, although points
+// that a mesh was too coarse for are integrated again.
+func (l *integration) report(done int) {
+	if l.reported = max(l.reported, l.done+done); l.progress != nil {
+		l.progress(l.reported, len(l.res))
 	}
 }

@@ -79,8 +79,9 @@ func TestExpandMesh(t *testing.T) {
 	if !slices.IsSorted(done) || done[len(done)-1] != n {
 		t.Errorf("progress %v", done)
 	}
-	if e.states[0] != n-1-pilots || e.states[1] != n-1-pilots {
-		t.Errorf("%v states on meshes; want all but one and the pilots once each way", e.states)
+	const once = n - 1 - pilots
+	if e.states[0] < once || e.states[1] < once || e.states[0] > once*5/4 || e.states[1] > once*5/4 {
+		t.Errorf("%v states on meshes; want all but one and the pilots once each way, and few of them on a finer mesh too", e.states)
 	}
 	compare := func(got []Expansion, tolQ, tolGrad, tolLap, tolL1, tolMismatch worst) {
 		t.Helper()
@@ -144,13 +145,13 @@ func TestExpandMeshSteps(t *testing.T) {
 		}
 		for i, q := range got {
 			w := want[i]
-			for _, v := range [][2]float64{{q.LogQ, w.LogQ}, {q.L1, w.L1}, {q.Spread, w.Spread}, {q.Mismatch, w.Mismatch}, {q.Return, w.Return}} {
+			for _, v := range [][2]float64{{q.LogQ, w.LogQ}, {q.L1, w.L1}, {q.DivTerm, w.DivTerm}, {q.Mismatch, w.Mismatch}, {q.Return, w.Return}} {
 				if !(math.Abs(v[0]-v[1]) <= 1e-8*max(1, math.Abs(v[1]))) { // rounding, multiplied along paths that twelve steps make none too well
 					t.Errorf("order %d, point %d: %+v, one by one %+v", order, i, q, w)
 				}
 			}
 			if order == 2 {
-				near(t, "ℓ₂", q.L2, w.L2, 1e-7)
+				near(t, "ℓ₂", q.L2, w.L2, 1e-7) // the same of a higher derivative
 			}
 			if q.Jets != 12*12 || q.Steps != 24 {
 				t.Errorf("%d jets in %d steps", q.Jets, q.Steps)

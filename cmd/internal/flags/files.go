@@ -84,11 +84,11 @@ func sameFile(a, b string) bool {
 	if errX == nil && errY == nil {
 		return os.SameFile(x, y)
 	}
-	return (errX == nil) == (errY == nil) && place(a) == place(b)
+	return (errX == nil) == (errY == nil) && absolutePath(a) == absolutePath(b)
 }
 
-// place is the absolute path of a file in a folder that exists, without links.
-func place(path string) string {
+// absolutePath is the absolute path of a file, with the links of its folder resolved.
+func absolutePath(path string) string {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
 		return path

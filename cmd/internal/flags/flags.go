@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -71,8 +70,7 @@ func (s *Set) Parse(args []string, w io.Writer) error {
 		s.Help(w)
 		return pflag.ErrHelp
 	case err == nil && s.version:
-		s.printVersion(w)
-		return pflag.ErrHelp
+		return Version(s.name, w)
 	}
 	if err != nil {
 		return ui.UsageError{Err: tidy(s, err)}
@@ -151,66 +149,6 @@ func edits(a, b string) int {
 	return row[len(b)]
 }
 
-// Range bounds a number: Min ≤ v ≤ Max, without the ends that are open.
-type Range struct {
-	Min, Max         float64
-	OpenMin, OpenMax bool
-}
-
-// Common ranges.
-var (
-	Positive    = Range{Min: 0, Max: math.Inf(1), OpenMin: true}
-	NonNegative = Range{Min: 0, Max: math.Inf(1)}
-	AtLeastOne  = Range{Min: 1, Max: math.Inf(1)}
-	Any         = Range{Min: math.Inf(-1), Max: math.Inf(1)}
-)
-
-// Between is the closed range.
-func Between(lo, hi float64) Range { return Range{Min: lo, Max: hi} }
-
-// HalfOpen is lo ≤ v < hi.
-func HalfOpen(lo, hi float64) Range { return Range{Min: lo, Max: hi, OpenMax: true} }
-
-// Holds reports whether v is in the range. NaN never is, and neither is an infinity.
-func (r Range) Holds(v float64) bool {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return false
-	}
-	return (v > r.Min || !r.OpenMin && v == r.Min) && (v < r.Max || !r.OpenMax && v == r.Max)
-}
-
-// String writes the range the way the help does: "> 0", "≥ 1", "0 … 1", "0 ≤ · < 1"; any number is "".
-func (r Range) String() string {
-	lo, hi := !math.IsInf(r.Min, -1), !math.IsInf(r.Max, 1)
-	less := func(open bool) string {
-		if open {
-			return "<"
-		}
-		return "≤"
-	}
-	num := func(v float64) string {
-		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-			return strconv.FormatFloat(v, 'f', 0, 64)
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	switch {
-	case lo && hi && !r.OpenMin && !r.OpenMax:
-		return num(r.Min) + " … " + num(r.Max)
-	case lo && hi:
-		return num(r.Min) + " " + less(r.OpenMin) + " · " + less(r.OpenMax) + " " + num(r.Max)
-	case lo && r.OpenMin:
-		return "> " + num(r.Min)
-	case lo:
-		return "≥ " + num(r.Min)
-	case hi && r.OpenMax:
-		return "< " + num(r.Max)
-	case hi:
-		return "≤ " + num(r.Max)
-	}
-	return ""
-}
-
 // define registers an option. unit names its value in the help ("STEPS", "FILE").
 func (g *Group) define(v pflag.Value, name, unit, usage, rng, def string) *pflag.Flag {
 	f := g.set.VarPF(v, name, "", usage)
@@ -264,6 +202,13 @@ func (g *Group) Unset(p *string, name string, valid []string, usage string) {
 	g.define(&choice{p: p, valid: valid}, name, strings.Join(valid, "|"), usage, "", "")
 }
 
+// Optional defines an option with a list of valid names that may be given without one, which means the first of them; *p stays "" unless
+// it is given.
+func (g *Group) Optional(p *string, name string, valid []string, usage string) {
+	f := g.define(&choice{p: p, valid: valid}, name, "[="+strings.Join(valid, "|")+"]", usage, "", "")
+	f.NoOptDefVal = valid[0]
+}
+
 // Refuse says why a Choice does not have a name that a user may expect.
 func (g *Group) Refuse(name, value, why string) {
 	g.set.Lookup(name).Value.(*choice).refused = map[string]string{value: why}
@@ -312,40 +257,6 @@ func (o *onOff) Set(s string) error {
 	return nil
 }
 
-type number[T int | uint64 | float64] struct {
-	p     *T
-	r     Range
-	parse func(string) (T, error)
-}
-
-func (n *number[T]) String() string { return fmt.Sprint(*n.p) }
-func (n *number[T]) Type() string   { return "number" }
-func (n *number[T]) Set(s string) error {
-	v, err := n.parse(strings.ReplaceAll(s, "_", ""))
-	if err != nil {
-		kind := "a number"
-		switch any(v).(type) {
-		case int:
-			kind = "an integer"
-		case uint64:
-			kind = "an integer from 0 to 2⁶⁴−1"
-		}
-		return fmt.Errorf("%q is not %s", s, kind)
-	}
-	if !n.r.Holds(float64(v)) {
-		return outside(s, n.r)
-	}
-	*n.p = v
-	return nil
-}
-
-func outside(s string, r Range) error {
-	if r == Any {
-		return fmt.Errorf("%s is not finite", s)
-	}
-	return fmt.Errorf("%s is out of range; need %s", s, r)
-}
-
 type choice struct {
 	p       *string
 	valid   []string
@@ -365,37 +276,6 @@ func (c *choice) Set(s string) error {
 		return fmt.Errorf("%q: %s; have %s", s, why, strings.Join(c.valid, ", "))
 	}
 	return fmt.Errorf("%q unknown; have %s", s, strings.Join(c.valid, ", "))
-}
-
-type list struct {
-	p *[]float64
-	r Range
-}
-
-func (l *list) Type() string { return "numbers" }
-func (l *list) String() string {
-	parts := make([]string, len(*l.p))
-	for i, v := range *l.p {
-		parts[i] = strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	return strings.Join(parts, ",")
-}
-
-func (l *list) Set(s string) error {
-	var out []float64
-	for part := range strings.SplitSeq(s, ",") {
-		part = strings.TrimSpace(part)
-		v, err := strconv.ParseFloat(strings.ReplaceAll(part, "_", ""), 64)
-		if err != nil {
-			return notInList(part, s, "a number")
-		}
-		if !l.r.Holds(v) {
-			return outside(part, l.r)
-		}
-		out = append(out, v)
-	}
-	*l.p = out
-	return nil
 }
 
 // Given reports whether the user set the option, and not just its default.

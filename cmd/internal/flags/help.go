@@ -54,7 +54,9 @@ func (s *Set) Help(w io.Writer) {
 // writeFlag prints one option: name and unit at the left, meaning, range and default at the right.
 func writeFlag(b *strings.Builder, f *pflag.Flag) {
 	left := "  --" + f.Name
-	if unit := f.Annotations["unit"][0]; unit != "" {
+	if unit := f.Annotations["unit"][0]; strings.HasPrefix(unit, "[=") {
+		left += unit
+	} else if unit != "" {
 		left += " " + unit
 	}
 	right := f.Usage

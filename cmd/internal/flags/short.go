@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"hbar/kernels/simd"
 	"hbar/train"
 )
@@ -59,11 +61,13 @@ func numeric(text string) bool {
 	return strings.TrimLeft(text, "+-.") != "" && strings.ContainsAny(strings.TrimLeft(text, "+-.")[:1], "0123456789")
 }
 
-// printVersion says what the command is and what it was built with.
-func (s *Set) printVersion(w io.Writer) {
+// Version prints on w what a command is and what it was built with, and returns pflag.ErrHelp. Parse calls it for --version; a command with
+// verbs calls it where its first argument is that.
+func Version(name string, w io.Writer) error {
 	version, built := train.Versions()
-	fmt.Fprintf(w, "%s (hbar) %s, %s/%s, %s kernels\n", s.name, version, runtime.GOOS, runtime.GOARCH, simd.Best().Name)
-	for _, name := range slices.Sorted(maps.Keys(built)) {
-		fmt.Fprintf(w, "  %s %s\n", name, built[name])
+	fmt.Fprintf(w, "%s (hbar) %s, %s/%s, %s kernels\n", name, version, runtime.GOOS, runtime.GOARCH, simd.Best().Name)
+	for _, part := range slices.Sorted(maps.Keys(built)) {
+		fmt.Fprintf(w, "  %s %s\n", part, built[part])
 	}
+	return pflag.ErrHelp
 }

@@ -8,20 +8,23 @@ import (
 
 // Accuracy are options of the methods that commands share.
 type Accuracy struct {
-	Tol     float64
-	Paths   int
-	Cells   int
-	GridTol float64
+	Tol float64
+	// Velocities are draws of what a state has beside the point, under a schedule of matrices.
+	Velocities int
+	Paths      int
+	Cells      int
+	GridTol    float64
 }
 
 // DefaultAccuracy takes the number of paths, which each command has its own of.
 func DefaultAccuracy(paths int) Accuracy {
-	return Accuracy{Tol: 1e-5, Paths: paths, Cells: 512, GridTol: 3e-5}
+	return Accuracy{Tol: 1e-5, Velocities: 16, Paths: paths, Cells: 512, GridTol: 3e-5}
 }
 
-// DefineFlow makes --tol.
+// DefineFlow makes --tol and --velocities.
 func (a *Accuracy) DefineFlow(g *flags.Group) {
 	g.Float(&a.Tol, "tol", "TOL", flags.Range{Min: 1e-13, Max: 1, OpenMax: true}, "relative and absolute tolerance of a path of flow and wkb")
+	g.Int(&a.Velocities, "velocities", "K", flags.Between(1, 1_000_000), "of flow and wkb under a schedule of matrices (cld, …): draws of the velocities for each point; 1 gives a lower bound")
 }
 
 // DefinePaths makes --paths, at least least.

@@ -14,7 +14,7 @@ type Bars struct {
 }
 
 // units is what a stage counts, if not points.
-var units = map[string]string{"pathintegral": "paths", "fokkerplanck": "parts", "distances": "parts", "training": "steps"}
+var units = map[string]string{"pathintegral": "paths", meshStage: "steps", "fokkerplanck": "parts", "distances": "parts", "bands": "strengths", "training": "steps"}
 
 // Report says how far a stage is; a new name begins a new bar.
 func (b *Bars) Report(stage string, done, total int) {

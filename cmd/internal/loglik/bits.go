@@ -16,9 +16,14 @@ type BitsOptions struct {
 	Draws      int // of the dequantisation for each point; 1 without
 	// Steps of the fixed mesh (likelihood.FlowFixed); 0: steps by the tolerance.
 	Steps int
+	// SlopeSteps is the mesh of ℓ₁; 0: steps by the tolerance.
+	SlopeSteps int
 	// Labels are those of the points, nil for a network without classes.
 	Labels []int
-	First  uint64 // number of the first point for its random numbers
+	// Marginal > 0 takes the mean of q over that many classes, in place of Labels.
+	Marginal int
+	First    uint64   // number of the first point for its random numbers
+	Journal  *Journal // of blocks that are done, nil for none
 }
 
 // draws is what is known of the draws of one point, in nats.
@@ -38,7 +43,7 @@ const (
 	netRows      = 32 // of networks other than MLPs, for which a row is much work
 )
 
-// BlockRows is how many points of d dimensions, with k probes each, are integrated together.
+// BlockRows is the number of points of d dimensions, with k probes each, that are integrated in one call.
 func (n *Network) BlockRows(d, k int) int {
 	most := blockRows
 	if n.Model.Model.Net != nil {
@@ -47,59 +52,122 @@ func (n *Network) BlockRows(d, k int) int {
 	return max(1, min(most, blockNumbers/d)/k)
 }
 
+// meshStage is the stage of the progress of a fixed mesh.
+const meshStage = "flow mesh"
+
 // Flow computes log q⁰ of the points over draws of the dequantisation. If ctx ends, it returns its error with what was done before.
 func (n *Network) Flow(ctx context.Context, p *Points, o Options, b BitsOptions) (*Bits, error) {
 	q, err := newDequantiser(b.Dequantise, p.Norm, n.Schedule, p.D, o.Seed)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]draws, p.N())
+	var mixed [][]draws
+	sets := b.labelSets(p.N())
+	for c, labels := range sets {
+		f := flowRun{Network: n, p: p, q: q, o: o, b: b, labels: labels, class: c, total: len(sets) * p.N() * b.Draws, done: c * p.N() * b.Draws}
+		var all []draws
+		all, err = f.run(ctx)
+		if err != nil && ctx.Err() == nil {
+			return nil, err
+		}
+		mixed = append(mixed, all)
+		if err != nil {
+			break
+		}
+	}
+	return n.bits(mixDraws(mixed, len(sets)), q, o, b), err
+}
+
+// flowRun is Flow under one set of labels.
+type flowRun struct {
+	*Network
+	p           *Points
+	q           *dequantiser
+	o           Options
+	b           BitsOptions
+	labels      []int
+	class       int // number of the set
+	done, total int // draws of points, of all sets
+}
+
+func (f *flowRun) run(ctx context.Context) ([]draws, error) {
+	all := make([]draws, f.p.N())
 	for i := range all {
 		all[i].status = Interrupted
 	}
-	total, done := p.N()*b.Draws, 0
-	for _, group := range byLabel(b.Labels, p.N()) {
-		net, err := n.under(b.Labels, group[0])
+	shared := f.o.Part.ofDraws(f.p, f.q, f.b)
+	rows := f.BlockRows(f.p.D, max(1, f.o.Probes))
+	if f.o.Divergence == likelihood.Exact {
+		rows = f.BlockRows(f.p.D, 1)
+	}
+	for g, group := range byLabel(f.labels, f.p.N()) {
+		net, err := f.under(f.labels, group[0])
 		if err != nil {
 			return nil, err
 		}
-		rows := n.BlockRows(p.D, max(1, o.Probes))
-		if o.Divergence == likelihood.Exact {
-			rows = n.BlockRows(p.D, 1)
-		}
-		count := len(group) * b.Draws
+		count := len(group) * f.b.Draws
 		for at := 0; at < count; at += rows {
-			part := min(rows, count-at)
-			x, samples, weights := make([]float64, part*p.D), make([]uint64, part), make([]float64, part)
-			for r := range part {
-				i, k := group[(at+r)%len(group)], (at+r)/len(group)
-				samples[r] = b.First + uint64(i) + uint64(k)<<drawShift
-				weights[r] = q.draw(x[r*p.D:(r+1)*p.D], p.X[i*p.D:(i+1)*p.D], samples[r])
+			block := newFlowBlock(f, group, at, min(rows, count-at))
+			if f.b.Steps == 0 {
+				block.part = shared
+				block.part.Number = func(r int) int {
+					if (at+r)/len(group) > 0 {
+						return -1 // a further draw
+					}
+					return f.o.Part.First + group[(at+r)%len(group)]
+				}
 			}
-			f := likelihood.FlowOptions{Divergence: o.Divergence, Probes: o.Probes, Seed: o.Seed, Samples: samples}
-			f.Tol, f.Steps = o.Tol, b.Steps
-			f.Progress = func(part, _ int) { o.stage(string(Flow))((done+part)/b.Draws, total/b.Draws) }
-			solve := likelihood.Flow
-			if b.Steps > 0 {
-				solve = likelihood.FlowFixed
-			}
-			got, err := solve(ctx, net, n.Schedule, x, f)
+			got, err := Saved(f.b.Journal, fmt.Sprintf("flow %d %d %d", f.class, g, at), func() ([]likelihood.FlowPoint, error) { return f.solve(ctx, net, block) })
 			for r := range got {
-				all[group[(at+r)%len(group)]].add(got[r], weights[r], b.Steps > 0)
+				all[group[(at+r)%len(group)]].add(got[r], block.weights[r], f.b.Steps > 0)
 			}
 			if err != nil {
-				if ctx.Err() == nil {
-					return nil, err
-				}
-				return n.bits(all, q, o, b), err
+				return all, err
 			}
-			done += part
+			f.done += len(got)
 		}
 	}
-	return n.bits(all, q, o, b), nil
+	return all, nil
 }
 
-// drawShift puts the number of the draw above that of the point, so that the noise of a draw does not depend on how many there are.
+// flowBlock are draws of points that are integrated together.
+type flowBlock struct {
+	x, weights []float64
+	samples    []uint64
+	part       likelihood.Part // of the points, for steps by tolerance
+}
+
+func newFlowBlock(f *flowRun, group []int, at, rows int) *flowBlock {
+	d := f.p.D
+	b := &flowBlock{x: make([]float64, rows*d), weights: make([]float64, rows), samples: make([]uint64, rows)}
+	for r := range rows {
+		i, k := group[(at+r)%len(group)], (at+r)/len(group)
+		b.samples[r] = f.b.First + uint64(i) + uint64(k)<<drawShift
+		b.weights[r] = f.q.draw(b.x[r*d:(r+1)*d], f.p.X[i*d:(i+1)*d], b.samples[r])
+		if f.b.Dequantise == DequantiseNone {
+			copy(b.x[r*d:(r+1)*d], f.p.Z[i*d:(i+1)*d])
+		}
+	}
+	return b
+}
+
+func (f *flowRun) solve(ctx context.Context, net *solver.Network, b *flowBlock) ([]likelihood.FlowPoint, error) {
+	o := likelihood.FlowOptions{Divergence: f.o.Divergence, Probes: f.o.Probes, Seed: f.o.Seed, Samples: b.samples}
+	o.Tol, o.Steps, o.Velocities, o.Part = f.o.Tol, f.b.Steps, f.o.Velocities, b.part
+	solve := likelihood.FlowFixed
+	o.Progress = func(part, _ int) { f.o.stage(meshStage)(f.done*o.Steps+part, f.total*o.Steps) }
+	if o.Steps == 0 {
+		solve = likelihood.Flow
+		o.Progress = func(part, _ int) { f.o.stage(string(Flow))((f.done+part)/f.b.Draws, f.total/f.b.Draws) }
+	}
+	got, err := solve(ctx, net, f.Schedule, b.x, o)
+	for i := range got {
+		got[i].End = nil
+	}
+	return got, err
+}
+
+// drawShift places the number of the draw in the bits above that of the point, so that the noise of a draw does not depend on their number.
 const drawShift = 44
 
 // add notes one draw. A point with a draw that failed has no value: to leave such draws out would favour the others.
@@ -119,7 +187,7 @@ func (d *draws) add(p likelihood.FlowPoint, weight float64, halved bool) {
 	d.logQ, d.err, d.halving, d.weight = append(d.logQ, p.LogQ), append(d.err, p.StdErr), append(d.halving, p.Halving), append(d.weight, weight)
 }
 
-// under is the network that is told the label of point i.
+// under is the network under the label of point i.
 func (n *Network) under(labels []int, i int) (*solver.Network, error) {
 	if labels == nil {
 		return n.Net, nil

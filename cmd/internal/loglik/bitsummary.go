@@ -15,6 +15,7 @@ const (
 
 // Bits are log q⁰ and bits per dimension of points and of their set. What is not known is NaN.
 type Bits struct {
+	H      float64
 	Points []PointBits
 	Kind   string
 	PerDim float64 // mean over points
@@ -23,6 +24,8 @@ type Bits struct {
 	StdErr float64 // of PerDim: of images, dequantisation, probes and solver together
 	Shares Shares
 	N      int // points with a value
+
+	byPaths bool // the path integral, whose paths take the place of probes
 }
 
 // Shares are the parts of the standard error of bits per dimension. Their squares add up to that of the whole. A part that the draws
@@ -31,7 +34,8 @@ type Shares struct {
 	Images         float64
 	Dequantisation float64
 	Probes         float64
-	Solver         float64
+	Paths          float64 // of the path integral
+	Solver         float64 // 0 of the path integral, which is exact for the chain that is run
 }
 
 // PointBits are those of one point. StdErr is over draws and probes.
@@ -49,6 +53,8 @@ func (n *Network) bits(all []draws, q *dequantiser, o Options, b BitsOptions) *B
 	exact := o.Divergence == likelihood.Exact
 	r := &Bits{Points: make([]PointBits, len(all)), Kind: KindValue}
 	switch {
+	case !exact && b.Marginal > 0: // noise of probes in the exponents of the mean over classes
+		r.Kind = KindEstimate
 	case b.Dequantise != DequantiseNone:
 		r.Kind = KindBound
 	case !exact:
@@ -112,7 +118,7 @@ func (r *Bits) summarise(b BitsOptions) {
 	// The difference is not divided by 2⁴ − 1, as the order of the method would have it: a network that embeds its time by sinusoids
 	// oscillates faster than a coarse mesh resolves, and the error then falls more slowly.
 	r.Shares.Solver = math.Abs(half)
-	// The spread of the points has the draws' and the probes' in it, and that of the draws has the probes'.
+	// The variance over the points contains that of the draws and that of the probes; the variance over the draws contains that of the probes.
 	images, drawn := variance, withDraws
 	switch {
 	case b.Draws > 1 && b.Dequantise != DequantiseNone:
@@ -126,7 +132,10 @@ func (r *Bits) summarise(b BitsOptions) {
 			images -= withProbes
 		}
 	}
-	r.Shares.Images, r.Shares.Dequantisation, r.Shares.Probes = root(images/n), root(drawn/n), root(withProbes/n)
+	r.Shares.Images, r.Shares.Dequantisation, r.Shares.Probes, r.Shares.Paths = root(images/n), root(drawn/n), root(withProbes/n), math.NaN()
+	if r.byPaths {
+		r.Shares.Probes, r.Shares.Paths = r.Shares.Paths, r.Shares.Probes
+	}
 	r.StdErr = math.Sqrt(variance / n)
 	if s := r.Shares.Solver; !math.IsNaN(s) {
 		r.StdErr = math.Hypot(r.StdErr, s)

@@ -110,3 +110,18 @@ func (q *dequantiser) draw(y, x []float64, sample uint64) (logWeight float64) {
 	}
 	return logWeight
 }
+
+// AddUniform makes pixels continuous by one draw of uniform noise, for likelihoods that are bounds on those of the pixels.
+func (p *Points) AddUniform(seed uint64) error {
+	q, err := newDequantiser(DequantiseUniform, p.Norm, nil, p.D, seed)
+	if err != nil {
+		return err
+	}
+	for i := range p.N() {
+		q.draw(p.Z[i*p.D:(i+1)*p.D], p.X[i*p.D:(i+1)*p.D], uint64(i))
+	}
+	p.X = make([]float64, len(p.Z)) // data of a set may be shared
+	p.Norm.Invert(p.X, p.Z, p.D)
+	p.Notes = append(p.Notes, data.Note{Label: "noise", Text: "uniform noise of one step makes the pixels continuous: likelihoods in data units, in bits per dimension too, are bounds on those of the pixels"})
+	return nil
+}

@@ -12,7 +12,7 @@ const (
 	coordBytes  = 200  // of a coordinate of a point: data, the network's, score, in the result and in its text
 	imageBytes  = 40   // of a coordinate of a point that is not in the result: as it is read, in data units, the network's
 	valueBytes  = 400  // of a value at an h: in the results, in the file, in its text
-	flowPiece   = 4096 // points that are integrated together
+	flowPiece   = 4096 // points that are integrated in one call
 	pathRows    = 1 << 18
 	pathStep    = 160 // bytes of a step of the path integral's chain
 	probeNumber = 32  // bytes of a coordinate of a probe, and of what is computed with it

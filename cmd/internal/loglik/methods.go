@@ -27,6 +27,15 @@ func Names() []string {
 	return names
 }
 
+// JoinMethods lists methods as Parse reads them.
+func JoinMethods(list []Method) string {
+	names := make([]string, len(list))
+	for i, m := range list {
+		names[i] = string(m)
+	}
+	return strings.Join(names, ",")
+}
+
 // Parse reads a comma-separated list of methods; "all" is all that work in d dimensions.
 func Parse(list string, d int) ([]Method, error) {
 	var out []Method
@@ -61,5 +70,5 @@ func (m Method) Has(h float64) bool {
 	case WKB:
 		return true
 	}
-	return h > 0
+	return h != 0 // NaN stands for a profile
 }

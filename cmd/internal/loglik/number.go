@@ -16,6 +16,15 @@ func (v Number) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(v))
 }
 
+// UnmarshalJSON implements json.Unmarshaler. null is NaN.
+func (v *Number) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*v = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(b, (*float64)(v))
+}
+
 // Numbers converts a list.
 func Numbers(x []float64) []Number {
 	out := make([]Number, len(x))

@@ -1,20 +1,25 @@
 package loglik
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
 	"hbar/data"
+	"hbar/engine"
 	"hbar/solver"
 )
 
-// Network is a checkpoint in the precisions that the methods want, with the scaling of its data. Close frees what it holds on
+// Network is a checkpoint in the precisions that the methods use, with the scaling of its data. Close frees what it holds on
 // a GPU.
 type Network struct {
 	*model.Model                   // in the precision of --precision
@@ -36,16 +41,41 @@ func LoadConditional(f model.Flags, class string, inTurn bool) (*Network, error)
 	if err != nil {
 		return nil, err
 	}
+	n, err := NewNetwork(m)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return n, nil
+}
+
+// NewNetwork is a model that runs, in the precisions that the methods want.
+func NewNetwork(m *model.Model) (*Network, error) {
 	n := &Network{Model: m}
 	for _, p := range []struct {
 		at        **solver.Network
 		precision solver.Precision
 	}{{&n.Single, solver.Float32}, {&n.Double, solver.Float64}} {
+		var err error
 		if *p.at, err = solver.NewNetwork(m.Net.Engine(), m.Schedule, m.Prediction, p.precision); err != nil {
-			return nil, errors.Join(err, m.Close())
+			return nil, err
 		}
 	}
 	return n, nil
+}
+
+// Sampler is the network in float32 under labels and guidance w, as samples are drawn; label nil: those of the network.
+func (n *Network) Sampler(label func(sample uint64) float64, guidance float64) (*solver.Network, error) {
+	if label == nil && guidance == 0 {
+		return n.Single, nil
+	}
+	if label == nil {
+		label = n.Label
+	}
+	e, err := n.Engine.With(engine.Condition{Label: label, Guidance: guidance})
+	if err != nil {
+		return nil, err
+	}
+	return solver.NewNetwork(e.Solver, n.Schedule, n.Prediction, solver.Float32)
 }
 
 // Models are what Run takes.
@@ -68,8 +98,12 @@ type Points struct {
 	Shape      []int   // of one point
 	Labels     []int32 // of the points, nil if the data have none
 	Bytes      bool    // the data are bytes
+	// CharBits is the number of dimensions of a character of text, 0 of other points.
+	CharBits int
 	// Notes say how a file was read.
 	Notes []data.Note
+	// Own are the log-weights of the paths that made generated points (likelihood.Generated); nil for data.
+	Own []float64
 	// Fresh: drawn anew, so not what the network was trained on.
 	Fresh bool
 }
@@ -123,7 +157,7 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 			count = min(count, have.N()-int(first))
 		}
 	}
-	set, err := data.LoadWith(name, data.Options{First: first, N: count, Seed: seed, Columns: from.Columns, Header: from.Header, Prefer: n.Columns})
+	set, err := data.LoadWith(name, n.asText(name, data.Options{First: first, N: count, Seed: seed, Columns: from.Columns, Header: from.Header, Prefer: n.Columns}))
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +175,9 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {
 		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("the network was trained on columns %s, and is given %s", strings.Join(n.Columns, ", "), strings.Join(set.Columns, ", "))})
 	}
+	if n.Alphabet != nil {
+		p.CharBits = n.Alphabet.Bits()
+	}
 	p.Name, p.D, p.X = set.Name, set.D, set.Values()
 	p.Norm, p.NormSource = n.Norm, "checkpoint"
 	if n.Norm.IsIdentity() && n.Version == "" {
@@ -152,6 +189,15 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	p.Z = make([]float64, len(p.X))
 	p.Norm.Apply(p.Z, p.X, p.D)
 	return p, nil
+}
+
+// asText has a network for text read a file as windows of characters, one after the other, so that each character counts once. Arrays hold bits.
+func (n *Network) asText(name string, o data.Options) data.Options {
+	ext := strings.ToLower(filepath.Ext(name))
+	if n.Alphabet != nil && ext != ".npy" && ext != ".npz" && !data.IsBuiltin(name) {
+		o.Text, o.Alphabet, o.Length = true, n.Alphabet, n.SampleShape()[0]
+	}
+	return o
 }
 
 // times writes a shape: 28×28×1.
@@ -174,7 +220,7 @@ func (p *Points) CheckRange() error {
 		return nil
 	}
 	least, most := slices.Min(p.X), slices.Max(p.X)
-	if least >= 0 && most > 1 && most <= 255 || p.Bytes {
+	if least >= 0 && most > 1 && most <= 256 || p.Bytes { // up to 256 with noise of a dequantisation elsewhere
 		return nil
 	}
 	return fmt.Errorf("the values of %s are from %g to %g; the network was trained on pixels from 0 to 255", p.Name, least, most)
@@ -193,4 +239,19 @@ func (p *Points) AreWhole() bool {
 		most = max(most, v)
 	}
 	return most > 1 && len(p.Shape) == 3
+}
+
+// Digest names the points with their labels.
+func (p *Points) Digest() string {
+	h := sha256.New()
+	var b [8]byte
+	for _, v := range p.X {
+		binary.LittleEndian.PutUint64(b[:], math.Float64bits(v))
+		h.Write(b[:])
+	}
+	for _, l := range p.Labels {
+		binary.LittleEndian.PutUint32(b[:], uint32(l))
+		h.Write(b[:4])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

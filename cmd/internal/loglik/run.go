@@ -21,6 +21,16 @@ type Value struct {
 	// ESS is the effective sample size of the path integral, NaN for the others.
 	ESS    float64
 	Status string
+	// Bounds are those of the path integral; nil where there are none.
+	Bounds *Bounds
+	// IsBound says that LogQ is Bounds.Lower, for want of an effective sample size that makes it a value.
+	IsBound bool
+}
+
+// Bounds enclose log q^h of the chain in expectation, in nats; what is not known is NaN or infinite.
+type Bounds struct {
+	Lower, LowerErr float64 // log of the mean weight of the paths
+	Upper, UpperErr float64 // with the path that made the point among them; of generated points only
 }
 
 // Expansion is the WKB expansion at one point; what is not known is NaN.
@@ -52,32 +62,30 @@ type Options struct {
 	Divergence likelihood.Probe // of flow
 	Probes     int              // of Hutchinson's estimator, and of ℓ₁ beyond D = 3
 	Order      int              // of the expansion: 1, 2
+	Velocities int              // draws of what a state has beside the point, under a schedule of matrices; 0: the library's
 
+	// Path is the path integral\'s chain. If it has a profile of the strength, H holds NaN in place of a number.
 	Path        likelihood.PathOptions
 	Extrapolate bool // the path integral, to infinitely many steps
+	// PresentBounds makes the lower bound the value of the path integral where the effective sample size is too small for a value.
+	PresentBounds bool
 
 	Grid fokkerplanck.Options
 
-	// FlowBy, unless nil, computes the values of flow, in place of likelihood.Flow at the points themselves. FlowBlock is how many
-	// points it integrates together.
+	// FlowBy, unless nil, computes the values of flow, in place of likelihood.Flow at the points themselves. FlowBlock is the number
+	// of points of one call.
 	FlowBy    func(ctx context.Context) ([]Value, error)
 	FlowBlock int
+	// ExpandBy, unless nil, computes the expansion of points with those log q⁰, in place of likelihood.Expand and EstimateTimes.
+	ExpandBy func(ctx context.Context, zeroth []Value) ([]Expansion, error)
+	// PathBy, unless nil, computes the values of the path integral, [point][h] with h of positive only.
+	PathBy func(ctx context.Context, hs []float64) ([][]Value, error)
 
-	// Progress is told of the work of one stage after the other, at its beginning too.
+	// Part says that the points are some of a larger set.
+	Part Part
+
+	// Progress is called with the work that is done in each stage, one stage after the other, and at the beginning of each.
 	Progress func(stage string, done, total int)
-}
-
-// Results are what the methods found at n points.
-type Results struct {
-	H    []float64
-	N, D int
-
-	Flow      []Value     // at h = 0; nil if not run
-	Expansion []Expansion // nil if not run
-	Path      [][]Value   // [point][h]; nil if not run; h = 0 has no value
-	Grid      [][]Value
-	Solutions []*fokkerplanck.Solution // one for each h > 0, in order
-	ChainOf   string                   // what the path integral is the density of
 }
 
 // Run computes log q^h at the points x (n×D, in the network's coordinates). If ctx ends, it returns its error with what was done
@@ -87,10 +95,10 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 	if len(x)%d != 0 {
 		return nil, fmt.Errorf("%d coordinates are no points of the network's %d dimensions", len(x), d)
 	}
-	r := &Results{H: o.H, N: len(x) / d, D: d}
+	r := &Results{H: o.H, N: len(x) / d, D: d, Probed: o.Divergence != likelihood.Exact}
 	for _, method := range o.Methods {
 		var err error
-		if method == Flow || method == WKB {
+		if method == Flow && o.FlowBy == nil || method == WKB {
 			o.stage(string(method))(0, r.N)
 		}
 		switch method {
@@ -101,7 +109,7 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 				r.Flow, err = flow(ctx, m, x, o)
 			}
 		case WKB:
-			r.Expansion, err = expand(ctx, m, x, o)
+			r.Expansion, err = r.expand(ctx, m, x, o)
 		case PathIntegral:
 			err = r.path(ctx, m, x, o)
 		case FokkerPlanck:
@@ -118,64 +126,6 @@ func Run(ctx context.Context, m Models, x []float64, o Options) (*Results, error
 	return r, nil
 }
 
-// Interrupted is the status of a value that was not computed because the user stopped the command.
-const Interrupted = string(likelihood.Interrupted)
-
-// interrupt fills in what the methods have not computed.
-func (r *Results) interrupt(methods []Method) {
-	values := func(have []Value) []Value {
-		for len(have) < r.N {
-			have = append(have, none(Interrupted))
-		}
-		return have
-	}
-	table := func(have [][]Value) [][]Value {
-		if have != nil {
-			return have
-		}
-		have = spread(r.N, r.H)
-		_, at := positive(r.H)
-		for i := range have {
-			for _, j := range at {
-				have[i][j] = none(Interrupted)
-			}
-		}
-		return have
-	}
-	for _, method := range methods {
-		switch method {
-		case Flow:
-			r.Flow = values(r.Flow)
-		case WKB:
-			for len(r.Expansion) < r.N {
-				r.Expansion = append(r.Expansion, failed(r.D, Interrupted))
-			}
-		case PathIntegral:
-			r.Path = table(r.Path)
-		case FokkerPlanck:
-			r.Grid = table(r.Grid)
-		}
-	}
-}
-
-// Finished reports whether a method has been through all points.
-func (r *Results) Finished(method Method) bool {
-	for i := range r.N {
-		switch {
-		case method == Flow && (r.Flow == nil || r.Flow[i].Status == Interrupted),
-			method == WKB && (r.Expansion == nil || r.Expansion[i].Status == Interrupted):
-			return false
-		}
-		for j := range r.H {
-			if method == PathIntegral && (r.Path == nil || r.Path[i][j].Status == Interrupted) ||
-				method == FokkerPlanck && (r.Grid == nil || r.Grid[i][j].Status == Interrupted) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 func (o Options) stage(name string) func(done, total int) {
 	return func(done, total int) {
 		if o.Progress != nil {
@@ -184,14 +134,10 @@ func (o Options) stage(name string) func(done, total int) {
 	}
 }
 
-func none(status string) Value {
-	return Value{LogQ: math.NaN(), Err: math.NaN(), ESS: math.NaN(), Status: status}
-}
-
 func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error) {
 	points, err := likelihood.Flow(ctx, m.Paths, m.Schedule, x, likelihood.FlowOptions{
-		Options:    likelihood.Options{Tol: o.Tol, Progress: o.stage("flow")},
-		Divergence: o.Divergence, Probes: o.Probes, Seed: o.Seed,
+		Options:    likelihood.Options{Tol: o.Tol, Progress: o.stage("flow"), Velocities: o.Velocities, Part: o.Part.ofPoints()},
+		Divergence: o.Divergence, Probes: o.Probes, Seed: o.Seed, Sample0: uint64(o.Part.First),
 	})
 	out := make([]Value, len(points))
 	for i, p := range points {
@@ -204,16 +150,44 @@ func flow(ctx context.Context, m Models, x []float64, o Options) ([]Value, error
 	return out, err
 }
 
-// taylorDims is how many dimensions the expansion by Taylor polynomials works in.
-const taylorDims = 3
+// exactStates is the largest dimension of a state whose ℓ₁ is estimated with a probe for each, twice over.
+const exactStates = 6
+
+// expand computes the expansion, by ExpandBy with the flow's log q⁰ where that is asked for.
+func (r *Results) expand(ctx context.Context, m Models, x []float64, o Options) ([]Expansion, error) {
+	if o.ExpandBy == nil {
+		return expand(ctx, m, x, o)
+	}
+	zeroth := r.Flow
+	if zeroth == nil {
+		run := flow
+		if o.FlowBy != nil {
+			run = func(ctx context.Context, _ Models, _ []float64, _ Options) ([]Value, error) { return o.FlowBy(ctx) }
+		}
+		var err error
+		if zeroth, err = run(ctx, m, x, o); err != nil {
+			return nil, err
+		}
+	}
+	return o.ExpandBy(ctx, zeroth)
+}
+
+// TaylorDims is how many dimensions the expansion by Taylor polynomials works in.
+const TaylorDims = 3
+
+// ByTaylor reports whether wkb, unless ExpandBy computes it, is by Taylor polynomials.
+func ByTaylor(s solver.Schedule, d int) bool { return d <= TaylorDims && solver.BlocksOf(s) == nil }
+
+// ByAllDirections reports whether ℓ₁, where wkb is not by Taylor polynomials, takes a probe along each direction instead of random ones.
+func ByAllDirections(s solver.Schedule, d int) bool { return solver.StateDim(s, d) <= exactStates }
 
 func expand(ctx context.Context, m Models, x []float64, o Options) ([]Expansion, error) {
 	d := m.Paths.Dim()
-	if d > taylorDims {
+	if !ByTaylor(m.Schedule, d) {
 		return estimate(ctx, m, x, o)
 	}
 	points, err := likelihood.Expand(ctx, m.Double, m.Schedule, x, likelihood.ExpandOptions{
-		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb")}, Order: o.Order,
+		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb"), Part: o.Part.ofPoints()}, Order: o.Order,
 	})
 	if err != nil {
 		return nil, err
@@ -228,24 +202,20 @@ func expand(ctx context.Context, m Models, x []float64, o Options) ([]Expansion,
 	return out, nil
 }
 
-func failed(d int, status string) Expansion {
-	nan := math.NaN()
-	e := Expansion{LogQ0: nan, Score: make([]float64, d), Laplacian: nan, L1: nan, L1Err: nan, L2: nan, Trust: nan, Status: status}
-	for i := range e.Score {
-		e.Score[i] = nan
-	}
-	return e
-}
-
 // estimate is the first correction without Taylor polynomials. It knows neither ∇log q⁰ nor its Laplacian.
 func estimate(ctx context.Context, m Models, x []float64, o Options) ([]Expansion, error) {
 	zeroth, err := flow(ctx, m, x, o)
 	if err != nil {
 		return nil, err
 	}
-	first, err := likelihood.EstimateTimes(ctx, m.Paths, m.Schedule, x, likelihood.EstimateOptions{
-		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb")}, Probes: max(2, o.Probes), Seed: o.Seed,
-	})
+	e := likelihood.EstimateOptions{
+		Options: likelihood.Options{Tol: o.Tol, Progress: o.stage("wkb"), Velocities: o.Velocities}, Probes: max(2, o.Probes), Seed: o.Seed, Sample0: uint64(o.Part.First),
+	}
+	run := likelihood.EstimateTimes
+	if n := solver.StateDim(m.Schedule, m.Paths.Dim()); ByAllDirections(m.Schedule, m.Paths.Dim()) { // without an error of probes
+		run, e.Probes, e.Inner = likelihood.EstimateDual, 2*n, n
+	}
+	first, err := run(ctx, m.Paths, m.Schedule, x, e)
 	if err != nil {
 		return nil, err
 	}
@@ -267,30 +237,18 @@ func estimate(ctx context.Context, m Models, x []float64, o Options) ([]Expansio
 // positive are the h > 0 and their positions.
 func positive(hs []float64) (out []float64, at []int) {
 	for j, h := range hs {
-		if h > 0 {
+		if h != 0 { // NaN stands for a profile
 			out, at = append(out, h), append(at, j)
 		}
 	}
 	return out, at
 }
 
-// spread makes a table of n×len(hs) values, without a value where h = 0.
-func spread(n int, hs []float64) [][]Value {
-	t := make([][]Value, n)
-	for i := range t {
-		t[i] = make([]Value, len(hs))
-		for j := range t[i] {
-			t[i][j] = none("no value at h = 0")
-		}
-	}
-	return t
-}
-
 func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) error {
 	hs, at := positive(o.H)
-	r.Path = spread(r.N, o.H)
+	r.Path = perStrength(r.N, o.H)
 	p := o.Path
-	p.Seed, p.Progress = o.Seed, o.stage("pathintegral")
+	p.Seed, p.Sample0, p.Progress = o.Seed, uint64(o.Part.First), o.stage("pathintegral")
 	r.ChainOf = fmt.Sprintf("chain of %d steps of %v on grid %v", p.Steps, p.Sampler, p.Grid)
 	run := likelihood.PathIntegral
 	if o.Extrapolate {
@@ -299,6 +257,15 @@ func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) er
 	}
 	if len(hs) == 0 || r.N == 0 {
 		return nil
+	}
+	if o.PathBy != nil {
+		got, err := o.PathBy(ctx, hs)
+		for i := range got {
+			for j, v := range got[i] {
+				r.Path[i][at[j]] = v
+			}
+		}
+		return err
 	}
 	total := r.N * p.Paths * len(hs)
 	if o.Extrapolate {
@@ -312,20 +279,29 @@ func (r *Results) path(ctx context.Context, m Models, x []float64, o Options) er
 	}
 	for i := range got {
 		for j, e := range got[i] {
-			v := none(string(e.Status))
-			v.ESS = e.ESS
-			if e.Status == likelihood.OK {
-				v.LogQ, v.Err, v.Status = e.LogQ, e.StdErr, OK
-			}
-			r.Path[i][at[j]] = v
+			r.Path[i][at[j]] = o.pathValue(e)
 		}
 	}
 	return err
 }
 
+// pathValue is what an estimate says.
+func (o Options) pathValue(e likelihood.PathEstimate) Value {
+	v := none(string(e.Status))
+	v.ESS = e.ESS
+	v.Bounds = &Bounds{Lower: e.Lower, LowerErr: e.LowerStdErr, Upper: e.Upper, UpperErr: e.UpperStdErr}
+	switch {
+	case e.Status == likelihood.OK:
+		v.LogQ, v.Err, v.Status = e.LogQ, e.StdErr, OK
+	case e.Status == likelihood.LowESS && o.PresentBounds:
+		v.LogQ, v.Err, v.Status, v.IsBound = e.Lower, e.LowerStdErr, OK, true
+	}
+	return v
+}
+
 func (r *Results) grid(ctx context.Context, m Models, x []float64, o Options) error {
 	hs, at := positive(o.H)
-	r.Grid = spread(r.N, o.H)
+	r.Grid = perStrength(r.N, o.H)
 	if len(hs) == 0 {
 		return nil
 	}
@@ -366,39 +342,4 @@ func (r *Results) grid(ctx context.Context, m Models, x []float64, o Options) er
 		}
 	}
 	return nil
-}
-
-// WKBAt is the expansion of point i at h, to first or second order.
-func (r *Results) WKBAt(i int, h float64, order int) Value {
-	e := r.Expansion[i]
-	v := none(e.Status)
-	if e.Status != OK {
-		return v
-	}
-	l := e.LogQ0 + h*e.L1
-	if order == 2 {
-		l += h * h * e.L2
-	}
-	if math.IsNaN(l) {
-		v.Status = "order 2 not computed"
-		return v
-	}
-	v.LogQ, v.Err = l, h*e.L1Err
-	return v
-}
-
-// At is the value of a method at point i and H[j]. At h = 0 the path integral and the grid have none; flow has one only
-// there.
-func (r *Results) At(m Method, i, j int) Value {
-	switch {
-	case m == Flow && r.H[j] == 0:
-		return r.Flow[i]
-	case m == WKB:
-		return r.WKBAt(i, r.H[j], 1)
-	case m == PathIntegral:
-		return r.Path[i][j]
-	case m == FokkerPlanck:
-		return r.Grid[i][j]
-	}
-	return none("no value at h > 0")
 }

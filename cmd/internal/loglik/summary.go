@@ -18,6 +18,11 @@ type Summary struct {
 	Reasons  map[string]int `json:"failure_reasons,omitempty"`
 	// Change is the mean of NLL(h) − NLL(0) over the points that have both, h = 0 by the flow, else by the expansion.
 	Change *metrics.Paired `json:"change_from_h0,omitempty"`
+	// Bounds counts the points whose value is a lower bound on log q, for want of an effective sample size: the mean is then an upper
+	// bound on the NLL.
+	Bounds int `json:"bounds,omitempty"`
+	// Enclosed are the means of the bounds on log q, of points that have both.
+	Enclosed *Enclosed `json:"enclosed,omitempty"`
 	// DataUnits is the same in data units, and in bits; nil if there is no value.
 	DataUnits *metrics.LogLikelihood `json:"data_units"`
 }
@@ -29,6 +34,9 @@ func Summarise(method string, h float64, values []Value, zeroth []float64, d int
 	logQ := make([]float64, len(values))
 	for i, v := range values {
 		logQ[i] = v.LogQ
+		if v.IsBound {
+			s.Bounds++
+		}
 		if v.Status == OK {
 			s.N++
 			continue
@@ -45,7 +53,8 @@ func Summarise(method string, h float64, values []Value, zeroth []float64, d int
 	if u, err := metrics.NLL(logQ, d, logDet); err == nil {
 		s.DataUnits = u
 	}
-	if zeroth != nil && h > 0 {
+	s.Enclosed = enclosed(values)
+	if zeroth != nil && h != 0 {
 		if p, err := metrics.Compare(zeroth, logQ); err == nil { // −log q^h − (−log q⁰)
 			s.Change = p
 		}

@@ -21,7 +21,7 @@ type Flags struct {
 // DefineModel makes the options of the group Model.
 func (f *Flags) DefineModel(g *flags.Group) {
 	g.String(&f.Checkpoint, "checkpoint", "FILE", "model.safetensors of cmd/train, or an MLP saved by PyTorch (required)")
-	g.String(&f.Schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.ScheduleNames(), ", ")+"; for checkpoints that do not say")
+	g.String(&f.Schedule, "schedule", "NAME", "the forward process, "+strings.Join(solver.AllScheduleNames(), ", ")+"; for checkpoints that do not say")
 	g.Unset(&f.Act, "act", train.ActNames(), "the activation of an MLP's hidden layers; for checkpoints that do not say: silu is assumed there")
 	g.Unset(&f.Prediction, "prediction", solver.PredictionNames(), "what the network says of x at time t; for checkpoints that do not say: the score is assumed there")
 }

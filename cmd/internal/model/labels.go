@@ -48,7 +48,7 @@ func (m *Model) labels(o Options) error {
 	}
 	k, err := strconv.Atoi(class)
 	if err != nil || k < 0 || k >= classes {
-		return fmt.Errorf("class %q: the network has the classes 0 to %d; name one, all or none", class, classes-1)
+		return fmt.Errorf("class %q: the network has the classes 0 to %d; name one of these, or none", class, classes-1)
 	}
 	m.Label = func(uint64) float64 { return float64(k) }
 	return nil

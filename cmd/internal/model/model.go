@@ -28,8 +28,8 @@ type Options struct {
 	// an error; under auto the CPU does it then, and Model.NoGPU says why.
 	Device flags.Device
 	GPU    cuda.Precision
-	// Class is what a network with classes is asked for: the number of a class, ClassAll, each in turn by the number of the
-	// sample, or ClassNone. "" is none where the network knows that. Guidance is w in (1 + w) s(x | label) − w s(x | none).
+	// Class is the class of the samples, for a network with classes: its number, ClassAll (class i mod Classes for sample i), or
+	// ClassNone. "" is none where the network knows that. Guidance is w in (1 + w) s(x | label) − w s(x | none).
 	Class    string
 	InTurn   bool // "" is ClassAll
 	Guidance float64
@@ -89,7 +89,7 @@ func (m *Model) Where(workers int) string {
 	if m.NoGPU != "" {
 		why = " (" + m.NoGPU + ")"
 	}
-	return fmt.Sprintf("%s%s, %d workers, %s kernels", m.Device, why, workers, simd.Best().Name)
+	return fmt.Sprintf("%s%s, %s, %s kernels", m.Device, why, ui.Plural(int64(workers), "worker"), simd.Best().Name)
 }
 
 // Load reads a model file and makes it run.
@@ -130,6 +130,22 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
+}
+
+// With is the same network asked for other labels and another guidance, as Options has them. It shares weights and goroutines with m,
+// and ends with it: it is not closed by itself.
+func (m *Model) With(class string, inTurn bool, guidance float64) (*Model, error) {
+	other := *m
+	other.Label = nil
+	if err := other.labels(Options{Class: class, InTurn: inTurn, Guidance: guidance}); err != nil {
+		return nil, err
+	}
+	var err error
+	if other.Engine, err = m.Engine.With(engine.Condition{Label: other.Label, Guidance: guidance}); err != nil {
+		return nil, err
+	}
+	other.Net, err = solver.NewNetwork(other.Solver, m.Schedule, m.Prediction, m.Net.Precision())
+	return &other, err
 }
 
 // start makes the network run.

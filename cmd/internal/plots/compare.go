@@ -56,10 +56,18 @@ func Compare(path, heading string, shape []int, clouds ...Cloud) error {
 	case isImage(shape, d):
 		return images(path, heading, shape, clouds)
 	case d == 1:
-		return histograms(path, heading, clouds[0].axis(0, "x"), clouds)
+		return histograms(path, heading, clouds[0].Axis(0, "x"), clouds)
 	case d == 2:
-		return scatter(path, heading, clouds[0].axis(0, "x₁"), clouds[0].axis(1, "x₂"), clouds)
+		return scatter(path, heading, clouds[0].Axis(0, "x₁"), clouds[0].Axis(1, "x₂"), clouds)
 	}
+	flat, labels := Flatten(clouds)
+	return scatter(path, heading, labels[0], labels[1], flat)
+}
+
+// Flatten makes clouds of two dimensions of some of more: the first two principal components of the first cloud, of which labels
+// say what part of the variance they hold. Columns of different size are scaled before.
+func Flatten(clouds []Cloud) (flat []Cloud, labels [2]string) {
+	clouds = slices.Clone(clouds)
 	of := "of the variance"
 	if scale := unlike(clouds[0]); scale != nil {
 		of = "of the scaled columns' variance"
@@ -68,20 +76,22 @@ func Compare(path, heading string, shape []int, clouds ...Cloud) error {
 		}
 	}
 	projected, share := principal(clouds)
-	label := func(i int) string { return fmt.Sprintf("component %d (%.0f %% %s)", i+1, 100*share[i], of) }
-	return scatter(path, heading, label(0), label(1), projected)
+	for i := range labels {
+		labels[i] = fmt.Sprintf("component %d (%.0f %% %s)", i+1, 100*share[i], of)
+	}
+	return projected, labels
 }
 
-// axis is the name of coordinate j.
-func (c Cloud) axis(j int, none string) string {
+// Axis is the name of coordinate j.
+func (c Cloud) Axis(j int, none string) string {
 	if j < len(c.Columns) && c.Columns[j] != "" {
 		return c.Columns[j]
 	}
 	return none
 }
 
-// alike is the ratio of spreads up to which coordinates are taken to have one unit: beyond, a picture with equal scales would
-// show one of them alone.
+// alike is the ratio of standard deviations up to which coordinates are taken to have one unit. With larger ratios a picture with equal
+// scales would show one of them alone.
 const alike = 8
 
 // unlike are the standard deviations of the coordinates of a cloud (1 for those that do not vary) if they are of different size,

@@ -72,7 +72,7 @@ func (f Field) picture(r extent) *image.NRGBA {
 	for y := range f.NY * block {
 		for x := range f.NX * block {
 			v := f.Z[(f.NY-1-y/block)*f.NX+x/block]
-			img.SetNRGBA(x, y, viridis((v-r.lo)/(r.hi-r.lo)))
+			img.SetNRGBA(x, y, Viridis((v-r.lo)/(r.hi-r.lo)))
 		}
 	}
 	return img
@@ -86,7 +86,7 @@ func scaleBar(label string, r extent) *plot.Plot {
 	img := image.NewNRGBA(image.Rect(0, 0, n/16, n))
 	for i := range n * n / 16 {
 		x, y := i%(n/16), i/(n/16)
-		img.SetNRGBA(x, n-1-y, viridis((float64(y)+0.5)/n))
+		img.SetNRGBA(x, n-1-y, Viridis((float64(y)+0.5)/n))
 	}
 	p := newPlot("", "", label)
 	p.HideX()
@@ -95,13 +95,13 @@ func scaleBar(label string, r extent) *plot.Plot {
 	return p
 }
 
-// stops of matplotlib's viridis at 0, 1/8, …, 1 (S. van der Walt and N. Smith, CC0).
+// stops of matplotlib's Viridis at 0, 1/8, …, 1 (S. van der Walt and N. Smith, CC0).
 var stops = [9][3]float64{
 	{68, 1, 84}, {71, 45, 123}, {59, 82, 139}, {44, 114, 142}, {33, 145, 140}, {40, 174, 128}, {94, 201, 98}, {173, 220, 48}, {253, 231, 37},
 }
 
-// viridis is the colour at v in [0, 1]; NaN is grey.
-func viridis(v float64) color.NRGBA {
+// Viridis is the colour at v in [0, 1]; NaN is grey.
+func Viridis(v float64) color.NRGBA {
 	if math.IsNaN(v) {
 		return color.NRGBA{0xbb, 0xbb, 0xbb, 0xff}
 	}

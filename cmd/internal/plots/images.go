@@ -77,7 +77,7 @@ func contactSheet(c Cloud, shape []int, side int, r extent) *image.NRGBA {
 	return img
 }
 
-// level is a value's place in the range, from 0 to 1; what lies outside is cut, and NaN is 0.
+// level maps the range of values to 0 … 1; values outside are clipped, and NaN is 0.
 func level(v float64, r extent) float64 {
 	f := (v - r.lo) / math.Max(r.hi-r.lo, math.SmallestNonzeroFloat64)
 	if !(f > 0) {

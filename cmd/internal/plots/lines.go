@@ -188,7 +188,7 @@ func (r run) band(axes Axes) plotter.XYs {
 	return append(upper, lower...)
 }
 
-// drawable reports whether a point has a place on the axes.
+// drawable reports whether a point can be drawn on the axes.
 func (a Axes) drawable(x, y float64) bool {
 	return finite(x) && finite(y) && (!a.LogX || x > 0) && (!a.LogY || y > 0)
 }

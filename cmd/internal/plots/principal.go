@@ -39,7 +39,7 @@ func principal(clouds []Cloud) ([]Cloud, [2]float64) {
 	return out, share
 }
 
-// centred is n rows of a cloud, evenly spread, less their mean. What is not finite takes the mean's place.
+// centred is n rows of a cloud, evenly spread, less their mean. Numbers that are not finite are replaced by the mean.
 func centred(c Cloud, n int) (x *mat.Dense, mean []float64) {
 	mean = make([]float64, c.D)
 	count := make([]float64, c.D)

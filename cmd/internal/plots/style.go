@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// The series colours: Okabe and Ito's palette, which colour-blind readers tell apart, darkest first.
+// The series colours: Okabe and Ito's palette, which colour-blind readers can distinguish, darkest first.
 var palette = []color.NRGBA{
 	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff}, // blue
 	{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, // vermilion

@@ -16,7 +16,7 @@ type ticks struct {
 	fits   func([]plot.Tick) bool // whether labels have room; nil: they have
 }
 
-// mostTicks bounds the work on an axis whose ends rounding does not tell apart.
+// mostTicks bounds the work on an axis whose ends are equal within rounding.
 const mostTicks = 100
 
 func (t ticks) Ticks(lo, hi float64) []plot.Tick {

@@ -37,6 +37,24 @@ func Acquire(dir string) (*Lock, error) {
 	}
 }
 
+// AcquireFile takes a file for this process alone, as the sign that it writes others. An error names the process that has it.
+func AcquireFile(path string) (*Lock, error) {
+	for {
+		l, err := acquire(path)
+		if errors.Is(err, filelock.ErrHeld) {
+			return nil, &HeldError{By: holder(path)}
+		}
+		if err != nil || l != nil {
+			return l, err
+		}
+	}
+}
+
+// HeldError says that another process has the file.
+type HeldError struct{ By string }
+
+func (e *HeldError) Error() string { return "it is held by " + e.By }
+
 // acquire opens and locks the file at path. It returns nil, nil if the file was removed meanwhile: to be tried again.
 func acquire(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)

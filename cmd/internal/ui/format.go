@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,17 @@ func Count(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// Plural writes so many of what a noun names: 1 sample, 2,000 samples, 3 classes.
+func Plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "s") {
+		noun += "e"
+	}
+	return Count(n) + " " + noun + "s"
 }
 
 // Rate writes a number of things in three digits: 812, 3410, 34.1 k, 2.45 M.

@@ -93,7 +93,7 @@ func Report(name string, err error, w io.Writer) int {
 	if err == nil || errors.Is(err, pflag.ErrHelp) {
 		return ExitOK
 	}
-	text := name + ": " + strings.TrimPrefix(oneLine(err), name+": ") // a package may be called like its command
+	text := name + ": " + strings.ReplaceAll(strings.TrimPrefix(oneLine(err), name+": "), ": "+name+": ", ": ") // a package may be called like its command
 	var usage UsageError
 	switch {
 	case errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled):

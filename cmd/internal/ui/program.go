@@ -9,7 +9,7 @@ import (
 )
 
 // Program is how to call a command of this module the way that the running one was called: by `go run ./cmd/NAME` under go
-// run, by the path of the sibling beside an installed binary otherwise.
+// run, else by the path of the command in the folder of the running binary.
 func Program(name string) string {
 	self, err := os.Executable()
 	if err != nil {

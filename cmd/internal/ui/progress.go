@@ -152,14 +152,16 @@ func (p *Progress) record(now time.Time, done int64, fields []Field) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{%q:%d`, strings.TrimSuffix(p.unit, "s"), done)
 	for _, f := range fields {
-		fmt.Fprintf(&b, `,%q:%s`, keys.Replace(f.Name), jsonNumber(f.Value))
+		fmt.Fprintf(&b, `,%q:%s`, Key(f.Name), jsonNumber(f.Value))
 	}
 	fmt.Fprintf(&b, `,"per_second":%s,"seconds":%s}`+"\n", jsonNumber(round(p.rate)), jsonNumber(round(now.Sub(p.start).Seconds())))
 	return []byte(b.String())
 }
 
-// keys makes a name a key of the log: "images/s" is images_per_s there.
 var keys = strings.NewReplacer("/", "_per_", " ", "_")
+
+// Key makes a field's name a key of the log: "images/s" is images_per_s there.
+func Key(name string) string { return keys.Replace(name) }
 
 func jsonNumber(v float64) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {

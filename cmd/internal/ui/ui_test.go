@@ -219,6 +219,17 @@ func TestFormats(t *testing.T) {
 }
 
 // A job that would take longer than time.Duration counts has no negative time left.
+func TestPlural(t *testing.T) {
+	for want, c := range map[string]struct {
+		n    int64
+		noun string
+	}{"1 sample": {1, "sample"}, "0 samples": {0, "sample"}, "2,000 samples": {2000, "sample"}, "1 class": {1, "class"}, "3 classes": {3, "class"}} {
+		if got := Plural(c.n, c.noun); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestProgressCenturies(t *testing.T) {
 	now := time.Unix(0, 0)
 	p := NewProgress(io.Discard, "samples", 0, math.MaxInt64, nil)

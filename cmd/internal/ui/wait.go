@@ -10,8 +10,8 @@ import (
 // quiet is how long work may last before Wait shows that it goes on.
 const quiet = time.Second
 
-// Wait runs work that cannot be told to stop, such as reading a file, and shows on w that it goes on once it lasts longer than
-// a second: what names it ("reading points.npy"). If ctx ends first, Wait returns ErrInterrupted at once, and work is left to
+// Wait runs work that cannot be interrupted, such as reading a file, and shows on w that it is running once it lasts longer than a
+// second: what names it ("reading points.npy"). If ctx ends first, Wait returns ErrInterrupted at once, and work is left to
 // end with the process. It must therefore leave nothing half done that counts, and use nothing that the caller closes.
 func Wait[T any](ctx context.Context, w io.Writer, what string, work func() (T, error)) (T, error) {
 	type outcome struct {

@@ -84,7 +84,7 @@ func Rows() []kernels.Row {
 	rows := make([]kernels.Row, 20)
 	for k := range rows {
 		s := float64(k) / 20
-		rows[k] = kernels.Row{T: 1 - s, Cin: 1 - 0.2*s, A: 0.9, B: 0.08 + 0.02*s, M: 0.03, C: 0.1, G: 0.4, H: -0.05, J: 0.02, K: 0.3, Step: uint32(k + 3)}
+		rows[k] = kernels.Row{Tau: 1 - s, Cin: 1 - 0.2*s, State: 0.9, Net: 0.08 + 0.02*s, Memory: 0.03, Noise: 0.1, KeepState: 0.4, KeepNet: -0.05, KeepNoise: 0.02, KeepMemory: 0.3, Step: uint32(k + 3)}
 	}
 	return rows
 }

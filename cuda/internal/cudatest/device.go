@@ -10,8 +10,8 @@ import (
 	"hbar/cuda/driver"
 )
 
-// Need skips where there is no device, with the reason. Who sets HBAR_LIBCUDA, to the emulator where there is no GPU,
-// wants no test skipped for the lack of one.
+// Need skips the test if there is no device, and says why. If HBAR_LIBCUDA is set (to the emulator, where there is no GPU) the test
+// fails instead.
 func Need(t testing.TB) {
 	t.Helper()
 	err := driver.Available()
@@ -47,7 +47,7 @@ func Emulated(t *testing.T) {
 	}
 }
 
-// Wants reports an error that lacks a driver's call, size or words.
+// Wants fails the test if an error does not contain all parts: the driver's call, a size, the message.
 func Wants(t *testing.T, what string, err error, parts ...string) {
 	t.Helper()
 	for _, p := range parts {

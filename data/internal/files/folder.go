@@ -44,7 +44,7 @@ func openFolder(root string) (*Set, error) {
 	return s, nil
 }
 
-// walk lists the regular files below root, and links to regular files. It returns what tells the state of each.
+// walk lists the regular files below root, and links to regular files. It returns a stamp of the state of each.
 func (s *Set) walk(root string) (stats [][]byte, err error) {
 	root, err = filepath.EvalSymlinks(root)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// appendStat appends what tells one state of a file from another.
+// appendStat appends what identifies the state of a file: size and times.
 func appendStat(b []byte, st os.FileInfo) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(st.Size()))
 	b = binary.LittleEndian.AppendUint64(b, uint64(st.ModTime().UnixNano()))

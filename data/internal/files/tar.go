@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// maxRatio bounds how far a .tar.gz may expand, on top of a floor: an honest one expands five times, a bomb a thousand.
+// maxRatio bounds how far a .tar.gz may expand, above a minimum: image files expand about five times, a file made to exhaust memory a thousand times.
 const (
 	maxRatio = 200
 	minLimit = 64 << 20
@@ -39,7 +39,7 @@ func openTar(name string, zipped bool) (_ *Set, err error) {
 		return nil, err
 	}
 	t := &tarred{f: f}
-	place := func(p string, size int64, _ func([]byte) ([]byte, error)) error {
+	add := func(p string, size int64, _ func([]byte) ([]byte, error)) error {
 		if !zipped {
 			at, err := f.Seek(0, io.SeekCurrent)
 			if err != nil {
@@ -49,7 +49,7 @@ func openTar(name string, zipped bool) (_ *Set, err error) {
 		}
 		return s.add(p, size)
 	}
-	if err := eachEntry(f, zipped, place); err != nil {
+	if err := eachEntry(f, zipped, add); err != nil {
 		return nil, err
 	}
 	at, err := s.order()
@@ -76,7 +76,7 @@ func openTar(name string, zipped bool) (_ *Set, err error) {
 
 // eachEntry calls yield with the files of a tar archive in the order that they lie in it.
 func eachEntry(f *os.File, zipped bool, yield func(p string, size int64, read func([]byte) ([]byte, error)) error) error {
-	var r io.Reader = f // tar seeks over what is not read, so that places in the file are known
+	var r io.Reader = f // tar seeks over what is not read, so that the position in the file is that of the entry
 	if zipped {
 		st, err := f.Stat()
 		if err != nil {
@@ -142,7 +142,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// limited stops a gzip bomb.
+// limited is a reader with an error once a gzip stream has expanded too far.
 type limited struct {
 	r    io.Reader
 	left int64

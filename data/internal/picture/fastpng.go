@@ -9,8 +9,8 @@ import (
 )
 
 // fastPNG reads the PNG files that data sets are made of, of 8 bits a channel and not interlaced, with buffers that serve for the
-// next one again: where pictures are small, image/png spends much of its time on making them. It gives up on everything out of the
-// ordinary, and on every error, and leaves it to image/png.
+// next one again: where pictures are small, image/png spends much of its time on making them. It does not decode rare forms and
+// files with errors; image/png does that.
 type fastPNG struct {
 	in   bytes.Reader
 	z    io.ReadCloser

@@ -82,8 +82,8 @@ func (d *Decoder) Decode(b []byte) (Picture, error) {
 	return p, nil
 }
 
-// Spread is the pixels with so many channels: as they are, or a grey picture's with three.
-func (p Picture) Spread(channels int) []byte {
+// WithChannels is the pixels with 1 or 3 channels. Those of a grey picture are repeated in three.
+func (p Picture) WithChannels(channels int) []byte {
 	if channels == p.Channels {
 		return p.Pix
 	}

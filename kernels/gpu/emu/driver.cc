@@ -13,14 +13,15 @@
 #include <set>
 #include <thread>
 #include "registry.h"
+#include "waiting.h"
 
 typedef int R;
 typedef uint64_t P;
 enum {
-  OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
+  OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200, NO_BINARY = 209,
   INVALID_CONTEXT = 201, INVALID_PTX = 218, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600,
-  ILLEGAL_ADDRESS = 700, NOT_SUPPORTED = 801, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURED_EVENT = 907,
-  CAPTURE_WRONG_THREAD = 908,
+  ILLEGAL_ADDRESS = 700, NOT_SUPPORTED = 801, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_MERGE = 902, CAPTURE_UNMATCHED = 903,
+  CAPTURE_UNJOINED = 904, CAPTURE_ISOLATION = 905, CAPTURED_EVENT = 907, CAPTURE_WRONG_THREAD = 908,
 };
 static const struct { int code; const char *name, *text; } errors[] = {
     {OK, "CUDA_SUCCESS", "no error"},
@@ -29,6 +30,7 @@ static const struct { int code; const char *name, *text; } errors[] = {
     {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {NO_BINARY, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
@@ -39,6 +41,10 @@ static const struct { int code; const char *name, *text; } errors[] = {
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
     {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
+    {CAPTURE_MERGE, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would make a merge of separate capture sequences"},
+    {CAPTURE_UNMATCHED, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"},
+    {CAPTURE_UNJOINED, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
+    {CAPTURE_ISOLATION, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
     {CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
     {CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"},
 };
@@ -56,172 +62,7 @@ static size_t env_size(const char* name, size_t otherwise) {
   return v && *v ? strtoull(v, 0, 10) : otherwise;
 }
 
-// --- streams, captures, graphs
-
-typedef std::function<void()> Op;
-typedef std::vector<Op> Graph;
-struct Stream {
-  bool blocking = true;  // the legacy stream and it wait for each other
-  std::deque<Op> queue;
-  uint64_t enqueued = 0, done = 0;
-  Graph* capture = nullptr;
-  bool broken = false;  // the capture
-  std::thread::id owner;  // of the capture
-};
-static Stream legacy;
-static std::set<Stream*> streams;
-static std::set<Graph*> graphs;
-static bool valid(Stream*& s) { if (!s) s = &legacy; return s == &legacy || streams.count(s); }
-static void run_to(Stream* s, uint64_t ticket) {
-  while (s->done < ticket) {
-    Op f = std::move(s->queue.front());
-    s->queue.pop_front();
-    f();
-    s->done++;
-  }
-}
-static void finish(Stream* s) { run_to(s, s->enqueued); }
-static void finish_all() { for (Stream* s : streams) finish(s); finish(&legacy); }
-static void finish_legacy() {  // what a call on the legacy stream waits for: not the streams made as non-blocking
-  for (Stream* s : streams) if (s->blocking) finish(s);
-  finish(&legacy);
-}
-static bool at_once() { static const bool b = env_size("HBAR_EMU_ORDER", 0) & 1; return b; }
-static R enqueue(Stream* s, Op f) {
-  if (s->capture) {
-    if (s->broken) return CAPTURE_INVALIDATED;
-    s->capture->push_back(std::move(f));
-    return OK;
-  }
-  s->queue.push_back(std::move(f)), s->enqueued++;
-  if (at_once() || s == &legacy) finish(s);
-  return sticky;
-}
-// What may not be done while this thread captures a stream; it ends the capture.
-static bool refuse() {
-  bool any = false;
-  for (Stream* s : streams)
-    if (s->capture && s->owner == std::this_thread::get_id()) s->broken = any = true;
-  return any;
-}
-#define NO_CAPTURE if (refuse()) return CAPTURE_UNSUPPORTED
-#define STREAM(s) if (!valid(s)) return INVALID_HANDLE
-
-API cuStreamCreate(Stream** s, unsigned flags) {
-  CONTEXT;
-  *s = new Stream;
-  (*s)->blocking = !(flags & 1);
-  streams.insert(*s);
-  return OK;
-}
-API cuStreamDestroy_v2(Stream* s) {
-  CONTEXT;
-  if (!streams.count(s)) return INVALID_HANDLE;
-  finish(s);
-  delete s->capture;
-  streams.erase(s);
-  delete s;
-  return OK;
-}
-API cuStreamSynchronize(Stream* s) {
-  CONTEXT;
-  STREAM(s);
-  if (s->capture) { s->broken = true; return CAPTURE_UNSUPPORTED; }
-  finish(s);
-  return sticky;
-}
-API cuStreamQuery(Stream* s) { return cuStreamSynchronize(s); }
-API cuStreamBeginCapture_v2(Stream* s, int) {
-  CONTEXT;
-  STREAM(s);
-  if (s == &legacy) return CAPTURE_UNSUPPORTED;
-  if (s->capture) return ILLEGAL_STATE;
-  s->capture = new Graph, s->broken = false, s->owner = std::this_thread::get_id();
-  return OK;
-}
-API cuStreamEndCapture(Stream* s, Graph** g) {
-  CONTEXT;
-  STREAM(s);
-  *g = nullptr;
-  if (!s->capture) return ILLEGAL_STATE;
-  if (s->owner != std::this_thread::get_id()) return CAPTURE_WRONG_THREAD;
-  Graph* made = s->capture;
-  s->capture = nullptr;
-  if (s->broken) { delete made; return CAPTURE_INVALIDATED; }
-  graphs.insert(*g = made);
-  return OK;
-}
-API cuGraphInstantiateWithFlags(Graph** e, Graph* g, unsigned long long) {
-  CONTEXT;
-  if (!graphs.count(g)) return INVALID_VALUE;
-  graphs.insert(*e = new Graph(*g));
-  return OK;
-}
-API cuGraphLaunch(Graph* e, Stream* s) {
-  CONTEXT;
-  STREAM(s);
-  if (!graphs.count(e)) return INVALID_VALUE;
-  for (auto& f : *e)
-    if (R r = enqueue(s, f)) return r;
-  return OK;
-}
-API cuGraphDestroy(Graph* g) {
-  ENTER;
-  if (!graphs.erase(g)) return INVALID_VALUE;
-  delete g;
-  return OK;
-}
-API cuGraphExecDestroy(Graph* g) { return cuGraphDestroy(g); }
-
-// --- events
-
-struct Event { bool timed, recorded = false, captured = false; Stream* on = nullptr; uint64_t ticket = 0; std::chrono::steady_clock::time_point at; };
-static std::map<Event*, std::shared_ptr<Event>> events;
-#define EVENT(e) if (!events.count(e)) return INVALID_HANDLE
-static void reach(Event* e) { if (e->recorded && (e->on == &legacy || streams.count(e->on))) run_to(e->on, e->ticket); }
-API cuEventCreate(Event** e, unsigned flags) {
-  CONTEXT;
-  auto p = std::make_shared<Event>();
-  p->timed = !(flags & 2);
-  events[*e = p.get()] = p;
-  return OK;
-}
-API cuEventDestroy_v2(Event* e) { CONTEXT; return events.erase(e) ? OK : INVALID_HANDLE; }
-API cuEventRecord(Event* e, Stream* s) {
-  CONTEXT;
-  STREAM(s);
-  EVENT(e);
-  auto p = events[e];  // a destroyed event's record still runs
-  e->captured = s->capture, e->recorded = true, e->on = s, e->ticket = s->enqueued + 1;
-  return enqueue(s, [=] { p->at = std::chrono::steady_clock::now(); });
-}
-API cuEventSynchronize(Event* e) {
-  CONTEXT;
-  EVENT(e);
-  if (e->captured) { refuse(); return CAPTURED_EVENT; }
-  reach(e);
-  return sticky;
-}
-API cuEventQuery(Event* e) { return cuEventSynchronize(e); }
-API cuEventElapsedTime(float* ms, Event* a, Event* b) {
-  CONTEXT;
-  EVENT(a);
-  EVENT(b);
-  if (a->captured || b->captured) return CAPTURED_EVENT;
-  if (!a->recorded || !b->recorded || !a->timed || !b->timed) return INVALID_HANDLE;
-  if (b->on->done < b->ticket || a->on->done < a->ticket) return NOT_READY;
-  *ms = std::chrono::duration<float, std::milli>(b->at - a->at).count();
-  return OK;
-}
-API cuStreamWaitEvent(Stream* s, Event* e, unsigned) {
-  CONTEXT;
-  STREAM(s);
-  EVENT(e);
-  if (s->capture || e->captured) { refuse(); return CAPTURE_UNSUPPORTED; }  // forks of a capture are not emulated
-  if (!e->recorded) return OK;
-  Event now = *e;
-  return enqueue(s, [now]() mutable { reach(&now); });
-}
+#include "driver_streams.h"
 
 // --- devices and contexts
 
@@ -230,214 +71,45 @@ API cuInit(unsigned) {
   return v && !*v ? NO_DEVICE : OK;
 }
 API cuDriverGetVersion(int* v) { *v = 11080; return OK; }
-API cuDeviceGetCount(int* n) { *n = 1; return OK; }
-API cuDeviceGet(int* d, int i) { *d = i; return i ? INVALID_DEVICE : OK; }
+// There may be several devices, of which a process uses one.
+static int device_count() { return (int)env_size("HBAR_EMU_DEVICES", 1); }
+static int device;  // that is in use
+API cuDeviceGetCount(int* n) { *n = device_count(); return OK; }
+API cuDeviceGet(int* d, int i) { *d = i; return i < 0 || i >= device_count() ? INVALID_DEVICE : OK; }
+API cuDeviceGetPCIBusId(char* s, int n, int d) { snprintf(s, n, "0000:%02x:00.0", 0x10 + d); return OK; }
 API cuDeviceGetName(char* s, int n, int) { snprintf(s, n, "CPU emulation"); return OK; }
+// Compute capability times ten, 90 for 9.0.
+static int capability() {
+  const char* v = getenv("HBAR_EMU_CAPABILITY");
+  return v && *v ? (int)lround(10 * atof(v)) : 90;
+}
 static bool pools_exist() { return env_size("HBAR_EMU_POOLS", 1); }
 API cuDeviceGetAttribute(int* v, int a, int) {
   switch (a) {
     case 13: *v = 1830000; break;   // clock, kHz
     case 16: *v = 2; break;         // SMs
-    case 75: *v = 9; break;         // compute capability
-    case 76: *v = 0; break;
+    case 75: *v = capability() / 10; break;
+    case 76: *v = capability() % 10; break;
     case 97: *v = 232448; break;    // opt-in shared memory a block
     case 115: *v = pools_exist(); break;
     default: *v = 0;
   }
   return OK;
 }
-API cuDevicePrimaryCtxRetain(void** c, int) { ENTER; contexts++; *c = &contexts; return OK; }
+API cuDevicePrimaryCtxRetain(void** c, int d) {
+  ENTER;
+  if (contexts && d != device) return NOT_SUPPORTED;
+  device = d, contexts++, *c = &contexts;
+  return OK;
+}
 API cuCtxSetCurrent(void* c) { cur_ctx = c; return OK; }
 API cuCtxSynchronize() { CONTEXT; NO_CAPTURE; finish_all(); return sticky; }
 
-// --- memory
-
-// A pool holds on to what was freed up to its threshold, from one wait to the next.
-struct Pool { size_t used = 0, reserved = 0; uint64_t threshold = 0; };
-static std::set<Pool*> pools;
-struct Block { size_t n; Pool* pool; bool freed; };  // freed: by a call whose turn has not come
-static std::map<P, Block> blocks;
-static size_t legacy_used;
-static size_t total() { return env_size("HBAR_EMU_MEMORY", 1 << 30); }  // small, so that tests can fill it
-static size_t in_use() { size_t n = legacy_used; for (Pool* p : pools) n += p->used; return n; }
-static size_t reserved() { size_t n = legacy_used; for (Pool* p : pools) n += std::max(p->used, p->reserved); return n; }
-
-// The last freed blocks keep their poison for a while: who writes to them is found out.
-#if !defined(__SANITIZE_ADDRESS__)
-static std::deque<std::pair<unsigned char*, size_t>> dead;
-static size_t dead_bytes;
-#endif
-static void bury(P p, size_t n) {
-  unsigned char* m = (unsigned char*)p;
-#if defined(__SANITIZE_ADDRESS__)
-  free(m);  // the sanitizer watches over it
-#else
-  memset(m, 0xff, n);
-  dead.push_back({m, n}), dead_bytes += n;
-  while (dead_bytes > 64 << 20) {
-    std::tie(m, n) = dead.front();
-    for (size_t i = 0; i < n; i++)
-      if (m[i] != 0xff) { fprintf(stderr, "emu: byte %zu of a block of %zu was written after the block was freed\n", i, n); abort(); }
-    dead.pop_front(), dead_bytes -= n;
-    free(m);
-  }
-#endif
-}
-static bool inside(P p, size_t n) {
-  auto i = blocks.upper_bound(p);
-  if (i == blocks.begin()) return false;
-  --i;
-  return !i->second.freed && p - i->first <= i->second.n && n <= i->second.n - (p - i->first);
-}
-static R allocate(P* p, size_t n, Pool* pool) {
-  if (!n) return INVALID_VALUE;
-  if (n > total() || in_use() > total() - n) return OUT_OF_MEMORY;
-  void* m;  // exactly n bytes: a sanitizer sees the next one touched
-  if (posix_memalign(&m, 256, n)) return OUT_OF_MEMORY;
-  memset(m, 0xff, n);  // NaN
-  blocks[*p = (P)m] = Block{n, pool, false};
-  if (pool) pool->used += n, pool->reserved = std::max(pool->reserved, pool->used);
-  else legacy_used += n;
-  return OK;
-}
-static void release(P p) {
-  auto i = blocks.find(p);
-  if (i == blocks.end()) return;
-  const size_t n = i->second.n;
-  blocks.erase(i);
-  bury(p, n);
-}
-API cuDeviceTotalMem_v2(size_t* n, int) { *n = total(); return OK; }
-API cuMemGetInfo_v2(size_t* f, size_t* t) {
-  CONTEXT;
-  *t = total();
-  *f = std::max(*t, reserved()) - reserved();
-  return OK;
-}
-API cuMemAlloc_v2(P* p, size_t n) { CONTEXT; NO_CAPTURE; finish_all(); return allocate(p, n, nullptr); }
-API cuMemFree_v2(P p) {
-  CONTEXT;
-  NO_CAPTURE;
-  auto i = blocks.find(p);
-  if (i == blocks.end() || i->second.freed) return INVALID_VALUE;
-  finish_all();
-  if (i->second.pool) i->second.pool->used -= i->second.n;
-  else legacy_used -= i->second.n;
-  release(p);
-  return sticky;
-}
-static Pool default_pool;
-static bool valid(Pool* p) { return p == &default_pool || pools.count(p); }
-API cuDeviceGetDefaultMemPool(Pool** p, int) { pools.insert(*p = &default_pool); return pools_exist() ? OK : NOT_SUPPORTED; }
-API cuMemPoolCreate(Pool** p, const void*) {
-  CONTEXT;
-  if (!pools_exist()) return NOT_SUPPORTED;
-  pools.insert(*p = new Pool);
-  return OK;
-}
-API cuMemPoolDestroy(Pool* p) {  // what is allocated from it stays until it is freed; none of ours may be
-  CONTEXT;
-  if (!pools.count(p) || p == &default_pool || p->used) return INVALID_VALUE;
-  for (auto& b : blocks) if (b.second.pool == p) b.second.pool = nullptr;  // freed, but its turn has not come
-  pools.erase(p);
-  delete p;
-  return OK;
-}
-API cuMemPoolSetAttribute(Pool* p, int a, void* v) {
-  CONTEXT;
-  if (!valid(p)) return INVALID_VALUE;
-  if (a == 4) p->threshold = *(uint64_t*)v;
-  return OK;
-}
-API cuMemPoolGetAttribute(Pool* p, int a, void* v) {
-  CONTEXT;
-  if (!valid(p)) return INVALID_VALUE;
-  switch (a) {
-    case 4: *(uint64_t*)v = p->threshold; return OK;
-    case 5: *(uint64_t*)v = p->reserved; return OK;
-    case 7: *(uint64_t*)v = p->used; return OK;
-  }
-  return NOT_SUPPORTED;
-}
-API cuMemPoolTrimTo(Pool* p, size_t keep) {
-  CONTEXT;
-  if (!valid(p)) return INVALID_VALUE;
-  p->reserved = std::max(p->used, std::min(p->reserved, keep));
-  return OK;
-}
-// The real driver would give the graph memory of its own; ours uses none, so a capture refuses.
-API cuMemAllocFromPoolAsync(P* p, size_t n, Pool* pool, Stream* s) {
-  CONTEXT;
-  STREAM(s);
-  NO_CAPTURE;
-  if (!pools_exist()) return NOT_SUPPORTED;
-  if (!valid(pool)) return INVALID_VALUE;
-  return allocate(p, n, pool);
-}
-API cuMemAllocAsync(P* p, size_t n, Stream* s) { pools.insert(&default_pool); return cuMemAllocFromPoolAsync(p, n, &default_pool, s); }
-API cuMemFreeAsync(P p, Stream* s) {
-  CONTEXT;
-  STREAM(s);
-  NO_CAPTURE;
-  if (!pools_exist()) return NOT_SUPPORTED;
-  auto i = blocks.find(p);
-  if (i == blocks.end() || i->second.freed) return INVALID_VALUE;
-  i->second.freed = true;
-  if (Pool* pool = i->second.pool) {
-    pool->used -= i->second.n;
-    pool->reserved = std::max(pool->used, (size_t)std::min((uint64_t)pool->reserved, pool->threshold));
-  } else
-    legacy_used -= i->second.n;
-  return enqueue(s, [=] { release(p); });
-}
-API cuDevicePrimaryCtxRelease_v2(int) {
-  ENTER;
-  if (!contexts) return INVALID_CONTEXT;
-  if (--contexts) return OK;
-  finish_all();
-  size_t n = 0;
-  for (auto& b : blocks) n += b.second.n;
-  if (n) fprintf(stderr, "emu: a context ends with %zu blocks of device memory, %zu bytes, not freed\n", blocks.size(), n);
-  while (!blocks.empty()) release(blocks.begin()->first);
-  for (Pool* p : pools) if (p != &default_pool) delete p;
-  pools.clear(), default_pool = Pool(), legacy_used = 0, sticky = OK;
-  return OK;
-}
-
-// --- page-locked memory of the host
-
-static std::map<P, size_t> pinned;
-static size_t pinned_bytes;
-static bool is_pinned(const void* p, size_t n) {
-  auto i = pinned.upper_bound((P)p);
-  if (i == pinned.begin()) return false;
-  --i;
-  return (P)p - i->first <= i->second && n <= i->second - ((P)p - i->first);
-}
-API cuMemHostAlloc(void** p, size_t n, unsigned) {
-  CONTEXT;
-  NO_CAPTURE;
-  if (!n) return INVALID_VALUE;
-  if (pinned_bytes + n > env_size("HBAR_EMU_PINNED", 256 << 20) || posix_memalign(p, 4096, n)) return OUT_OF_MEMORY;
-  memset(*p, 0xff, n);
-  pinned[(P)*p] = n, pinned_bytes += n;
-  return OK;
-}
-API cuMemFreeHost(void* p) {
-  CONTEXT;
-  NO_CAPTURE;
-  auto i = pinned.find((P)p);
-  if (i == pinned.end()) return INVALID_VALUE;
-  finish_all();
-  pinned_bytes -= i->second;
-  pinned.erase(i);
-  free(p);
-  return OK;
-}
+#include "driver_memory.h"
 
 // --- copies
 
-// A copy or a fill that touches memory which is not there, when its turn comes, is an illegal access.
+// A copy or a fill of memory that does not exist when it runs is an illegal access.
 static bool touch(P p, size_t n) {
   auto i = blocks.upper_bound(p);
   const bool ok = i != blocks.begin() && (--i, p - i->first <= i->second.n && n <= i->second.n - (p - i->first));
@@ -465,7 +137,7 @@ API cuMemcpyHtoDAsync_v2(P d, const void* s, size_t n, Stream* t) {
   STREAM(t);
   if (!inside(d, n)) return INVALID_VALUE;
   if (is_pinned(s, n)) return enqueue(t, [=] { if (touch(d, n)) memcpy((void*)d, s, n); });
-  if (t->capture) { t->broken = true; return CAPTURE_UNSUPPORTED; }  // stricter than the driver, which would read it at each replay
+  if (t->capture) { t->capture->broken = true; return CAPTURE_UNSUPPORTED; }  // stricter than the driver, which would read it at each replay
   auto staged = std::make_shared<std::vector<char>>((const char*)s, (const char*)s + n);
   return enqueue(t, [=] { if (touch(d, n)) memcpy((void*)d, staged->data(), n); });
 }
@@ -474,7 +146,7 @@ API cuMemcpyDtoHAsync_v2(void* d, P s, size_t n, Stream* t) {
   STREAM(t);
   if (!inside(s, n)) return INVALID_VALUE;
   if (is_pinned(d, n)) return enqueue(t, [=] { if (touch(s, n)) memcpy(d, (void*)s, n); });
-  if (t->capture) { t->broken = true; return CAPTURE_UNSUPPORTED; }
+  if (t->capture) { t->capture->broken = true; return CAPTURE_UNSUPPORTED; }
   R r = enqueue(t, [=] { if (touch(s, n)) memcpy(d, (void*)s, n); });
   finish(t);  // to pageable memory: done before it returns
   return r ? r : sticky;
@@ -517,6 +189,18 @@ struct Module;
 struct Function { emu::Fn fn; Module* in; };
 struct Module { std::map<std::string, Function> functions; };
 static std::set<Module*> modules;
+// Whether a fatbin has machine code for the device, or PTX that can be compiled for it. An entry says its kind (1 PTX, 2 machine code), the bytes of
+// its header and of what follows, and the capability.
+static bool runs_here(const unsigned char* fatbin) {
+  const auto number = [](const unsigned char* p, size_t n) { uint64_t v = 0; memcpy(&v, p, n); return v; };
+  const unsigned char* end = fatbin + number(fatbin + 6, 2) + number(fatbin + 8, 8);
+  const int here = capability();
+  for (const unsigned char* e = fatbin + number(fatbin + 6, 2); e + 32 <= end; e += number(e + 4, 4) + number(e + 8, 8)) {
+    const int kind = (int)number(e, 2), arch = (int)number(e + 28, 4);
+    if (arch <= here && (kind == 1 || arch / 10 == here / 10)) return true;
+  }
+  return false;
+}
 static R load(Module** m, const void* image, std::function<void(const char*)> log) {
   const unsigned char* b = (const unsigned char*)image;
   const bool fatbin = !memcmp(b, "\x50\xed\x55\xba", 4), cubin = !memcmp(b, "\x7f" "ELF", 4);
@@ -526,6 +210,7 @@ static R load(Module** m, const void* image, std::function<void(const char*)> lo
     log("ptxas fatal   : the emulator runs no PTX");
     return INVALID_PTX;
   }
+  if (fatbin && !runs_here(b)) return NO_BINARY;
   modules.insert(*m = new Module);
   for (auto& k : emu::registry()) (*m)->functions[k.first] = Function{k.second, *m};
   return OK;
@@ -541,7 +226,7 @@ API cuModuleLoadDataEx(Module** m, const void* image, unsigned n, int* options, 
   });
 }
 API cuModuleLoadData(Module** m, const void* image) { CONTEXT; NO_CAPTURE; return load(m, image, [](const char*) {}); }
-static std::deque<std::unique_ptr<Module>> unloaded;  // so that a stale function is told from a live one
+static std::deque<std::unique_ptr<Module>> unloaded;  // so that a function of an unloaded module can be recognised
 API cuModuleUnload(Module* m) {
   CONTEXT;
   NO_CAPTURE;
@@ -587,6 +272,30 @@ API cuLaunchKernel(Function* f, unsigned gx, unsigned gy, unsigned gz, unsigned 
     emu::launch(fn->k, p, dim3(gx, gy, gz), dim3(bx, by, bz), smem);
   });
 }
+
+// --- for nccl.cc
+
+namespace emu {
+int device_in_use() { ENTER; return cur_ctx && contexts ? device : -1; }
+bool capturing(void* stream) {
+  ENTER;
+  Stream* s = (Stream*)stream;
+  return valid(s) && s->capture;
+}
+int enqueue_waiting(void* stream, const void* memory, size_t size, std::function<bool()> f) {
+  CONTEXT;
+  Stream* s = (Stream*)stream;
+  STREAM(s);
+  if (!inside((P)memory, size)) return INVALID_VALUE;
+  return enqueue(s, [=] {
+    if (!touch((P)memory, size)) return;
+    while (!f()) {
+      if (impatient) throw NotYet();
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  });
+}
+}  // namespace emu
 
 API cuGetErrorName(int e, const char** s) { for (auto& x : errors) if (x.code == e) return *s = x.name, OK; return INVALID_VALUE; }
 API cuGetErrorString(int e, const char** s) { for (auto& x : errors) if (x.code == e) return *s = x.text, OK; return INVALID_VALUE; }

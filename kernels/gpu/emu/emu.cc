@@ -49,6 +49,11 @@ void part_sync(int id, int threads) {
   while (part_gen[id] == cur->gen) yield();
   cur->st = Fiber::RUN;
 }
+void barrier_wait(uint32_t barrier, uint32_t parity) {
+  cur->barrier = barrier, cur->parity = parity, cur->st = Fiber::ARRIVAL;
+  while (barrier_holds(barrier, parity)) yield();
+  cur->st = Fiber::RUN;
+}
 static void entry() {
   kern(kargs);
   cur->st = Fiber::DONE;
@@ -65,7 +70,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
   kern = k, kargs = args, gDim = grid, bDim = block;
   static thread_local std::vector<char> stacks;  // kept: fresh pages cost more than most launches
   if (stacks.size() < (size_t)n * STK) stacks.resize((size_t)n * STK);
-  if (posix_memalign((void**)&smem, 128, nsmem ? nsmem : 1)) abort();  // no slack, for sanitizers
+  if (posix_memalign((void**)&smem, 1024, nsmem ? nsmem : 1)) abort();  // no slack, for sanitizers
   for (bIdx.z = 0; bIdx.z < grid.z; bIdx.z++)
     for (bIdx.y = 0; bIdx.y < grid.y; bIdx.y++)
       for (bIdx.x = 0; bIdx.x < grid.x; bIdx.x++) {
@@ -73,6 +78,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
         warps.assign(nw, Warp());
         fibers.assign(n, Fiber());
         block_alive = n, block_arrived = 0;
+        products_begin(nw, nsmem);
         std::fill(part_arrived, part_arrived + 16, 0);
         for (int i = 0; i < n; i++) {
           Fiber& f = fibers[i];
@@ -105,6 +111,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
                 if (f.st == Fiber::WARP && warps[w].gen == f.gen) continue;
                 if (f.st == Fiber::BLOCK && block_gen == f.gen) continue;
                 if (f.st == Fiber::PART && part_gen[f.part] == f.gen) continue;
+                if (f.st == Fiber::ARRIVAL && barrier_holds(f.barrier, f.parity)) continue;
                 cur = &f;
                 emu_swap(&sched_sp, f.sp);
                 go = true, moved++;
@@ -114,6 +121,7 @@ void launch(Kernel k, void** args, dim3 grid, dim3 block, size_t nsmem) {
           }
           if (left && !moved) { fprintf(stderr, "emu: deadlock: divergent barrier\n"); abort(); }
         }
+        products_end();
       }
   free(smem);
 }
@@ -137,6 +145,7 @@ uint16_t f2h(float f) {  // round to nearest even
   return s | (uint16_t)((r - 0x38000000) >> 13);
 }
 static float h2f_tab[65536];
+const float* half_values() { return h2f_tab; }
 static bool tab_ready = [] { for (int i = 0; i < 65536; i++) h2f_tab[i] = h2f(i); return true; }();
 std::map<std::string, Fn>& registry() {  // made at first use: the kernels' files register in any order
   static std::map<std::string, Fn> fns;
@@ -178,6 +187,49 @@ void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
   warp_sync();
   memcpy(c, w.out[L], 16);
   // no second barrier: every lane must pass the next rendezvous' arrival before out is rewritten
+}
+
+// The products of m16n8k16 in bf16 and m16n8k8 in tf32: word w of a lane holds PER numbers of k, and half h of the words is K/2 further.
+template <int K, int PER, class Number>
+static void mma_words(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1, Number number) {
+  using namespace emu;
+  Warp& w = warps[cur->warp];
+  const int L = cur->lane;
+  memcpy(w.in[L], a, 16);
+  w.in[L][4] = b0, w.in[L][5] = b1;
+  memcpy(&w.in[L][6], c, 16);
+  if (w.arrived + 1 == w.alive) {  // last lane in computes the tile
+    float A[16][K], B[K][8];
+    for (int l = 0; l < 32; l++) {
+      const int g = l >> 2, q = l & 3;
+      for (int e = 0; e < PER; e++) {
+        for (int r = 0; r < 4; r++) A[g + 8 * (r & 1)][q * PER + e + K / 2 * (r >> 1)] = number(w.in[l][r], e);
+        for (int r = 0; r < 2; r++) B[q * PER + e + K / 2 * r][g] = number(w.in[l][4 + r], e);
+      }
+    }
+    for (int i = 0; i < 16; i++) {
+      float s[8] = {0};
+      for (int k = 0; k < K; k++)
+        for (int j = 0; j < 8; j++) s[j] += A[i][k] * B[k][j];
+      for (int j = 0; j < 8; j++) {
+        const int l = (i & 7) * 4 + j / 2, r = i / 8 * 2 + j % 2;
+        float v;
+        memcpy(&v, &w.in[l][6 + r], 4);
+        v += s[j];
+        memcpy(&w.out[l][r], &v, 4);
+      }
+    }
+  }
+  warp_sync();
+  memcpy(c, w.out[L], 16);
+  // no second barrier, as above
+}
+void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
+  mma_words<16, 2>(c, a, b0, b1, [](uint32_t word, int e) { return from_tf32(word >> 16 * e << 16); });
+}
+// Hardware ignores the low 13 bits of a tf32.
+void mma_tf32(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
+  mma_words<8, 1>(c, a, b0, b1, [](uint32_t word, int) { return from_tf32(word & ~0x1fffu); });
 }
 
 void mma_f64(double c[4], const double a[4], double b0, double b1) {

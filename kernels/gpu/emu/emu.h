@@ -26,12 +26,13 @@ using std::min;
 struct dim3 { unsigned x, y, z; dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {} };
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(16) double2 { double x, y; };
 
 namespace emu {
 struct Copy { void* to; const void* from; size_t size; unsigned group; };  // from null: zeros
-struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, PART, DONE } st; unsigned gen, groups; int part; std::vector<Copy> copies; };
+struct Fiber { void* sp; char* stack; dim3 tid; int warp, lane; enum { RUN, WARP, BLOCK, PART, ARRIVAL, DONE } st; unsigned gen, groups; int part; std::vector<Copy> copies; uint32_t barrier, parity; };
 struct Warp { int alive, arrived; unsigned gen; uint32_t in[32][20], out[32][8]; };
 extern thread_local dim3 gDim, bDim, bIdx;
 extern thread_local Fiber* cur;
@@ -51,6 +52,7 @@ template <class T> inline T shfl(T v, int src) {
   return v;
 }
 float h2f(uint16_t);
+const float* half_values();  // h2f of all 65536
 uint16_t f2h(float);
 }  // namespace emu
 
@@ -120,4 +122,24 @@ inline float sigmoid_fast(float x) { return rcp_fast(1.0f + exp_fast(-x)); }
 inline uint32_t pack_f16(float lo, float hi) { return emu::f2h(lo) | (uint32_t)emu::f2h(hi) << 16; }
 inline void unpack_f16(uint32_t v, float* lo, float* hi) { *lo = emu::h2f((uint16_t)v), *hi = emu::h2f(v >> 16); }
 void mma_f16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
+// tf32: a float32 of 10 bits of mantissa, rounded to nearest, ties away from zero. bf16: of 7, ties to even.
+inline uint32_t to_tf32(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  return (u & 0x7f800000) == 0x7f800000 ? u : (u + 0x1000) & ~0x1fffu;
+}
+inline float from_tf32(uint32_t u) {
+  float x;
+  memcpy(&x, &u, 4);
+  return x;
+}
+inline uint32_t to_bf16(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  if ((u & 0x7fffffff) > 0x7f800000) return 0x7fff;
+  return (u + 0x7fff + (u >> 16 & 1)) >> 16;
+}
+inline uint32_t pack_bf16(float lo, float hi) { return to_bf16(lo) | to_bf16(hi) << 16; }
+void mma_tf32(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
+void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
 void mma_f64(double c[4], const double a[4], double b0, double b1);

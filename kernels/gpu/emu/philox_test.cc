@@ -1,6 +1,6 @@
 // The device's Philox4x32-10 words against the known answers of Random123 (kat_vectors), which kernels/simd tests the CPU's
 // with. The words behind a sampler's normals are compared by TestNormals of package hbar/cuda.
-//   g++ -std=c++17 -include emu.h philox_test.cc emu.cc -o philox_test && ./philox_test
+//   g++ -std=c++17 -include registry.h philox_test.cc emu.cc wgmma.cc -o philox_test && ./philox_test
 #include "../device.cuh"
 
 int main() {

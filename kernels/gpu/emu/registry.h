@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 #include "emu.h"
+#include "wgmma.h"
 
 namespace emu {
 enum { MAX_ARGS = 64 };

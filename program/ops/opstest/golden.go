@@ -26,7 +26,7 @@ type Golden struct {
 	Op             string
 	Attrs          map[string]any
 	Differentiated []string
-	// Tolerance is what float32 may be away, by result: y, the gradients g<input>, the tangent dy. See Error.
+	// Tolerance is the largest error of a float32 back end, by result: y, the gradients g<input>, the tangent dy. See Error.
 	Tolerance map[string]float64 `json:"tolerance_float32"`
 	// Tensors are inputs and results as PyTorch lays them out.
 	Tensors map[string]safetensors.Tensor `json:"-"`
@@ -129,7 +129,7 @@ func (g *Golden) Programs() (*Programs, error) {
 	return r, err
 }
 
-// Error is how far got is from the result want of that name, in the measure of Tolerance.
+// Error is the error of got for the result want of that name, to be compared with Tolerance.
 func (g *Golden) Error(name string, got, want []float64) float64 {
 	if len(got) != len(want) || len(got) == 0 {
 		return math.Inf(1)

@@ -131,7 +131,9 @@ var forms = map[string]form{
 	"gelu_tanh":           function(ops.GELUTanh),
 	"gelu_erf":            function(ops.GELU),
 	"upsample_nearest_2x": {inputs: names("x"), layouts: same(channelsLast), result: channelsLast, build: unary(ops.Twice)},
-	"avg_pool_2x2":        {inputs: names("x"), layouts: same(channelsLast), result: channelsLast, build: unary(ops.AveragePool)},
+	"avg_pool_2x2": {inputs: names("x"), layouts: same(channelsLast), result: channelsLast, build: unary(func(e program.Emitter, x program.Value) program.Value {
+		return ops.Affine(e, 0.25, 0, apply(e, ops.SumPool{}, x))
+	})},
 	"concat_channels": {inputs: names("x", "z"), layouts: same(channelsLast), result: channelsLast,
 		build: func(_ *Golden, e program.Emitter, in values) program.Value { return ops.Join(e, in["x"], in["z"]) }},
 	"modulate": {inputs: names("x", "shift", "scale"),

@@ -1,5 +1,5 @@
 // Command report prints the table at the end of `make gpu-check`'s run.sh from the files that it left: what was tested,
-// every benchmark, and the jobs beside PyTorch and JAX.
+// every benchmark, the jobs beside PyTorch and JAX, and the goals.
 //
 //	report DIR
 //
@@ -55,6 +55,7 @@ func report(w io.Writer, dir string) (ok bool, err error) {
 		return false, err
 	}
 	beside(w, bench, peers)
+	results{bench, peers}.judge(w)
 	if _, err := os.Stat(filepath.Join(dir, "nodevice.txt")); err == nil {
 		fmt.Fprintln(w, "FAIL: no device was used")
 		return false, nil
@@ -80,18 +81,26 @@ func read[T any](dir, name string, parse func(io.Reader) (T, error)) (T, error) 
 	return v, err
 }
 
-// parity prints tests.tsv (name, exit status, seconds, log), with the numbers of tests from the logs.
+// parity prints the files tests-*.tsv (name, exit status, seconds, log), with the numbers of tests from the logs.
 func parity(w io.Writer, dir string) (ok bool, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, "tests.tsv"))
+	files, err := filepath.Glob(filepath.Join(dir, "tests-*.tsv"))
 	if err != nil {
 		return false, err
+	}
+	var b []byte
+	for _, f := range files {
+		part, err := os.ReadFile(f)
+		if err != nil {
+			return false, err
+		}
+		b = append(b, part...)
 	}
 	ok = true
 	fmt.Fprintf(w, "%-34s %-6s %8s %8s %9s\n", "tests", "", "passed", "skipped", "seconds")
 	for line := range strings.Lines(string(b)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(f) != 4 {
-			return false, fmt.Errorf("tests.tsv: %q has %d fields; want 4", line, len(f))
+			return false, fmt.Errorf("tests: %q has %d fields; want 4", line, len(f))
 		}
 		log, _ := os.ReadFile(filepath.Join(dir, filepath.Base(f[3])))
 		verdict := "PASS"
@@ -194,7 +203,10 @@ func number(v float64, unit string) string {
 type peer struct {
 	Job, How, Unit, Torch, Jax string
 	Rate                       float64
-	missing                    string // the line, if it is none of numbers
+	Error                      *float64 // of a result, where it is known; beside it what is accurate enough, and the error of ours
+	Enough                     float64
+	OurError                   float64 `json:"our_error"`
+	missing                    string  // the line, if it is none of numbers
 }
 
 func (p peer) name() string {
@@ -221,13 +233,21 @@ var jobs = []struct{ job, unit, bench string }{
 	{"sample", "sample-steps/s", "Sampler/fp32/D=2/width=128/silu/"},
 	{"sample", "sample-steps/s", "Sampler/f16/D=2/width=128/silu/"},
 	{"train", "steps/s", "TrainStep/2-[128_128_128]-silu/"},
-	{"scorediv", "evaluations/s", "Flow/D=2/width=128/halves=true/"},
+	{"scorediv", "evaluations/s", "Flow/D=2/width=128/warpgroups/"},
+	{"sample/unet-cifar10/bf16", "samples/s", "Networks/sample/unet-cifar10/bf16/"},
+	{"sample/unet-cifar10/tf32", "samples/s", "Networks/sample/unet-cifar10/tf32/"},
+	{"sample/dit-s2/tf32", "samples/s", "Networks/sample/dit-s2/tf32/"},
+	{"train/unet-cifar10/tf32", "samples/s", "Networks/train/unet-cifar10/tf32/"},
+	{"train/dit-s2/tf32", "samples/s", "Networks/train/dit-s2/tf32/"},
+	{"sample/dit-s2/bf16", "samples/s", "Networks/sample/dit-s2/bf16/"},
+	{"train/unet-cifar10/bf16", "samples/s", "Networks/train/unet-cifar10/bf16/"},
+	{"train/dit-s2/bf16", "samples/s", "Networks/train/dit-s2/bf16/"},
 	{"flow", "points/s", "Likelihood/flow"},
 	{"wkb", "points/s", "Likelihood/wkb"},
 }
 
 func beside(w io.Writer, bench []benchmark, peers []peer) {
-	fmt.Fprintf(w, "%-10s %-36s %12s  %-44s %12s %8s\n", "job", "beside", "rate", "ours", "rate", "ratio")
+	fmt.Fprintf(w, "%-26s %-44s %12s  %-44s %12s %8s\n", "job", "beside", "rate", "ours", "rate", "ratio")
 	for _, p := range slices.SortedStableFunc(slices.Values(peers), func(a, b peer) int { return cmp.Compare(a.Job, b.Job) }) {
 		if p.missing != "" {
 			continue
@@ -238,7 +258,10 @@ func beside(w io.Writer, bench []benchmark, peers []peer) {
 				continue
 			}
 			rate := bench[i].median(j.unit)
-			fmt.Fprintf(w, "%-10s %-36s %12.4g  %-44s %12.4g %8.2f\n", p.Job, p.name(), p.Rate, bench[i].name, rate, rate/p.Rate)
+			fmt.Fprintf(w, "%-26s %-44s %12.4g  %-44s %12.4g %8.2f\n", p.Job, p.name(), p.Rate, bench[i].name, rate, rate/p.Rate)
+			if p.Error != nil {
+				fmt.Fprintf(w, "%-26s error of the result %.2g, of ours %.2g\n", "", *p.Error, p.OurError)
+			}
 		}
 	}
 	for _, p := range peers {

@@ -27,11 +27,11 @@ PASS
 
 func TestReport(t *testing.T) {
 	files := map[string]string{
-		"machine.txt":   "a card\n",
-		"tests.tsv":     "cuda\t0\t12\t/x/test-cuda.txt\n",
-		"test-cuda.txt": "--- PASS: TestA (0.0s)\n    --- PASS: TestA/b (0.0s)\n--- SKIP: TestC (0.0s)\n",
-		"bench.txt":     bench,
-		"peers.jsonl":   `{"job": "sample", "how": "eager", "unit": "sample-steps/s", "rate": 1e7, "torch": "2.11"}` + "\njax_peer.py: No module named 'jax'\n",
+		"machine.txt":      "a card\n",
+		"tests-parity.tsv": "cuda\t0\t12\t/x/test-cuda.txt\n",
+		"test-cuda.txt":    "--- PASS: TestA (0.0s)\n    --- PASS: TestA/b (0.0s)\n--- SKIP: TestC (0.0s)\n",
+		"bench.txt":        bench,
+		"peers.jsonl":      `{"job": "sample", "how": "eager", "unit": "sample-steps/s", "rate": 1e7, "torch": "2.11"}` + "\njax_peer.py: No module named 'jax'\n",
 	}
 	var out strings.Builder
 	ok, err := report(&out, write(t, files))
@@ -44,8 +44,8 @@ func TestReport(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]map[string]string{
-		"a failed test": {"tests.tsv": "cuda\t1\t12\tx\n"},
-		"a slow test":   {"tests.tsv": "cuda\t124\t12\tx\n"},
+		"a failed test": {"tests-parity.tsv": "cuda\t1\t12\tx\n"},
+		"a slow test":   {"tests-parity.tsv": "cuda\t124\t12\tx\n"},
 		"no device":     {"nodevice.txt": ""},
 	} {
 		broken := map[string]string{}
@@ -61,5 +61,51 @@ func TestReport(t *testing.T) {
 	}
 	if _, err := report(&strings.Builder{}, t.TempDir()); err == nil {
 		t.Error("an empty directory is a report")
+	}
+}
+
+// Goals are met, missed or not measured, and a peer counts whose result is accurate enough.
+func TestGoals(t *testing.T) {
+	files := map[string]string{
+		"machine.txt":      "a card\n",
+		"tests-parity.tsv": "cuda\t0\t12\tx\n",
+		"bench.txt": bench + `BenchmarkSampler/fp32/D=2/width=128/silu/n=10000/steps=1000-16  1  1000 ns/op  3.5e+08 sample-steps/s
+BenchmarkSampler/f16/D=2/width=128/silu/n=1000000/steps=1000-16  1  1000 ns/op  7.1e+09 sample-steps/s
+BenchmarkLikelihood/flow-16  1  1000 ns/op  3e+06 points/s
+BenchmarkNetworks/sample/dit-s2/bf16/n=256-16  1  1000 ns/op  9000 samples/s  300 TFLOP/s
+`,
+		"peers.jsonl": `{"job": "flow", "how": "own steps", "rate": 1e6, "jax": "0.11", "error": 2e-5, "enough": 3e-5, "our_error": 1e-6}
+{"job": "flow", "how": "joint steps, less accurate", "rate": 9e6, "jax": "0.11", "error": 4e-5, "enough": 3e-5, "our_error": 1e-6}
+{"job": "sample/dit-s2/bf16", "how": "eager", "rate": 1000, "torch": "2.11"}
+{"job": "sample/dit-s2/bf16", "how": "compiled", "rate": 10000, "torch": "2.11"}
+`}
+	var out strings.Builder
+	if ok, err := report(&out, write(t, files)); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	for goal, want := range map[string][]string{
+		"sampling, f16 ": {"7e+09", "7.1e+09", "met"}, "sampling, fp32 by pairs": {"2.5e+09", "5e+08", "missed"},
+		"sampling of 10⁴, fp32": {"0.6", "0.7", "met"}, "sampling of 10⁴, f16": {"–", "not measured"},
+		"flow, to JAX": {" 2 ", " 3 ", "met"}, "sample/dit-s2/bf16, to": {" 0.9 ", "missed"}, "sample/dit-s2/bf16, products": {"0.45", "0.303", "missed"},
+		"score and divergence": {"not measured"},
+	} {
+		found := false
+		for line := range strings.Lines(out.String()) {
+			if !strings.HasPrefix(line, goal) {
+				continue
+			}
+			found = true
+			for _, w := range want {
+				if !strings.Contains(line, w) {
+					t.Errorf("no %q in %q", w, line)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("no goal %q in\n%s", goal, out.String())
+		}
+	}
+	if !strings.Contains(out.String(), "error of the result 2e-05, of ours 1e-06") {
+		t.Errorf("no errors in\n%s", out.String())
 	}
 }

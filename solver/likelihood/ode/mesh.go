@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Trace records where samples stopped on their way: its Accept is one for Settings. Row i holds the start of sample i and
-// the end of each of its accepted steps, in order.
+// Trace records the steps of samples: row i holds τ at the start of sample i and at the end of each of its accepted steps, in
+// order. Its Accept is a function for Settings.Accept.
 type Trace [][]float64
 
 // NewTrace is a trace of n samples.
@@ -20,9 +20,9 @@ func (t Trace) Accept(row int, tau float64, _, _ []float64) { t[row] = append(t[
 //
 //	∫ dτ / (safety h(τ))  from τ_j to τ_{j+1}
 //
-// is the same number, at most one, for all j. So a step lies within about one of the paths' steps, and where the paths'
-// steps change, those of the mesh change between them. Paths may end anywhere, as those that failed do; a part that none
-// of them crossed is as fine as the part before it. Without any step it is as if a path had taken the whole way in one.
+// is the same number, at most one, for all j. So a step of the mesh is about as long as the shortest step of the paths there. Paths
+// may end anywhere, as those that failed do. A part of the interval that no path crossed gets steps as fine as the part before
+// it. Without any path the mesh is as for a path of one step.
 func Mesh(from, to, safety float64, paths Trace) []float64 {
 	if from == to {
 		return []float64{from}
@@ -45,7 +45,7 @@ func Mesh(from, to, safety float64, paths Trace) []float64 {
 		work[i+1] = work[i] + (nodes[i+1]-nodes[i])/(safety*width)
 	}
 	total := work[len(h)]
-	// One path is to give its own steps back: rounding must not make one more of them.
+	// The mesh of a single path has the steps of that path: rounding must not add one.
 	steps := max(1, int(math.Ceil(total*(1-1e-9))))
 	mesh := []float64{lo}
 	for i, j := 0, 1; j < steps; j++ {
@@ -81,7 +81,7 @@ func shortest(nodes []float64, paths Trace) []float64 {
 	return h
 }
 
-// fillGaps gives zeros the value of the last entry before them that is none, or of the first one after, or else that given.
+// fillGaps replaces zeros by the last entry before them that is not zero, else by the first one after them, else by otherwise.
 func fillGaps(h []float64, otherwise float64) {
 	known := func(v float64) bool { return v > 0 }
 	first := slices.IndexFunc(h, known)
@@ -97,8 +97,8 @@ func fillGaps(h []float64, otherwise float64) {
 	}
 }
 
-// Spread returns up to count of n samples, evenly spread over them.
-func Spread(n, count int) []int {
+// EvenlySpaced returns the numbers of up to count of n samples, evenly spaced.
+func EvenlySpaced(n, count int) []int {
 	count = min(n, count)
 	at := make([]int, count)
 	for i := range at {

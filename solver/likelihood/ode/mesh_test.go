@@ -15,7 +15,8 @@ func TestMeshOfOnePath(t *testing.T) {
 		t.Fatalf("mesh %v of path %v", got, path)
 	}
 	for i := range path {
-		if !(math.Abs(got[i]-path[i]) < 1e-8) {
+		const rounding = 1e-14
+		if !(math.Abs(got[i]-path[i]) < rounding) {
 			t.Errorf("mesh %v of path %v", got, path)
 		}
 	}
@@ -23,11 +24,11 @@ func TestMeshOfOnePath(t *testing.T) {
 	slices.Reverse(back)
 	forth := Mesh(-1, 2, 1, Trace{path})
 	for i := range back {
-		if !(math.Abs(forth[i]-back[i]) < 1e-8) {
+		if !(math.Abs(forth[i]-back[i]) < 1e-14) { // a rounding
 			t.Errorf("the other way %v, want %v", forth, back)
 		}
 	}
-	if half := Mesh(2, -1, 0.5, Trace{path}); len(half) != 9 || !(math.Abs(half[2]-1.75) < 1e-8) {
+	if half := Mesh(2, -1, 0.5, Trace{path}); len(half) != 9 || !(math.Abs(half[2]-1.75) < 1e-14) { // a rounding
 		t.Errorf("half as long steps: %v", half)
 	}
 }
@@ -71,10 +72,10 @@ func TestMeshOfNothing(t *testing.T) {
 			t.Errorf("mesh %v, want %v", c.got, c.want)
 		}
 	}
-	if got := Spread(10, 4); !slices.Equal(got, []int{0, 2, 5, 7}) {
+	if got := EvenlySpaced(10, 4); !slices.Equal(got, []int{0, 2, 5, 7}) {
 		t.Errorf("four of ten: %v", got)
 	}
-	if got := Spread(2, 4); !slices.Equal(got, []int{0, 1}) {
+	if got := EvenlySpaced(2, 4); !slices.Equal(got, []int{0, 1}) {
 		t.Errorf("four of two: %v", got)
 	}
 }

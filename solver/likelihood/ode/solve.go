@@ -14,7 +14,7 @@ const (
 	StepTooSmall Status = "step too small" // the tolerance asks for steps below the rounding of τ: raise it
 	NotFinite    Status = "not finite"     // the state or its derivative overflows or is not a number
 	TooManySteps Status = "too many steps" // MaxSteps reached: raise it or the tolerance
-	NotRun       Status = "not run"        // Skip said so
+	NotRun       Status = "not run"        // left out by Settings.Skip
 )
 
 // System is the right-hand side of all samples.
@@ -37,17 +37,17 @@ type Settings struct {
 	MaxSteps int // attempts a sample may use; 0: 5000
 	// Skip leaves samples out (Status NotRun); nil: none.
 	Skip func(row int) bool
-	// Accept, unless nil, sees the start and every accepted point of each sample, with f there if the method has it (nil
-	// otherwise). It must not keep the slices.
+	// Accept, unless nil, is called at the start and at the end of every accepted step of each sample, with f there if the method
+	// evaluates it (nil otherwise). It must not keep the slices.
 	Accept func(row int, tau float64, y, f []float64)
-	// Progress, unless nil, hears after each step how many samples are finished.
+	// Progress, unless nil, is called after each step with the number of samples that are finished.
 	Progress func(done, total int)
 }
 
-// Result is what became of one sample.
+// Result is the outcome of one sample.
 type Result struct {
 	Status   Status
-	Tau      float64 // where it stopped; the end if OK
+	Tau      float64 // τ where it stopped: the end if OK
 	Steps    int     // accepted
 	Rejected int
 	Evals    int

@@ -48,7 +48,7 @@ func TestMeasuredOrder(t *testing.T) {
 		coarse, _ := solveRotation(t, Settings{Method: m, Steps: 6}, 2)
 		fine, _ := solveRotation(t, Settings{Method: m, Steps: 12}, 2)
 		order := math.Log2(coarse / fine)
-		if !(math.Abs(order-float64(m.Order)) < 0.5) {
+		if !(math.Abs(order-float64(m.Order)) < 0.5) { // terms of the next order at 12 steps; an order is not taken for its neighbour
 			t.Errorf("%s: errors %g, %g: order %.2f, want %d", m.Name, coarse, fine, order, m.Order)
 		}
 	}
@@ -137,7 +137,7 @@ func TestStatuses(t *testing.T) {
 			t.Errorf("sample %d, singular: %+v", i, r)
 		}
 	}
-	if math.Abs(y[0]-math.Exp(-1)) > 1e-8 {
+	if math.Abs(y[0]-math.Exp(-1)) > 1e-10 { // the tolerance, a step
 		t.Errorf("the good sample ended at %g", y[0])
 	}
 	if starts != 5 {
@@ -160,9 +160,6 @@ func TestErrors(t *testing.T) {
 		if _, err := Solve(context.Background(), rotation(), make([]float64, 3), []float64{0}, []float64{1}, set); err == nil {
 			t.Errorf("%+v accepted", set)
 		}
-	}
-	if _, err := ByName("rk45"); err == nil {
-		t.Error("unknown method accepted")
 	}
 }
 

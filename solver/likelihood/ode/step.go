@@ -34,7 +34,7 @@ func (r *run) firstSteps(ctx context.Context, active []int) error {
 		if d := max(d1[i], d2); d > 1e-15 {
 			guess = min(guess, math.Pow(0.01/d, 1/float64(r.set.Method.ErrOrder)))
 		}
-		// A NaN guess falls to the small one; the controller sorts it out.
+		// A NaN guess is replaced by the small one; the step-size control corrects it.
 		if !(guess > 0) {
 			guess = h
 		}

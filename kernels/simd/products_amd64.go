@@ -1,0 +1,270 @@
+//go:build !noasm
+
+package simd
+
+import "unsafe"
+
+type (
+	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides in bytes.
+	// mode says what sums start from. A sum is multiplied by d unless d is nil.
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F)
+
+	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
+	// with the derivative writes that dd bytes further (kernels/_asm, carry).
+	carryFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, prev *F, pr, dd int)
+
+	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative.
+	actFn[F Float]  func(y *F, ym int, x *F, xm int, rows int)
+	gradFn[F Float] func(y *F, ym int, d *F, dm int, x *F, xm int, rows int)
+
+	// jetFn composes SiLU (act 0) or tanh (act 1) with n vectors of jets, whose coefficients are ld bytes apart.
+	jetFn[F Float] func(x *F, ld, n, act int)
+)
+
+// productKernels are one instruction set's kernels for products of one element type, and the loops that call them.
+type productKernels[F Float] struct {
+	one, two []productFn[F] // by rows of a block; two panels at once where there are enough registers
+	carry    carrier[F]
+	act      [5]actFn[F] // by Act; nil: the definition in Go
+	grad     [5]gradFn[F]
+	lanes    int            // of a vector
+	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
+}
+
+// carrier holds the kernels that carry SiLU, by rows of a block; nil below the fewest worth it.
+type carrier[F Float] struct {
+	off        bool // not worth it on this machine
+	panels     int  // of a block
+	steps      int  // k steps to carry a row of a block
+	silu, grad []carryFn[F]
+}
+
+// A kernel cannot be preempted. These keep one call to about ten microseconds.
+const (
+	maxSteps = 1 << 15 // rows times k of a product call
+	maxK     = 1 << 12
+	maxRows  = 1 << 10 // rows of an activation call
+	maxVecs  = 64      // vectors of a jet call
+	tileRows = 240     // rows of C that pass through all panels before the next ones do
+)
+
+func at[F Float](s []F, i int) *F {
+	if len(s) == 0 {
+		return nil
+	}
+	return (*F)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), i*int(unsafe.Sizeof(s[0]))))
+}
+
+func (t *productKernels[F]) product(q *Product[F]) {
+	if !q.check() {
+		return
+	}
+	for m := 0; m < q.M; m += tileRows {
+		rows := min(tileRows, q.M-m)
+		p := t.carried(q, m, rows)
+		for p < q.NP {
+			np := 1
+			if t.two != nil && p+1 < q.NP {
+				np = 2
+			}
+			t.sums(q, p, np, m, rows)
+			for i := range np {
+				t.finish(q, p+i, m, rows)
+			}
+			p += np
+		}
+	}
+}
+
+// Initial values of sums.
+const (
+	fromZero = iota
+	fromBias
+	fromC
+	addToC // from zero, and the sum is added to C
+)
+
+func (q *Product[F]) start() int {
+	switch {
+	case q.Accumulate:
+		return fromC
+	case q.Bias != nil:
+		return fromBias
+	}
+	return fromZero
+}
+
+// sums computes all sums of n rows, first and on, of np panels from p on, up to the activation. The rows are cut into
+// blocks as equal as can be.
+func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
+	sz, P := size[F](), panel[F]()
+	fns := t.one
+	if np == 2 {
+		fns = t.two
+	}
+	most := len(fns) - 1
+	blocks := (n + most - 1) / most
+	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
+	from := q.start()
+	chunk := q.chunk()
+	for k, kn := 0, 0; k == 0 || k < q.K; k += max(1, kn) {
+		var bi, d *F
+		if k > 0 {
+			from = fromC
+			if k%chunk == 0 {
+				from = addToC
+			}
+		}
+		kn = min(q.K-k, maxK, chunk-k%chunk)
+		if from == fromBias {
+			bi = at(q.Bias, p*P)
+		}
+		row := first
+		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
+			for left := g.n; left > 0; {
+				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
+				c := row*q.CM + p*q.CP
+				if q.Ep == MulD && k+kn == q.K {
+					d = at(q.D, c)
+				}
+				var a, b *F
+				if kn > 0 {
+					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
+				}
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d)
+				left -= mb
+				row += mb * g.rows
+			}
+		}
+	}
+}
+
+// carried computes as many panels of rows m.. as it can with the activation of each block carried by the next, and
+// returns their number.
+func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
+	y := &t.carry
+	fns := y.silu
+	if q.Ep == ActivateGrad {
+		fns = y.grad
+	} else if q.Ep != Activate {
+		return 0
+	}
+	if y.off || fns == nil || q.Act != SiLU || q.NP < y.panels {
+		return 0
+	}
+	most := len(fns) - 1
+	blocks := (rows + most - 1) / most
+	R, larger := rows/blocks, rows%blocks
+	if fns[R] == nil || q.K < y.steps*most || q.K > min(maxK, q.chunk()) {
+		return 0
+	}
+	sz, P := size[F](), panel[F]()
+	first := t.one
+	if y.panels == 2 {
+		first = t.two
+	}
+	from := q.start()
+	dd := 0
+	if q.Ep == ActivateGrad {
+		dd = int(uintptr(unsafe.Pointer(unsafe.SliceData(q.D))) - uintptr(unsafe.Pointer(unsafe.SliceData(q.C))))
+	}
+	prev, prevRows := 0, 0 // the block that waits for its activation
+	p := 0
+	for ; p+y.panels <= q.NP; p += y.panels {
+		var bi *F
+		if from == fromBias {
+			bi = at(q.Bias, p*P)
+		}
+		b := at(q.B, p*q.BP)
+		row := m
+		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
+			for left := g.n; left > 0; {
+				mb := 1
+				o := row*q.CM + p*q.CP
+				c, a := at(q.C, o), at(q.A, row*q.AM)
+				if prevRows == 0 {
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil)
+				} else {
+					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
+					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
+				}
+				left -= mb
+				row += mb * g.rows
+				prev, prevRows = o+(mb-1)*g.rows*q.CM, g.rows
+			}
+		}
+	}
+	for i := range y.panels {
+		c, n := at(q.C, prev+i*q.CP), prevRows
+		if q.Ep == Activate {
+			t.act[SiLU](c, sz*q.CM, c, sz*q.CM, n)
+		} else {
+			t.grad[SiLU](c, sz*q.CM, at(q.D, prev+i*q.CP), sz*q.CM, c, sz*q.CM, n)
+		}
+	}
+	return p
+}
+
+// finish applies the activation to rows m.. of panel p.
+func (t *productKernels[F]) finish(q *Product[F], p, m, rows int) {
+	switch q.Ep {
+	case Plain, MulD:
+		return
+	}
+	sz, P := size[F](), panel[F]()
+	for i := m; i < m+rows; i += maxRows {
+		n := min(maxRows, m+rows-i)
+		o := i*q.CM + p*q.CP
+		c := at(q.C, o)
+		switch {
+		case q.Ep == Activate && t.act[q.Act] != nil:
+			t.act[q.Act](c, sz*q.CM, c, sz*q.CM, n)
+		case q.Ep == ActivateGrad && t.grad[q.Act] != nil:
+			t.grad[q.Act](c, sz*q.CM, at(q.D, o), sz*q.CM, c, sz*q.CM, n)
+		default:
+			for r := range n {
+				c := q.C[o+r*q.CM:][:P]
+				for j, v := range c {
+					y, d := eval(q.Act, v)
+					c[j] = y
+					if q.Ep == ActivateGrad {
+						q.D[o+r*q.CM+j] = d
+					}
+				}
+			}
+		}
+	}
+}
+
+// jets is Impl.Jet32 or Jet64. The units left after whole vectors go through a padded copy.
+func (t *productKernels[F]) jets(f Act, x []F, ld, w, dim, order int) {
+	checkJet(f, x, ld, w, dim, order)
+	if f == Identity {
+		return
+	}
+	act := 0
+	if f == Tanh {
+		act = 1
+	}
+	if f == GELU || f == GELUTanh || dim >= len(t.jet) || order >= len(t.jet[0]) || t.jet[dim][order] == nil {
+		jetGeneric(f, x, ld, w, dim, order)
+		return
+	}
+	fn, sz, V := t.jet[dim][order], size[F](), t.lanes
+	full := w - w%V
+	for j := 0; j < full; j += maxVecs * V {
+		fn(at(x, j), sz*ld, min(maxVecs, (full-j)/V), act)
+	}
+	if full == w {
+		return
+	}
+	n := NJet(dim, order)
+	pad := make([]F, n*V)
+	for i := range n {
+		copy(pad[i*V:(i+1)*V], x[i*ld+full:i*ld+w])
+	}
+	fn(&pad[0], sz*V, 1, act)
+	for i := range n {
+		copy(x[i*ld+full:i*ld+w], pad[i*V:])
+	}
+}
