@@ -4,17 +4,20 @@ import "hbar/cmd/internal/ui"
 
 // Use says whether an option changes anything in a run.
 type Use struct {
-	Option string
-	Used   bool
-	Is     string // what it is: "of pathintegral"
-	Why    string // why it changes nothing, and what would be right
+	option  string
+	used    bool
+	is, why string
 }
+
+// Of is the use of an option. is says what the option is, as in "of pathintegral"; why says why it changes nothing in a run that does not
+// use it, and what would be right.
+func Of(option string, used bool, is, why string) Use { return Use{option, used, is, why} }
 
 // Unused refuses the first option that was given and changes nothing. given says whether an option was named.
 func Unused(given func(name string) bool, uses []Use) error {
 	for _, u := range uses {
-		if given(u.Option) && !u.Used {
-			return ui.Usagef("--%s is %s, and %s", u.Option, u.Is, u.Why)
+		if given(u.option) && !u.used {
+			return ui.Usagef("--%s is %s, and %s", u.option, u.is, u.why)
 		}
 	}
 	return nil
