@@ -112,6 +112,9 @@ func (w *World) AllGather(mine []byte, all [][]byte) error {
 		counts[r], at[r] = C.int(len(b)), C.int(total)
 		total += len(b)
 	}
+	if joined := whole(all, total); joined != nil {
+		return failure(C.gather(pointer(mine), C.int(len(mine)), pointer(joined), &counts[0], &at[0]))
+	}
 	joined := make([]byte, max(total, 1))
 	if err := failure(C.gather(pointer(mine), C.int(len(mine)), pointer(joined), &counts[0], &at[0])); err != nil {
 		return err
@@ -120,6 +123,22 @@ func (w *World) AllGather(mine []byte, all [][]byte) error {
 		joined = joined[copy(b, joined):]
 	}
 	return nil
+}
+
+// whole is the memory of all parts if one follows the other in one array of n bytes, else nil.
+func whole(parts [][]byte, n int) []byte {
+	if n == 0 || len(parts) == 0 || cap(parts[0]) < n {
+		return nil
+	}
+	joined := parts[0][:n]
+	at := 0
+	for _, p := range parts {
+		if len(p) > 0 && &p[0] != &joined[at] {
+			return nil
+		}
+		at += len(p)
+	}
+	return joined
 }
 
 // AllToAll exchanges a message with each process.

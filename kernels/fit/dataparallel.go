@@ -27,17 +27,17 @@ type DataParallel struct {
 	peers Peers
 	batch int
 
-	rows   int         // of a part
-	bounds []int       // rank r computes parts [bounds[r], bounds[r+1])
-	sums   [][]float32 // gradients of the parts of this process, one array of all parameters for each part
+	rows   int   // of a part
+	bounds []int // rank r computes parts [bounds[r], bounds[r+1])
 	ranks  []RankTime
 
 	// The exchange of gradients: rank r adds up the gradients of parameters [segments[r], segments[r+1]).
 	segments   []int
 	send, recv [][]byte
-	out, in    [][]float32 // the memory of send and recv as numbers
+	out, in    [][]float32 // the memory of send and recv as numbers: out[r] has the gradients of this process's parts for rank r's parameters, one part after the other
+	sum        []float32   // of this process's segment
 	whole      []float32
-	all        [][]byte
+	all        [][]byte // the segments of whole
 }
 
 // RankTime is the work of a process in the steps so far, and its time.
@@ -59,22 +59,21 @@ func NewDataParallel(part Partial, peers Peers, batch int) *DataParallel {
 		n += len(g)
 	}
 	lo, hi := t.mine()
-	for range hi - lo {
-		t.sums = append(t.sums, make([]float32, n))
-	}
 	t.whole = make([]float32, n)
 	for r := range size + 1 {
 		t.segments = append(t.segments, n*r/size)
 	}
 	from, to := t.segment(peers.Rank())
+	t.sum = make([]float32, to-from)
+	whole := bytesOf(t.whole)
 	for r := range size {
 		first, last := t.segment(r)
-		out := make([]float32, len(t.sums)*(last-first))
+		out := make([]float32, (hi-lo)*(last-first))
 		theirs := t.bounds[r+1] - t.bounds[r]
 		in := make([]float32, theirs*(to-from))
 		t.out, t.in = append(t.out, out), append(t.in, in)
 		t.send, t.recv = append(t.send, bytesOf(out)), append(t.recv, bytesOf(in))
-		t.all = append(t.all, bytesOf(t.whole[first:last]))
+		t.all = append(t.all, whole[4*first:4*last])
 	}
 	return t
 }
@@ -133,12 +132,25 @@ func (t *DataParallel) compute(ctx context.Context, src Source) (terms []float64
 			return nil, err
 		}
 		terms = append(terms, part...)
-		at := 0
-		for _, g := range t.part.Grads() {
-			at += copy(t.sums[k-lo][at:], g)
-		}
+		t.pack(k - lo)
 	}
 	return terms, nil
+}
+
+// pack copies the gradients of this process's part k, counted from 0, to where the processes that add them up are sent them from.
+func (t *DataParallel) pack(k int) {
+	rank, at := 0, 0 // at is the number of a parameter, and rank the process whose segment it is in
+	for _, g := range t.part.Grads() {
+		for len(g) > 0 {
+			lo, hi := t.segment(rank)
+			if at == hi {
+				rank++
+				continue
+			}
+			n := copy(t.out[rank][k*(hi-lo)+at-lo:(k+1)*(hi-lo)], g)
+			g, at = g[n:], at+n
+		}
+	}
 }
 
 // termsOf is the number of terms of the loss of rank r's parts.
@@ -187,30 +199,21 @@ func (t *DataParallel) gather(terms []float64, computed time.Duration, stop bool
 // fold adds up the gradients of all parts, in the order of the parts. Each process receives the gradients of all parts for its segment
 // of the parameters (all-to-all), adds them, and sends the sum to all processes (all-gather).
 func (t *DataParallel) fold() error {
-	for r, out := range t.out {
-		lo, hi := t.segment(r)
-		for _, s := range t.sums {
-			out = out[copy(out, s[lo:hi]):]
-		}
-	}
 	if err := t.peers.AllToAll(t.send, t.recv); err != nil {
 		return fmt.Errorf("the gradients: %w", err)
 	}
-	from, to := t.segment(t.peers.Rank())
-	sum := make([]float32, to-from)
-	for k, first := 0, true; k < len(t.in); k++ {
-		for p := t.in[k]; len(p) > 0; p = p[len(sum):] {
+	first := true
+	for _, p := range t.in {
+		for ; len(p) > 0; p = p[len(t.sum):] {
 			if first {
 				first = false
-				copy(sum, p)
-				continue
-			}
-			for i, v := range p[:len(sum)] {
-				sum[i] += v
+				copy(t.sum, p)
+			} else {
+				add(t.sum, p)
 			}
 		}
 	}
-	if err := t.peers.AllGather(bytesOf(sum), t.all); err != nil {
+	if err := t.peers.AllGather(bytesOf(t.sum), t.all); err != nil {
 		return fmt.Errorf("the gradients: %w", err)
 	}
 	at := 0
@@ -218,6 +221,20 @@ func (t *DataParallel) fold() error {
 		at += copy(g, t.whole[at:])
 	}
 	return nil
+}
+
+// add adds x to sum.
+func add(sum, x []float32) {
+	for ; len(sum) >= 4 && len(x) >= 4; sum, x = sum[4:], x[4:] {
+		s, v := (*[4]float32)(sum), (*[4]float32)(x)
+		s[0] += v[0]
+		s[1] += v[1]
+		s[2] += v[2]
+		s[3] += v[3]
+	}
+	for i := range min(len(sum), len(x)) {
+		sum[i] += x[i]
+	}
 }
 
 // bytesOf is the memory of x as bytes.
