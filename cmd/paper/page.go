@@ -49,7 +49,8 @@ func (p *page) figure(name, caption string) {
 func (p *page) make(ctx context.Context) error {
 	p.printf("# The paper's experiments, and what lies beyond them\n\n")
 	p.printf("Hirono, Tanaka and Fukushima, *Understanding Diffusion Models by Feynman's Path Integral*, arXiv:2403.11262, section 5.\n")
-	p.printf("Written by `go run ./cmd/paper --size %s`; every number below comes from that run. Log densities are in nats,\n", p.name)
+	p.printf("Written by `go run ./cmd/paper --size %s`. Its numbers come from that run, with two exceptions: those called published are the paper's, and\n", p.name)
+	p.printf("the sentences that call a difference of path integral and Fokker–Planck chance quote fixed figures, of [likelihood-check.md](likelihood-check.md). Log densities are in nats,\n")
 	p.printf("± is one standard error, W₂² is the squared distance (the published code prints it under the name w2).\n\n")
 	if err := p.gaussian(ctx); err != nil {
 		return fmt.Errorf("section 5.1: %w", err)
