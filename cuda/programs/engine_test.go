@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,6 +185,27 @@ func TestEngineTrajectory(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A larger batch between two equal trajectories takes other memory, so the second captures its rows anew.
+func TestEngineTrajectoryAfterLargerBatch(t *testing.T) {
+	const n, more = 2, 7
+	net := networks(t)["dit"]
+	e := engine(t, net, programs.EngineOptions{Condition: general.Condition{Label: func(s uint64) float64 { return float64(s % 3) }, None: 3}})
+	rows := []kernels.Row{{Tau: 10, Cin: 0.9, State: 0.8, Net: 0.3, Noise: 0.2, Step: 1}, {Tau: 5, Cin: 1, State: 0.9, Net: 0.1, Step: 2}}
+	no, ctx := kernels.Noise{Seed: 9, Stream: kernels.StreamNoise}, context.Background()
+	want, _ := normals(n*e.Dim(), 7)
+	got, large := slices.Clone(want), make([]float32, more*e.Dim())
+	if err := errors.Join(
+		e.Trajectory(ctx, want, nil, rows, no, nil),
+		e.Forward(ctx, large, large, []float64{3}),
+		e.Trajectory(ctx, got, nil, rows, no, nil),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Error("the second trajectory is not the first")
 	}
 }
 

@@ -31,6 +31,7 @@ type Executor struct {
 	perSample *driver.Buffer // values of a block of `room` samples
 	scratch   *driver.Buffer // for one instruction
 	room      int
+	moved     int // how often the memory of a block has been allocated: addresses in captured graphs are of one such time
 	sizes     sizes
 
 	copies []copied // outputs that are to be where their values are not
@@ -280,6 +281,7 @@ func (x *Executor) take(n int) error {
 		return errors.Join(err, x.perSample.Free())
 	}
 	x.room = n
+	x.moved++
 	x.addresses()
 	return nil
 }

@@ -55,13 +55,14 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 			return err
 		}
 		c := e.Condition()
-		block := t.x.Block()
-		if c.Guidance != 0 {
-			block = max(1, block/2)
+		p := part{memory: kernels.UsesMemory(rows), guidance: float32(c.Guidance), twice: c.Guidance != 0, seed: no.Seed, stream: no.Stream}
+		block, err := t.grow(min(n, max(1, t.x.Block()/p.copies())), p.copies())
+		if err != nil {
+			return err
 		}
 		for lo := 0; lo < n; lo += block {
 			k := min(block, n-lo)
-			p := part{n: k, memory: kernels.UsesMemory(rows), guidance: float32(c.Guidance), twice: c.Guidance != 0, seed: no.Seed, stream: no.Stream}
+			p.n = k
 			first := no.Sample0 + uint64(lo)
 			var labels []float64
 			if e.HasLabels() {
@@ -100,6 +101,7 @@ type journey struct {
 	tableRoom     int
 	at            *driver.Buffer // which row it is; the number of the first sample
 	graphs        map[part]*driver.Graph
+	moved         int // of the executor, when the graphs were captured
 	in, out, time program.ID
 }
 
@@ -178,42 +180,39 @@ func (t *journey) table(rows []kernels.Row, wire []exec.RowWire) error {
 	return errors.Join(driver.Upload(t.rows, wire), driver.Upload(t.times, times))
 }
 
-// grow takes memory for n samples and their copies.
-func (t *journey) grow(n, copies int) error {
-	before := t.x.room
+// grow takes memory for n samples and their copies. It returns for how many there is some: fewer where the device's memory is full.
+func (t *journey) grow(n, copies int) (int, error) {
 	if err := t.x.grow(n * copies); err != nil {
-		return err
+		return 0, err
 	}
-	if t.x.room < n*copies {
-		return errors.New("cuda: the device's memory is full")
+	if n = min(n, t.x.room/copies); n == 0 {
+		return 0, errors.New("cuda: the device's memory is full")
 	}
-	if t.x.room != before {
+	if t.x.moved != t.moved { // perhaps by other work than trajectories
 		if err := t.dropGraphs(); err != nil {
-			return err
+			return 0, err
 		}
+		t.moved = t.x.moved
 	}
 	if n <= t.room {
-		return nil
+		return n, nil
 	}
 	if err := errors.Join(t.dropGraphs(), t.state.Free(), t.memory.Free()); err != nil {
-		return err
+		return 0, err
 	}
 	t.room = 0
 	var err error
 	if t.state, err = t.s.d.Alloc(4 * n * t.d); err != nil {
-		return err
+		return 0, err
 	}
 	if t.memory, err = t.s.d.Alloc(4 * n * t.d); err != nil {
-		return err
+		return 0, err
 	}
 	t.room = n
-	return nil
+	return n, nil
 }
 
 func (t *journey) run(ctx context.Context, p part, x, m []float32, labels []float64, first uint64, rows int, progress func(row int)) error {
-	if err := t.grow(p.n, p.copies()); err != nil {
-		return err
-	}
 	if err := driver.Upload(t.state, x); err != nil {
 		return err
 	}
