@@ -106,6 +106,7 @@ mutant 'train, fused: no residual' train_fused.cu 's/if (net.residual \&\& l) v 
 mutant 'dense: no barrier before a slice is read' gemm.cuh 's/__syncthreads();  .. the slice is complete.*//' 'dense rows steps' 'TestDense' '--- FAIL'
 mutant 'dense, f16: no barrier before a slice is read' gemm_f16.cuh 's/__syncthreads();  .. the slice is complete.*//' 'dense rows steps' 'TestGeneralF16' '--- FAIL'
 mutant 'wide layers: a stage is loaded before it was read' dense_wgmma.cu 's/barrier_wait(empty + 8 \* stage, phase ^ 1);//' 'dense rows steps' 'TestGeneralWide)/(residual)/(fp32$' '--- FAIL|more arrivals|deadlock'
+mutant 'wide layers: results are replaced before they are stored' dense_wgmma.cu 's/if (PARTS == 1 \&\& p) bulk/if (PARTS == 1) bulk/' 'dense rows steps' 'TestGeneralWide)/(odd)/(f16$' 'has been overwritten'
 mutant 'wide layers: results are not handed over' dense_wgmma.cu 's/shared_to_async();//' 'dense rows steps' 'TestGeneralWide)/(residual)/(f16$' '--- FAIL'
 mutant 'wide layers: no wait for products' dense_wgmma.cu 's/wg_wait<1>();//' 'dense rows steps' 'TestGeneralWide)/(residual)/(fp32$' '--- FAIL|before its products'
 mutant 'wide layers, split: what rounding left of the weights is dropped' dense_wgmma.cu 's/panel_descriptor(b + T::B_PART .* 2 \* k), 1);/panel_descriptor(b + 2 * k), 0);/' 'dense rows steps' 'TestGeneralWide)/(residual)/(fp32$' '--- FAIL'

@@ -21,7 +21,7 @@ func wideCases() []generalCase {
 	tall := cudatest.Layered(256, 0, cudatest.Dense(256, simd.Identity, -1), cudatest.Dense(256, simd.Tanh, 1), cudatest.Dense(256, simd.GELU, 2))
 	return []generalCase{
 		{"residual", cudatest.Chain(2, 256, 3, simd.SiLU, true, 0), 5},
-		{"odd", cudatest.Chain(20, 320, 2, simd.GELU, false, 0), 130}, // a multiprocessor takes one ragged tile after the other
+		{"odd", cudatest.Chain(20, 320, 3, simd.GELU, false, 0), 260}, // a multiprocessor takes one ragged tile after the other
 		{"Fourier", cudatest.Chain(3, 384, 2, simd.Tanh, true, 4), 130},
 		{"unequal", cudatest.Layered(3, 0, cudatest.Dense(320, simd.Tanh, -1), cudatest.Dense(576, simd.Identity, -1), cudatest.Dense(320, simd.GELU, 1), cudatest.Dense(3, simd.Identity, -1)), 67},
 		{"one output", cudatest.Chain(1, 576, 2, simd.SiLU, false, 0), 67},
@@ -57,6 +57,7 @@ func needsHopper(t *testing.T, dev *driver.Device) {
 func TestGeneralWide(t *testing.T) {
 	dev := cudatest.Open(t)
 	needsHopper(t, dev)
+	dev.Multiprocessors = 2 // so that a block makes several tiles, whatever the device
 	ctx := context.Background()
 	for _, c := range wideCases() {
 		for _, precision := range []Precision{FP32, F16} {

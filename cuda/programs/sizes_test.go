@@ -20,6 +20,7 @@ import (
 // cotangents. Float32 sums of hundreds of terms.
 func TestSizes(t *testing.T) {
 	d, k := device(t)
+	d.Multiprocessors = 2 // so that large tiles are taken, and elements in several passes, whatever the device
 	weights := map[int]bool{1: true, 2: true}
 	rows := func(queries, width int) opstest.Case {
 		return opstest.Case{Op: ops.Attention{Heads: 2}, In: [][]int{{queries, 2 * width}, {41, 2 * width}, {41, 2 * width}}}
@@ -89,6 +90,7 @@ func TestSizes(t *testing.T) {
 // some rows and of more rows than a tile has, every activation.
 func TestLayers(t *testing.T) {
 	d, k := device(t)
+	d.Multiprocessors = 2 // so that large tiles are taken, and elements in several passes, whatever the device
 	weights := map[int]bool{1: true, 2: true}
 	layer := func(op program.Op, in [][]int, l fuse.Layer) opstest.Case {
 		y, err := op.Shapes(in)

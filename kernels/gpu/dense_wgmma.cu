@@ -171,8 +171,11 @@ __device__ __forceinline__ void wide_finish(const WideLayer& q, const float (&su
     const int panel_col = n * (T::BN / 64) + p;
     if (panel_col * 64 >= q.N) continue;
     unsigned char* stage = staging + (PARTS == 1 ? (p & 1) * PANEL : 0);
-    if (q.out) {  // what was here has been read
-      if (thread == 0) bulk_wait_read<PARTS == 1 ? 1 : 0>();
+    if (q.out) {  // what was here has been read; the tile before may have ended with either of two panels
+      if (thread == 0) {
+        if (PARTS == 1 && p) bulk_wait_read<1>();
+        else bulk_wait_read<0>();
+      }
       part_sync(1 + group, 128);
     }
     const unsigned char* add = q.add ? q.add + panel_at(panel_row, panel_col, q.N, PARTS) : nullptr;

@@ -19,7 +19,8 @@ __device__ __forceinline__ void load_vector(float (&x)[V], const float* p) {
     x[0] = *p;
   }
 }
-// A store of four is written as the instruction, because the compiler takes some of them apart.
+// A store of four is written as the instruction, because the compiler takes some of them apart. The compiler may move loads across it, so a kernel must not
+// read what it stores so.
 #ifdef __CUDACC__
 __device__ __forceinline__ void store_quad(float* p, float a, float b, float c, float d) {
   asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(p), "f"(a), "f"(b), "f"(c), "f"(d));

@@ -71,6 +71,10 @@ template <class T> T __shfl_xor_sync(unsigned, T v, int m, int = 32) { return em
 // cp.async: until the thread waits for its copies, NaN is where they go. Groups end with copies_commit; copies_wait<N> leaves
 // the last N of them.
 template <class T> void copy_async(T* shared, const T* global, bool there) {
+  if (((uintptr_t)shared | (there ? (uintptr_t)global : 0)) % sizeof(T)) {
+    fprintf(stderr, "emu: an asynchronous copy of %zu bytes from %p to %p, which is not aligned\n", sizeof(T), (const void*)global, (const void*)shared);
+    abort();
+  }
   memset((void*)shared, 0xff, sizeof(T));
   emu::cur->copies.push_back({shared, there ? global : nullptr, sizeof(T), emu::cur->groups});
 }

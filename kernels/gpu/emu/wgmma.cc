@@ -128,7 +128,7 @@ void take(Flight& f, Warp& w) {
 // A barrier that bulk loads arrive at.
 struct Barrier { int arrivals, missing, bytes, phase; };
 struct Load { uint32_t at; const void* from; int size; uint32_t barrier; };
-struct Store { void* to; uint32_t at; int size; Fiber* by; unsigned group; };
+struct Store { void* to; uint32_t at; int size; Fiber* by; unsigned group; std::vector<unsigned char> asked; };  // asked: what was there then
 thread_local std::map<uint32_t, Barrier> barriers;
 thread_local std::vector<Load> loads;
 thread_local std::vector<Store> stores;
@@ -185,15 +185,18 @@ void bulk_load(uint32_t shared, const void* global, int bytes, uint32_t barrier)
   inside(shared, bytes);
   look();
   memset(smem + shared - SHARED_BASE, 0xff, bytes), memset(&seen[shared - SHARED_BASE], 0xff, bytes);
+  if (shared % 16 || (uintptr_t)global % 16 || bytes % 16) fail("a bulk load that is not of 16-byte words");
   const Load l{shared, global, bytes, barrier};
   if (early) run(l);
   else loads.push_back(l);
 }
 void bulk_store(void* global, uint32_t shared, int bytes) {
   inside(shared, bytes);
-  const Store s{global, shared, bytes, cur, store_groups[cur]};
+  if (shared % 16 || (uintptr_t)global % 16 || bytes % 16) fail("a bulk store that is not of 16-byte words");
+  const unsigned char* from = (const unsigned char*)smem + shared - SHARED_BASE;
+  const Store s{global, shared, bytes, cur, store_groups[cur], {from, from + bytes}};
   if (early) run(s);
-  else stores.push_back(s);
+  stores.push_back(s);
 }
 void bulk_commit() { store_groups[cur]++; }
 void bulk_wait_read(int leave) {
@@ -202,7 +205,9 @@ void bulk_wait_read(int leave) {
       i++;
       continue;
     }
-    run(stores[i]);
+    const Store& s = stores[i];
+    if (memcmp(smem + s.at - SHARED_BASE, s.asked.data(), s.size)) fail("shared memory that a bulk store had yet to read has been overwritten");
+    if (!early) run(s);
     stores.erase(stores.begin() + i);
   }
 }
