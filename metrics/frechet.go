@@ -72,8 +72,11 @@ func rootTrace(a, b *mat.SymDense) (float64, error) {
 	return sum, nil
 }
 
-// enough refuses a sample with too few points for its covariance, also without a group.
+// enough refuses a sample with too few points for its covariance, also without a group. Fewer than two groups are refused by checkGroups.
 func enough(name string, n, d, groups int) error {
+	if groups < 2 {
+		return nil
+	}
 	if left := n - (n+groups-1)/groups; left <= d {
 		return fmt.Errorf("metrics: the %s sample has %d points for a covariance of %d features; want more than %d", name, n, d, (d+1)*groups/(groups-1))
 	}

@@ -132,6 +132,7 @@ func TestFrechetErrors(t *testing.T) {
 	for want, err := range map[string]error{
 		"30 points for a covariance of 20 features; want more than 42": second(FrechetSamples(ctx, x, x, 20, 2)),
 		"in 40 groups": second(KernelDistance(ctx, x, x, 20, 40)),
+		"in 1 groups":  second(FrechetSamples(ctx, x, x, 20, 1)),
 		"covariances":  second(Frechet(x[:2], x[:4], x[:3], x[:9])),
 		"not finite":   second(Frechet([]float64{math.NaN()}, x[:1], x[:1], x[:1])),
 	} {
