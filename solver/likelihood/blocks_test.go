@@ -165,6 +165,15 @@ func TestFirstOfBlocks(t *testing.T) {
 	}
 }
 
+// How far ℓ₁ of a point holds is not known from its states; 0 would say that it holds nowhere.
+func TestFirstOfBlocksTrust(t *testing.T) {
+	for _, status := range []Status{OK, NotFinite} {
+		if e := meanFirst([]FlowPoint{{Status: OK}}, []Estimate{{Status: status, Trust: 0.1}}, []float64{0}); !math.IsNaN(e.Trust) {
+			t.Errorf("%s: trusts to h = %g", status, e.Trust)
+		}
+	}
+}
+
 // The path integral gives log q of the chain, whose effective sample size grows with the number of steps; the exact score's density is that
 // of the data, to the order of the step.
 func TestPathsOfBlocks(t *testing.T) {

@@ -140,7 +140,7 @@ const exactDim = 128
 // meanFirst is the weighted mean of ℓ₁ of the states of a point.
 func meanFirst(flow []FlowPoint, first []Estimate, logw []float64) Estimate {
 	nan := math.NaN()
-	e := Estimate{L1: nan, StdErr: nan, DivTerm: nan, DivTermStdErr: nan, GradTerm: nan, GradTermStdErr: nan, Status: OK}
+	e := Estimate{L1: nan, StdErr: nan, DivTerm: nan, DivTermStdErr: nan, GradTerm: nan, GradTermStdErr: nan, Trust: nan, Status: OK}
 	w := make([]float64, len(flow))
 	for i, s := range flow {
 		e.Evals += first[i].Evals + s.Evals

@@ -45,7 +45,8 @@ type Estimate struct {
 	// L1 = DivTerm + GradTerm, the same terms as in Expansion.
 	DivTerm, DivTermStdErr   float64
 	GradTerm, GradTermStdErr float64
-	// Trust is about the h at which the second order reaches a tenth of the first (trustOf), the least over the times; NaN by EstimateDual.
+	// Trust is about the h at which the second order reaches a tenth of the first (trustOf), the least over the times; NaN by EstimateDual
+	// and under schedules of matrices.
 	Trust  float64
 	Status Status // that of the first replicate that failed, if any did
 	Failed int    // replicates that failed; one makes the point invalid
