@@ -5,11 +5,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"hbar/checkpoint/safetensors"
 	"hbar/data"
+	"hbar/data/npz"
 )
 
 // bars are images of n×n bytes: class 0 has a bright row, class 1 a bright column, at places that differ.
@@ -169,6 +171,29 @@ func TestErrors(t *testing.T) {
 	cancel()
 	if _, err := Train(ctx, set, Options{Steps: 3, Batch: 4}, nil); err == nil {
 		t.Error("training after the end")
+	}
+}
+
+// The first rows of a file of features are the same whatever order they are put in.
+func TestFirstFeatures(t *testing.T) {
+	x := make([]float64, 200)
+	for i := range x {
+		x[i] = float64(i / 2)
+	}
+	path := filepath.Join(t.TempDir(), "f.npz")
+	if err := npz.Write(path, map[string]*npz.Array{"features": {Shape: []int{100, 2}, X: x}}); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]int{0: 100, 10: 10, 1000: 100} {
+		f, err := ReadFeatures(path, n, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sorted := slices.IsSorted(f.X)
+		slices.Sort(f.X)
+		if len(f.X) != 2*want || sorted || !slices.Equal(f.X, x[:2*want]) {
+			t.Errorf("of 100 rows, the first %d are %v; in the order of the file: %v", n, f.X, sorted)
+		}
 	}
 }
 

@@ -18,8 +18,9 @@ type Features struct {
 	Mu, Sigma []float64 // nil: those of X
 }
 
-// ReadFeatures reads an .npz of features [n, F], or of mu [F] and sigma [F, F]. Rows are put in random order by the seed.
-func ReadFeatures(path string, seed uint64) (*Features, error) {
+// ReadFeatures reads an .npz of features [n, F], or of mu [F] and sigma [F, F]. The first rows of a file, at most n of them, or all if n is
+// 0, are put in random order by the seed.
+func ReadFeatures(path string, n int, seed uint64) (*Features, error) {
 	arrays, err := npz.Read(path)
 	if err != nil {
 		return nil, err
@@ -29,6 +30,9 @@ func ReadFeatures(path string, seed uint64) (*Features, error) {
 			return nil, fmt.Errorf("%s: features of shape %v; want a row of numbers for each sample", path, a.Shape)
 		}
 		f := &Features{D: a.Shape[1], X: a.X}
+		if n > 0 && n < a.Shape[0] {
+			f.X = f.X[:n*f.D]
+		}
 		f.Shuffle(seed)
 		return f, nil
 	}

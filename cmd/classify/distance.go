@@ -109,11 +109,7 @@ func runDistance(ctx context.Context, args []string, io ui.Streams) error {
 func (o *distanceOptions) features(ctx context.Context, io ui.Streams, path string) (*classify.Features, error) {
 	if strings.EqualFold(filepath.Ext(path), ".npz") {
 		if arrays, err := npz.Read(path); err == nil && (arrays["features"] != nil || arrays["mu"] != nil) {
-			f, err := classify.ReadFeatures(path, o.seed)
-			if err == nil && o.n > 0 && f.X != nil {
-				f.X = f.X[:min(len(f.X), o.n*f.D)]
-			}
-			return f, err
+			return classify.ReadFeatures(path, o.n, o.seed)
 		}
 	}
 	if o.classifier == "" {

@@ -44,7 +44,7 @@ func newQuality(ctx context.Context, net *loglik.Network, o options) (*quality, 
 	}
 	for _, name := range []string{metricFrechet, metricKernel} {
 		if path := o.measures.files[name]; path != "" && o.measures.has(name) {
-			f, err := classify.ReadFeatures(path, o.Seed)
+			f, err := classify.ReadFeatures(path, 0, o.Seed)
 			if err != nil {
 				return nil, err
 			}
