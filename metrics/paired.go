@@ -24,6 +24,9 @@ type Paired struct {
 	PWilcoxon float64 `json:"p_wilcoxon"`
 }
 
+// ErrFewPairs is the error of a comparison without two pairs of finite values.
+var ErrFewPairs = errors.New("metrics: fewer than two pairs of finite values")
+
 // Compare tests a against b, pair by pair.
 func Compare(a, b []float64) (*Paired, error) {
 	if len(a) != len(b) {
@@ -37,7 +40,7 @@ func Compare(a, b []float64) (*Paired, error) {
 	}
 	n := len(diff)
 	if n < 2 {
-		return nil, errors.New("metrics: fewer than two pairs of finite values")
+		return nil, ErrFewPairs
 	}
 	p := &Paired{N: n, Dropped: len(a) - n, Mean: meanEstimate(diff), Median: Median(diff), PT: 1, PWilcoxon: wilcoxon(diff)}
 	switch m, se := p.Mean.Value, p.Mean.StdErr; {

@@ -1,6 +1,7 @@
 package sweepcmd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,7 +24,8 @@ type series struct {
 	margin  float64     // a difference up to here does not count
 }
 
-// Comparison is a paired test between two h.
+// Comparison is a paired test between two h. Those that have fewer than two units in common cannot be compared: their difference is NaN,
+// null in JSON, and all P values are 1.
 type Comparison struct {
 	A solver.Strength `json:"a"`
 	B solver.Strength `json:"b"`
@@ -58,7 +60,7 @@ type Recommendation struct {
 
 type num = loglik.Number
 
-// decide compares all pairs of h. Candidates without two values in common with the others are left out.
+// decide compares all pairs of h, except those for which less than half of the units have a value.
 func decide(s series, confidence float64) (*Recommendation, error) {
 	r := &Recommendation{Measure: s.measure, Confidence: confidence, Margin: s.margin}
 	if s.steps > 0 {
@@ -74,12 +76,12 @@ func decide(s series, confidence float64) (*Recommendation, error) {
 	var p []float64
 	for i := range s.h {
 		for j := i + 1; j < len(s.h); j++ {
-			c, err := metrics.Compare(s.loss[i], s.loss[j])
+			c, err := s.compare(i, j)
 			if err != nil {
 				return nil, err
 			}
-			r.Pairs = append(r.Pairs, Comparison{A: s.h[i], B: s.h[j], Difference: c.Mean, Units: c.N, P: c.PT, Wilcoxon: c.PWilcoxon, Margin: beyond(c, s.margin)})
-			p = append(p, r.Pairs[len(r.Pairs)-1].Margin)
+			r.Pairs = append(r.Pairs, *c)
+			p = append(p, c.Margin)
 		}
 	}
 	worse := map[solver.Strength]bool{}
@@ -107,6 +109,23 @@ func decide(s series, confidence float64) (*Recommendation, error) {
 	}
 	r.Text = r.sentence()
 	return r, nil
+}
+
+// compare tests h number i against number j.
+func (s series) compare(i, j int) (*Comparison, error) {
+	c := &Comparison{A: s.h[i], B: s.h[j]}
+	test, err := metrics.Compare(s.loss[i], s.loss[j])
+	switch {
+	case errors.Is(err, metrics.ErrFewPairs):
+		nan := math.NaN()
+		c.Difference = metrics.Estimate{Value: nan, StdErr: nan, Lo: nan, Hi: nan}
+		c.P, c.Wilcoxon, c.Margin = 1, 1, 1
+	case err != nil:
+		return nil, err
+	default:
+		c.Difference, c.Units, c.P, c.Wilcoxon, c.Margin = test.Mean, test.N, test.PT, test.PWilcoxon, beyond(test, s.margin)
+	}
+	return c, nil
 }
 
 // beyond is the P value of a difference, either way, no larger than the margin: Student's t of what exceeds it.
@@ -200,7 +219,7 @@ func (r *Recommendation) sentence() string {
 	}
 	switch {
 	case !r.Different:
-		return fmt.Sprintf("no %s difference between h = %s; the smallest mean is at %v", significant, list(r.H), r.Best)
+		return fmt.Sprintf("no %s difference between h = %s; %s", significant, list(r.H), r.smallest())
 	case len(r.NotWorse) == 0:
 		return "the pairs contradict each other: units are missing at some h"
 	case len(r.NotWorse) == 1:
@@ -210,8 +229,19 @@ func (r *Recommendation) sentence() string {
 	if len(r.Interval) == 2 {
 		interval = fmt.Sprintf(", %g %% confidence interval %g to %g", 100*r.Confidence, r.Interval[0], r.Interval[1])
 	}
+	if r.Best == nil {
+		return fmt.Sprintf("no %s difference between h = %s%s; h = %s significantly worse; %s", significant, list(r.NotWorse), interval, list(r.Worse), r.smallest())
+	}
 	return fmt.Sprintf("best h = %v%s: no %s difference between h = %s; h = %s significantly worse",
 		r.Best, interval, significant, list(r.NotWorse), list(r.Worse))
+}
+
+// smallest says in words where the smallest mean is.
+func (r *Recommendation) smallest() string {
+	if r.Best == nil {
+		return "no mean of all, for no unit has a value at each h"
+	}
+	return fmt.Sprintf("the smallest mean is at %v", r.Best)
 }
 
 // span is the range of the constants among strengths; nil: there are none.

@@ -110,6 +110,30 @@ func TestDecideWithGaps(t *testing.T) {
 	}
 }
 
+// Two h with values at different units cannot be compared. Neither is worse, the others are compared, and the result can be written.
+func TestDecideWithoutCommonUnits(t *testing.T) {
+	l := losses(400, 1, 0, 0.1, 0.1)
+	for i := range l[1] {
+		l[1+i%2][i] = math.NaN()
+	}
+	for _, c := range []struct {
+		from int
+		text string
+	}{{0, "h = 0 is best; h = 1, 2 significantly worse"}, {1, "no significant difference between h = 1, 2; no mean of all"}} {
+		r, err := decide(series{h: constants(0, 1, 2)[c.from:], loss: l[c.from:]}, 0.95)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := r.Pairs[len(r.Pairs)-1]
+		if r.Best != nil || r.Units != 0 || !strings.HasPrefix(r.Text, c.text) || last.Units != 0 || !math.IsNaN(last.Difference.Value) || last.Adjusted != 1 {
+			t.Errorf("%+v", r)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // file is what the tests read of the result.
 type file struct {
 	Cells []struct {
