@@ -12,7 +12,8 @@ import (
 // Claim takes the files of a shard, named by its output, for this process alone: two jobs that write the same names at one time could leave
 // the file of the one beside the manifest of the other. It removes what killed processes have left of them. The caller calls release at the end.
 func Claim(out string) (release func(), err error) {
-	out = filepath.Clean(out)
+	// A folder keeps the slash at its end until here: without it Beside would cut its name at the last dot, and folders such as
+	// x-h0.3/ and x-h0.5/ would share a lock.
 	dir, name := filepath.Split(Beside(out, ""))
 	l, err := rundir.AcquireFile(filepath.Join(dir, "."+name+".lock"))
 	var held *rundir.HeldError
@@ -22,7 +23,7 @@ func Claim(out string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("--out %s cannot be written: %w", out, err)
 	}
-	for _, of := range []string{out, Beside(out, ".json")} {
+	for _, of := range []string{filepath.Clean(out), Beside(out, ".json")} {
 		atomicfile.RemoveStale(filepath.Join(dir, "."), filepath.Base(of))
 	}
 	return l.Discard, nil

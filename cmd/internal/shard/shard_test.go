@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -94,5 +96,28 @@ func TestFlag(t *testing.T) {
 	f := Flags{count: 3}
 	if f.Parse() == nil {
 		t.Error("--shards without --shard is not refused")
+	}
+}
+
+// One process may claim the folders of several runs, whose names have dots, at one time, but each only once.
+func TestClaimFolders(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, ".x-h0.3-shard0of2.json.tmp-1-1") // of a manifest
+	if err := os.WriteFile(stale, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"x-h0.3-shard0of2/", "x-h0.5-shard0of2/", "out.v1-shard0of2/", "out.v1-shard1of2/", "x-h0.3-shard1of2.npy"} {
+		release, err := Claim(dir + "/" + name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		defer release()
+		if _, err := Claim(dir + "/" + name); err == nil || !strings.Contains(err.Error(), "is being written by process") {
+			t.Errorf("%s a second time: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(stale); err == nil {
+		t.Error("the temporary file of a manifest is left")
 	}
 }
