@@ -70,9 +70,10 @@ type otherResult struct {
 		Digest string
 		LogDet float64 `json:"log_det"`
 	}
-	H      []float64
-	BitsH  *float64 `json:"bits_per_dim_h"`
-	Points []otherPoint
+	H       numbers
+	Profile string   // if the strength varies along the way
+	BitsH   *float64 `json:"bits_per_dim_h"`
+	Points  []otherPoint
 }
 
 type otherPoint struct {
@@ -89,7 +90,7 @@ func (r *otherResult) logP(p otherPoint, k, d int) float64 {
 		v = p.LogQ[k]
 	case k < len(p.AtH):
 		v, scale, shift = p.AtH[k], -float64(d)*math.Ln2, 0
-	case r.BitsH != nil && *r.BitsH == r.H[k]:
+	case r.BitsH != nil && *r.BitsH == float64(r.H[k]):
 		v, scale, shift = p.PerDim, -float64(d)*math.Ln2, 0
 	}
 	if v == nil {
@@ -128,6 +129,9 @@ func (o *options) readOther(digest, name string) (*otherResult, error) {
 	if err := json.Unmarshal(b, r); err != nil || r.Options == nil || len(r.H) == 0 || r.Data.Digest == "" {
 		return nil, fmt.Errorf("--against: %s is no result of likelihood; want the .json that it writes as --out", o.Against)
 	}
+	if r.Profile != "" { // its h is null
+		return nil, fmt.Errorf("--against: %s is of the profile %s; differences are between strengths that are the same along the way", o.Against, r.Profile)
+	}
 	if digest != "" && r.Data.Digest != digest {
 		return nil, fmt.Errorf("--against: %s is of other points than %s; pairs need the same data, labels, --n and --first", o.Against, name)
 	}
@@ -144,7 +148,7 @@ func (o *options) readOther(digest, name string) (*otherResult, error) {
 			return nil, fmt.Errorf("--against: %s has --%s %v, and this run %v; pairs need the same noise and probes", o.Against, name, r.Options[name], record[name])
 		}
 	}
-	if !slices.ContainsFunc(r.H, func(h float64) bool { return slices.Contains(o.H, h) }) {
+	if !slices.ContainsFunc(r.H, func(h num) bool { return slices.Contains(o.H, float64(h)) }) {
 		return nil, fmt.Errorf("--against: %s has h = %v, none of which is computed here; --h has %v", o.Against, r.H, o.H)
 	}
 	return r, nil
@@ -160,7 +164,7 @@ func (res *result) compare(o *options, other *otherResult) error {
 	}
 	a := &against{File: o.Against, Checkpoint: fmt.Sprint(other.Options["checkpoint"])}
 	for j, h := range res.H {
-		k := slices.Index(other.H, float64(h))
+		k := slices.Index(other.H, h)
 		if k < 0 {
 			continue
 		}

@@ -72,3 +72,20 @@ func TestProfile(t *testing.T) {
 		}
 	}
 }
+
+// A result of a profile has no number as its h, which would pair it with another of h = 0.
+func TestAgainstProfile(t *testing.T) {
+	dir := t.TempDir()
+	base := "--device cpu --checkpoint " + swissRoll + " --data swissroll --n 1 --out " + dir
+	quiet := ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}
+	if err := run(context.Background(), strings.Fields(base+"/profile.json --h 0.5@-3,1@3 --method pathintegral --steps 2"), quiet); err != nil {
+		t.Fatal(err)
+	}
+	err := run(context.Background(), strings.Fields(base+"/flow.json --method flow --h 0 --tol 1e-2 --against "+dir+"/profile.json"), quiet)
+	if err == nil || !strings.Contains(err.Error(), "is of the profile 0.5@-3,1@3; differences are between strengths") {
+		t.Errorf("the flow against a profile: %v", err)
+	}
+	if _, err := os.Stat(dir + "/flow.json"); err == nil {
+		t.Error("a result is written")
+	}
+}
