@@ -71,6 +71,9 @@ func classesInTurn(label func(i int) int, n int) int {
 // Add takes samples in data units, as many as still have room.
 func (s *Sheet) Add(x []float64) { s.x = append(s.x, x[:min(len(x), s.room-len(s.x))]...) }
 
+// Left is how many more samples it has room for.
+func (s *Sheet) Left() int { return (s.room - len(s.x)) / s.o.d() }
+
 // The measures of a sheet in pixels.
 const (
 	sheetGap    = 2

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,6 +143,23 @@ func TestDamaged(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "again") {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// A sheet is drawn when all shards have kept their samples for it: one that was run without --sheet leaves a gap.
+func TestHalfASheet(t *testing.T) {
+	dir := t.TempDir()
+	args := "--device cpu --workers 1 --checkpoint " + network(t, []int{4, 4, 1}, 0) + " --n 14 --steps 2 --out DIR/x.npz"
+	must(t, samplecmd.Run, dir, args+" --sheet DIR/p.png --shard 0/2")
+	must(t, samplecmd.Run, dir, args+" --shard 1/2")
+	list := manifests(t, dir)
+	slices.Sort(list) // the command line of the first is followed
+	_, err := command(run, dir, "--out DIR/all.npz "+strings.Join(list, " "))
+	if err == nil || !strings.Contains(err.Error(), "the shards have kept 7 samples for --sheet, which shows 14") {
+		t.Errorf("a sheet of the first shard alone: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "p.png")); err == nil {
+		t.Error("a sheet is drawn")
 	}
 }
 

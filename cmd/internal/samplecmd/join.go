@@ -226,6 +226,9 @@ func (o options) joinPictures(ctx context.Context, io ui.Streams, a about, shard
 			return err
 		}
 		sheet.Add(x)
+		if left, kept := sheet.Left(), len(x)/d; left > 0 {
+			return tooFew(kept, "sheet", kept+left)
+		}
 		shown.add(o.name, sheet)
 		if o.name == "" {
 			if err := o.finish(io, shown); err != nil {
@@ -239,11 +242,16 @@ func (o options) joinPictures(ctx context.Context, io ui.Streams, a about, shard
 	}
 	most := min(o.n, shownSamples, max(shownNumbers/d, 400)) * d
 	if len(x) < most {
-		return fmt.Errorf("the shards have kept %d samples for --plot, which shows %d; were some run without it?", len(x)/d, most/d)
+		return tooFew(len(x)/d, "plot", most/d)
 	}
 	if _, err := ui.Wait(ctx, io.Err, "drawing the picture", func() (struct{}, error) { return struct{}{}, o.plotSamples(a, x[:most]) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(io.Out, "picture   %s\n", o.plot)
 	return nil
+}
+
+// tooFew is the error of a picture for which the shards have not kept all samples that it shows.
+func tooFew(kept int, option string, shown int) error {
+	return fmt.Errorf("the shards have kept %d samples for --%s, which shows %d; were some run without it?", kept, option, shown)
 }
