@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"hbar/internal/atomicfile"
 )
 
 // Journal keeps the blocks of a run that are done in a file beside the result, so that a run that was stopped goes on where it was and
@@ -89,35 +91,36 @@ func (j *Journal) Done() int {
 	return len(j.have)
 }
 
-// open begins the file with the blocks that are kept.
+// open begins the file with the blocks that are kept, whole or not at all, and goes on at its end.
 func (j *Journal) open() error {
-	f, err := os.CreateTemp(filepath.Dir(j.path), ".part-*")
+	f, err := atomicfile.Create(j.path)
 	if err != nil {
 		return err
 	}
-	j.file = f
-	if err := j.write(line{Run: j.run}); err != nil {
+	defer f.Abort()
+	if err := write(f, line{Run: j.run}); err != nil {
 		return err
 	}
 	for k, v := range j.have {
-		if err := j.write(lineOf(k, v)); err != nil {
+		if err := write(f, lineOf(k, v)); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(f.Sync(), os.Chmod(f.Name(), 0o644)); err != nil {
+	if err := f.Commit(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), j.path)
+	j.file, err = os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0)
+	return err
 }
 
 func lineOf(key string, value []byte) line {
 	return line{Key: key, Sum: crc32.ChecksumIEEE(value), Value: base64.StdEncoding.EncodeToString(value)}
 }
 
-func (j *Journal) write(l line) error {
+func write(w io.Writer, l line) error {
 	b, err := json.Marshal(l)
 	if err == nil {
-		_, err = j.file.Write(append(b, '\n'))
+		_, err = w.Write(append(b, '\n'))
 	}
 	return err
 }
@@ -134,7 +137,7 @@ func (j *Journal) put(key string, value any) error {
 		}
 	}
 	j.have[key] = b.Bytes()
-	return errors.Join(j.write(lineOf(key, b.Bytes())), j.file.Sync())
+	return errors.Join(write(j.file, lineOf(key, b.Bytes())), j.file.Sync())
 }
 
 // Close ends writing, and removes the file of a run that has finished.
