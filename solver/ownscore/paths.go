@@ -118,7 +118,7 @@ func (w *walk) variances(ctx context.Context, c *Score) (rho []float64, size999 
 		x[i] = w.s.PriorStd() * float64(v)
 	}
 	rho = make([]float64, last)
-	var sizes []float64
+	sizes := newLargest(n * last)
 	for k := last; k >= 0; k-- {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
@@ -141,7 +141,7 @@ func (w *walk) variances(ctx context.Context, c *Score) (rho []float64, size999 
 				for _, e := range own[i*d : (i+1)*d] {
 					square += e * e
 				}
-				sizes = append(sizes, w.s.Sigma(r.Tau)*math.Sqrt(square))
+				sizes.add(w.s.Sigma(r.Tau) * math.Sqrt(square))
 			}
 		}
 		if k == 0 {
@@ -154,8 +154,7 @@ func (w *walk) variances(ctx context.Context, c *Score) (rho []float64, size999 
 			x[i] = r.ReverseState*x[i] + r.ReverseNet*s[i] + sigma*float64(e)
 		}
 	}
-	slices.Sort(sizes)
-	return rho, sizes[len(sizes)*999/1000], nil
+	return rho, sizes.least(), nil
 }
 
 // table is the chain of h.
