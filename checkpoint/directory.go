@@ -22,6 +22,12 @@ const configName = "config.json"
 // weightNames are the files of weights, the first that is there; the last is the variant fp16 of diffusers.
 var weightNames = []string{"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors"}
 
+// IsModelFile reports whether a file of this name in a directory is one that Load may read there: not the state of a training, nor what
+// commands keep beside a model.
+func IsModelFile(name string) bool {
+	return name == configName || name == schedulerName || slices.Contains(weightNames, name)
+}
+
 // loadDir reads a directory as diffusers writes it: config.json and diffusion_pytorch_model.safetensors or model.safetensors,
 // in the directory itself or in its folder unet, and scheduler_config.json there or in the folder scheduler. A directory
 // with model.safetensors alone is one of a training run.

@@ -34,7 +34,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		}
 		defer release()
 	}
-	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, o.load)
+	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) {
+		return shard.Input(o.shard.Inputs, o.Checkpoint, shard.HashModel, o.load)
+	})
 	if err != nil {
 		return err
 	}

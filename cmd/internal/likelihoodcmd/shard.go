@@ -145,6 +145,6 @@ func (o options) manifest(net *loglik.Network) (*shard.Manifest, error) {
 		m.Options["own-score"] = o.ownDigest()
 	}
 	var err error
-	m.Model, err = shard.HashModel(o.Checkpoint)
+	m.Model, err = o.shard.Inputs.Sum(o.Checkpoint, shard.HashModel)
 	return m, err
 }

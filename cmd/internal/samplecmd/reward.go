@@ -12,6 +12,7 @@ import (
 	"hbar/classify"
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/shard"
 	"hbar/cmd/internal/ui"
 	"hbar/data/npz"
 	"hbar/solver"
@@ -66,6 +67,14 @@ func (t *tilt) check(o *options, set *flags.Set) error {
 		return ui.Usagef("--reward takes samples of one class: name it with --class, or none, and leave --guidance out")
 	}
 	return nil
+}
+
+// loadReward reads the reward, of a shard with the hash of its file.
+func (o options) loadReward(m *model.Model) (tilted, error) {
+	if !o.rewardFile() {
+		return o.tilt.load(m)
+	}
+	return shard.Input(o.shard.Inputs, o.tilt.reward, shard.Hash, func() (tilted, error) { return o.tilt.load(m) })
 }
 
 // load reads the reward and takes it to the network's coordinates.
@@ -212,7 +221,7 @@ func (o options) runTilted(ctx context.Context, io ui.Streams, m *model.Model, t
 	if classes := m.Config().Classes(); classes > 0 && o.class == "" {
 		return fmt.Errorf("--reward takes samples of one class; name it with --class 0 … %d, or none if the network knows that", classes-1)
 	}
-	q, err := o.tilt.load(m)
+	q, err := o.loadReward(m)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"hbar/cmd/internal/model"
 	"hbar/cmd/internal/plots"
+	"hbar/cmd/internal/shard"
 	"hbar/cmd/internal/term"
 	"hbar/cmd/internal/ui"
 	"hbar/cuda"
@@ -42,8 +43,10 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		return err
 	}
 	m, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*model.Model, error) {
-		return model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu,
-			Workers: o.Workers, Precision: precision, Class: o.class, InTurn: true, Guidance: o.guidance})
+		return shard.Input(o.shard.Inputs, o.Checkpoint, shard.HashModel, func() (*model.Model, error) {
+			return model.Load(o.Checkpoint, model.Options{Schedule: o.Schedule, Act: o.Act, Prediction: o.Prediction, Device: o.Device, GPU: gpu,
+				Workers: o.Workers, Precision: precision, Class: o.class, InTurn: true, Guidance: o.guidance})
+		})
 	})
 	if err != nil {
 		return err

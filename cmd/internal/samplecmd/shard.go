@@ -155,8 +155,8 @@ func (o options) manifest(m *model.Model, a about) (*shard.Manifest, error) {
 		out.Device = "cuda"
 	}
 	var err error
-	if out.Model, err = shard.HashModel(o.Checkpoint); err == nil && o.rewardFile() {
-		out.Reward, err = shard.Hash(o.tilt.reward)
+	if out.Model, err = o.shard.Inputs.Sum(o.Checkpoint, shard.HashModel); err == nil && o.rewardFile() {
+		out.Reward, err = o.shard.Inputs.Sum(o.tilt.reward, shard.Hash)
 	}
 	if err == nil {
 		out.About, err = json.Marshal(a)

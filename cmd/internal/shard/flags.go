@@ -16,6 +16,8 @@ type Flags struct {
 	count int
 	given func(name string) bool // whether an option was named
 	Shard Shard                  // what they say, after Parse
+	// Inputs are what a shard reads; nil for the whole job.
+	Inputs *Inputs
 }
 
 // most bounds the number of shards, against mistyped numbers.
@@ -54,6 +56,9 @@ func (f *Flags) Parse() error {
 	}
 	if err != nil {
 		return ui.UsageError{Err: err}
+	}
+	if f.Shard.Given() {
+		f.Inputs = &Inputs{sums: map[string]string{}}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"hbar/checkpoint"
 	"hbar/internal/atomicfile"
 )
 
@@ -266,13 +267,13 @@ func hashFolder(path string, wanted func(name string) bool) (sum string, size in
 	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
-// HashModel is the hash of a checkpoint: of a file, or of the weights and the description in a folder.
+// HashModel is the hash of a checkpoint: of a file, or of the weights and the descriptions in a folder.
 func HashModel(path string) (string, error) {
 	st, err := os.Stat(path)
 	if err != nil || !st.IsDir() {
 		sum, _, err := hash(path)
 		return sum, err
 	}
-	sum, _, err := hashFolder(path, func(name string) bool { return name == "config.json" || filepath.Ext(name) == ".safetensors" })
+	sum, _, err := hashFolder(path, checkpoint.IsModelFile)
 	return sum, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/model"
+	"hbar/cmd/internal/shard"
 	"hbar/cmd/internal/ui"
 	"hbar/solver"
 )
@@ -111,7 +112,7 @@ func (o options) unconditional(net *loglik.Network) (*loglik.Network, error) {
 	if net.Config().Classes() == 0 || o.class != "" && o.class != model.ClassAll {
 		return net, nil
 	}
-	n, err := loglik.LoadNetwork(o.Flags)
+	n, err := shard.Input(o.shard.Inputs, o.Checkpoint, shard.HashModel, func() (*loglik.Network, error) { return loglik.LoadNetwork(o.Flags) })
 	if err != nil {
 		return nil, fmt.Errorf("likelihoods by sweep are of one class or of none: %w; --class K names one, and --metric without nll leaves likelihoods out", err)
 	}

@@ -70,7 +70,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		}
 		defer release()
 	}
-	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) { return loglik.LoadConditional(o.Flags, o.class, true) })
+	net, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*loglik.Network, error) {
+		return shard.Input(o.shard.Inputs, o.Checkpoint, shard.HashModel, func() (*loglik.Network, error) { return loglik.LoadConditional(o.Flags, o.class, true) })
+	})
 	if err != nil {
 		return err
 	}

@@ -120,11 +120,11 @@ func (o options) manifest(net *loglik.Network, f found) (*shard.Manifest, error)
 		m.Device = "cuda"
 	}
 	var err error
-	if m.Model, err = shard.HashModel(o.Checkpoint); err != nil {
+	if m.Model, err = o.shard.Inputs.Sum(o.Checkpoint, shard.HashModel); err != nil {
 		return nil, err
 	}
 	if m.Options["classifier"] = ""; o.measures.features() {
-		if m.Options["classifier"], err = shard.Hash(o.classifier); err != nil {
+		if m.Options["classifier"], err = o.shard.Inputs.Sum(o.classifier, shard.Hash); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +132,7 @@ func (o options) manifest(net *loglik.Network, f found) (*shard.Manifest, error)
 	for i, name := range o.measures.names {
 		names[i] = name
 		if path := o.measures.files[name]; path != "" {
-			sum, err := shard.Hash(path)
+			sum, err := o.shard.Inputs.Sum(path, shard.Hash)
 			if err != nil {
 				return nil, err
 			}
