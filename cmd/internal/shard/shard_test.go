@@ -99,6 +99,62 @@ func TestFlag(t *testing.T) {
 	}
 }
 
+// A file that is replaced while it is read, or before it is read again, is refused; one that is replaced later keeps its first hash.
+func TestInputs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(in *Inputs, during string) error {
+		_, err := Input(in, path, HashModel, func() (string, error) {
+			if during != "" {
+				write(during)
+			}
+			return during, nil
+		})
+		return err
+	}
+	write("a")
+	in := &Inputs{sums: map[string]string{}}
+	first, _ := Hash(path)
+	if err := read(in, ""); err != nil {
+		t.Fatal(err)
+	}
+	write("b")
+	if sum, err := in.Sum(path, Hash); err != nil || sum != first {
+		t.Errorf("the hash became %.8s, %v; it was %.8s", sum, err, first)
+	}
+	for name, err := range map[string]error{"read again": read(in, ""), "replaced meanwhile": read(&Inputs{sums: map[string]string{}}, "c")} {
+		if err == nil || !strings.Contains(err.Error(), "was replaced while this shard read it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := read(nil, "d"); err != nil {
+		t.Errorf("of a job that is not divided: %v", err)
+	}
+}
+
+// The hash of a folder is that of the model in it, and not of what training and other commands keep there.
+func TestHashModelFolder(t *testing.T) {
+	dir := t.TempDir()
+	sums := map[string]int{}
+	for _, name := range []string{"model.safetensors", "config.json", "state.safetensors", "own-h0.5.safetensors"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		sum, err := HashModel(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[sum]++
+	}
+	if len(sums) != 2 {
+		t.Errorf("%d hashes of a model, a description and two other files; want 2", len(sums))
+	}
+}
+
 // One process may claim the folders of several runs, whose names have dots, at one time, but each only once.
 func TestClaimFolders(t *testing.T) {
 	dir := t.TempDir()

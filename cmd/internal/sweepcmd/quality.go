@@ -8,6 +8,7 @@ import (
 
 	"hbar/classify"
 	"hbar/cmd/internal/loglik"
+	"hbar/cmd/internal/shard"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 	"hbar/metrics"
@@ -38,13 +39,14 @@ func newQuality(ctx context.Context, net *loglik.Network, o options) (*quality, 
 			return nil, ui.Usagef("--metric fd and kd look at samples through a classifier's features: --classifier FILE names one, which classify train makes")
 		}
 		var err error
-		if q.classifier, err = classify.Load(o.classifier); err != nil {
+		q.classifier, err = shard.Input(o.shard.Inputs, o.classifier, shard.Hash, func() (*classify.Model, error) { return classify.Load(o.classifier) })
+		if err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range []string{metricFrechet, metricKernel} {
 		if path := o.measures.files[name]; path != "" && o.measures.has(name) {
-			f, err := classify.ReadFeatures(path, 0, o.Seed)
+			f, err := shard.Input(o.shard.Inputs, path, shard.Hash, func() (*classify.Features, error) { return classify.ReadFeatures(path, 0, o.Seed) })
 			if err != nil {
 				return nil, err
 			}
