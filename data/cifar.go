@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -21,8 +22,8 @@ func isBatch(base string) bool {
 	return strings.HasPrefix(base, "data_batch") && strings.HasSuffix(base, ".bin") || base == "train.bin"
 }
 
-// readCIFAR reads one binary batch.
-func readCIFAR(r io.Reader, size int64) (*Dataset, error) {
+// readCIFAR reads one binary batch, without its labels if others are given or none are wanted.
+func readCIFAR(r io.Reader, size int64, labelled bool) (*Dataset, error) {
 	for _, labels := range []int64{1, 2} {
 		record := labels + cifarD
 		if size > 0 && size%record == 0 {
@@ -36,13 +37,13 @@ func readCIFAR(r io.Reader, size int64) (*Dataset, error) {
 			if err := atEnd(r); err != nil {
 				return nil, err
 			}
-			return cifarRecords(b, int(labels))
+			return cifarRecords(b, int(labels), labelled)
 		}
 	}
 	return nil, fmt.Errorf("%d bytes; a binary batch of CIFAR has records of 3073 bytes (CIFAR-10) or 3074 (CIFAR-100)", size)
 }
 
-func cifarRecords(b []byte, labels int) (*Dataset, error) {
+func cifarRecords(b []byte, labels int, labelled bool) (*Dataset, error) {
 	record := labels + cifarD
 	n := len(b) / record
 	s := &Dataset{D: cifarD, Shape: []int{cifarSide, cifarSide, 3}, Bytes: make([]byte, n*cifarD)}
@@ -59,9 +60,13 @@ func cifarRecords(b []byte, labels int) (*Dataset, error) {
 	if labels == 2 {
 		limit = 100
 	}
+	s.Classes = limit
+	if !labelled {
+		return s, nil
+	}
 	for i, v := range classes {
 		if int(v) >= limit {
-			return nil, fmt.Errorf("record %d has label %g; CIFAR-%d has 0 to %d", i, v, limit, limit-1)
+			return nil, fmt.Errorf("record %d has label %g; CIFAR-%d has 0 to %d (--labels none leaves them away)", i, v, limit, limit-1)
 		}
 	}
 	if err := s.setLabels(classes, nil); err != nil {
@@ -71,17 +76,23 @@ func cifarRecords(b []byte, labels int) (*Dataset, error) {
 	return s, nil
 }
 
-// readBatches joins the training batches of a folder or an archive.
-func readBatches(l *listing) (*Dataset, error) {
+// readBatches joins the training batches of a folder or an archive, and brings their images to the size that is asked for.
+func readBatches(l *listing, o Options) (*Dataset, error) {
 	all := &Dataset{}
 	for _, i := range l.batches {
 		b, err := l.Read(i)
 		if err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
-		s, err := readCIFAR(bytes.NewReader(b), int64(len(b)))
+		s, err := readCIFAR(bytes.NewReader(b), int64(len(b)), o.Labels == "")
 		if err == nil && all.D > 0 && s.Classes != all.Classes {
 			err = fmt.Errorf("a batch of CIFAR-%d among those of CIFAR-%d", s.Classes, all.Classes)
+		}
+		if err == nil {
+			err = s.resize(o.fit())
+		}
+		if err == nil && len(all.Bytes)+len(s.Bytes) > maxImageBytes {
+			err = errors.New("more than 2³³ bytes of pixels with those before it")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("data: %s: %s: %w", l.Name, l.Files[i].Path, err)

@@ -39,9 +39,9 @@ func readerFor(path string, o Options) reader {
 		strings.HasSuffix(base, "-ubyte"), strings.HasSuffix(base, "-ubyte.gz"):
 		return readIDX
 	case strings.HasSuffix(base, ".npz"):
-		return readNpz
+		return func(r io.Reader, size int64) (*Dataset, error) { return readNpz(r, size, o.Labels == "") }
 	case strings.HasSuffix(base, ".bin"):
-		return readCIFAR
+		return func(r io.Reader, size int64) (*Dataset, error) { return readCIFAR(r, size, o.Labels == "") }
 	case isWav(base):
 		return func(r io.Reader, size int64) (*Dataset, error) { return readWav(r, size, o.Length) }
 	}

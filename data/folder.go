@@ -79,7 +79,7 @@ func readFolder(name string, o Options) (*Dataset, error) {
 	case len(l.sounds) > 0:
 		return readSounds(l, o)
 	case len(l.batches) > 0:
-		return readBatches(l)
+		return readBatches(l, o)
 	case len(l.Files) == 0:
 		return nil, fmt.Errorf("data: %s is empty; want PNG or JPEG pictures, .wav sounds, or CIFAR-10's data_batch_*.bin", name)
 	}

@@ -140,7 +140,7 @@ func FuzzNpz(f *testing.F) {
 		f.Add(b.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := readNpz(bytes.NewReader(b), int64(len(b)))
+		s, err := readNpz(bytes.NewReader(b), int64(len(b)), true)
 		checkParsed(t, s, err, 1033*len(b))
 	})
 }

@@ -15,8 +15,9 @@ var (
 	npzLabels  = []string{"arr_1", "labels", "label", "y", "Y"}
 )
 
-// readNpz reads an .npz file, a zip archive of .npy files stored or deflated: the samples, and their labels if it has any.
-func readNpz(r io.Reader, size int64) (*Dataset, error) {
+// readNpz reads an .npz file, a zip archive of .npy files stored or deflated: the samples, and their labels if it has any and labelled asks for
+// them: labels that nobody wants need not be such as can be read.
+func readNpz(r io.Reader, size int64, labelled bool) (*Dataset, error) {
 	at, ok := r.(io.ReaderAt)
 	if !ok {
 		return nil, errors.New("an .npz file is read from a file only")
@@ -52,7 +53,7 @@ func readNpz(r io.Reader, size int64) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name := firstOf(npzLabels, names); name != "" {
+	if name := firstOf(npzLabels, names); name != "" && name != samples && labelled {
 		labels, err := readMember(members[name], readNpyLabels)
 		if err == nil {
 			err = s.setLabels(labels, nil)
