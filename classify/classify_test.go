@@ -54,6 +54,28 @@ func score(t *testing.T, m *Model, set *data.Dataset) *Score {
 	return s
 }
 
+// Classes with names are compared by name: their numbers depend on which of them a set has.
+func TestLabels(t *testing.T) {
+	m := &Model{ClassNames: []string{"cat", "dog", "fish"}}
+	for _, c := range []struct {
+		names  []string
+		labels []int32
+		want   []int32
+	}{
+		{[]string{"dog", "fish"}, []int32{0, 1, 0}, []int32{1, 2, 1}},
+		{[]string{"cat", "dog", "fish"}, []int32{2, 0}, []int32{2, 0}},
+		{nil, []int32{2, 0}, []int32{2, 0}},
+		{[]string{"cat", "wolf"}, []int32{0, 0}, []int32{0, 0}}, // none is a wolf
+		{[]string{"dog", "fish"}, nil, nil},
+		{[]string{"cat", "wolf"}, []int32{0, 1}, nil},
+	} {
+		got, err := m.Labels(&data.Dataset{Labels: c.labels, ClassNames: c.names})
+		if !slices.Equal(got, c.want) || (err != nil) != (c.labels != nil && c.want == nil) {
+			t.Errorf("labels %v of %v: %v, %v; want %v", c.labels, c.names, got, err, c.want)
+		}
+	}
+}
+
 // A classifier learns what is easy, says the same after it was written and read, and does not depend on the number of workers.
 func TestTrain(t *testing.T) {
 	set := bars(9, 36)

@@ -3,6 +3,9 @@ package classify
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"hbar/data"
 )
 
 // Proportion is K of N with its standard error and Wilson's 95 % interval (J. Am. Stat. Assoc. 22, 209, 1927), which is sound also
@@ -109,6 +112,24 @@ func (m *Model) NewScore(j *Judged, labels []int32) (*Score, error) {
 	}
 	s.Spread = spread(given, j.N)
 	return s, nil
+}
+
+// Labels are the labels of a set as the classifier numbers its classes. Where both have names for their classes the names decide: the
+// number of a class depends on which others a set has. A label whose name the classifier does not know is an error.
+func (m *Model) Labels(set *data.Dataset) ([]int32, error) {
+	if set.Labels == nil || set.ClassNames == nil || m.ClassNames == nil || slices.Equal(set.ClassNames, m.ClassNames) {
+		return set.Labels, nil
+	}
+	out := make([]int32, len(set.Labels))
+	for i, label := range set.Labels {
+		name := set.ClassNames[label]
+		k := slices.Index(m.ClassNames, name)
+		if k < 0 {
+			return nil, fmt.Errorf("classify: sample %d of %s is of the class %.60q; the classifier knows %.200q", i, set.Name, name, m.ClassNames)
+		}
+		out[i] = int32(k)
+	}
+	return out, nil
 }
 
 // ClassName is the name of a class, or its number.

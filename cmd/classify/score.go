@@ -74,12 +74,16 @@ func runScore(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
+	labels, err := m.Labels(set)
+	if err != nil {
+		return err
+	}
 	introduce(io, set)
 	j, err := judge(ctx, io, m, set, o.workers)
 	if err != nil {
 		return err
 	}
-	score, err := m.NewScore(j, set.Labels)
+	score, err := m.NewScore(j, labels)
 	if err != nil {
 		return err
 	}
@@ -108,11 +112,15 @@ func (o *scoreOptions) own(ctx context.Context, io ui.Streams, m *classify.Model
 	if test.Labels == nil {
 		return fmt.Errorf("%s carries no labels; --test-labels FILE names them", test.Name)
 	}
+	labels, err := m.Labels(test)
+	if err != nil {
+		return err
+	}
 	j, err := judge(ctx, io, m, test, o.workers)
 	if err != nil {
 		return err
 	}
-	s, err := m.NewScore(j, test.Labels)
+	s, err := m.NewScore(j, labels)
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,11 @@ func runTrain(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	s, err := m.NewScore(j, test.Labels)
+	labels, err := m.Labels(test)
+	if err != nil {
+		return err
+	}
+	s, err := m.NewScore(j, labels)
 	if err != nil {
 		return err
 	}
