@@ -169,6 +169,9 @@ var discrete = []string{"DDPMScheduler", "DDIMScheduler", "DDIMInverseScheduler"
 	"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
 	"DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "DEISMultistepScheduler", "UniPCMultistepScheduler"}
 
+// narrow are those whose β go from 0.00085 to 0.012 where the settings do not say otherwise; those of the others go from 0.0001 to 0.02.
+var narrow = []string{"HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DPMSolverSDEScheduler"}
+
 // readScheduler sets schedule and prediction from scheduler_config.json, or to DDPM's where there is none.
 func (m *Model) readScheduler(dir, base string) error {
 	m.Schedule, m.Prediction = "ddpm", "eps"
@@ -212,6 +215,9 @@ func (m *Model) setScheduler(text []byte) error {
 	switch s.Betas {
 	case "", "linear":
 		m.Schedule = "ddpm"
+		if slices.Contains(narrow, s.Class) {
+			m.ScheduleParams = map[string]float64{"beta_start": 0.00085, "beta_end": 0.012}
+		}
 		for name, v := range map[string]*float64{"beta_start": s.BetaStart, "beta_end": s.BetaEnd} {
 			if v != nil {
 				m.ScheduleParams[name] = *v

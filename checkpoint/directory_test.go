@@ -119,6 +119,9 @@ func TestScheduler(t *testing.T) {
 	for text, want := range map[string]Model{
 		`{"_class_name": "DDPMScheduler", "beta_start": 0.0002, "beta_end": 0.03, "prediction_type": "sample"}`: {Schedule: "ddpm", Prediction: "x0",
 			ScheduleParams: map[string]float64{"beta_start": 0.0002, "beta_end": 0.03}},
+		// The default β of this class are not DDPM's.
+		`{"_class_name": "HeunDiscreteScheduler", "beta_end": 0.03}`: {Schedule: "ddpm", Prediction: "eps",
+			ScheduleParams: map[string]float64{"beta_start": 0.00085, "beta_end": 0.03}},
 		`{}`: {Schedule: "ddpm", Prediction: "eps", ScheduleParams: map[string]float64{}},
 	} {
 		var m Model
