@@ -71,7 +71,7 @@ func (s *subject) take(in *inputs, arrays map[string]*npz.Array, o options) erro
 		if !program.SameShape(a.Shape, want) {
 			return s.misshapen(name, a.Shape, want)
 		}
-		if err := finite(name, a, o.Precision == fp32); err != nil {
+		if err := finite(name, a, o.Precision != fp64); err != nil {
 			return err
 		}
 		in.arrays[name] = a.X
