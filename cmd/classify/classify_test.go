@@ -77,6 +77,20 @@ func TestDigits(t *testing.T) {
 	}
 }
 
+// A file of features that is cut off is called that, and not one without features.
+func TestTruncatedFeatures(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.npz")
+	if err := npz.Write(path, map[string]*npz.Array{"features": {Shape: []int{2, 1}, X: []float64{1, 2}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := command(t, "distance --samples "+path+" --reference "+path); err == nil || !strings.Contains(err.Error(), "not an .npz archive") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                   "say what to do",

@@ -108,7 +108,10 @@ func runDistance(ctx context.Context, args []string, io ui.Streams) error {
 // features are those of a file, or those that the classifier sees in its samples.
 func (o *distanceOptions) features(ctx context.Context, io ui.Streams, path string) (*classify.Features, error) {
 	if strings.EqualFold(filepath.Ext(path), ".npz") {
-		if arrays, err := npz.Read(path); err == nil && (arrays["features"] != nil || arrays["mu"] != nil) {
+		switch arrays, err := npz.Read(path); {
+		case err != nil && o.classifier == "": // with a classifier the reader of samples has its say, which reads more kinds of arrays
+			return nil, err
+		case err == nil && (arrays["features"] != nil || arrays["mu"] != nil):
 			return classify.ReadFeatures(path, o.n, o.seed)
 		}
 	}
