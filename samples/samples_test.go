@@ -326,3 +326,15 @@ func TestTable(t *testing.T) {
 		t.Error("rows of numbers were drawn")
 	}
 }
+
+// A sound that is not finite in places is drawn all the same.
+func TestSpectrumNotFinite(t *testing.T) {
+	s := &Sheet{o: Options{Shape: []int{4000, 1}}}
+	x := values(4000, -1, 1)
+	x[7], x[2000], x[3999] = math.NaN(), math.Inf(1), 1e200
+	m := image.NewNRGBA(image.Rect(0, 0, waveWidth, spectrumHeight))
+	s.spectrum(m, image.Point{}, x)
+	if i := slices.Index(m.Pix, 0); i >= 0 {
+		t.Errorf("byte %d of the picture is not drawn", i)
+	}
+}

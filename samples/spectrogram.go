@@ -46,19 +46,21 @@ func spectrogram(x []float64, channels, columns int) [][]float64 {
 	return out
 }
 
-// spectrum draws the spectrogram of a sound.
+// spectrum draws the spectrogram of a sound. Powers that are not finite count as silence.
 func (s *Sheet) spectrum(m *image.NRGBA, at image.Point, x []float64) {
 	power := spectrogram(x, s.o.Shape[1], waveWidth)
 	top := 0.0
 	for _, column := range power {
 		for _, p := range column {
-			top = max(top, p)
+			if !math.IsInf(p, 1) && p > top { // which NaN is not
+				top = p
+			}
 		}
 	}
 	for px, column := range power {
 		for k, p := range column {
 			level := 0.0 // 0: spectrumRange below the loudest, or silence; 1: the loudest
-			if p > 0 && !math.IsNaN(p) {
+			if p > 0 && p <= top {
 				level = min(max(1+10*math.Log10(p/top)/spectrumRange, 0), 1)
 			}
 			m.SetNRGBA(at.X+px, at.Y+spectrumHeight-1-k, shade(level))
