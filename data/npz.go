@@ -49,12 +49,12 @@ func readNpz(r io.Reader, size int64, labelled bool) (*Dataset, error) {
 		slices.Sort(names)
 		return nil, fmt.Errorf("no array of samples; have %q, want arr_0 or images (and arr_1 or labels)", names)
 	}
-	s, err := readMember(members[samples], readNpy)
+	s, err := readMember(members[samples], size, readNpy)
 	if err != nil {
 		return nil, err
 	}
 	if name := firstOf(npzLabels, names); name != "" && name != samples && labelled {
-		labels, err := readMember(members[name], readNpyLabels)
+		labels, err := readMember(members[name], size, readNpyLabels)
 		if err == nil {
 			err = s.setLabels(labels, nil)
 		}
@@ -74,8 +74,11 @@ func firstOf(wanted, have []string) string {
 	return ""
 }
 
-// readMember reads one array of the archive.
-func readMember[T any](f *zip.File, read func(io.Reader, int64) (T, error)) (out T, err error) {
+// readMember reads one array of an archive of so many bytes.
+func readMember[T any](f *zip.File, archive int64, read func(io.Reader, int64) (T, error)) (out T, err error) {
+	if f.CompressedSize64 > uint64(archive) {
+		return out, fmt.Errorf("%s: %d compressed bytes claimed in an archive of %d", f.Name, f.CompressedSize64, archive)
+	}
 	// Deflate makes at most 1032 bytes of one: a larger size cannot be true.
 	if f.UncompressedSize64 > 1032*(f.CompressedSize64+1) {
 		return out, fmt.Errorf("%s: %d bytes claimed of %d compressed ones", f.Name, f.UncompressedSize64, f.CompressedSize64)

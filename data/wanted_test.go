@@ -78,3 +78,29 @@ func TestBatchesResized(t *testing.T) {
 		}
 	}
 }
+
+// A member that claims more compressed bytes than the archive has is refused before room is made for it, in both readers of archives.
+func TestForgedCompressedSize(t *testing.T) {
+	dir := t.TempDir()
+	for name, member := range map[string]string{"a.npz": "x.npy", "a.zip": "a.png"} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		w, err := z.CreateRaw(&zip.FileHeader{Name: member, Method: zip.Deflate, CompressedSize64: 1 << 55, UncompressedSize64: 1 << 29})
+		if err == nil {
+			_, err = w.Write(make([]byte, 100))
+		}
+		if err == nil {
+			err = z.Close()
+		}
+		path := filepath.Join(dir, name)
+		if err == nil {
+			err = os.WriteFile(path, b.Bytes(), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadWith(path, Options{Cache: NoCache}); err == nil || !strings.Contains(err.Error(), "36028797018963968 compressed bytes") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

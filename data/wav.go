@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync/atomic"
 )
 
 // isWav reports whether a file name is that of a sound.
@@ -131,6 +132,7 @@ func readSounds(l *listing, o Options) (*Dataset, error) {
 	parts := make([][]float64, n)
 	kinds := make([]sound, n) // without their samples
 	frames := make([]int, n)
+	var total atomic.Int64 // samples of all
 	err := l.Each(l.sounds, runtime.GOMAXPROCS(0), func(_, k int, b []byte) error {
 		w, err := parseWav(b)
 		if err != nil {
@@ -144,6 +146,9 @@ func readSounds(l *listing, o Options) (*Dataset, error) {
 			frames[k] = pieces * o.Length
 		} else {
 			frames[k] = w.frames()
+		}
+		if total.Add(int64(frames[k]*w.channels)) > maxSamples { // before they take eight bytes each
+			return errors.New("more than 2³⁰ samples of sound with those of other files")
 		}
 		parts[k] = make([]float64, frames[k]*w.channels)
 		w.values(parts[k])
@@ -168,8 +173,6 @@ func readSounds(l *listing, o Options) (*Dataset, error) {
 		case o.Length == 0 && frames[k] != length:
 			return nil, fmt.Errorf("data: %s: %s has %d samples, %s has %d; say by --length how many make a piece", l.Name, name, frames[k],
 				l.Files[l.sounds[0]].Path, length)
-		case len(s.X)+len(x) > maxSamples:
-			return nil, fmt.Errorf("data: %s: more than 2³⁰ samples of sound", l.Name)
 		}
 		s.X = append(s.X, x...)
 		for range len(x) / s.D {

@@ -30,8 +30,15 @@ func Read(path string) (map[string]*Array, error) {
 		if !ok {
 			continue
 		}
-		if total += member.UncompressedSize64; total > 8*maxElements {
+		if member.UncompressedSize64 > 8*maxElements-total {
 			return nil, fmt.Errorf("%s: more than 8 GiB when unpacked", path)
+		}
+		total += member.UncompressedSize64
+		if member.CompressedSize64 > uint64(size) {
+			return nil, fmt.Errorf("%s: member %s claims %d packed bytes in an archive of %d", path, name, member.CompressedSize64, size)
+		}
+		if arrays[name] != nil {
+			return nil, fmt.Errorf("%s: array %q comes twice", path, name)
 		}
 		// Deflate packs at most 1032 to one: a larger claim is not true.
 		if member.UncompressedSize64/1100 > member.CompressedSize64+1 {

@@ -1,6 +1,7 @@
 package npz
 
 import (
+	"archive/zip"
 	"bytes"
 	"math"
 	"os"
@@ -132,4 +133,48 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d elements from %d bytes", len(a.X), len(b))
 		}
 	})
+}
+
+// Archives that claim more than they hold, or one array twice, are refused.
+func TestForgedArchives(t *testing.T) {
+	array := header("{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }", 1)
+	for want, forge := range map[string]func(z *zip.Writer) error{
+		"4398046511104 packed bytes": func(z *zip.Writer) error {
+			_, err := z.CreateRaw(&zip.FileHeader{Name: "x.npy", Method: zip.Deflate, CompressedSize64: 1 << 42, UncompressedSize64: 1 << 33})
+			return err
+		},
+		"more than 8 GiB": func(z *zip.Writer) error {
+			_, err := z.CreateRaw(&zip.FileHeader{Name: "x.npy", Method: zip.Deflate, CompressedSize64: 1, UncompressedSize64: 1<<64 - 1})
+			return err
+		},
+		`"x" comes twice`: func(z *zip.Writer) error {
+			for range 2 {
+				w, err := z.Create("x.npy")
+				if err != nil {
+					return err
+				}
+				if _, err := w.Write(array); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		err := forge(z)
+		if err == nil {
+			err = z.Close()
+		}
+		path := filepath.Join(t.TempDir(), "a.npz")
+		if err == nil {
+			err = os.WriteFile(path, b.Bytes(), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v; want %q", err, want)
+		}
+	}
 }

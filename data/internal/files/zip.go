@@ -53,6 +53,8 @@ func openZip(name string) (_ *Set, err error) {
 			return nil, fmt.Errorf("entry %q is a link; want files and folders only", e.Name)
 		case e.Flags&1 != 0:
 			return nil, fmt.Errorf("entry %q is encrypted", e.Name)
+		case e.CompressedSize64 > uint64(st.Size()):
+			return nil, fmt.Errorf("entry %q claims %d compressed bytes in an archive of %d", e.Name, e.CompressedSize64, st.Size())
 		}
 		if err := s.add(p, int64(min(e.UncompressedSize64, 1<<62))); err != nil {
 			return nil, err
