@@ -26,12 +26,13 @@ const exactTol = 1e-12
 // exactBlock is how many steps are integrated together.
 const exactBlock = 1 << 12
 
-// exact computes the steps from[i] → to[i] with the dial e(t), which must not exceed its sign: all forward or all reverse.
+// exact computes the steps from[i] → to[i] with the dial e(t), which must not exceed its sign: all forward or all reverse. Many steps take
+// minutes, which end with ctx.
 //
 // In the coordinates L⁻¹z with LLᵀ = Σ everything is of order one at all times, and L' = L·low(L⁻¹Σ'L⁻ᵀ), low the lower triangle with
 // half of the diagonal. U = L_u⁻¹ΨL_t, the covariance and the two vectors are integrated in log ∫β, where the process is smooth. So
 // the covariance of a short step is no difference of large numbers.
-func (s *Blocks) exact(from, to []float64, dial func(i int, t float64) float64) ([]exact, error) {
+func (s *Blocks) exact(ctx context.Context, from, to []float64, dial func(i int, t float64) float64) ([]exact, error) {
 	b := s.size
 	width := 2*b*b + 2*b
 	out := make([]exact, 0, len(from))
@@ -53,7 +54,7 @@ func (s *Blocks) exact(from, to []float64, dial func(i int, t float64) float64) 
 			}
 			return nil
 		}}
-		res, err := ode.Solve(context.Background(), sys, y, starts, ends, ode.Settings{Tol: exactTol})
+		res, err := ode.Solve(ctx, sys, y, starts, ends, ode.Settings{Tol: exactTol})
 		if err != nil {
 			return nil, err
 		}
@@ -155,8 +156,8 @@ func (x *exact) propagator(t float64, b int, step uint32) Propagator {
 // blockSamplers are the samplers of schedules of matrices.
 const blockSamplers = "em, exp, exp2"
 
-// table is NewTable for a schedule of matrices.
-func (s *Blocks) table(times []float64, o TableOptions, h func(t float64) float64) (*Table, error) {
+// table is NewTableContext for a schedule of matrices.
+func (s *Blocks) table(ctx context.Context, times []float64, o TableOptions, h func(t float64) float64) (*Table, error) {
 	if o.Sampler == Heun {
 		return nil, fmt.Errorf("solver: schedule %q has the samplers %s; not %s", s.name, blockSamplers, o.Sampler)
 	}
@@ -174,7 +175,7 @@ func (s *Blocks) table(times []float64, o TableOptions, h func(t float64) float6
 		}
 	} else {
 		var err error
-		if steps, err = s.exact(times[:n], times[1:], dial); err != nil {
+		if steps, err = s.exact(ctx, times[:n], times[1:], dial); err != nil {
 			return nil, err
 		}
 	}
@@ -211,15 +212,15 @@ func (s *Blocks) table(times []float64, o TableOptions, h func(t float64) float6
 type PathSteps struct{ Reverse, Forward Propagator }
 
 // PathSteps lists the steps of the exponential sampler (exp) at h > 0 over the grid, from Tmax to Tmin.
-func (s *Blocks) PathSteps(grid Grid, steps int, h float64) (times []float64, out []PathSteps, err error) {
+func (s *Blocks) PathSteps(ctx context.Context, grid Grid, steps int, h float64) (times []float64, out []PathSteps, err error) {
 	if times, err = grid.Times(s, steps); err != nil {
 		return nil, nil, err
 	}
-	reverse, err := s.exact(times[:steps], times[1:], func(int, float64) float64 { return h })
+	reverse, err := s.exact(ctx, times[:steps], times[1:], func(int, float64) float64 { return h })
 	if err != nil {
 		return nil, nil, err
 	}
-	forward, err := s.exact(times[1:], times[:steps], func(int, float64) float64 { return -h })
+	forward, err := s.exact(ctx, times[1:], times[:steps], func(int, float64) float64 { return -h })
 	if err != nil {
 		return nil, nil, err
 	}

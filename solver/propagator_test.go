@@ -2,6 +2,7 @@ package solver
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func TestExactSteps(t *testing.T) {
 				if h < 0 { // the forward process
 					from, to = to, from
 				}
-				steps, err := s.exact([]float64{from}, []float64{to}, func(int, float64) float64 { return h })
+				steps, err := s.exact(context.Background(), []float64{from}, []float64{to}, func(int, float64) float64 { return h })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -279,5 +280,19 @@ func TestSampleBlocks(t *testing.T) {
 				t.Errorf("the last state is the sample: %v, with denoise %v", !denoise, denoise)
 			}
 		}
+	}
+}
+
+// The table of a schedule of matrices ends with the context, for whatever it is made.
+func TestTableEndsWithContext(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	s := named(t, "cld")
+	o := TableOptions{Sampler: Exponential, Steps: 4, H: 1}
+	_, table := NewTableContext(ctx, s, Prediction{}, o)
+	_, _, path := BlocksOf(s).PathSteps(ctx, GridLambda, 4, 1)
+	r, sample := Sample(ctx, gaussModel{d: 1}, s, Options{TableOptions: o, N: 1}, nil)
+	if !errors.Is(table, context.Canceled) || !errors.Is(path, context.Canceled) || !errors.Is(sample, context.Canceled) || r.Table != nil {
+		t.Errorf("errors %v, %v, %v; a table of samples: %v", table, path, sample, r.Table != nil)
 	}
 }

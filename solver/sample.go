@@ -82,7 +82,7 @@ func Sample(ctx context.Context, model Model, s Schedule, o Options, deliver fun
 		run.fused, p = in, in.Prediction()
 	}
 	var err error
-	if r.Table, err = NewTable(s, p, o.TableOptions); err != nil {
+	if r.Table, err = NewTableContext(ctx, s, p, o.TableOptions); err != nil {
 		return r, err
 	}
 	r.Evaluations = r.Table.Evaluations()

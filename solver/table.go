@@ -1,6 +1,7 @@
 package solver
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -72,6 +73,11 @@ func (t *Table) Evaluations() int { return len(t.Rows) + len(t.Propagators) }
 // NewTable makes the step table of a schedule and a prediction type, in float64. With Prediction{} its coefficients are
 // those of the score. The table of a schedule of matrices (Blocks) has Propagators, which do not depend on the prediction type.
 func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
+	return NewTableContext(context.Background(), s, p, o)
+}
+
+// NewTableContext is NewTable that ends with ctx. The table of a schedule of matrices takes minutes where it has millions of steps.
+func NewTableContext(ctx context.Context, s Schedule, p Prediction, o TableOptions) (*Table, error) {
 	if o.Steps == 0 {
 		o.Steps = DefaultSteps
 	}
@@ -101,7 +107,7 @@ func NewTable(s Schedule, p Prediction, o TableOptions) (*Table, error) {
 		}
 	}
 	if b := BlocksOf(s); b != nil {
-		return b.table(times, o, h)
+		return b.table(ctx, times, o, h)
 	}
 	method := &samplers[o.Sampler]
 	table := &Table{Times: times, Stride: method.stride, Rows: make([]kernels.Row, 0, o.Steps*method.stride+1)}

@@ -15,7 +15,7 @@ func sampleBlocks(ctx context.Context, model, guided solver.Model, b *solver.Blo
 	if o.Sampler != solver.Exponential {
 		return nil, fmt.Errorf("guidance: under schedule %s the weights of paths are known for the sampler exp, not %v", b.Name(), o.Sampler)
 	}
-	_, steps, err := b.PathSteps(o.Grid, o.Steps, o.H)
+	_, steps, err := b.PathSteps(ctx, o.Grid, o.Steps, o.H)
 	if err != nil {
 		return nil, err
 	}

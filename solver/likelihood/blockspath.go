@@ -17,12 +17,12 @@ type blockStep struct {
 }
 
 // blockSteps lists the steps from Tmin up.
-func (p *problem) blockSteps(o PathOptions, h float64) ([]blockStep, error) {
+func (p *problem) blockSteps(ctx context.Context, o PathOptions, h float64) ([]blockStep, error) {
 	s := p.blocks.blocks
 	if o.Sampler != solver.Exponential {
 		return nil, fmt.Errorf("likelihood: under schedule %s the path integral is known for the sampler exp, not %v: steps of the others have noise that does not reach all coordinates, or no closed density", s.Name(), o.Sampler)
 	}
-	_, steps, err := s.PathSteps(o.Grid, o.Steps, h)
+	_, steps, err := s.PathSteps(ctx, o.Grid, o.Steps, h)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +56,16 @@ func (p *problem) blockSteps(o PathOptions, h float64) ([]blockStep, error) {
 func (p *problem) pathOfBlocks(ctx context.Context, x, hs []float64, o PathOptions) ([][]PathEstimate, error) {
 	n, d := len(x)/p.blocks.d, p.blocks.d
 	r := &pathRun{problem: p, o: o, precision: 0x1p-24, total: n * o.Paths * len(hs)}
-	tables := make([][]blockStep, len(hs))
+	out, tables := make([][]PathEstimate, n), make([][]blockStep, len(hs))
 	for j, h := range hs {
 		if !(h > 0) || math.IsInf(h, 1) {
 			return nil, fmt.Errorf("likelihood: the path integral needs h > 0, not %v; at h = 0 use the probability flow", h)
 		}
 		var err error
-		if tables[j], err = p.blockSteps(o, h); err != nil {
-			return nil, err
+		if tables[j], err = p.blockSteps(ctx, o, h); err != nil {
+			return unlessInterrupted(ctx, interruptedPaths(out, hs), err)
 		}
 	}
-	out := make([][]PathEstimate, n)
 	for i := range out {
 		logw := make([][]float64, len(hs))
 		for j, table := range tables {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"hbar/solver"
 	"hbar/solver/exact"
 )
 
@@ -35,6 +36,25 @@ func TestPathIntegralInterrupted(t *testing.T) {
 	}
 	if got[0][0] != whole[0][0] || got[2][0].Status != Interrupted || got[2][0].H != 0.5 {
 		t.Errorf("points %+v", got)
+	}
+}
+
+// The tables of a schedule of matrices are minutes of work where they have millions of steps: they end with the context.
+func TestBlockStepsInterrupted(t *testing.T) {
+	g := newBlockGaussian(t, "cld", 0.5, 0)
+	p, err := newProblem(g.model, g.s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	o := PathOptions{Sampler: solver.Exponential, Grid: solver.GridLambda, Steps: 4, Paths: 2}
+	if _, err := p.blockSteps(stopped, o, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	got, err := PathIntegral(stopped, g.model, g.s, []float64{0.4}, []float64{1}, o)
+	if !errors.Is(err, context.Canceled) || len(got) != 1 || got[0][0].Status != Interrupted || got[0][0].H != 1 {
+		t.Errorf("points %+v, error %v", got, err)
 	}
 }
 

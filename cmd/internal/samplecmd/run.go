@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 		if err := r.fits(solver.StateDim(m.Schedule, m.Net.Dim())); err != nil {
 			return err
 		}
-		if err := r.works(m); err != nil {
+		if err := r.works(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -83,10 +83,13 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 }
 
 // works refuses a sampler whose steps are not finite, before any sample is drawn.
-func (o options) works(m *model.Model) error {
+func (o options) works(ctx context.Context, m *model.Model) error {
 	table, err := o.table(m.Schedule)
 	if err == nil && o.name != "" { // by itself it is checked when it begins
-		_, err = solver.NewTable(m.Schedule, m.Prediction, table)
+		_, err = solver.NewTableContext(ctx, m.Schedule, m.Prediction, table)
+	}
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w before a sample was finished; nothing is written", ui.ErrInterrupted)
 	}
 	return err
 }

@@ -113,7 +113,7 @@ func (c *Checkpoint) Sample(ctx context.Context, o SampleOptions, progress func(
 		return nil, err
 	}
 	defer release()
-	rows, err := solver.NewTable(net.Schedule, net.Prediction, table)
+	rows, err := solver.NewTableContext(ctx, net.Schedule, net.Prediction, table)
 	if err != nil {
 		return nil, err
 	}
