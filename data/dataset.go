@@ -119,6 +119,29 @@ func (s *Dataset) keep(first, n int) {
 	}
 }
 
+// Choose reduces the set to the samples with these numbers, in this order.
+func (s *Dataset) Choose(samples []int) {
+	was, n := *s, len(samples)
+	if was.Bytes != nil {
+		s.Bytes = make([]byte, 0, n*s.D)
+	} else {
+		s.X = make([]float64, 0, n*s.D)
+	}
+	if was.Labels != nil {
+		s.Labels = make([]int32, 0, n)
+	}
+	for _, i := range samples {
+		if was.Bytes != nil {
+			s.Bytes = append(s.Bytes, was.Bytes[i*s.D:(i+1)*s.D]...)
+		} else {
+			s.X = append(s.X, was.X[i*s.D:(i+1)*s.D]...)
+		}
+		if was.Labels != nil {
+			s.Labels = append(s.Labels, was.Labels[i])
+		}
+	}
+}
+
 // builtin is a set that ByName knows.
 type builtin struct {
 	name  string

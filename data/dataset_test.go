@@ -25,6 +25,16 @@ func TestNamesAllLoad(t *testing.T) {
 	}
 }
 
+// Chosen samples come with their labels, of numbers and of bytes.
+func TestChoose(t *testing.T) {
+	for _, s := range []*Dataset{{D: 2, X: []float64{0, 1, 2, 3, 4, 5}, Labels: []int32{7, 8, 9}}, {D: 2, Bytes: []byte{0, 1, 2, 3, 4, 5}, Labels: []int32{7, 8, 9}}} {
+		s.Choose([]int{2, 0})
+		if s.N() != 2 || !slices.Equal(s.Values(), []float64{4, 5, 0, 1}) || !slices.Equal(s.Labels, []int32{9, 7}) {
+			t.Errorf("chose %v with labels %v", s.Values(), s.Labels)
+		}
+	}
+}
+
 // Samples depend on (seed, index) alone, and on both.
 func TestRangesAreConsistent(t *testing.T) {
 	for _, name := range Names() {

@@ -138,6 +138,15 @@ func (s *Source) Define(g *flags.Group, usage string) {
 // that the network was trained on, where the table has them all. A network from elsewhere, without a normalisation, takes that of
 // a built-in set.
 func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points, error) {
+	return n.load(from, first, count, def, nil)
+}
+
+// LoadChosen loads count points of a set that is drawn anew. Of any other set it takes those that choose names, of how many there are.
+func (n *Network) LoadChosen(from Source, count int, choose func(of int) []int) (*Points, error) {
+	return n.load(from, 0, count, 0, choose)
+}
+
+func (n *Network) load(from Source, first uint64, count, def int, choose func(of int) []int) (*Points, error) {
 	name, seed := from.Data, from.Seed
 	if name == "" {
 		if !data.IsBuiltin(n.Data) {
@@ -157,6 +166,10 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 			count = min(count, have.N()-int(first))
 		}
 	}
+	choosing := choose != nil && !p.Fresh
+	if choosing {
+		count = 0 // all
+	}
 	set, err := data.LoadWith(name, n.asText(name, data.Options{First: first, N: count, Seed: seed, Columns: from.Columns, Header: from.Header, Prefer: n.Columns}))
 	if err != nil {
 		return nil, err
@@ -170,6 +183,9 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 			hint = fmt.Sprintf(", the columns %s", strings.Join(n.Columns, ", "))
 		}
 		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d%s", name, set.D, n.Net.Dim(), hint)
+	}
+	if choosing {
+		set.Choose(choose(set.N())) // before the numbers of all become float64
 	}
 	p.Notes, p.Shape, p.Labels, p.Bytes = set.Notes, n.SampleShape(), set.Labels, set.Bytes != nil
 	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {

@@ -49,15 +49,15 @@ type distances struct {
 	floor *metrics.Floor
 }
 
-// batches cuts n points for each repeat; a file with too few points makes the batches smaller.
+// batches cuts n points for each repeat; a file with too few points makes the batches smaller. The points are drawn from all of a file,
+// whose rows may be sorted.
 func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *loglik.Points, err error) {
-	p, err = net.LoadPoints(o.Source, 0, o.n*o.repeats, 0)
-	if err != nil { // a file with fewer
-		all, errAll := net.LoadPoints(o.Source, 0, 0, 0)
-		if errAll != nil {
-			return nil, nil, err
-		}
-		p = all
+	p, err = net.LoadChosen(o.Source, o.n*o.repeats, func(of int) []int {
+		order := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0)).Perm(of)
+		return order[:min(of, o.n*o.repeats)]
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := p.CheckRange(); err != nil {
 		return nil, nil, err
@@ -66,24 +66,12 @@ func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *
 	if n < 50 && n < o.n {
 		return nil, nil, fmt.Errorf("%s has %d points: too few for %d repeats of 50 or more; lower --repeats", p.Name, p.N(), o.repeats)
 	}
-	order := make([]int, p.N())
-	for i := range order {
-		order[i] = i
-	}
-	if !p.Fresh { // rows of a file may be sorted
-		rng := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0))
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	}
 	x := p.X
 	if scaled {
 		x = p.Z
 	}
 	for r := range o.repeats {
-		batch := make([]float64, 0, n*p.D)
-		for _, i := range order[r*n : (r+1)*n] {
-			batch = append(batch, x[i*p.D:(i+1)*p.D]...)
-		}
-		data = append(data, batch)
+		data = append(data, x[r*n*p.D:(r+1)*n*p.D:(r+1)*n*p.D])
 	}
 	return data, p, nil
 }
