@@ -16,6 +16,9 @@ import (
 type ReadOptions struct {
 	Dt     float64 // step of time where a file has no times; 0 means 1
 	Tokens int     // characters of a text that have an indicator of their own; 0 means 64
+	// Alphabet are the names of the indicators of a text, as Data.Names has them, of a model that was fitted to another one. nil: the most
+	// frequent characters.
+	Alphabet []string
 }
 
 // Load reads trajectories from files, each by the ending of its name:
@@ -27,10 +30,14 @@ type ReadOptions struct {
 //	.txt, .md, .text  UTF-8 text: each character becomes a row of indicators
 //
 // Gaps are NaN, in .csv also empty fields. Rows that are NaN throughout at the end of a trajectory are no part of it, so
-// trajectories of different lengths fit in one array.
+// trajectories of different lengths fit in one array. Several files are trajectories of the same outputs, in the same order; texts share
+// one alphabet.
 func Load(paths []string, o ReadOptions) (*Data, error) {
 	if o.Dt == 0 {
 		o.Dt = 1
+	}
+	if slices.ContainsFunc(paths, isText) {
+		return readTexts(paths, o)
 	}
 	var all *Data
 	for _, path := range paths {
@@ -47,6 +54,11 @@ func Load(paths []string, o ReadOptions) (*Data, error) {
 		}
 		if d.P != all.P {
 			return nil, fmt.Errorf("%s has %d outputs, %s has %d", path, d.P, paths[0], all.P)
+		}
+		for j := range min(len(d.Names), len(all.Names)) {
+			if d.Names[j] != all.Names[j] {
+				return nil, fmt.Errorf("output %d of %s is %q, and of %s it is %q; want the same outputs in the same order", j+1, path, d.Names[j], paths[0], all.Names[j])
+			}
 		}
 		all.Records = append(all.Records, d.Records...)
 	}
@@ -74,9 +86,6 @@ func load(path string, o ReadOptions) (*Data, error) {
 		return d, named(path, err)
 	case ".csv":
 		d, err := readCSV(path, o)
-		return d, named(path, err)
-	case ".txt", ".text", ".md":
-		d, err := readText(path, o)
 		return d, named(path, err)
 	default:
 		return nil, fmt.Errorf("%s: files ending in %q are not read; have .npy, .npz, .csv and text as .txt or .md", path, ext)

@@ -61,6 +61,31 @@ func TestReadArrays(t *testing.T) {
 	}
 }
 
+// Texts share one alphabet: a character has the same indicator in each, whichever of them it is frequent in, and with a given alphabet the
+// one that it has there.
+func TestTextsShareAnAlphabet(t *testing.T) {
+	texts := [][]rune{[]rune("aab"), []rune("bbbbca")}
+	for _, c := range []struct {
+		o    ReadOptions
+		want string
+	}{
+		{ReadOptions{Dt: 1}, `['b' 'a' 'c'] p=3 [0 1 2][0 1 0 0 1 0 1 0 0] [0 1 2 3 4 5][1 0 0 1 0 0 1 0 0 1 0 0 0 0 1 0 1 0]`},
+		{ReadOptions{Dt: 1, Tokens: 2}, `['b' others] p=2 [0 1 2][0 1 0 1 1 0] [0 1 2 3 4 5][1 0 1 0 1 0 1 0 0 1 0 1]`},
+		{ReadOptions{Dt: 1, Tokens: 2, Alphabet: []string{"'x'", "'c'", "others"}}, `['x' 'c' others] p=3 [0 1 2][0 0 1 0 0 1 0 0 1] [0 1 2 3 4 5][0 0 1 0 0 1 0 0 1 0 0 1 0 1 0 0 0 1]`},
+	} {
+		d, err := textData(texts, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(d.Names, " ", describe(d)); got != c.want {
+			t.Errorf("read %s; want %s", got, c.want)
+		}
+	}
+	if _, err := textData(texts, ReadOptions{Alphabet: []string{"'a'", "'b'"}}); err == nil || !contains(err.Error(), "the text has 'c', which no text of the fit had") {
+		t.Errorf("a character outside of the alphabet: error %v", err)
+	}
+}
+
 func TestReadFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -84,7 +109,7 @@ func TestReadFiles(t *testing.T) {
 	if d, err := Load([]string{filepath.Join(dir, "b.csv")}, ReadOptions{}); err != nil || d.Name(1) != "right" || !d.Timed {
 		t.Errorf("names %v", d)
 	}
-	if d, err := textData([]byte("abcabcabd"), ReadOptions{Tokens: 3}); err != nil || d.P != 3 || d.Name(2) != "others" || d.Records[0].X[2*3+2] != 1 || d.Records[0].X[8*3+2] != 1 {
+	if d, err := textData([][]rune{[]rune("abcabcabd")}, ReadOptions{Tokens: 3}); err != nil || d.P != 3 || d.Name(2) != "others" || d.Records[0].X[2*3+2] != 1 || d.Records[0].X[8*3+2] != 1 {
 		t.Errorf("a text of four characters with three indicators: %v, %v", d, err)
 	}
 	for _, c := range []struct{ name, text, want string }{
@@ -104,6 +129,17 @@ func TestReadFiles(t *testing.T) {
 	}
 	if _, err := Load([]string{filepath.Join(dir, "a.csv"), filepath.Join(dir, "c.csv")}, ReadOptions{}); err == nil || !contains(err.Error(), "has 1 outputs") {
 		t.Errorf("files of 2 and 1 outputs: error %v", err)
+	}
+	b := filepath.Join(dir, "b.csv")
+	for _, c := range []struct{ name, text, want string }{
+		{"swapped.csv", "t,right,left\n0,1,2\n", `output 1 of ` + filepath.Join(dir, "swapped.csv") + ` is "right", and of ` + b + ` it is "left"`},
+		{"bare.csv", "1,2\n", ""},
+		{"two.txt", "abab", b + " is no text"},
+	} {
+		_, err := Load([]string{b, write(c.name, c.text)}, ReadOptions{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !contains(err.Error(), c.want)) {
+			t.Errorf("%s after b.csv: error %v; want %q", c.name, err, c.want)
+		}
 	}
 	if _, err := Load([]string{filepath.Join(dir, "none.npy")}, ReadOptions{}); err == nil || !contains(err.Error(), "no such file") {
 		t.Errorf("no file: error %v", err)

@@ -4,18 +4,41 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
 // maxText bounds a text in memory: each character takes a row of indicators.
 const maxText = 2 << 20
 
-// readText makes a trajectory of indicators of a UTF-8 text: one output for each of its most frequent characters, which is 1 where the
-// character occurs. All other characters share one output, if there are any. Time counts characters.
-func readText(path string, o ReadOptions) (*Data, error) {
+// isText reports whether a file is read as a text.
+func isText(path string) bool {
+	return slices.Contains([]string{".txt", ".text", ".md"}, strings.ToLower(filepath.Ext(path)))
+}
+
+// readTexts makes a trajectory of indicators of each UTF-8 text: one output for each of their most frequent characters, which is 1 where
+// the character occurs. All other characters share one output, if there are any. Time counts characters.
+func readTexts(paths []string, o ReadOptions) (*Data, error) {
+	texts := make([][]rune, len(paths))
+	for i, path := range paths {
+		if !isText(path) {
+			return nil, fmt.Errorf("%s is no text; texts and numbers do not go together", path)
+		}
+		var err error
+		if texts[i], err = readText(path); err != nil {
+			return nil, named(path, err)
+		}
+	}
+	d, err := textData(texts, o)
+	return d, named(strings.Join(paths, ", "), err)
+}
+
+func readText(path string) ([]rune, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, bare(err)
@@ -30,53 +53,79 @@ func readText(path string, o ReadOptions) (*Data, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
-	return textData(b, o)
+	text, err := Characters(b)
+	if err == nil && len(text) == 0 {
+		err = errors.New("a text without a character")
+	}
+	return text, err
 }
 
-func textData(b []byte, o ReadOptions) (*Data, error) {
-	text, err := Characters(b)
-	if err != nil {
-		return nil, err
+// rare is the name of the indicator that rare characters share.
+const rare = "others"
+
+func textData(texts [][]rune, o ReadOptions) (*Data, error) {
+	names := o.Alphabet
+	if names == nil {
+		var err error
+		if names, err = alphabet(texts, o.Tokens); err != nil {
+			return nil, err
+		}
 	}
-	count := map[rune]int{}
-	for _, c := range text {
-		count[c]++
+	index := map[string]int{}
+	for j, name := range names {
+		index[name] = j
 	}
-	var alphabet []rune
-	for c := range count {
-		alphabet = append(alphabet, c)
+	d := &Data{P: len(names), Names: names}
+	for _, text := range texts {
+		r := Record{X: make([]float64, len(text)*d.P), Times: make([]float64, len(text))}
+		for i, c := range text {
+			j, ok := index[strconv.QuoteRune(c)]
+			if !ok {
+				if j, ok = index[rare]; !ok {
+					return nil, fmt.Errorf("the text has %q, which no text of the fit had", c)
+				}
+			}
+			r.Times[i] = o.Dt * float64(i)
+			r.X[i*d.P+j] = 1
+		}
+		d.Records = append(d.Records, r)
 	}
-	slices.SortFunc(alphabet, func(a, b rune) int {
+	return d, nil
+}
+
+// alphabet names the indicators of texts: the most frequent characters, and others for the rest.
+func alphabet(texts [][]rune, tokens int) ([]string, error) {
+	count, total := map[rune]int{}, 0
+	for _, text := range texts {
+		for _, c := range text {
+			count[c]++
+		}
+		total += len(text)
+	}
+	characters := slices.SortedFunc(maps.Keys(count), func(a, b rune) int {
 		if count[a] != count[b] {
 			return count[b] - count[a]
 		}
 		return int(a) - int(b)
 	})
-	if len(alphabet) < 2 {
-		return nil, fmt.Errorf("a text of %d characters with %d different ones has no dynamics", len(text), len(alphabet))
+	if len(characters) < 2 {
+		return nil, fmt.Errorf("a text of %d characters with %d different ones has no dynamics", total, len(characters))
 	}
-	keep := o.Tokens
-	if keep <= 0 {
-		keep = 64
+	if tokens <= 0 {
+		tokens = 64
 	}
-	d := &Data{P: min(keep, len(alphabet))}
-	index := map[rune]int{}
-	for i, c := range alphabet {
-		index[c] = min(i, d.P-1)
-		switch {
-		case i < d.P-1 || len(alphabet) == d.P:
-			d.Names = append(d.Names, strconv.QuoteRune(c))
-		case i == d.P-1:
-			d.Names = append(d.Names, "others")
-		}
+	rest := len(characters) > tokens
+	if rest {
+		characters = characters[:tokens-1]
 	}
-	r := Record{X: make([]float64, len(text)*d.P), Times: make([]float64, len(text))}
-	for i, c := range text {
-		r.Times[i] = o.Dt * float64(i)
-		r.X[i*d.P+index[c]] = 1
+	var names []string
+	for _, c := range characters {
+		names = append(names, strconv.QuoteRune(c))
 	}
-	d.Records = []Record{r}
-	return d, nil
+	if rest {
+		names = append(names, rare)
+	}
+	return names, nil
 }
 
 // Characters are those of a UTF-8 text, without a byte-order mark.

@@ -35,11 +35,20 @@ func (s *source) files() []flags.File {
 
 func (s *source) paths() []string { return strings.Split(s.data, ",") }
 
-func (s *source) load() (*dynamics.Data, error) {
+// given refuses a command line without data.
+func (s *source) given() error {
 	if s.data == "" {
-		return nil, ui.Usagef("--data FILE is missing: name the trajectories")
+		return ui.Usagef("--data FILE is missing: name the trajectories")
 	}
-	d, err := dynamics.Load(s.paths(), dynamics.ReadOptions{Dt: s.dt, Tokens: s.tokens})
+	return nil
+}
+
+// load reads the data. alphabet are the outputs of a model of texts, nil: those of the data's own.
+func (s *source) load(alphabet []string) (*dynamics.Data, error) {
+	if err := s.given(); err != nil {
+		return nil, err
+	}
+	d, err := dynamics.Load(s.paths(), dynamics.ReadOptions{Dt: s.dt, Tokens: s.tokens, Alphabet: alphabet})
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,19 @@ func runLoglik(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
-	data, err := src.load()
+	if err := src.given(); err != nil {
+		return err
+	}
+	var names []string
+	if memory != nil {
+		if err := memory.takes(src.text()); err != nil {
+			return err
+		}
+		names = memory.fit.Scale.Names
+	} else {
+		names = m.Names
+	}
+	data, err := src.load(names)
 	if err != nil {
 		return err
 	}
@@ -55,9 +67,6 @@ func runLoglik(ctx context.Context, args []string, io ui.Streams) error {
 	}
 	density := func(one *dynamics.Data) (dynamics.Likelihood, error) { return m.LogLik(one) }
 	if memory != nil {
-		if data, err = memory.inAlphabet(data, src.text()); err != nil {
-			return err
-		}
 		density = func(one *dynamics.Data) (dynamics.Likelihood, error) {
 			l, clamped, err := memory.fit.LogLik(ctx, one)
 			memory.clamped = max(memory.clamped, clamped)

@@ -146,38 +146,15 @@ func (m *memoryModel) reportClamped(io ui.Streams) {
 	}
 }
 
-// inAlphabet gives the indicators of a text the order of the model's symbols. Characters that the model has not are its "others", or an
-// error where it has none.
-func (m *memoryModel) inAlphabet(data *dynamics.Data, text bool) (*dynamics.Data, error) {
-	s := &m.fit.Scale
-	if s.Symbols != text {
-		if text {
-			return nil, errors.New("the data are a text, and the model is of numbers")
-		}
-		return nil, errors.New("the model is of characters: give it a text, .txt or .md")
+// takes refuses a text for a model of numbers, and numbers for a model of characters.
+func (m *memoryModel) takes(text bool) error {
+	switch {
+	case m.fit.Scale.Symbols == text:
+		return nil
+	case text:
+		return errors.New("the data are a text, and the model is of numbers")
 	}
-	if !text {
-		return data, nil
-	}
-	to := make([]int, data.P)
-	for j, name := range data.Names {
-		if to[j] = slices.Index(s.Names, name); to[j] < 0 {
-			if to[j] = slices.Index(s.Names, "others"); to[j] < 0 {
-				return nil, fmt.Errorf("the text has %s, which no text of the fit had", name)
-			}
-		}
-	}
-	out := &dynamics.Data{P: len(s.Names), Names: s.Names, Timed: data.Timed}
-	for _, r := range data.Records {
-		q := dynamics.Record{Times: r.Times, X: make([]float64, r.Len()*out.P)}
-		for i := range r.Len() {
-			for j, v := range r.Row(i, data.P) {
-				q.X[i*out.P+to[j]] += v
-			}
-		}
-		out.Records = append(out.Records, q)
-	}
-	return out, nil
+	return errors.New("the model is of characters: give it a text, .txt or .md")
 }
 
 // generate draws sequences and writes them.

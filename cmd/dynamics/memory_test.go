@@ -23,6 +23,10 @@ func TestMemory(t *testing.T) {
 	if !strings.Contains(out, "nats of 1,600 observations, -0.") {
 		t.Error(out) // the text is periodic: below a nat a character
 	}
+	// Another text is read with the characters of the model, which decide which of them are rare.
+	if few := must(t, dir, "loglik --model DIR/m.json --data DIR/a.txt --tokens 2 --json DIR/l.json"); few != out {
+		t.Errorf("with --tokens 2:\n%s\nwithout:\n%s", few, out)
+	}
 	must(t, dir, "generate --model DIR/m.json --n 2 --steps 64 --out DIR/g.txt")
 	if b, err := os.ReadFile(filepath.Join(dir, "g.txt")); err != nil || len(b) != 2*64+1 || strings.Trim(string(b), "abcde\n") != "" {
 		t.Errorf("%q, %v", b, err)

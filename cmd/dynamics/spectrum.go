@@ -137,7 +137,7 @@ func (o *fitOptions) run(ctx context.Context, set *flags.Set, args []string, io 
 	if err := o.parse(set, args, io.Out); err != nil {
 		return err
 	}
-	data, err := o.load()
+	data, err := o.load(nil)
 	if err != nil {
 		return err
 	}
