@@ -155,6 +155,7 @@ func (s *Server) compute(w http.ResponseWriter, r *http.Request, f computation) 
 	}
 	s.lines(w, r, done, &progress)
 	<-done
+	answering(w)
 	s.count(ctx)
 	l := line{Result: v}
 	if err != nil {
@@ -170,10 +171,12 @@ func (s *Server) compute(w http.ResponseWriter, r *http.Request, f computation) 
 	}
 }
 
-// lines writes progress until a computation is done.
+// lines writes progress until a computation is done. A computation may take longer than the reading of an answer, so that only each
+// line has a time limit.
 func (s *Server) lines(w http.ResponseWriter, r *http.Request, done <-chan struct{}, progress *atomic.Pointer[step]) {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
+	streaming(w)
 	var last *step
 	for {
 		select {

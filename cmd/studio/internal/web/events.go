@@ -78,17 +78,31 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 // streaming takes the time limit of the whole answer off.
 func streaming(w any) {
+	if t := timing(w); t != nil {
+		t.stream = true
+	}
+}
+
+// answering puts the time limit of a whole answer on what is written from now on.
+func answering(w any) {
+	if t := timing(w); t != nil {
+		t.stream, t.began = false, time.Time{}
+	}
+}
+
+// timing is what limits the time of an answer; nil if nothing does.
+func timing(w any) *timed {
 	for w != nil {
 		switch t := w.(type) {
 		case *timed:
-			t.stream = true
-			return
+			return t
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = t.Unwrap()
 		default:
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // look sends what has changed. Its error is that of the connection.
