@@ -39,8 +39,11 @@ type Model struct {
 	schedule   solver.Schedule
 	prediction solver.Prediction
 
-	mu     sync.RWMutex // held for reading while the engine works
 	engine *engine.Engine
+
+	// Calls hold no lock while the engine works: they run functions of the caller, which may call the model again or close it.
+	mu     sync.Mutex
+	users  int // calls under way
 	closed bool
 }
 
@@ -87,15 +90,16 @@ func New(c *checkpoint.Model, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the model's goroutines and frees what it holds on a GPU, once calls that are under way have returned. Later calls
-// return an error.
+// Close ends the model's goroutines and frees what it holds on a GPU. If calls are under way it does not wait for them: the last
+// one does it when it returns. Later calls return an error.
 func (m *Model) Close() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
+	idle := m.users == 0 && !m.closed
+	m.closed = true
+	m.mu.Unlock()
+	if !idle {
 		return nil
 	}
-	m.closed = true
 	return m.engine.Close()
 }
 
@@ -173,12 +177,24 @@ func (m *Model) use(ctx context.Context) (_ context.Context, done func(), err er
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	m.mu.RLock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.closed {
-		m.mu.RUnlock()
 		return nil, nil, errors.New("hbar: the model is closed")
 	}
-	return ctx, m.mu.RUnlock, nil
+	m.users++
+	return ctx, m.unuse, nil
+}
+
+// unuse ends a call.
+func (m *Model) unuse() {
+	m.mu.Lock()
+	m.users--
+	last := m.users == 0 && m.closed
+	m.mu.Unlock()
+	if last {
+		_ = m.engine.Close() // the call has its result, and Close has returned
+	}
 }
 
 // count is the number of samples in x, with their labels and values checked.
