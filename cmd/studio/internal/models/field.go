@@ -121,6 +121,17 @@ type later struct {
 
 func (l later) Tmin() float64 { return l.end }
 
+// endingAt is a schedule that ends at t. A schedule of matrices is known by its type, which later would hide, and has its own end only.
+func endingAt(s solver.Schedule, t float64) (solver.Schedule, error) {
+	if t == s.Tmin() {
+		return s, nil
+	}
+	if err := solver.NeedScalars(s, "a density at another time than the end"); err != nil {
+		return nil, err
+	}
+	return later{s, t}, nil
+}
+
 // fieldTol is the tolerance of the flow on a lattice, good for log q to some 10⁻³.
 const fieldTol = 1e-4
 
@@ -154,7 +165,11 @@ func (c *Checkpoint) Density(ctx context.Context, o FieldOptions, progress func(
 		prior(q, x, d, net.Schedule.PriorStd())
 	case o.H == 0:
 		f.Method = "flow"
-		points, err := likelihood.Flow(ctx, net.Net, later{net.Schedule, o.T}, x, likelihood.FlowOptions{Options: likelihood.Options{Tol: fieldTol, Progress: progress}})
+		s, err := endingAt(net.Schedule, o.T)
+		if err != nil {
+			return nil, err
+		}
+		points, err := likelihood.Flow(ctx, net.Net, s, x, likelihood.FlowOptions{Options: likelihood.Options{Tol: fieldTol, Progress: progress}})
 		if err != nil {
 			return nil, err
 		}

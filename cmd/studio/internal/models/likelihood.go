@@ -73,7 +73,9 @@ func (o *PointOptions) check(c *Checkpoint) error {
 		return fmt.Errorf("h = %g: the path integral is tried in at most %d dimensions, and the network has %d; take h = 0", o.H, mostPathDims, d)
 	case o.H > 0 && (o.Steps < 1 || o.Steps > mostSteps || o.Paths < 2 || o.Paths > 100_000):
 		return fmt.Errorf("%d steps and %d paths; want 1 to %d and 2 to 100000", o.Steps, o.Paths, mostSteps)
-	case o.H == 0 && c.bytes() && (o.FlowSteps < 2 || o.FlowSteps > 1000 || o.FlowSteps%2 != 0 || o.Draws < 1 || o.Draws > 64 || o.Probes < 1 || o.Probes > 64):
+	case o.Draws < 0 || o.Draws > 64 || o.Probes < 0 || o.Probes > 64: // memory is reserved by them
+		return fmt.Errorf("%d draws and %d probes; want at most 64 of each", o.Draws, o.Probes)
+	case o.H == 0 && c.bytes() && (o.FlowSteps < 2 || o.FlowSteps > 1000 || o.FlowSteps%2 != 0 || o.Draws < 1 || o.Probes < 1):
 		return fmt.Errorf("%d steps, %d draws and %d probes; want an even number up to 1000, 1 to 64 and 1 to 64", o.FlowSteps, o.Draws, o.Probes)
 	}
 	return nil
