@@ -10,11 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"hbar/internal/alive"
 	"hbar/internal/atomicfile"
 	"hbar/internal/filelock"
 )
 
-// lockFile is locked while a process works in the directory. It holds the process's number and host, for messages.
+// lockFile is locked while a process works in the directory. It holds the process's number and host, for messages, and in a second
+// line the name by which package alive tells it from a later process of that number. It is empty when nobody works there.
 const lockFile = ".lock"
 
 // Lock is a run directory taken by this process. It dies with the process; Close gives it back before.
@@ -76,7 +78,7 @@ func acquire(path string) (*Lock, error) {
 		err = f.Truncate(0)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(f, "%d %s\n", os.Getpid(), host)
+		_, err = fmt.Fprintf(f, "%d %s\n%s\n", os.Getpid(), host, alive.Self())
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -93,7 +95,8 @@ func holder(path string) string {
 		}
 		b, _ := io.ReadAll(io.LimitReader(f, 1024))
 		f.Close()
-		number, host, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+		line, _, _ := strings.Cut(string(b), "\n")
+		number, host, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if pid, err := strconv.Atoi(number); err == nil {
 			if here, _ := os.Hostname(); host != "" && host != here {
 				return fmt.Sprintf("process %d on host %s", pid, host)
@@ -105,12 +108,12 @@ func holder(path string) string {
 	return "another process"
 }
 
-// Close gives the directory back.
+// Close gives the directory back. The file is emptied while it is locked: its process no longer works here.
 func (l *Lock) Close() error {
 	if l == nil {
 		return nil
 	}
-	return l.f.Close()
+	return errors.Join(l.f.Truncate(0), l.f.Close())
 }
 
 // Discard gives back a directory in which nothing was begun, without a trace of the lock.

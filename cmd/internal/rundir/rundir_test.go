@@ -75,6 +75,9 @@ func TestLock(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if left, err := os.ReadFile(filepath.Join(dir, lockFile)); err != nil || len(left) > 0 {
+		t.Errorf("the lock of nobody says %q, %v", left, err)
+	}
 	b, err := Acquire(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"hbar/internal/alive"
 	"hbar/train"
 )
 
@@ -240,10 +241,14 @@ func running(r *os.Root, name string) bool {
 	if err != nil || len(b) > 1024 {
 		return false
 	}
-	number, host, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+	line, process, _ := strings.Cut(string(b), "\n")
+	number, host, _ := strings.Cut(strings.TrimSpace(line), " ")
 	pid, err := strconv.Atoi(number)
 	here, _ := os.Hostname()
 	if err != nil || pid <= 0 || host != "" && host != here {
+		return false
+	}
+	if alive.Ended(process) { // another process may have its number by now
 		return false
 	}
 	p, err := os.FindProcess(pid)

@@ -15,6 +15,7 @@ import (
 
 	"hbar/cmd/studio/internal/fixture"
 	"hbar/cmd/studio/internal/runs"
+	"hbar/internal/alive"
 )
 
 var ctx = context.Background()
@@ -44,6 +45,9 @@ func TestList(t *testing.T) {
 	fixture.Options(t, filepath.Join(dir, "a"), "/secret/place/points.npy", "mlp", 100)
 	host, _ := os.Hostname()
 	write(t, filepath.Join(dir, "a", ".lock"), fmt.Sprintf("%d %s\n", os.Getpid(), host))
+	if self := alive.Self(); self != "" { // the number of this process, which another one had before
+		write(t, filepath.Join(dir, "deep", "b", ".lock"), fmt.Sprintf("%d %s\n%s0\n", os.Getpid(), host, self))
+	}
 	write(t, filepath.Join(dir, "deep", "b", "model.safetensors"), "x")
 	write(t, filepath.Join(dir, "deep", "b", "state.safetensors"), "x")
 	write(t, filepath.Join(dir, "deep", "b", "sweep.json"), fixture.Sweep)
