@@ -88,7 +88,7 @@ func (e *Engine) With(label func(sample uint64) float64, guidance float64) *Engi
 
 // Block is the number of samples that pass through the network together.
 func (e *Engine) Block() (n int, err error) {
-	err = e.Lend(func() error {
+	err = e.Lend(context.Background(), func() error {
 		r, err := e.Runner("", true)
 		if err == nil {
 			n = r.Block()
@@ -99,7 +99,7 @@ func (e *Engine) Block() (n int, err error) {
 }
 
 // Close frees what the engine holds on the device.
-func (e *Engine) Close() error { return e.Lend(e.s.close) }
+func (e *Engine) Close() error { return e.Lend(context.Background(), e.s.close) }
 
 func (s *session) close() error {
 	if s.closed {

@@ -37,7 +37,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	if err != nil || len(rows) == 0 || n == 0 {
 		return err
 	}
-	return e.Lend(func() error {
+	return e.Lend(ctx, func() error {
 		r, err := e.Runner("", true)
 		if err != nil {
 			return err

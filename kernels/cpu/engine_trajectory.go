@@ -21,7 +21,7 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 	if m != nil && len(m) != len(x) {
 		return fmt.Errorf("cpu: m has %d elements; want %d", len(m), len(x))
 	}
-	return e.Lend(func() error { return e.trajectories(ctx, x, m, n, rows, no, progress) })
+	return e.Lend(ctx, func() error { return e.trajectories(ctx, x, m, n, rows, no, progress) })
 }
 
 func (e *Engine) trajectories(ctx context.Context, x, m []float32, n int, rows []kernels.Row, no kernels.Noise, progress func(done int)) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"hbar/kernels"
 	"hbar/program"
@@ -55,7 +54,7 @@ type network struct {
 	d      int
 	labels bool
 
-	mu       sync.Mutex
+	lock     chan struct{} // holds a value while a method runs
 	bind     func(p *program.Program) (Runner, error)
 	programs map[string]*program.Program
 	bound    map[string]Runner
@@ -64,7 +63,7 @@ type network struct {
 // New returns an engine of a network with the inputs x, t and perhaps y, and the output out, whose programs bind prepares. The
 // parameters are read and not copied.
 func New(net *program.Program, params []kernels.Param, o Condition, bind func(p *program.Program) (Runner, error)) (*Engine, error) {
-	e := &Engine{o: o, network: &network{net: net, bind: bind, params: map[string][]float32{}, programs: map[string]*program.Program{}, bound: map[string]Runner{}}}
+	e := &Engine{o: o, network: &network{net: net, lock: make(chan struct{}, 1), bind: bind, params: map[string][]float32{}, programs: map[string]*program.Program{}, bound: map[string]Runner{}}}
 	for _, p := range params {
 		e.params[p.Name] = p.Data
 	}
@@ -92,10 +91,27 @@ func (e *Engine) Condition() Condition { return e.o }
 // HasLabels reports whether the network takes labels.
 func (e *Engine) HasLabels() bool { return e.labels }
 
-// Lend calls f while no other method runs.
-func (e *Engine) Lend(f func() error) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// acquire waits until no other method runs, or until ctx ends. release must follow if the error is nil.
+func (e *network) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case e.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *network) release() { <-e.lock }
+
+// Lend calls f while no other method runs. It is not called if ctx ends before.
+func (e *Engine) Lend(ctx context.Context, f func() error) error {
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
+	defer e.release()
 	return f()
 }
 
@@ -114,8 +130,8 @@ func (e *Engine) MACs() int { return int(e.net.Cost(1).MulAdds) }
 
 // Bytes is the memory for values of n samples.
 func (e *Engine) Bytes(n int) (int64, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	_ = e.acquire(context.Background()) // which does not end
+	defer e.release()
 	x, err := e.Runner("", true)
 	if err != nil {
 		return 0, err
@@ -214,8 +230,10 @@ func (e *Engine) samples(x int, tau []float64) (int, error) {
 
 // run computes one of the programs.
 func (e *Engine) run(ctx context.Context, kind string, n int, in map[string][]float32, tau []float64, label func(i int) float64, out map[string][]float32) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
+	defer e.release()
 	return e.runLocked(ctx, kind, n, in, tau, label, out)
 }
 
@@ -267,7 +285,9 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 	if n == 0 {
 		return nil
 	}
-	e.mu.Lock()
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
 	p, err := e.derived(kind)
 	if e.wide == nil {
 		e.wide = map[string][]float64{}
@@ -275,11 +295,8 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 			e.wide[name] = widened(s)
 		}
 	}
-	e.mu.Unlock()
+	e.release()
 	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
 		return err
 	}
 	given := map[string][]float64{}
@@ -300,7 +317,7 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 	for name := range out {
 		names = append(names, name)
 	}
-	got, err := eval.Run(program.Prune(p, names...), n, given)
+	got, err := eval.RunContext(ctx, program.Prune(p, names...), n, given)
 	if err != nil {
 		return err
 	}

@@ -95,8 +95,8 @@ func work(p *program.Program) float64 {
 
 // TraceBytes is the memory for the values of n samples in Traces with k probes; with k = 0 in the exact divergence.
 func (e *Engine) TraceBytes(k, n int) (int64, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	_ = e.acquire(context.Background()) // which does not end
+	defer e.release()
 	kind := strings.Repeat("p", min(k, probesTogether))
 	if k == 0 {
 		kind = "ga"

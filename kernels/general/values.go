@@ -22,8 +22,10 @@ func (e *Engine) forward(ctx context.Context, dst, x []float32, tau []float64, l
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
+	defer e.release()
 	return e.Guided(ctx, n, dst, x, tau, label)
 }
 

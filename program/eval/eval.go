@@ -2,6 +2,7 @@
 package eval
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -13,7 +14,13 @@ import (
 // Run evaluates p for n samples. Values are by name, those of inputs and parameters given, those of outputs returned: n arrays,
 // one after the other, for rate Sample, one for the other rates.
 func Run(p *program.Program, n int, given map[string][]float64) (map[string][]float64, error) {
-	r := &run{p: p, n: n, data: make([][]float64, len(p.Values)), last: lastUses(p)}
+	return RunContext(context.Background(), p, n, given)
+}
+
+// RunContext is Run that ends with the error of a context that has ended. It looks at the context before each sample of an
+// instruction.
+func RunContext(ctx context.Context, p *program.Program, n int, given map[string][]float64) (map[string][]float64, error) {
+	r := &run{ctx: ctx, p: p, n: n, data: make([][]float64, len(p.Values)), last: lastUses(p)}
 	for id, v := range p.Values {
 		if v.Role == program.Derived {
 			continue
@@ -29,6 +36,9 @@ func Run(p *program.Program, n int, given map[string][]float64) (map[string][]fl
 	}
 	for i, in := range p.Instrs {
 		r.instr(in)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		r.free(i)
 	}
 	out := map[string][]float64{}
@@ -39,6 +49,7 @@ func Run(p *program.Program, n int, given map[string][]float64) (map[string][]fl
 }
 
 type run struct {
+	ctx  context.Context
 	p    *program.Program
 	n    int
 	data [][]float64
@@ -101,6 +112,9 @@ func (r *run) instr(in program.Instr) {
 }
 
 func (r *run) sample(in program.Instr, i int) {
+	if r.ctx.Err() != nil { // instr's caller asks too
+		return
+	}
 	in.Op.Reference(r.tensors(in.In, i), r.tensors(in.Out, i))
 }
 
