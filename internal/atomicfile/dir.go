@@ -41,9 +41,20 @@ func CreateDir(path string) (*Dir, error) {
 // Path is the name the folder will have.
 func (d *Dir) Path() string { return d.path }
 
-// WriteFile writes a file of the folder. It may be called from several goroutines. The file is not synced.
+// WriteFile writes a file of the folder and syncs it: after a crash the folder must not have its name without what is in it. It
+// may be called from several goroutines.
 func (d *Dir) WriteFile(name string, b []byte) error {
-	if err := os.WriteFile(filepath.Join(d.tmp, name), b, 0o666); err != nil {
+	f, err := os.OpenFile(filepath.Join(d.tmp, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err == nil {
+		_, err = f.Write(b)
+		if err == nil {
+			err = f.Sync()
+		}
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Join(d.path, name), cause(err))
 	}
 	return nil
@@ -54,6 +65,7 @@ func (d *Dir) Commit() error {
 	if d.done {
 		return fmt.Errorf("write %s: %w", d.path, errDone)
 	}
+	syncDir(d.tmp)        // the names of the files, before the folder has its own
 	_ = os.Remove(d.path) // an empty one
 	if err := os.Rename(d.tmp, d.path); err != nil {
 		d.Abort()
@@ -61,7 +73,6 @@ func (d *Dir) Commit() error {
 	}
 	d.done = true
 	open.Delete(d.tmp)
-	syncDir(d.path)
 	syncDir(filepath.Dir(d.path))
 	return nil
 }
