@@ -40,7 +40,7 @@ func (b *examples) Fill(t *fit.Tile) {
 		sample := first + uint64(i)
 		row, u := kernels.Choose(b.o.Seed, sample, uint64(b.set.N()))
 		if b.o.Stratify {
-			u = (float64(t.Lo+i) + u) / float64(b.o.Batch)
+			u = min((float64(t.Lo+i)+u)/float64(b.o.Batch), 1-0x1p-53) // rounding may give 1, which is beyond the last time
 		}
 		e := b.times.draw(u)
 		b.row(x0, sample, int(row))
