@@ -35,6 +35,7 @@ type Cache struct {
 type entry struct {
 	used uint64        // under Cache.mu
 	lock chan struct{} // holds a value while the file is looked at
+	gone bool          // under lock: the entry has made room, and nothing would close what is opened in it
 	file fs.FileInfo
 	open *Checkpoint // nil: not yet, or not readable
 }
@@ -50,13 +51,11 @@ func (c *Cache) Get(ctx context.Context, run, file string) (*Checkpoint, error) 
 		return nil, fmt.Errorf("%.100q is no checkpoint; want the name of a .safetensors file in the run", file)
 	}
 	name := path.Join(run, file)
-	e := c.entry(name)
-	select {
-	case e.lock <- struct{}{}:
-		defer func() { <-e.lock }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	e, err := c.hold(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { <-e.lock }()
 	f, st, err := c.store.OpenFile(name)
 	if err != nil {
 		c.forget(e)
@@ -79,6 +78,22 @@ func (c *Cache) Get(ctx context.Context, run, file string) (*Checkpoint, error) 
 	return o, nil
 }
 
+// hold locks the place of a file. A place that made room before it was locked is not the file's any more.
+func (c *Cache) hold(ctx context.Context, name string) (*entry, error) {
+	for {
+		e := c.entry(name)
+		select {
+		case e.lock <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !e.gone {
+			return e, nil
+		}
+		<-e.lock
+	}
+}
+
 // entry is the place of a file. The one that was used longest ago makes room.
 func (c *Cache) entry(name string) *entry {
 	c.mu.Lock()
@@ -97,6 +112,7 @@ func (c *Cache) entry(name string) *entry {
 			go func() { // whoever looks at the file may take a while
 				old.lock <- struct{}{}
 				c.forget(old)
+				old.gone = true
 				<-old.lock
 			}()
 		}
@@ -123,6 +139,7 @@ func (c *Cache) Close() {
 	for _, e := range c.entries {
 		e.lock <- struct{}{}
 		c.forget(e)
+		e.gone = true
 		<-e.lock
 	}
 	clear(c.entries)
