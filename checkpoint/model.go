@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"hbar/checkpoint/safetensors"
@@ -204,7 +203,7 @@ func (m *Model) validate() error {
 	if err := m.validateWeights(); err != nil {
 		return err
 	}
-	if m.Shape != nil && (program.Size(m.Shape) != m.D() || slices.Min(append([]int{1}, m.Shape...)) < 1) {
+	if m.Shape != nil && !hasSize(m.Shape, m.D()) {
 		return fmt.Errorf("the shape of a sample is %v; want one of %d coordinates", m.Shape, m.D())
 	}
 	if err := m.Norm.Validate(m.D()); err != nil {
@@ -231,6 +230,18 @@ func (m *Model) validate() error {
 		return fmt.Errorf("the training options are not JSON")
 	}
 	return nil
+}
+
+// hasSize reports whether a shape, which a file may give, has positive sizes whose product is d. It divides, since a product of what a
+// file claims may overflow.
+func hasSize(shape []int, d int) bool {
+	for _, v := range shape {
+		if v < 1 || d%v != 0 {
+			return false
+		}
+		d /= v
+	}
+	return d == 1
 }
 
 func (m *Model) validateWeights() error {

@@ -227,6 +227,7 @@ func TestLoadErrors(t *testing.T) {
 		{meta("schedule_params", `[1]`), "metadata schedule_params"},
 		{meta("sigma_data", "half"), `"half" is not a number`},
 		{meta("sigma_data", "-1"), "sigma_data is -1"},
+		{meta("shape", "[6148914691236517206,3]"), "want one of 2 coordinates"}, // their product is 2 + 2⁶⁴
 		{meta("training", "{"), "metadata training"},
 		{meta("format", "hbar-state"), "training state, for --resume"},
 	} {
