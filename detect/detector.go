@@ -192,9 +192,23 @@ type Report struct {
 	Flags  int        `json:"overflows"`  // samples with a statistic that is not finite
 }
 
+// CheckCounts refuses sets that are too small to calibrate by: half of either is what the detector is fitted to, half what it is tested on.
+func CheckCounts(data, generated int) error {
+	if data < 2 || generated < 2 {
+		return fmt.Errorf("detect: %d points of data and %d generated samples; want at least 2 of each, to fit the detector and to test it", data, generated)
+	}
+	if n, p := data/2+generated/2, len(Names); n < 4*p {
+		return fmt.Errorf("detect: %d points of data and %d generated samples leave %d to fit %d statistics, after those to test by; want at least %d", data, generated, n, p, 4*p)
+	}
+	return nil
+}
+
 // Calibrate fits a detector to one half of the samples of each kind, and measures it on the other.
 func Calibrate(data, generated []float64, seed uint64) (*Detector, *Report, error) {
 	p := len(Names)
+	if err := CheckCounts(len(data)/p, len(generated)/p); err != nil {
+		return nil, nil, err
+	}
 	r := &Report{}
 	rng := rand.New(kernels.NewSource(seed, kernels.StreamResample, 0))
 	var fitRows, testRows []float64

@@ -93,6 +93,9 @@ func runCalibrate(ctx context.Context, args []string, io ui.Streams) (err error)
 		return interrupted(err)
 	}
 	fmt.Fprintf(io.Out, "data      %s of %s\nsamples   %s of %s\n", ui.Count(int64(data.N())), data.Name, ui.Count(int64(len(generated)/data.D)), name)
+	if err := detect.CheckCounts(data.N(), len(generated)/data.D); err != nil {
+		return err
+	}
 	if o.quantise == 0 {
 		if err := detect.CheckFormat(data.X, generated); err != nil {
 			return err

@@ -104,6 +104,9 @@ func TestErrors(t *testing.T) {
 	if err := data.WriteNpy(filepath.Join(dir, "grid.npy"), data.Float64, grid, 2); err != nil {
 		t.Fatal(err)
 	}
+	if err := data.WriteNpy(filepath.Join(dir, "one.npy"), data.Float64, []float64{0.5, 0.25}, 2); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "bad.json"), []byte("{}"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,9 @@ func TestErrors(t *testing.T) {
 		"":          "say what to do",
 		"guess":     "neither calibrate nor score",
 		"calibrate": "--checkpoint FILE is missing",
-		"calibrate NET --data DIR/grid.npy --sample-steps 10":                         "tells them apart",
+		"calibrate NET --data DIR/grid.npy --sample-steps 10": "tells them apart",
+		// Before the computation, which would end with numbers that JSON does not have.
+		"calibrate NET --data swissroll --samples DIR/one.npy --n 128":                "128 points of data and 1 generated samples; want at least 2",
 		"calibrate NET --data swissroll --n 10":                                       "--n",
 		"calibrate NET --data digits":                                                 "64 coordinates",
 		"score NET --data swissroll":                                                  "--detector FILE and --data FILE are needed",
@@ -130,7 +135,7 @@ func TestErrors(t *testing.T) {
 	if _, err := call(ctx, dir, "calibrate NET --data swissroll --n 200"); !errors.Is(err, ui.ErrInterrupted) {
 		t.Errorf("interrupted: error %v", err)
 	}
-	if files, _ := os.ReadDir(dir); len(files) != 2 {
+	if files, _ := os.ReadDir(dir); len(files) != 3 {
 		t.Errorf("failed runs leave %v", files)
 	}
 }
