@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -178,7 +179,9 @@ func (e *labelled) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &parts); err != nil || len(parts) != 2 {
 		return errors.New(`an entry of "labels" is not of the form ["path", number]`)
 	}
-	if json.Unmarshal(parts[0], &e.path) != nil || json.Unmarshal(parts[1], &e.label) != nil {
+	// Unmarshal leaves a value alone that null is to be written to: the label would be 0.
+	null := slices.ContainsFunc(parts, func(part json.RawMessage) bool { return string(bytes.TrimSpace(part)) == "null" })
+	if null || json.Unmarshal(parts[0], &e.path) != nil || json.Unmarshal(parts[1], &e.label) != nil {
 		return fmt.Errorf(`entry %.40q of "labels" is not of the form ["path", number]`, b)
 	}
 	return nil

@@ -253,6 +253,7 @@ func TestDatasetJSON(t *testing.T) {
 		{`{"labels": null}`, nil, ""},
 		{`{"labels": [["00000/img0.png", 5], ["00000/img1.png", 0], ["00001/img2.png", 5]]}`, nil, "no label for 00001/img3.png"},
 		{`{"labels": [["00000/img0.png", "five"]]}`, nil, "not of the form"},
+		{`{"labels": [["00000/img0.png", null], ["00000/img1.png", 0], ["00001/img2.png", 5], ["00001/img3.png", 1]]}`, nil, "not of the form"},
 		{`{"labels": [["00000/img0.png", 5], ["00000/img1.png", -1], ["00001/img2.png", 5], ["00001/img3.png", 1]]}`, nil, "label 1 is -1"},
 		{`{"labels"`, nil, "dataset.json"},
 	} {

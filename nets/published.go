@@ -188,6 +188,9 @@ func (p *published) unet() UNet {
 	u.NumClassEmbeds = p.number("num_class_embeds", 0)
 	p.only("act_fn", "silu", "swish")
 	p.only("time_embedding_type", "positional")
+	if raw, ok := p.fields["mid_block_type"]; ok && isNull(raw) && p.err == nil {
+		p.err = fmt.Errorf(`nets: %s: setting "mid_block_type" is null, a network without a middle block; have "UNetMidBlock2D"`, p.class)
+	}
 	p.only("mid_block_type", "UNetMidBlock2D")
 	p.only("mid_block_scale_factor", 1.0)
 	p.only("downsample_type", "conv")
