@@ -26,6 +26,13 @@ type Part struct {
 func Join(path string, parts []Part, o Options) error {
 	o = o.withDefaults()
 	err := o.validate()
+	n := 0
+	for _, p := range parts {
+		n += p.N
+	}
+	if err == nil && n != o.N {
+		err = fmt.Errorf("parts of %d samples; want %d", n, o.N)
+	}
 	if err == nil {
 		ext := strings.ToLower(filepath.Ext(path))
 		switch {

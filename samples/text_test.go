@@ -47,8 +47,13 @@ func TestText(t *testing.T) {
 	if b, err := os.ReadFile(joined); err != nil || string(b) != want {
 		t.Errorf("joined: %q, %v; want %q", b, err, want)
 	}
+	if err := Join(filepath.Join(dir, "wrong.txt"), parts[:1], o); err == nil || !strings.Contains(err.Error(), "parts of 2 samples; want 3") {
+		t.Errorf("too few parts: %v", err)
+	}
 	parts[0].N = 1
-	if err := Join(filepath.Join(dir, "wrong.txt"), parts, o); err == nil || !strings.Contains(err.Error(), "characters; want 3") {
+	fewer := o
+	fewer.N = 2
+	if err := Join(filepath.Join(dir, "wrong.txt"), parts, fewer); err == nil || !strings.Contains(err.Error(), "characters; want 3") {
 		t.Errorf("a part of another size: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "wrong.txt")); err == nil {
