@@ -182,6 +182,15 @@ func TestErrors(t *testing.T) {
 	if err := m.CheckUnits(&unit); err == nil || !strings.Contains(err.Error(), "from 0 to 1") {
 		t.Errorf("units: %v", err)
 	}
+	floats := *m
+	floats.Norm = data.Normalisation{Mean: []float64{0.2}, Scale: []float64{0.4}} // of values 0 … 1
+	if err := floats.CheckUnits(set); err == nil || !strings.Contains(err.Error(), "more than 100 times") {
+		t.Errorf("bytes for floats: %v", err)
+	}
+	unit.X[0] = 1e6 // one sample of 20 diverged
+	if err := floats.CheckUnits(&unit); err != nil {
+		t.Errorf("floats for floats: %v", err)
+	}
 	j, err := m.Judge(context.Background(), set, 0, nil)
 	if err != nil {
 		t.Fatal(err)

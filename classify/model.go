@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"hbar/data"
 	"hbar/kernels/cpu"
@@ -108,13 +109,32 @@ func (m *Model) fits(set *data.Dataset) error {
 	return nil
 }
 
-// CheckUnits refuses images or sequences whose values are on another scale than those of the training: 0 … 1 in place of bytes, say.
+// CheckUnits refuses images or sequences whose values are on another scale than those of the training: 0 … 1 in place
+// of bytes, say, or bytes in place of 0 … 1.
 func (m *Model) CheckUnits(set *data.Dataset) error {
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, v := range set.X {
 		lo, hi = min(lo, v), max(hi, v)
 	}
-	if scale := m.Norm.Scale; len(m.Config.Shape) > 1 && set.Bytes == nil && len(scale) == 1 && hi-lo < scale[0]/8 {
+	scale := m.Norm.Scale
+	if len(m.Config.Shape) < 2 || len(scale) != 1 || !program.SameShape(set.Shape, m.Config.Shape) {
+		return nil
+	}
+	// Values of the training's units lie within some scales. Of bytes in place of 0 … 1 most samples have a value hundreds of them away; a few
+	// samples may, where a sampler diverged.
+	const most = 100
+	own, row, far := *set, make([]float32, set.D), 0
+	own.Norm = m.Norm
+	for i := range set.N() {
+		own.NormalisedRow(row, i)
+		if slices.ContainsFunc(row, func(v float32) bool { return v > most || v < -most }) {
+			far++
+		}
+	}
+	if 2*far > set.N() {
+		return fmt.Errorf("classify: %s has values more than %d times as far from the mean as the scale of those that the classifier was trained on, %g: give samples in the same units", set.Name, most, scale[0])
+	}
+	if set.Bytes == nil && hi-lo < scale[0]/8 {
 		return fmt.Errorf("classify: %s has values from %g to %g; the classifier was trained on values whose scale is %g: give samples in the same units", set.Name, lo, hi, scale[0])
 	}
 	return nil
