@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"errors"
 	"slices"
 
 	"hbar/program"
@@ -98,6 +99,14 @@ func (r *reverse) take(id program.ID) program.Value {
 	return c.own
 }
 
+// sumsSince reports whether an instruction sums over the batch, among those from a number on.
+func (r *reverse) sumsSince(first int) bool {
+	return slices.ContainsFunc(r.b.Program().Instrs[first:], func(in program.Instr) bool {
+		_, ok := in.Op.(program.BatchSum)
+		return ok
+	})
+}
+
 // pull emits the cotangents of an instruction's inputs.
 func (r *reverse) pull(in program.Instr) {
 	g := r.take(in.Out[0])
@@ -109,8 +118,12 @@ func (r *reverse) pull(in program.Instr) {
 	for i, id := range in.In {
 		want[i] = r.active[id]
 	}
-	for i, d := range in.Op.(program.VJP).VJP(r.b, vs, r.b.Value(in.Out[0]), g, want) {
+	out, before := r.b.Value(in.Out[0]), len(r.b.Program().Instrs)
+	for i, d := range in.Op.(program.VJP).VJP(r.b, vs, out, g, want) {
 		if want[i] && d != nil {
+			if out.Rate() == program.Sample && g.Rate() < program.Sample && vs[i].Rate() < program.Sample && d.Rate() < program.Sample && !r.sumsSince(before) {
+				panic(&program.Error{Op: in.Op.Name(), Err: errors.New("a cotangent that all samples share is not summed for an input that they share too")})
+			}
 			r.accumulate(vs[i], d)
 		}
 	}

@@ -240,6 +240,9 @@ func (f *fusion) add(in program.Instr) bool {
 		}
 		other := in.In[1-k]
 		have, want := f.p.Values[other], f.p.Values[in.Out[0]]
+		if !program.SameShape(f.p.Values[id].Shape, want.Shape) {
+			continue // the layer's result is broadcast to the other term, which a layer does not do
+		}
 		switch {
 		case program.SameShape(have.Shape, want.Shape) && have.Rate == program.Sample:
 			w.Residual = true
