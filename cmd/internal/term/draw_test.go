@@ -246,7 +246,8 @@ func TestSixel(t *testing.T) {
 	few := gradient(14, 13)
 	compare(t, "few colours", sixels(t, drawn(t, Sixel, true, few), 14, 13), few, 2)
 	many := gradient(70, 41)
-	compare(t, "many colours", sixels(t, drawn(t, Sixel, true, many), 70, 41), many, 32)
+	// The encoder makes a palette of 256 colours, and goes through the colours in an order that differs from run to run: 34 was the most in 900 runs.
+	compare(t, "many colours", sixels(t, drawn(t, Sixel, true, many), 70, 41), many, 48)
 }
 
 // The decoder of libsixel shows the same picture.
