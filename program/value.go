@@ -64,6 +64,28 @@ func Size(shape []int) int {
 // SameShape reports whether two shapes are equal.
 func SameShape(a, b []int) bool { return slices.Equal(a, b) }
 
+// Strides are the row-major strides of a shape, in elements.
+func Strides(shape []int) []int {
+	s := make([]int, len(shape))
+	n := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		s[i] = n
+		n *= shape[i]
+	}
+	return s
+}
+
+// BroadcastStrides are the strides of an array of a shape within one of the shape to, which it broadcasts to: 0 where it is repeated.
+func BroadcastStrides(shape, to []int) []int {
+	s, st := make([]int, len(to)), Strides(shape)
+	for i := range to {
+		if j := i - (len(to) - len(shape)); j >= 0 && shape[j] > 1 {
+			s[i] = st[j]
+		}
+	}
+	return s
+}
+
 // Error is the reason why a program cannot be built: an op and what is wrong with its inputs.
 type Error struct {
 	Op     string

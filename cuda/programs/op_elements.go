@@ -35,13 +35,13 @@ func (x *Executor) over(out program.ID, in []program.ID) []dim {
 	v := x.shape(out)
 	dims := make([]dim, len(v)+1)
 	dims[0] = dim{n: x.n, to: x.values[out].size}
-	st := strides(v)
+	st := program.Strides(v)
 	for i, n := range v {
 		dims[i+1] = dim{n: n, to: st[i]}
 	}
 	for k, id := range in {
 		dims[0].from[k] = x.per(id)
-		for i, s := range repeated(x.shape(id), v) {
+		for i, s := range program.BroadcastStrides(x.shape(id), v) {
 			dims[i+1].from[k] = s
 		}
 	}
@@ -145,7 +145,7 @@ func bindReshape(x *Executor, in program.Instr) (func(), error) {
 
 func bindTranspose(x *Executor, in program.Instr) (func(), error) {
 	perm := in.Op.(ops.Transpose).Perm
-	from, to := strides(x.shape(in.In[0])), strides(x.shape(in.Out[0]))
+	from, to := program.Strides(x.shape(in.In[0])), program.Strides(x.shape(in.Out[0]))
 	dims := make([]dim, len(perm))
 	for d, p := range perm {
 		dims[d] = dim{n: x.shape(in.Out[0])[d], to: to[d], from: [maxOperands]int{from[p]}}
@@ -248,7 +248,7 @@ func bindSumPool(x *Executor, in program.Instr) (func(), error) {
 
 func bindSumTo(x *Executor, in program.Instr) (func(), error) {
 	s, to := x.shape(in.In[0]), x.shape(in.Out[0])
-	st := strides(s)
+	st := program.Strides(s)
 	var kept, over []dim
 	for i, n := range s {
 		d := dim{n: n, from: [maxOperands]int{st[i]}}

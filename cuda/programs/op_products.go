@@ -360,7 +360,7 @@ func (x *Executor) terms(op ops.Einsum, in program.Instr) (batch, m, n, k []term
 		if i < 0 {
 			return 0, 0
 		}
-		return x.shape(id)[i], strides(x.shape(id))[i]
+		return x.shape(id)[i], program.Strides(x.shape(id))[i]
 	}
 	seen := ""
 	for _, c := range op.Out + op.A + op.B {

@@ -46,28 +46,6 @@ func collapsed(dims []dim) []dim {
 	return out
 }
 
-// strides are the row-major strides of a shape.
-func strides(shape []int) []int {
-	s := make([]int, len(shape))
-	n := 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		s[i] = n
-		n *= shape[i]
-	}
-	return s
-}
-
-// repeated are the strides of an array of a shape within a larger one that it broadcasts to: 0 where it is repeated.
-func repeated(shape, to []int) []int {
-	s, st := make([]int, len(to)), strides(shape)
-	for i := range to {
-		if j := i - (len(to) - len(shape)); j >= 0 && shape[j] > 1 {
-			s[i] = st[j]
-		}
-	}
-	return s
-}
-
 // The functions of net_elements.
 const (
 	elCopy = iota

@@ -120,20 +120,7 @@ func bindMul(x *Executor, in program.Instr) (bound, error) {
 type broadcasting struct{ shape, a, b []int }
 
 func newBroadcast(out, a, b []int) *broadcasting {
-	return &broadcasting{out, stepsWithin(a, out), stepsWithin(b, out)}
-}
-
-// stepsWithin are the strides of an array of a shape within a larger one: zero where it is repeated.
-func stepsWithin(shape, to []int) []int {
-	s := make([]int, len(to))
-	n := 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		if shape[i] > 1 {
-			s[i+len(to)-len(shape)] = n
-		}
-		n *= shape[i]
-	}
-	return s
+	return &broadcasting{out, program.BroadcastStrides(a, out), program.BroadcastStrides(b, out)}
 }
 
 // rows calls f for each row of the last dimension: offsets in the three arrays, length, and steps in a and b.

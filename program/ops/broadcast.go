@@ -34,17 +34,6 @@ func dim(shape []int, n, i int) int {
 	return shape[i]
 }
 
-// steps are the strides of an array of a shape within a larger one that it broadcasts to.
-func steps(shape, to []int) []int {
-	s, st := make([]int, len(to)), strides(shape)
-	for i := range to {
-		if j := i - (len(to) - len(shape)); j >= 0 && shape[j] > 1 {
-			s[i] = st[j]
-		}
-	}
-	return s
-}
-
 func offset(i, st []int) int {
 	o := 0
 	for d, k := range i {
@@ -55,7 +44,7 @@ func offset(i, st []int) int {
 
 // pairwise computes f of two arrays that broadcast.
 func pairwise(a, b, out tensor, f func(x, y float64) float64) {
-	sa, sb := steps(a.Shape, out.Shape), steps(b.Shape, out.Shape)
+	sa, sb := program.BroadcastStrides(a.Shape, out.Shape), program.BroadcastStrides(b.Shape, out.Shape)
 	n := 0
 	each(out.Shape, func(i []int) {
 		out.Data[n] = f(a.Data[offset(i, sa)], b.Data[offset(i, sb)])
@@ -149,7 +138,7 @@ func (o SumTo) Shapes(in [][]int) ([][]int, error) {
 func (SumTo) Cost(in, out [][]int) cost { return moved(in, out) }
 
 func (SumTo) Reference(in, out []tensor) {
-	st := steps(out[0].Shape, in[0].Shape)
+	st := program.BroadcastStrides(out[0].Shape, in[0].Shape)
 	n := 0
 	each(in[0].Shape, func(i []int) {
 		out[0].Data[offset(i, st)] += in[0].Data[n]
@@ -191,7 +180,7 @@ func (o ExpandTo) Shapes(in [][]int) ([][]int, error) {
 func (ExpandTo) Cost(in, out [][]int) cost { return moved(in, out) }
 
 func (ExpandTo) Reference(in, out []tensor) {
-	st := steps(in[0].Shape, out[0].Shape)
+	st := program.BroadcastStrides(in[0].Shape, out[0].Shape)
 	n := 0
 	each(out[0].Shape, func(i []int) {
 		out[0].Data[n] = in[0].Data[offset(i, st)]

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"hbar/program"
 	"strings"
 )
 
@@ -68,7 +69,7 @@ func (o Einsum) Reference(in, out []tensor) {
 		shape[d] = sizes[c]
 		for t, term := range []string{o.A, o.B, o.Out} {
 			if k := strings.IndexRune(term, c); k >= 0 {
-				st[t][d] = strides(arrays[t].Shape)[k]
+				st[t][d] = program.Strides(arrays[t].Shape)[k]
 			}
 		}
 	}

@@ -76,17 +76,6 @@ func sum(e emitter, vs ...value) value {
 	return s
 }
 
-// strides are the row-major strides of a shape.
-func strides(shape []int) []int {
-	s := make([]int, len(shape))
-	n := 1
-	for i := len(shape) - 1; i >= 0; i-- {
-		s[i] = n
-		n *= shape[i]
-	}
-	return s
-}
-
 // each calls f for each index of a shape in row-major order.
 func each(shape []int, f func(i []int)) {
 	i := make([]int, len(shape))

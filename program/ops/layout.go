@@ -63,7 +63,7 @@ func (o Transpose) Shapes(in [][]int) ([][]int, error) {
 }
 
 func (o Transpose) Reference(in, out []tensor) {
-	st := strides(in[0].Shape)
+	st := program.Strides(in[0].Shape)
 	n := 0
 	each(out[0].Shape, func(i []int) {
 		from := 0
