@@ -24,16 +24,6 @@ func Split(set *data.Dataset, test int, seed uint64) (rest, tests *data.Dataset,
 // subset is a copy of some samples.
 func subset(set *data.Dataset, at []int) *data.Dataset {
 	s := *set
-	s.X, s.Bytes, s.Labels = nil, nil, nil
-	for _, i := range at {
-		if set.Bytes != nil {
-			s.Bytes = append(s.Bytes, set.Bytes[i*s.D:(i+1)*s.D]...)
-		} else {
-			s.X = append(s.X, set.X[i*s.D:(i+1)*s.D]...)
-		}
-		if set.Labels != nil {
-			s.Labels = append(s.Labels, set.Labels[i])
-		}
-	}
+	s.Choose(at)
 	return &s
 }

@@ -112,11 +112,13 @@ func (w *World) AllGather(mine []byte, all [][]byte) error {
 		counts[r], at[r] = C.int(len(b)), C.int(total)
 		total += len(b)
 	}
-	if joined := whole(all, total); joined != nil {
-		return failure(C.gather(pointer(mine), C.int(len(mine)), pointer(joined), &counts[0], &at[0]))
+	joined := whole(all, total)
+	apart := joined == nil
+	if apart {
+		joined = make([]byte, max(total, 1))
 	}
-	joined := make([]byte, max(total, 1))
-	if err := failure(C.gather(pointer(mine), C.int(len(mine)), pointer(joined), &counts[0], &at[0])); err != nil {
+	err := failure(C.gather(pointer(mine), C.int(len(mine)), pointer(joined), &counts[0], &at[0]))
+	if err != nil || !apart {
 		return err
 	}
 	for _, b := range all {

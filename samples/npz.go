@@ -99,17 +99,7 @@ func (w *npz) Commit() error {
 	if err == nil {
 		err = w.z.Close()
 	}
-	if err == nil {
-		err = w.buf.Flush()
-	}
-	if err == nil {
-		err = w.f.Commit()
-	}
-	if err != nil {
-		w.Abort()
-		return fmt.Errorf("samples: %s: %w", w.f.Path(), err)
-	}
-	return nil
+	return commit(w.f, w.buf, err)
 }
 
 func (w *npz) labels() error {

@@ -6,12 +6,14 @@
 package samples
 
 import (
+	"bufio"
 	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
 
 	"hbar/data"
+	"hbar/internal/atomicfile"
 )
 
 // Options describe the samples that will come.
@@ -167,6 +169,21 @@ func (r *rows) Rows() int64 { return int64(r.n) }
 func (r *rows) complete() error {
 	if r.n != r.o.N || len(r.part) > 0 {
 		return fmt.Errorf("%d of %d samples have come", r.n, r.o.N)
+	}
+	return nil
+}
+
+// commit writes what is buffered and gives a file its name, unless err, that of the work before it, is there. A file that fails is discarded.
+func commit(f *atomicfile.File, buf *bufio.Writer, err error) error {
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err == nil {
+		err = f.Commit()
+	}
+	if err != nil {
+		f.Abort()
+		return fmt.Errorf("samples: %s: %w", f.Path(), err)
 	}
 	return nil
 }

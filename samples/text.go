@@ -50,17 +50,7 @@ func (w *text) sample(_ int, x []float64) error {
 // Commit gives the file its name.
 func (w *text) Commit() error {
 	err := w.complete()
-	if err == nil {
-		err = w.buf.Flush()
-	}
-	if err == nil {
-		err = w.f.Commit()
-	}
-	if err != nil {
-		w.Abort()
-		return fmt.Errorf("samples: %s: %w", w.f.Path(), err)
-	}
-	return nil
+	return commit(w.f, w.buf, err)
 }
 
 // Abort discards the file.

@@ -320,6 +320,18 @@ func (o options) name() string {
 	return strings.ReplaceAll(base, ":", "-") + "-" + o.Schedule
 }
 
+// read reads the data by load, after their size has been found to fit, and refuses options that they cannot have.
+func (o *options) read(load func() (*data.Dataset, error)) (*data.Dataset, error) {
+	if err := o.dataFits(); err != nil {
+		return nil, err
+	}
+	set, err := load()
+	if err != nil {
+		return nil, err
+	}
+	return set, o.unlabelled(set)
+}
+
 // load makes or reads the data, in units the network is to see, and settles how these are scaled.
 func (o *options) load() (*data.Dataset, error) {
 	set, err := data.LoadWith(o.Data, o.Images.AddTo(data.Options{N: o.NData, Seed: o.Seed, Columns: o.Columns, Header: o.Header}))

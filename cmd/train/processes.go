@@ -93,14 +93,8 @@ func follow(ctx context.Context, args []string, world *mpi.World) (err error) {
 			err = e
 		}
 	}()
-	if err := o.dataFits(); err != nil {
-		return err
-	}
-	set, err := o.load()
+	set, err := o.read(o.load)
 	if err != nil {
-		return err
-	}
-	if err := o.unlabelled(set); err != nil {
 		return err
 	}
 	if err := o.runsOn(device, set); err != nil {

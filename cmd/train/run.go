@@ -50,14 +50,10 @@ func runWith(ctx context.Context, args []string, io ui.Streams, world *mpi.World
 			err = e
 		}
 	}()
-	if err := o.dataFits(); err != nil {
-		return err
-	}
-	set, err := ui.Wait(ctx, io.Err, "reading "+o.Data, o.load)
+	set, err := o.read(func() (*data.Dataset, error) {
+		return ui.Wait(ctx, io.Err, "reading "+o.Data, o.load)
+	})
 	if err != nil {
-		return err
-	}
-	if err := o.unlabelled(set); err != nil {
 		return err
 	}
 	if err := o.sizes(set); err != nil {

@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 	"unsafe"
+
+	"hbar/kernels/simd"
 )
 
 // Peers is the communicator of the processes that train one network. Each process has the same weights and the same data, computes
@@ -209,7 +211,7 @@ func (t *DataParallel) fold() error {
 				first = false
 				copy(t.sum, p)
 			} else {
-				add(t.sum, p)
+				simd.Best().Add(t.sum, t.sum, p[:len(t.sum)])
 			}
 		}
 	}
@@ -221,20 +223,6 @@ func (t *DataParallel) fold() error {
 		at += copy(g, t.whole[at:])
 	}
 	return nil
-}
-
-// add adds x to sum.
-func add(sum, x []float32) {
-	for ; len(sum) >= 4 && len(x) >= 4; sum, x = sum[4:], x[4:] {
-		s, v := (*[4]float32)(sum), (*[4]float32)(x)
-		s[0] += v[0]
-		s[1] += v[1]
-		s[2] += v[2]
-		s[3] += v[3]
-	}
-	for i := range min(len(sum), len(x)) {
-		sum[i] += x[i]
-	}
 }
 
 // bytesOf is the memory of x as bytes.

@@ -255,7 +255,6 @@ func (res *result) fill(r *loglik.Results, p *loglik.Points, methods []loglik.Me
 
 // write makes the files.
 func (o options) write(ctx context.Context, io ui.Streams, p *loglik.Points, r *loglik.Results, res *result) error {
-	w := io.Out
 	var err error
 	if strings.EqualFold(filepath.Ext(o.Out), ".csv") {
 		err = writeCSV(o.Out, res, o.H)
@@ -265,24 +264,12 @@ func (o options) write(ctx context.Context, io ui.Streams, p *loglik.Points, r *
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "written   %s\n", o.Out)
-	for _, f := range []struct {
-		path string
-		make func() error
-	}{
-		{o.CSV, func() error { return writeCSV(o.CSV, res, o.H) }},
-		{o.Plot, func() error { return drawNLL(o.Plot, r, res.Summary) }},
-		{o.Image, func() error { return drawImage(o.Image, r, p) }},
-	} {
-		if f.path == "" {
-			continue
-		}
-		if _, err := ui.Wait(ctx, io.Err, "writing "+f.path, func() (struct{}, error) { return struct{}{}, f.make() }); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "written   %s\n", f.path)
-	}
-	return nil
+	fmt.Fprintf(io.Out, "written   %s\n", o.Out)
+	return ui.WriteFiles(ctx, io,
+		ui.File{Path: o.CSV, Make: func() error { return writeCSV(o.CSV, res, o.H) }},
+		ui.File{Path: o.Plot, Make: func() error { return drawNLL(o.Plot, r, res.Summary) }},
+		ui.File{Path: o.Image, Make: func() error { return drawImage(o.Image, r, p) }},
+	)
 }
 
 // reportSpread warns of a mean that few points make.

@@ -20,7 +20,6 @@ import (
 
 // write makes the files.
 func (o options) write(ctx context.Context, io ui.Streams, res *result) error {
-	w := io.Out
 	var err error
 	if strings.EqualFold(filepath.Ext(o.out), ".csv") {
 		err = o.writeCSV(o.out, res)
@@ -30,25 +29,13 @@ func (o options) write(ctx context.Context, io ui.Streams, res *result) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "written   %s\n", o.out)
-	for _, f := range []struct {
-		path string
-		make func() error
-	}{
-		{o.csv, func() error { return o.writeCSV(o.csv, res) }},
-		{o.plot, func() error { return o.drawW2(res) }},
-		{o.sheet, func() error { return res.sheet.write(o.sheet) }},
-		{o.plotNLL, func() error { return o.drawNLL(res) }},
-	} {
-		if f.path == "" {
-			continue
-		}
-		if _, err := ui.Wait(ctx, io.Err, "writing "+f.path, func() (struct{}, error) { return struct{}{}, f.make() }); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "written   %s\n", f.path)
-	}
-	return nil
+	fmt.Fprintf(io.Out, "written   %s\n", o.out)
+	return ui.WriteFiles(ctx, io,
+		ui.File{Path: o.csv, Make: func() error { return o.writeCSV(o.csv, res) }},
+		ui.File{Path: o.plot, Make: func() error { return o.drawW2(res) }},
+		ui.File{Path: o.sheet, Make: func() error { return res.sheet.write(o.sheet) }},
+		ui.File{Path: o.plotNLL, Make: func() error { return o.drawNLL(res) }},
+	)
 }
 
 // writeCSV writes one line for each h and steps: distances, and the NLL by each method.
