@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"hbar/checkpoint"
 	"hbar/cmd/internal/cmdtest"
 	"hbar/cmd/internal/sweepcmd"
 	"hbar/cmd/internal/ui"
@@ -185,15 +184,7 @@ func TestSweepRefused(t *testing.T) {
 
 // A network that sends samples to infinity: merge writes the result of one process, and ends with its error.
 func TestSweepNotFinite(t *testing.T) {
-	m, err := checkpoint.Load(swissRoll)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Param("dense3.weight").Data[0] = 1e30
-	path := filepath.Join(t.TempDir(), "m.safetensors")
-	if err := m.Save(path); err != nil {
-		t.Fatal(err)
-	}
+	path := cmdtest.Diverging(t, swissRoll)
 	one, parts := t.TempDir(), t.TempDir()
 	args := "--device cpu --checkpoint " + path + " --data swissroll --h 0,0.5 --steps 20 --n 20 --repeats 4 --method flow,pathintegral --nll-n 5 --paths 4 --out DIR/x.json"
 	_, want := command(sweepcmd.Run, one, args)

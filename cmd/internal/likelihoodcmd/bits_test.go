@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/cmdtest"
 	"hbar/cmd/internal/loglik"
 	"hbar/cmd/internal/ui"
 	"hbar/nets"
@@ -88,17 +89,15 @@ type bitsResult struct {
 
 func bits(t *testing.T, args string) (r bitsResult, out string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "r.json")
-	var text bytes.Buffer
-	if err := run(context.Background(), append(strings.Fields(args), "--device", "cpu", "--out", file), ui.Streams{Out: &text, Err: &bytes.Buffer{}}); err != nil {
-		t.Fatalf("%s: %v", args, err)
-	}
-	b, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(b, &r)
-	}
+	return read[bitsResult](t, args)
+}
+
+// read runs the command, which must not fail, and reads its result as an R.
+func read[R any](t *testing.T, args string) (r R, out string) {
+	t.Helper()
+	r, _, text, err := cmdtest.Result[R](t, run, args)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", args, err)
 	}
 	return r, text.String()
 }

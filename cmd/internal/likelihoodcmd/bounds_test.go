@@ -1,16 +1,9 @@
 package likelihoodcmd
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"hbar/cmd/internal/ui"
 )
 
 // boundsResult is what readers of bounds see.
@@ -50,19 +43,7 @@ type boundsResult struct {
 
 func bounds(t *testing.T, args string) (r boundsResult, out string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "r.json")
-	var text bytes.Buffer
-	if err := run(context.Background(), append(strings.Fields(args), "--device", "cpu", "--out", file), ui.Streams{Out: &text, Err: &bytes.Buffer{}}); err != nil {
-		t.Fatalf("%s: %v", args, err)
-	}
-	b, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(b, &r)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, text.String()
+	return read[boundsResult](t, args)
 }
 
 // Of generated points log q is between the bounds, which are given whatever the effective sample size; at h = 0 there are none.

@@ -2,9 +2,7 @@ package likelihoodcmd
 
 import (
 	"bytes"
-	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -13,7 +11,7 @@ import (
 	"testing"
 
 	"hbar/checkpoint"
-	"hbar/cmd/internal/ui"
+	"hbar/cmd/internal/cmdtest"
 	"hbar/data"
 	"hbar/graph"
 )
@@ -95,20 +93,9 @@ type parsed struct {
 // evaluate runs the command in a folder of its own and reads its result. DIR in the arguments is that folder.
 func evaluate(t *testing.T, args string) (r parsed, dir, stdout string) {
 	t.Helper()
-	dir = t.TempDir()
-	var out, diag bytes.Buffer
-	file := filepath.Join(dir, "r.json")
-	full := append([]string{"--device", "cpu", "--out", file}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
-	err := run(context.Background(), full, ui.Streams{Out: &out, Err: &diag})
+	r, dir, out, err := cmdtest.Result[parsed](t, run, args)
 	if err != nil && !strings.Contains(err.Error(), "no method has a value for any point") {
 		t.Fatalf("%s: %v", args, err)
-	}
-	b, rerr := os.ReadFile(file)
-	if rerr != nil {
-		t.Fatal(rerr)
-	}
-	if uerr := json.Unmarshal(b, &r); uerr != nil {
-		t.Fatal(uerr)
 	}
 	found := false
 	for _, s := range r.Summary {
@@ -257,7 +244,7 @@ func npy(t *testing.T, d int, x ...float64) string {
 
 // A network that sends paths to infinity: every point says so.
 func TestDiverging(t *testing.T) {
-	path := saved(t, 0, func(m *checkpoint.Model) { m.Param("dense3.weight").Data[0] = 1e30 })
+	path := cmdtest.Diverging(t, swissRoll)
 	r, _, _ := evaluate(t, "--checkpoint "+path+" --method all --h 0,0.5 --paths 4 --steps 20 --data "+knownFile(t))
 	for i, p := range r.Points {
 		for _, m := range []string{"flow: ", "wkb: ", "pathintegral at h = 0.5: ", "fokkerplanck at h = 0.5: the score is not finite"} {

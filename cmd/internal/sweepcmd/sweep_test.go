@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"hbar/checkpoint"
+	"hbar/cmd/internal/cmdtest"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 	"hbar/solver"
@@ -166,20 +167,9 @@ type file struct {
 // sweep runs the command in a folder of its own. DIR in the arguments is that folder.
 func sweep(t *testing.T, args string) (f file, dir, stdout string) {
 	t.Helper()
-	dir = t.TempDir()
-	var out, diag bytes.Buffer
-	path := filepath.Join(dir, "r.json")
-	full := append([]string{"--device", "cpu", "--out", path}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)
-	failed := run(context.Background(), full, ui.Streams{Out: &out, Err: &diag})
+	f, dir, out, failed := cmdtest.Result[file](t, run, args)
 	if failed != nil && !strings.Contains(failed.Error(), "no sample is finite at any h") {
 		t.Fatalf("%s: %v", args, failed)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &f); err != nil {
-		t.Fatal(err)
 	}
 	for _, c := range f.Cells {
 		if failed != nil && c.W2 != nil {
@@ -283,15 +273,7 @@ func TestHonest(t *testing.T) {
 
 // A network that sends samples to infinity: nothing to compare, and no crash.
 func TestDiverging(t *testing.T) {
-	m, err := checkpoint.Load(swissRoll)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Param("dense3.weight").Data[0] = 1e30
-	path := filepath.Join(t.TempDir(), "m.safetensors")
-	if err := m.Save(path); err != nil {
-		t.Fatal(err)
-	}
+	path := cmdtest.Diverging(t, swissRoll)
 	f, _, out := sweep(t, "--checkpoint "+path+" --data swissroll --h 0,0.5 --steps 20 --n 20 --repeats 4 --method flow,pathintegral --nll-n 5 --paths 4")
 	for _, c := range f.Cells {
 		if c.NonFinite == 0 || c.W2 != nil || c.Values[0] != nil {

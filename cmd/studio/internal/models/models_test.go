@@ -53,16 +53,22 @@ func floats(b []byte) []float64 {
 
 var plain = models.SampleOptions{N: 50, Seed: 3, H: 0.4, Steps: 20, Sampler: "exp2", Grid: "lambda", LastNoise: "full", Frames: 1}
 
-// The samples are those of package hbar, whatever the number of frames.
-func TestSample(t *testing.T) {
+// roll opens a small network of two numbers, and the same one by package hbar.
+func roll(t *testing.T) (*models.Checkpoint, *hbar.Model) {
+	t.Helper()
 	dir := t.TempDir()
 	fixture.Roll(t, dir, "roll", 0)
-	m := get(t, cache(t, dir), "roll")
 	ref, err := hbar.Open(filepath.Join(dir, "roll", train.ModelFile), hbar.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ref.Close()
+	t.Cleanup(func() { ref.Close() })
+	return get(t, cache(t, dir), "roll"), ref
+}
+
+// The samples are those of package hbar, whatever the number of frames.
+func TestSample(t *testing.T) {
+	m, ref := roll(t)
 	want, err := ref.Sample(ctx, hbar.SampleOptions{N: 50, Seed: 3, H: 0.4, Steps: 20, Sampler: solver.Exponential2, Grid: solver.GridLambda})
 	if err != nil {
 		t.Fatal(err)
@@ -232,14 +238,7 @@ func TestDensity(t *testing.T) {
 
 // The score is that of package hbar at the middle of each cell, x fastest.
 func TestScore(t *testing.T) {
-	dir := t.TempDir()
-	fixture.Roll(t, dir, "roll", 0)
-	m := get(t, cache(t, dir), "roll")
-	ref, err := hbar.Open(filepath.Join(dir, "roll", train.ModelFile), hbar.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ref.Close()
+	m, ref := roll(t)
 	f, err := m.Score(ctx, models.FieldOptions{Box: square, Size: 3, T: 0.3})
 	if err != nil {
 		t.Fatal(err)
@@ -263,14 +262,7 @@ func TestScore(t *testing.T) {
 
 // Likelihoods are those of package hbar.
 func TestLikelihood(t *testing.T) {
-	dir := t.TempDir()
-	fixture.Roll(t, dir, "roll", 0)
-	m := get(t, cache(t, dir), "roll")
-	ref, err := hbar.Open(filepath.Join(dir, "roll", train.ModelFile), hbar.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ref.Close()
+	m, ref := roll(t)
 	x := []float64{0.7, -0.3}
 	for _, h := range []float64{0, 1} {
 		p, err := m.Likelihood(ctx, models.PointOptions{X: x, H: h, Sampler: "em", Grid: "lambda", Steps: 50, Paths: 200}, nil)
