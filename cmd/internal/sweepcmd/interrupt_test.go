@@ -48,8 +48,8 @@ func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, args := range []string{"--method none", "--repeats 0"} {
-		err := run(ctx, strings.Fields("--checkpoint "+swissRoll+" --data swissroll --n 50 --nll-n 5 --out "+filepath.Join(dir, "r.json ")+args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+	for _, args := range []string{"--method none --n 50", "--repeats 0 --nll-n 5"} {
+		err := run(ctx, strings.Fields("--checkpoint "+swissRoll+" --data swissroll --out "+filepath.Join(dir, "r.json ")+args), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
 		if !errors.Is(err, ui.ErrInterrupted) {
 			t.Errorf("%s: error %v", args, err)
 		}

@@ -321,6 +321,10 @@ func TestWait(t *testing.T) {
 	if _, err := Wait(ctx, io.Discard, "waiting", func() (int, error) { <-stuck; return 0, nil }); !errors.Is(err, ErrInterrupted) || err.Error() != "interrupted while waiting" {
 		t.Errorf("Wait returns %v after its context has ended", err)
 	}
+	begun := make(chan struct{}, 1)
+	if _, err := Wait(ctx, io.Discard, "waiting", func() (int, error) { begun <- struct{}{}; return 0, nil }); !errors.Is(err, ErrInterrupted) || len(begun) > 0 {
+		t.Errorf("Wait returns %v and begins %d times when its context has ended before", err, len(begun))
+	}
 	p, out, _, c := progress(0)
 	p.unit = "reading x.npy"
 	for range 80 {

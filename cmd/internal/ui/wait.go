@@ -12,8 +12,12 @@ const quiet = time.Second
 
 // Wait runs work that cannot be interrupted, such as reading a file, and shows on w that it is running once it lasts longer than a
 // second: what names it ("reading points.npy"). If ctx ends first, Wait returns ErrInterrupted at once, and work is left to
-// end with the process. It must therefore leave nothing half done that counts, and use nothing that the caller closes.
+// end with the process; if ctx has ended before, work does not begin. It must therefore leave nothing half done that counts, and use nothing that the caller closes.
 func Wait[T any](ctx context.Context, w io.Writer, what string, work func() (T, error)) (T, error) {
+	var none T
+	if ctx.Err() != nil {
+		return none, fmt.Errorf("%w while %s", ErrInterrupted, what)
+	}
 	type outcome struct {
 		value T
 		err   error
@@ -37,7 +41,6 @@ func Wait[T any](ctx context.Context, w io.Writer, what string, work func() (T, 
 				return o.value, o.err
 			default:
 			}
-			var none T
 			return none, fmt.Errorf("%w while %s", ErrInterrupted, what)
 		case <-tick.C:
 			p.wait()
