@@ -276,6 +276,7 @@ func TestErrors(t *testing.T) {
 		"spectrum --data DIR/x.npz --delays 0":                            "--delays",
 		"spectrum --data DIR/x.npz --method ml --order 24":                "are too few for 24 states",
 		"fit --data DIR/x.npz --out DIR":                                  "is a directory",
+		"fit --data DIR/x.npz --out DIR/m2.npz":                           "have .json", // loglik would read it as an archive
 		"loglik --data DIR/x.npz":                                         "--model FILE is missing",
 		"loglik --model DIR/bad.json --data DIR/x.npz":                    "is not a model that fit wrote",
 		"loglik --model DIR/m.npz --data DIR/const.csv":                   "the data have 2 outputs, the model has 1",

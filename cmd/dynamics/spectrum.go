@@ -113,7 +113,7 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 }
 
 func (o *fitOptions) checkOutputs() error {
-	outputs := []flags.File{{Name: "out", Path: o.out}, {Name: "json", Path: o.json}, {Name: "plot", Path: o.plot, Picture: true}}
+	outputs := []flags.File{{Name: "out", Path: o.out, Endings: []string{".json"}}, {Name: "json", Path: o.json}, {Name: "plot", Path: o.plot, Picture: true}}
 	return flags.CheckOutputs(outputs, o.files())
 }
 
