@@ -71,23 +71,28 @@ func (o Options) fits(d, n int, onGPU bool, l memory.Limit) error {
 	))
 }
 
-// Bytes that a network of images or sequences takes for each parameter: weights, gradient, that of a part of the batch, Adam's moments and averages, and the
-// weights as convolutions by Winograd have them, forward, backward and for the gradient.
-const bytesPerNetworkParam = 4*6 + 3*4*16/9
+// Bytes that a network of images or sequences takes for each parameter: weights, gradient, Adam's moments and averages, and the weights as
+// convolutions by Winograd have them, forward and backward; and in each lane the gradient of a part of the batch, and its sums as
+// convolutions by Winograd have them.
+const (
+	bytesPerNetworkParam = 4*5 + 2*4*16/9
+	bytesPerParamOfLane  = 4 + 4*16/9
+)
 
 // NetworkNeed is the memory of training a network of images or sequences on the CPU, with n points.
 func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
+	sample := cpu.TrainingBytes(net.Program)
 	block := o.MicroBatch
 	if block == 0 {
-		block = cpu.DefaultBlock
+		block = cpu.BlockOf(sample, o.Workers)
 	}
 	perNumber := 8.0
 	if set.Bytes != nil {
 		perNumber = 1
 	}
 	return memory.Need{
-		{What: "network and optimiser", Bytes: bytesPerNetworkParam * float64(net.NumParams())},
-		{What: "activations", Bytes: float64(min(block, o.Batch)) * cpu.TrainingBytes(net.Program)},
+		{What: "network and optimiser", Bytes: float64(bytesPerNetworkParam+bytesPerParamOfLane*cpu.LanesOf(o.Batch, o.Workers)) * float64(net.NumParams())},
+		{What: "activations", Bytes: float64(min(block, o.Batch)) * sample},
 		{What: "batch", Bytes: 8 * float64(o.Batch) * float64(set.D)},
 		{What: "data", Bytes: perNumber * float64(set.N()) * float64(set.D)},
 	}
@@ -110,7 +115,7 @@ func (o Options) networkFits(net *nets.Network, set *data.Dataset, onGPU bool, l
 	}
 	value := o.MicroBatch
 	if value == 0 {
-		value = min(o.Batch, cpu.DefaultBlock)
+		value = min(o.Batch, cpu.BlockOf(cpu.TrainingBytes(net.Program), o.Workers))
 	}
 	withBatch := func(v int) float64 {
 		p := o

@@ -3,6 +3,8 @@ package cpu
 import (
 	"fmt"
 	"reflect"
+	"runtime"
+	"slices"
 
 	"hbar/program"
 	"hbar/program/fuse"
@@ -21,6 +23,12 @@ type Executor struct {
 	values []storage
 	steps  []step
 	block  int // samples of a block
+
+	layers map[program.ID]any // layers with packed weights, by their output, for the lanes to share
+	lanes  []*Executor        // see lanes.go
+
+	of       *Executor // of a lane, what it is a lane of
+	computed []bool    // of a lane, the values that it does not have from there
 
 	perSample, shared []float32
 	temp              []float32             // for the run of one instruction
@@ -64,14 +72,25 @@ type binder func(x *Executor, in program.Instr) (bound, error)
 
 // Options of an executor. The zero value chooses everything.
 type Options struct {
-	// Block is the number of samples that pass through the program at a time; 0 chooses by memory.
+	// Block is the number of samples that pass through the program at a time, in all lanes together; 0 chooses by memory.
 	Block int
 	// Memory is the number of bytes by which Block is chosen; 0 is 1 GiB.
 	Memory int64
 }
 
-// DefaultBlock is the largest block that an executor chooses. Larger ones are not faster.
-const DefaultBlock = 16
+// leastBlock is the samples of a block with convolutions that all workers share: enough for products at low resolution.
+const leastBlock = 16
+
+// BlockOf is the most samples of a block that an executor with so many workers chooses, if the values of a sample have so many bytes: a
+// block for each lane, within 1 GiB.
+func BlockOf(sampleBytes float64, workers int) int {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return int(max(1, min(float64(max(leastBlock, laneImages*workers)), defaultMemory/max(1, sampleBytes))))
+}
+
+const defaultMemory = 1 << 30
 
 // NewExecutor binds p to the routines of this package. An operation without a routine, nor a fallback of operations that have
 // one, is an error that names it.
@@ -80,8 +99,17 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p = fuse.Program(p, fuse.KeepSlopes)
-	x := &Executor{prog: p, team: team, values: make([]storage, len(p.Values)), stale: true}
+	x, err := newExecutor(fuse.Program(p, fuse.KeepSlopes), team, nil)
+	if err != nil {
+		return nil, err
+	}
+	x.allocate(o)
+	return x, nil
+}
+
+// newExecutor binds a program whose operations all have routines. of is nil, or what the executor is a lane of.
+func newExecutor(p *program.Program, team *Team, of *Executor) (*Executor, error) {
+	x := &Executor{prog: p, team: team, values: make([]storage, len(p.Values)), layers: map[program.ID]any{}, of: of, stale: of == nil}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived}
 	}
@@ -97,11 +125,7 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 	for _, in := range p.Instrs {
 		x.steps = append(x.steps, step{Instr: in, skipped: len(in.Out) == 1 && views[in.Out[0]] != nil})
 	}
-	if err := x.bind(); err != nil {
-		return nil, err
-	}
-	x.allocate(o)
-	return x, nil
+	return x, x.bind()
 }
 
 // bind finds routines for the instructions that are left after fusing.
@@ -138,7 +162,7 @@ func (x *Executor) allocate(o Options) {
 	if x.block <= 0 {
 		memory := o.Memory
 		if memory == 0 {
-			memory = 1 << 30
+			memory = defaultMemory
 		}
 		x.block = int(max(1, min(int64(x.defaultBlock()), memory/int64(4*max(1, x.plan.PerSample)))))
 	}
@@ -151,32 +175,44 @@ func (x *Executor) allocate(o Options) {
 	}
 }
 
-// defaultBlock is the number of samples of a block if memory is not a limit. Convolutions at low resolution read large weights for few
-// pixels, so many samples should share a product. Tokens are enough rows for a product already, and few samples stay in the caches.
+// defaultBlock is the number of samples of a block if memory is not a limit: enough for all lanes.
 func (x *Executor) defaultBlock() int {
-	for _, s := range x.steps {
+	if x.convolves() {
+		return max(leastBlock, laneImages*x.team.Workers())
+	}
+	return laneTokens * x.team.Workers()
+}
+
+// convolves reports whether there are convolutions.
+func (x *Executor) convolves() bool {
+	return slices.ContainsFunc(x.steps, func(s step) bool {
 		op := s.Op
 		if l, ok := op.(fuse.Layer); ok {
 			op = l.Op
 		}
 		switch op.(type) {
 		case ops.Conv, ops.ConvInput, ops.ConvWeight:
-			return DefaultBlock
+			return true
 		}
-	}
-	return min(DefaultBlock, 4*x.team.Workers())
+		return false
+	})
 }
 
-// Block is the number of samples that pass through the program at a time.
+// Block is the number of samples that pass through the program at a time, in all lanes together.
 func (x *Executor) Block() int { return x.block }
 
 // Bytes is the memory of values, for a batch of n samples, and of packed weights.
 func (x *Executor) Bytes(n int) int64 {
 	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Shared))
 	for _, s := range x.steps {
-		if s.bytes != nil && !s.skipped {
-			b += s.bytes()
+		if s.bytes == nil || s.skipped {
+			continue
 		}
+		times := 1
+		if _, ok := s.Op.(program.BatchSum); ok {
+			times = x.Lanes() // each has sums of its own
+		}
+		b += int64(times) * s.bytes()
 	}
 	return b
 }

@@ -21,6 +21,22 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	if err := x.checkBatch(b); err != nil {
 		return err
 	}
+	x.begin(b)
+	var err error
+	if pieces := x.pieces(b.N); pieces != nil {
+		err = x.spread(ctx, b, pieces)
+	} else {
+		err = x.samples(ctx, b, 0, b.N)
+	}
+	if err != nil {
+		return err
+	}
+	x.end(b)
+	return nil
+}
+
+// begin computes what does not depend on the samples.
+func (x *Executor) begin(b *Batch) {
 	x.own(b)
 	if x.stale {
 		x.stage(plan.Constants, 1)
@@ -34,16 +50,20 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	x.inputs(b, program.Step, 0, 1)
 	x.accumulate = false
 	x.stage(plan.Steps, 1)
-	if need := min(b.N, x.block) * x.plan.PerSample; len(x.perSample) < need {
+}
+
+// samples computes samples [first, end) of a batch.
+func (x *Executor) samples(ctx context.Context, b *Batch, first, end int) error {
+	if need := min(end-first, x.block) * x.plan.PerSample; len(x.perSample) < need {
 		x.perSample = nil // so that the old block can be collected before the new one is allocated
 		runtime.GC()
 		x.perSample = aligned(need)
 	}
-	for lo := 0; lo < b.N; lo += x.block {
-		n := min(x.block, b.N-lo)
+	for lo := first; lo < end; lo += x.block {
+		n := min(x.block, end-lo)
 		x.arrange(n)
 		x.inputs(b, program.Sample, lo, n)
-		x.accumulate = lo > 0
+		x.accumulate = lo > first
 		x.ended = ctx.Done()
 		x.stage(plan.Samples, n)
 		x.ended = nil
@@ -53,6 +73,11 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 		x.outputs(b, lo, n)
 	}
 	x.accumulate = false
+	return nil
+}
+
+// end finishes sums over the batch and what depends on them.
+func (x *Executor) end(b *Batch) {
 	for i := range x.steps {
 		if s := &x.steps[i]; s.finish != nil && !s.skipped {
 			s.finish()
@@ -60,7 +85,6 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 	}
 	x.stage(plan.Sums, 1)
 	x.outputs(b, -1, 1)
-	return nil
 }
 
 func (x *Executor) stage(stage plan.Stage, n int) {
@@ -95,7 +119,7 @@ func (x *Executor) checkBatch(b *Batch) error {
 func (x *Executor) own(b *Batch) {
 	for _, o := range x.prog.Outputs {
 		v := &x.values[o.ID]
-		if v.Role != program.Derived || v.Rate == program.Sample || v.view != nil {
+		if v.Role != program.Derived || v.Rate == program.Sample || v.view != nil || !x.computes(o.ID) {
 			continue
 		}
 		if d, ok := b.Out[o.Name]; ok {

@@ -15,6 +15,16 @@ func (x *Executor) weights(id program.ID, set func(w []float32)) (prepare, start
 	return nil, load
 }
 
+// layerOf is the layer of an instruction whose second input is the weight. The lanes of an executor share those of weights that are constant.
+func layerOf[L any](x *Executor, in program.Instr, layer func() L) L {
+	if x.of != nil && x.constant(in.In[1]) {
+		return x.of.layers[in.Out[0]].(L)
+	}
+	l := layer()
+	x.layers[in.Out[0]] = l
+	return l
+}
+
 // bias returns the bias of a layer with inputs x, weights and perhaps bias.
 func (x *Executor) bias(in program.Instr) []float32 {
 	if len(in.In) < 3 {
@@ -28,7 +38,7 @@ func bindDense(x *Executor, in program.Instr) (bound, error) { return x.dense(in
 // dense binds a dense layer; more adds to its epilogue.
 func (x *Executor) dense(in program.Instr, more func(e *Epilogue)) bound {
 	w := x.shape(in.In[1])
-	d := NewDense(w[1], w[0])
+	d := layerOf(x, in, func() *Dense { return NewDense(w[1], w[0]) })
 	rows := x.rows(in.In[0])
 	prepare, start := x.weights(in.In[1], func(w []float32) { d.SetForward(x.team, w) })
 	return bound{
@@ -51,7 +61,7 @@ func bindDenseInput(x *Executor, in program.Instr) (bound, error) { return x.den
 // denseInput binds the cotangent of a dense layer's input, times an array of its layout unless that is nil.
 func (x *Executor) denseInput(in program.Instr, times func() []float32) bound {
 	w := x.shape(in.In[1])
-	d := NewDense(w[1], w[0])
+	d := layerOf(x, in, func() *Dense { return NewDense(w[1], w[0]) })
 	rows := x.rows(in.In[0])
 	prepare, start := x.weights(in.In[1], func(w []float32) { d.SetBackward(x.team, w) })
 	return bound{
@@ -108,7 +118,11 @@ func bindConv(x *Executor, in program.Instr) (bound, error) { return x.conv(in, 
 // conv binds a convolution; more adds to its epilogue.
 func (x *Executor) conv(in program.Instr, more func(e *Epilogue)) (bound, error) {
 	w := x.shape(in.In[1])
-	c, err := convolution(in.Op.(ops.Conv), x.shape(in.In[0]), w)
+	var err error
+	c := layerOf(x, in, func() (c *Conv) {
+		c, err = convolution(in.Op.(ops.Conv), x.shape(in.In[0]), w)
+		return c
+	})
 	if err != nil {
 		return bound{}, err
 	}
@@ -130,7 +144,11 @@ func (x *Executor) conv(in program.Instr, more func(e *Epilogue)) (bound, error)
 
 func bindConvInput(x *Executor, in program.Instr) (bound, error) {
 	w := x.shape(in.In[1])
-	c, err := convolution(in.Op.(ops.ConvInput).Conv, x.shape(in.Out[0]), w)
+	var err error
+	c := layerOf(x, in, func() (c *Conv) {
+		c, err = convolution(in.Op.(ops.ConvInput).Conv, x.shape(in.Out[0]), w)
+		return c
+	})
 	if err != nil {
 		return bound{}, err
 	}
@@ -151,15 +169,15 @@ func bindConvWeight(x *Executor, in program.Instr) (bound, error) {
 	if err != nil {
 		return bound{}, err
 	}
-	var sums []float32
-	if !c.InPlace() {
-		sums = aligned(c.Sums())
-	}
+	var sums []float32 // made when it is needed: an executor with lanes may need none itself
 	into := func() []float32 {
-		if sums != nil {
-			return sums
+		if c.InPlace() {
+			return x.get(in.Out[0])
 		}
-		return x.get(in.Out[0])
+		if sums == nil {
+			sums = aligned(c.Sums())
+		}
+		return sums
 	}
 	return bound{
 		run: func() {
@@ -167,10 +185,15 @@ func bindConvWeight(x *Executor, in program.Instr) (bound, error) {
 			c.BackwardW(x.team, into(), g.s, g.ld, a.s, a.ld, x.n, x.accumulate)
 		},
 		finish: func() {
-			if sums != nil {
+			if !c.InPlace() {
 				c.FinishW(x.team, x.get(in.Out[0]), sums, false)
 			}
 		},
-		bytes: func() int64 { return 4 * int64(len(sums)) },
+		bytes: func() int64 {
+			if c.InPlace() {
+				return 0
+			}
+			return 4 * int64(c.Sums())
+		},
 	}, nil
 }

@@ -43,8 +43,8 @@ type Trainer struct {
 type trained struct {
 	kernels.Param
 	p, g, m, v, ema []float32
-	part            []float32 // gradient of a part of the batch; nil while all batches are one part
-	name            string    // of the gradient
+	parts           [][]float32 // gradients of parts of the batch, those that are computed at the same time; the first part's goes to g
+	name            string      // of the gradient
 }
 
 // Trainer is a fit.Partial.
@@ -99,21 +99,41 @@ func (t *Trainer) setBatch(n int) {
 // fit.Options.Batch.
 func (t *Trainer) SetRows(lo, n, total int) {
 	t.first, t.rows, t.total = lo, n, total
+	parts, wave := fit.Parts(n, t.PartRows(total)), t.wave()
 	for i := range t.trained {
-		if v := &t.trained[i]; n > t.PartRows(total) && v.part == nil {
-			v.part = aligned(len(v.g))[:len(v.g)]
+		v := &t.trained[i]
+		v.parts = append(v.parts, make([][]float32, max(0, wave-len(v.parts)))...)
+		for k := range v.parts[:wave] {
+			if v.parts[k] == nil && (k > 0 || parts > wave) {
+				v.parts[k] = aligned(len(v.g))[:len(v.g)]
+			}
 		}
 	}
 }
 
-// A part has as many rows as pass through the network together at best.
+// wave is the number of parts that are computed at the same time.
+func (t *Trainer) wave() int {
+	if n := t.x.Lanes(); fit.Parts(t.rows, t.PartRows(t.total)) >= n {
+		return n
+	}
+	return 1
+}
+
+// A part has at least as many rows as make the sum of the gradients of two parts cheap beside the gradients.
 const (
-	leastPart = DefaultBlock
+	leastPart = 16
 	mostPart  = 1 << 30
 )
 
-// PartRows is the number of rows of the parts of a batch of n rows.
-func (t *Trainer) PartRows(n int) int { return fit.PartRows(n, leastPart, mostPart) }
+// PartRows is the number of rows of the parts of a batch of n rows. A small batch has two parts, so that two lanes have something to do.
+func (t *Trainer) PartRows(n int) int { return partRows(n) }
+
+func partRows(n int) int {
+	if n <= leastPart {
+		return max(4, (n+1)/2)
+	}
+	return fit.PartRows(n, leastPart, mostPart)
+}
 
 // part is rows [lo, hi) of those that are computed here, as the program takes them; the gradient goes to the outputs.
 func (t *Trainer) part(lo, hi int, out func(v *trained) []float32) *Batch {
@@ -152,7 +172,10 @@ func (t *Trainer) Block() int { return t.x.Block() }
 func (t *Trainer) Bytes() int64 {
 	b := t.x.Bytes(t.rows) + int64(4*t.rows*(t.dx+t.d))
 	for _, v := range t.trained {
-		b += 4 * int64(len(v.p)+len(v.g)+len(v.m)+len(v.v)+len(v.ema)+len(v.part))
+		b += 4 * int64(len(v.p)+len(v.g)+len(v.m)+len(v.v)+len(v.ema))
+		for _, p := range v.parts {
+			b += 4 * int64(len(p))
+		}
 	}
 	return b
 }
@@ -190,17 +213,26 @@ func (t *Trainer) Gradient(ctx context.Context, src fit.Source) (fit.Result, err
 func (t *Trainer) Sums(ctx context.Context, src fit.Source) ([]float64, error) {
 	t.fill(src)
 	size := t.PartRows(t.total)
-	for lo := 0; lo < t.rows; lo += size {
-		into := func(v *trained) []float32 { return v.g }
-		if lo > 0 {
-			into = func(v *trained) []float32 { return v.part }
+	for lo := 0; lo < t.rows; {
+		var wave []*Batch
+		for i := 0; i < t.wave() && lo < t.rows; i++ {
+			into := func(v *trained) []float32 { return v.parts[i] }
+			if lo == 0 {
+				into = func(v *trained) []float32 { return v.g }
+			}
+			wave = append(wave, t.part(lo, min(t.rows, lo+size), into))
+			lo += size
 		}
-		if err := t.x.RunContext(ctx, t.part(lo, min(t.rows, lo+size), into)); err != nil {
+		if err := t.x.RunEach(ctx, wave); err != nil {
 			return nil, err
 		}
-		if lo > 0 {
-			t.pieces(func(_ int, v *trained, lo, hi int) { t.opt.Impl.Add(v.g[lo:hi], v.g[lo:hi], v.part[lo:hi]) })
-		}
+		t.pieces(func(_ int, v *trained, lo, hi int) {
+			for _, b := range wave {
+				if d := b.Out[v.name]; &d[0] != &v.g[0] {
+					t.opt.Impl.Add(v.g[lo:hi], v.g[lo:hi], d[lo:hi])
+				}
+			}
+		})
 	}
 	return t.losses[:t.rows], nil
 }

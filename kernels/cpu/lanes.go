@@ -1,0 +1,173 @@
+package cpu
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"hbar/kernels/fit"
+	"hbar/program"
+	"hbar/program/plan"
+)
+
+// A lane is an executor of the same program with a team of one. Each worker has one, in which it takes samples of its own through the
+// whole program: it waits for nobody between two instructions, and its values stay in the caches of its core. Lanes share the packed
+// weights, and whatever does not depend on samples, with the executor that they are lanes of. They give the same bits as it does.
+
+// Samples of a block of a lane. Fewer cost more where weights are read for each block, and more leave the caches. Convolutions at low
+// resolution read large weights for few pixels. Tokens are enough rows for a product with few samples.
+const (
+	laneTokens = 4
+	laneImages = 8
+)
+
+// lane is the number of samples of a block of a lane: a worker's share of a block. 0: there is no memory for lanes.
+func (x *Executor) lane() int {
+	most := laneTokens
+	if x.convolves() {
+		most = laneImages
+	}
+	return min(most, x.block/x.team.Workers())
+}
+
+// pieces is the number of samples of each piece of a batch of n in lanes, from the least to the most, or nil where all workers share
+// each instruction: where the program has sums over the batch, which have an order, and where lanes would leave workers idle for more
+// than a quarter of the time.
+func (x *Executor) pieces(n int) []int {
+	w, most := x.team.Workers(), x.lane()
+	if w == 1 || most == 0 || 4*n < 3*w*((n+w-1)/w) || x.sums() {
+		return nil
+	}
+	rounds := (n + w*most - 1) / (w * most)
+	pieces := make([]int, rounds*w)
+	for i := range pieces {
+		pieces[i] = (n + i) / len(pieces)
+	}
+	return pieces
+}
+
+// sums reports whether there are sums over the batch.
+func (x *Executor) sums() bool {
+	return slices.ContainsFunc(x.steps, func(s step) bool {
+		_, ok := s.Op.(program.BatchSum)
+		return ok
+	})
+}
+
+// spread computes the samples of a batch in lanes.
+func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
+	if err := x.openLanes(); err != nil {
+		return err
+	}
+	first := make([]int, len(pieces))
+	for i := range pieces[1:] {
+		first[i+1] = first[i] + pieces[i]
+	}
+	x.team.Run(len(pieces), func(worker, i int) {
+		l := x.lanes[worker]
+		l.block = max(1, pieces[i])
+		l.samples(ctx, b, first[i], first[i]+pieces[i]) // its error is that of ctx
+	})
+	return ctx.Err()
+}
+
+// LanesOf is the most lanes in which a trainer with so many workers computes a batch of n rows.
+func LanesOf(n, workers int) int {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if fit.Parts(n, partRows(n)) < workers {
+		return 1
+	}
+	return workers
+}
+
+// Lanes is the number of batches that RunEach computes at the same time.
+func (x *Executor) Lanes() int {
+	if x.lane() == 0 {
+		return 1
+	}
+	return x.team.Workers()
+}
+
+// RunEach computes each of some batches as RunContext does: as many as Lanes says at the same time, each in a lane, and those that are
+// left over one after another.
+func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
+	for n := x.Lanes(); n > 1 && len(batches) >= n; batches = batches[n:] {
+		for _, b := range batches[:n] {
+			if err := x.checkBatch(b); err != nil {
+				return err
+			}
+		}
+		x.begin(batches[0])
+		if err := x.openLanes(); err != nil {
+			return err
+		}
+		block := x.lane()
+		x.team.Run(n, func(_, i int) {
+			l, b := x.lanes[i], batches[i]
+			l.block = block
+			l.own(b)
+			if l.samples(ctx, b, 0, b.N) == nil { // else its error is that of ctx
+				l.end(b)
+			}
+		})
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	for _, b := range batches {
+		if err := x.RunContext(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openLanes makes the lanes if there are none, and gives them what the executor has computed for all samples.
+func (x *Executor) openLanes() error {
+	for len(x.lanes) < x.team.Workers() {
+		l, err := x.newLane()
+		if err != nil {
+			return err
+		}
+		x.lanes = append(x.lanes, l)
+	}
+	for _, l := range x.lanes {
+		l.team.Impl = x.team.Impl
+		for id := range l.values {
+			if !l.computes(program.ID(id)) {
+				l.values[id].s, l.values[id].wide = x.values[id].s, x.values[id].wide
+			}
+		}
+	}
+	return nil
+}
+
+func (x *Executor) newLane() (*Executor, error) {
+	l, err := newExecutor(x.prog, NewTeam(1), x)
+	if err != nil {
+		return nil, err
+	}
+	l.plan, l.computed = x.plan, make([]bool, len(x.values))
+	for id, v := range x.values {
+		l.computed[id] = v.Rate == program.Sample
+	}
+	for i := range l.steps {
+		s := &l.steps[i]
+		s.stage = x.steps[i].stage
+		if s.stage != plan.Samples && s.stage != plan.Sums {
+			continue
+		}
+		for _, id := range s.Out {
+			l.computed[id] = true
+			if v := &l.values[id]; v.Rate != program.Sample && x.plan.Offset[id] >= 0 {
+				v.s = aligned(v.size)[:v.size]
+			}
+		}
+	}
+	return l, nil
+}
+
+// computes reports whether a value is computed here, and not by what this is a lane of.
+func (x *Executor) computes(id program.ID) bool { return x.of == nil || x.computed[id] }
