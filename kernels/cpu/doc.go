@@ -4,6 +4,11 @@
 // Results do not depend on the number of workers, on the batch, or on how a batch is cut into parts: each sum has a
 // fixed order, and how a layer is computed follows from its shape alone. They may differ between instruction sets.
 //
+// # Who computes what
+//
+// A Team of workers shares the work on one layer, and all wait for its end. An Executor that has samples for all workers gives each of them a lane
+// instead, an executor of its own, in which it takes its samples through the whole program. docs/benchmarks.md says what that is worth.
+//
 // # Dense layers and convolutions
 //
 // Both are products by panels of 16 outputs (simd.Product) with weights packed once for each change of them. A Conv is

@@ -54,11 +54,7 @@ func (x *Executor) begin(b *Batch) {
 
 // samples computes samples [first, end) of a batch.
 func (x *Executor) samples(ctx context.Context, b *Batch, first, end int) error {
-	if need := min(end-first, x.block) * x.plan.PerSample; len(x.perSample) < need {
-		x.perSample = nil // so that the old block can be collected before the new one is allocated
-		runtime.GC()
-		x.perSample = aligned(need)
-	}
+	x.reserve(min(end-first, x.block))
 	for lo := first; lo < end; lo += x.block {
 		n := min(x.block, end-lo)
 		x.arrange(n)
@@ -85,6 +81,15 @@ func (x *Executor) end(b *Batch) {
 	}
 	x.stage(plan.Sums, 1)
 	x.outputs(b, -1, 1)
+}
+
+// reserve makes memory for the values of n samples.
+func (x *Executor) reserve(n int) {
+	if need := n * x.plan.PerSample; len(x.perSample) < need {
+		x.perSample = nil // so that the old block can be collected before the new one is allocated
+		runtime.GC()
+		x.perSample = aligned(need)
+	}
 }
 
 func (x *Executor) stage(stage plan.Stage, n int) {

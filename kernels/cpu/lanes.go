@@ -56,7 +56,8 @@ func (x *Executor) sums() bool {
 
 // spread computes the samples of a batch in lanes.
 func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
-	if err := x.openLanes(); err != nil {
+	most := pieces[len(pieces)-1]
+	if err := x.openLanes(most); err != nil {
 		return err
 	}
 	first := make([]int, len(pieces))
@@ -65,7 +66,7 @@ func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
 	}
 	x.team.Run(len(pieces), func(worker, i int) {
 		l := x.lanes[worker]
-		l.block = max(1, pieces[i])
+		l.block = most
 		l.samples(ctx, b, first[i], first[i]+pieces[i]) // its error is that of ctx
 	})
 	return ctx.Err()
@@ -91,7 +92,7 @@ func (x *Executor) Lanes() int {
 }
 
 // RunEach computes each of some batches as RunContext does: as many as Lanes says at the same time, each in a lane, and those that are
-// left over one after another.
+// left over one after another. Inputs that all samples of a batch share must be the same in all batches.
 func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 	for n := x.Lanes(); n > 1 && len(batches) >= n; batches = batches[n:] {
 		for _, b := range batches[:n] {
@@ -100,10 +101,10 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 			}
 		}
 		x.begin(batches[0])
-		if err := x.openLanes(); err != nil {
+		block := x.lane()
+		if err := x.openLanes(block); err != nil {
 			return err
 		}
-		block := x.lane()
 		x.team.Run(n, func(_, i int) {
 			l, b := x.lanes[i], batches[i]
 			l.block = block
@@ -124,8 +125,8 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 	return nil
 }
 
-// openLanes makes the lanes if there are none, and gives them what the executor has computed for all samples.
-func (x *Executor) openLanes() error {
+// openLanes makes the lanes if there are none, gives them what the executor has computed for all samples, and makes memory for blocks of n.
+func (x *Executor) openLanes(n int) error {
 	for len(x.lanes) < x.team.Workers() {
 		l, err := x.newLane()
 		if err != nil {
@@ -135,6 +136,7 @@ func (x *Executor) openLanes() error {
 	}
 	for _, l := range x.lanes {
 		l.team.Impl = x.team.Impl
+		l.reserve(n)
 		for id := range l.values {
 			if !l.computes(program.ID(id)) {
 				l.values[id].s, l.values[id].wide = x.values[id].s, x.values[id].wide
