@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,22 @@ func TestCalibrate(t *testing.T) {
 	again := &Detector{}
 	if err := json.Unmarshal(b, again); err != nil || again.Validate() != nil || again.Logits(wild)[3] != d.Logits(wild)[3] {
 		t.Errorf("a detector from its file is another: %v", err)
+	}
+	// Rows of no difference have log odds of 0 at equal numbers, however many of each kind the detector saw.
+	many, few := rowsOf(rng, 1600, 0), rowsOf(rng, 200, 0)
+	one, err := Fit(append(slices.Clone(many), few...), append(make([]bool, 1600), slices.Repeat([]bool{true}, 200)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean := 0.0
+	for _, l := range one.Logits(few) {
+		mean += l / 200
+	}
+	if math.Abs(mean) > 0.5 { // log 8 = 2.1 without regard to the numbers; 20 weights of noise of 0.08 or so each
+		t.Errorf("mean log odds %.2f of what does not differ", mean)
+	}
+	if _, err := Fit(many, make([]bool, 1600)); err == nil || !strings.Contains(err.Error(), "of one kind") {
+		t.Errorf("samples of one kind: error %v", err)
 	}
 	if _, _, err := Calibrate(wild[:160], wild[:160], 1); err == nil || !strings.Contains(err.Error(), "want at least") {
 		t.Errorf("ten samples: error %v", err)

@@ -43,6 +43,15 @@ func Fit(rows []float64, generated []bool) (*Detector, error) {
 	if len(rows) != n*p || n < 4*p {
 		return nil, fmt.Errorf("detect: %d samples; want at least %d to fit %d statistics", n, 4*p, p)
 	}
+	ones := 0
+	for _, g := range generated {
+		if g {
+			ones++
+		}
+	}
+	if ones == 0 || ones == n {
+		return nil, errors.New("detect: all samples are of one kind; want generated ones and data")
+	}
 	d := &Detector{Weights: make([]float64, p)}
 	for j := range p {
 		v := make([]float64, n)
@@ -87,7 +96,7 @@ func Fit(rows []float64, generated []bool) (*Detector, error) {
 		var chol mat.Cholesky
 		var step mat.VecDense
 		if !chol.Factorize(h) || chol.SolveVecTo(&step, g) != nil {
-			return nil, errors.New("detect: the regression is singular: are there samples of both kinds?")
+			return nil, errors.New("detect: the regression is singular")
 		}
 		w.AddVec(w, &step)
 		if mat.Norm(&step, 2) < 1e-8 {
@@ -97,7 +106,8 @@ func Fit(rows []float64, generated []bool) (*Detector, error) {
 	for j := range p {
 		d.Weights[j] = w.AtVec(j)
 	}
-	d.Bias = w.AtVec(p)
+	// Rows of one kind may be more than those of the other, which is no evidence about a sample.
+	d.Bias = w.AtVec(p) - math.Log(float64(ones)/float64(n-ones))
 	return d, nil
 }
 

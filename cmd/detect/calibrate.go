@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/loglik"
@@ -12,6 +13,7 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/detect"
+	"hbar/kernels"
 	"hbar/solver"
 )
 
@@ -35,6 +37,7 @@ type detectorFile struct {
 	About      string           `json:"about"`
 	Statistics []string         `json:"statistics"`
 	Checkpoint string           `json:"checkpoint"`
+	Parameters string           `json:"parameters"` // digest of the checkpoint's
 	Data       string           `json:"data"`
 	Samples    string           `json:"samples"`
 	Steps      int              `json:"steps"`
@@ -84,11 +87,11 @@ func runCalibrate(ctx context.Context, args []string, io ui.Streams) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, net.Close()) }()
-	data, err := o.points(net, o.Source)
+	data, err := o.points(io.Out, net, o.Source)
 	if err != nil {
 		return err
 	}
-	generated, name, err := o.generated(ctx, io.Err, net, data)
+	generated, name, err := o.generated(ctx, io, net, data)
 	if err != nil {
 		return interrupted(err)
 	}
@@ -112,7 +115,11 @@ func runCalibrate(ctx context.Context, args []string, io ui.Streams) (err error)
 		return err
 	}
 	report(io.Out, r)
-	file := detectorFile{About: about, Statistics: detect.Names, Checkpoint: o.Checkpoint, Data: data.Name, Samples: name, Steps: o.steps, Quantise: o.quantise, Seed: o.Source.Seed, Report: r, Detector: d}
+	parameters, err := net.ParameterDigest()
+	if err != nil {
+		return err
+	}
+	file := detectorFile{About: about, Statistics: detect.Names, Checkpoint: o.Checkpoint, Parameters: parameters, Data: data.Name, Samples: name, Steps: o.steps, Quantise: o.quantise, Seed: o.Source.Seed, Report: r, Detector: d}
 	if err := rundir.WriteJSON(o.out, file); err != nil {
 		return err
 	}
@@ -127,30 +134,29 @@ func interrupted(err error) error {
 	return err
 }
 
-// points reads at most n points.
-func (o *options) points(net *loglik.Network, from loglik.Source) (*loglik.Points, error) {
-	p, err := net.LoadPoints(from, 0, o.n, o.n)
-	if err != nil { // a file with fewer
-		all, errAll := net.LoadPoints(from, 0, 0, o.n)
-		if errAll != nil {
-			return nil, err
-		}
-		p = all
+// points reads at most n points: of a file n at random, as its rows may be sorted.
+func (o *options) points(w io.Writer, net *loglik.Network, from loglik.Source) (*loglik.Points, error) {
+	p, err := net.LoadChosen(from, o.n, func(of int, _ []int32) []int {
+		return rand.New(kernels.NewSource(o.Source.Seed, kernels.StreamResample, 1)).Perm(of)[:min(of, o.n)]
+	})
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	p.Introduce(w)
+	return p, p.CheckRange()
 }
 
 // generated are samples in data units, from a file or the model.
-func (o *options) generated(ctx context.Context, w io.Writer, net *loglik.Network, data *loglik.Points) (x []float64, name string, err error) {
+func (o *options) generated(ctx context.Context, s ui.Streams, net *loglik.Network, data *loglik.Points) (x []float64, name string, err error) {
 	if o.samples != "" {
-		p, err := o.points(net, loglik.Source{Data: o.samples, Columns: o.Columns, Header: o.Header})
+		p, err := o.points(s.Out, net, loglik.Source{Data: o.samples, Columns: o.Columns, Header: o.Header})
 		if err != nil {
 			return nil, "", err
 		}
 		return p.X, p.Name, nil
 	}
 	n := data.N()
-	p := ui.NewProgress(w, "samples", 0, int64(n), nil)
+	p := ui.NewProgress(s.Err, "samples", 0, int64(n), nil)
 	_, err = solver.Sample(ctx, net.Single, net.Schedule, solver.Options{TableOptions: solver.TableOptions{Grid: solver.GridLambda, Steps: o.sampleSteps, H: o.h}, N: n, Seed: o.Source.Seed,
 		Progress: func(k int) { p.Report(int64(k)) }}, func(c solver.Chunk) error {
 		data.Norm.Invert(c.X, c.X, c.D)

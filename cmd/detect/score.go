@@ -58,7 +58,15 @@ func runScore(ctx context.Context, args []string, io ui.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.Checkpoint != file.Checkpoint {
+	p.Introduce(io.Out)
+	if err := p.CheckRange(); err != nil {
+		return err
+	}
+	parameters, err := net.ParameterDigest()
+	if err != nil {
+		return err
+	}
+	if parameters != file.Parameters {
 		fmt.Fprintf(io.Out, "warning   the detector is of %s; under another model it means nothing\n", file.Checkpoint)
 	}
 	rows, err := o.statistics(ctx, io.Err, net, p.X, p, 2)
@@ -90,8 +98,11 @@ func readDetector(path string) (*detectorFile, error) {
 	f := &detectorFile{}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(f); err != nil || f.Detector == nil || f.Report == nil || f.Steps < 1 {
-		return nil, fmt.Errorf("%s is not what detect calibrate writes (%v)", path, err)
+	if err := d.Decode(f); err != nil {
+		return nil, fmt.Errorf("%s is not what detect calibrate writes: %w", path, err)
+	}
+	if f.Detector == nil || f.Report == nil || f.Steps < 1 {
+		return nil, fmt.Errorf("%s is not what detect calibrate writes: detector, report or steps are missing", path)
 	}
 	if !slices.Equal(f.Statistics, detect.Names) {
 		return nil, fmt.Errorf("%s has other statistics than this version; calibrate again", path)

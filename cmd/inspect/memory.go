@@ -107,13 +107,19 @@ func (b *bencher) checkBench(l memory.Limit) (memory.Need, error) {
 		all = append(all, x)
 	}
 	d := float64(program.Size(b.net.Config.SampleShape()))
+	lanes := func(n int) float64 {
+		if cores.Team == nil {
+			return 0
+		}
+		return float64(cpu.LanesOf(n, cores.Team.Workers(), 0))
+	}
 	need := func(n int) memory.Need {
 		work := 0.0
 		for _, x := range all {
 			work = max(work, float64(x.Bytes(n)))
 		}
 		return memory.Need{{What: "values of the network", Bytes: work}, {What: "a batch", Bytes: (4*5*d + 64) * float64(n)},
-			{What: "weights, gradients and moments of training", Bytes: 16 * b.elements()}}
+			{What: "weights, gradients and moments of training", Bytes: (16 + 4*lanes(n)) * b.elements()}}
 	}
 	return need(b.o.Batch), memory.Check(need(b.o.Batch), l, memory.Suggest(memory.Option{Name: "--batch", Value: b.o.Batch, Need: func(n int) float64 { return need(n).Total() }}))
 }

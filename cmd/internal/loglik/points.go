@@ -141,12 +141,13 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	return n.load(from, first, count, def, nil)
 }
 
-// LoadChosen loads count points of a set that is drawn anew. Of any other set it takes those that choose names, of how many there are.
-func (n *Network) LoadChosen(from Source, count int, choose func(of int) []int) (*Points, error) {
+// LoadChosen loads count points of a set that is drawn anew. Of any other set it takes those that choose names, of how many there are and with
+// their labels, nil if there are none.
+func (n *Network) LoadChosen(from Source, count int, choose func(of int, labels []int32) []int) (*Points, error) {
 	return n.load(from, 0, count, 0, choose)
 }
 
-func (n *Network) load(from Source, first uint64, count, def int, choose func(of int) []int) (*Points, error) {
+func (n *Network) load(from Source, first uint64, count, def int, choose func(of int, labels []int32) []int) (*Points, error) {
 	name, seed := from.Data, from.Seed
 	if name == "" {
 		if !data.IsBuiltin(n.Data) {
@@ -185,7 +186,7 @@ func (n *Network) load(from Source, first uint64, count, def int, choose func(of
 		return nil, fmt.Errorf("the points of %s have %d coordinates; the network of this checkpoint has D = %d%s", name, set.D, n.Net.Dim(), hint)
 	}
 	if choosing {
-		set.Choose(choose(set.N())) // before the numbers of all become float64
+		set.Choose(choose(set.N(), set.Labels)) // before the numbers of all become float64
 	}
 	p.Notes, p.Shape, p.Labels, p.Bytes = set.Notes, n.SampleShape(), set.Labels, set.Bytes != nil
 	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {

@@ -35,6 +35,7 @@ type distances struct {
 	net     *loglik.Network
 	o       options
 	data    [][]float64 // batches of n points
+	classes []int32     // of the points, nil if they have no labels
 	d       int
 	scaled  bool // points and samples are in the network's coordinates and not in data units
 	report  func(stage string, done, total int)
@@ -52,14 +53,7 @@ type distances struct {
 // batches cuts n points for each repeat; a file with too few points makes the batches smaller. The points are drawn from all of a file,
 // whose rows may be sorted.
 func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *loglik.Points, err error) {
-	p, err = net.LoadChosen(o.Source, o.n*o.repeats, func(of int) []int {
-		order := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0)).Perm(of)
-		return order[:min(of, o.n*o.repeats)]
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := p.CheckRange(); err != nil {
+	if p, err = o.draw(net, o.n*o.repeats); err != nil {
 		return nil, nil, err
 	}
 	n := min(o.n, p.N()/o.repeats)
@@ -74,6 +68,31 @@ func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *
 		data = append(data, x[r*n*p.D:(r+1)*n*p.D:(r+1)*n*p.D])
 	}
 	return data, p, nil
+}
+
+// draw takes count points of the data at random, of the class that is sampled if it is one and the data have labels.
+func (o options) draw(net *loglik.Network, count int) (*loglik.Points, error) {
+	class, one := o.oneClass()
+	p, err := net.LoadChosen(o.Source, count, func(of int, labels []int32) []int {
+		order := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0)).Perm(of)
+		if one && labels != nil {
+			order = slices.DeleteFunc(order, func(i int) bool { return labels[i] != class })
+		}
+		return order[:min(len(order), count)]
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.N() == 0 {
+		return nil, fmt.Errorf("%s has no point of class %d", p.Name, class)
+	}
+	return p, p.CheckRange()
+}
+
+// oneClass is the class that is sampled, if it is one.
+func (o options) oneClass() (class int32, one bool) {
+	_, err := fmt.Sscan(o.class, &class)
+	return class, err == nil
 }
 
 // The units of distances.
@@ -177,7 +196,7 @@ func (m *distances) labels() func(sample uint64) float64 {
 	if classes == 0 || m.o.class != "" && m.o.class != model.ClassAll {
 		return nil
 	}
-	var of []int32 // of the data, whose classes may be of different size
+	of := m.classes // which may be of different size
 	if m.q != nil {
 		of = m.q.labels
 	}

@@ -100,6 +100,7 @@ func (m *distances) prepare(ctx context.Context, res *result, introduce bool, w 
 	if introduce {
 		p.Introduce(w)
 	}
+	m.classes = p.Labels
 	res.Data.Name, res.Data.Fresh, res.Data.N = p.Name, p.Fresh, len(m.data[0])/m.d
 	if m.scaled {
 		res.Data.Units = unitsNetwork
@@ -119,20 +120,14 @@ func (o options) unconditional(net *loglik.Network) (*loglik.Network, error) {
 	return n, nil
 }
 
-// nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of the file.
+// nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of those that are drawn of the file.
 func (o options) nllPoints(net *loglik.Network) (*loglik.Points, error) {
 	const behind = 1 << 36
 	p, err := net.LoadPoints(o.Source, behind, o.nllN, 0)
 	if err == nil && p.Fresh {
 		return p, nil
 	}
-	if p, err = net.LoadPoints(o.Source, 0, 0, o.nllN); err != nil {
-		return nil, err
-	}
-	if n := min(o.nllN, p.N()); n < p.N() {
-		p.X, p.Z = p.X[:n*p.D], p.Z[:n*p.D]
-	}
-	return p, p.CheckRange()
+	return o.draw(net, o.nllN)
 }
 
 // conclude summarises the likelihoods, tests every series, and joins what those at the largest number of steps say. The expansion is not

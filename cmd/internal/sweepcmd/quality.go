@@ -123,8 +123,8 @@ func (q *quality) referenceName(name string) string {
 
 // ofClass are the points of the class that is sampled, or all.
 func (q *quality) ofClass(p *loglik.Points) []float64 {
-	var class int32
-	if _, err := fmt.Sscan(q.o.class, &class); err != nil || p.Labels == nil {
+	class, one := q.o.oneClass()
+	if !one || p.Labels == nil {
 		return p.X
 	}
 	var x []float64

@@ -1,12 +1,16 @@
 package sweepcmd
 
 import (
+	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,7 +68,7 @@ func TestQuality(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := "--checkpoint " + model + " --classifier " + classifier + " --h 0;1;1@-2,1@2 --steps 3 --n 100 --groups 5 --sampler exp2 --denoise "
-	_, dir2, out := sweep(t, base+"--metric sliced,fd,kd:"+rows+" --sheet DIR/s.png")
+	_, dir2, out := sweep(t, base+"--metric sliced,fd,kd:"+rows+" --sheet DIR/s.png --csv DIR/s.csv")
 	var f qualityFile
 	read(t, filepath.Join(dir2, "r.json"), &f)
 	if len(f.Cells) != 3 || f.Cells[2].H != "1@-2,1@2" || f.Cells[0].Evaluations != 4 || f.Floors["sliced_w2_squared"] == nil {
@@ -81,6 +85,19 @@ func TestQuality(t *testing.T) {
 	}
 	if st, err := os.Stat(filepath.Join(dir2, "s.png")); err != nil || st.Size() < 500 {
 		t.Errorf("sheet: %v", err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir2, "s.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := f.Cells[1].Metrics["frechet"].Estimate
+	column := slices.Index(table[0], "frechet")
+	if column < 0 || table[2][column] != strconv.FormatFloat(v.Value, 'g', -1, 64) || table[2][column+1] != strconv.FormatFloat(v.StdErr, 'g', -1, 64) || table[2][slices.Index(table[0], "non_finite")] != "0" {
+		t.Errorf("table %v; want the Fréchet distance %g ± %g", table, v.Value, v.StdErr)
 	}
 	_, dir2, _ = sweep(t, base+"--metric fd:"+moments)
 	read(t, filepath.Join(dir2, "r.json"), &f)

@@ -38,7 +38,7 @@ func (o options) write(ctx context.Context, io ui.Streams, res *result) error {
 	)
 }
 
-// writeCSV writes one line for each h and steps: distances, and the NLL by each method.
+// writeCSV writes one line for each h and steps: distances, and the NLL by each method. What was not measured is empty.
 func (o options) writeCSV(path string, res *result) error {
 	var names []string
 	for _, s := range res.NLL {
@@ -47,6 +47,9 @@ func (o options) writeCSV(path string, res *result) error {
 		}
 	}
 	head := []string{"steps", "h", "w2_squared", "w2_squared_stderr", "w2", "w2_stderr", "non_finite"}
+	for _, n := range o.measures.resampled() {
+		head = append(head, metricNames[n], metricNames[n]+"_stderr")
+	}
 	for _, n := range names {
 		head = append(head, "nll_"+n, "nll_"+n+"_stderr", "nll_"+n+"_failures")
 	}
@@ -58,12 +61,23 @@ func (o options) writeCSV(path string, res *result) error {
 	for _, steps := range o.steps {
 		for _, h := range o.strengths {
 			row := []string{strconv.Itoa(int(steps)), h.String()}
-			k := slices.IndexFunc(res.Cells, func(c Cell) bool { return c.Steps == int(steps) && c.H == h })
-			if k >= 0 && res.Cells[k].W2 != nil {
-				q := res.Cells[k]
-				row = append(row, cell(q.W2Squared.Value), cell(q.W2Squared.StdErr), cell(q.W2.Value), cell(q.W2.StdErr), strconv.Itoa(q.NonFinite))
+			var q Cell
+			nonFinite := ""
+			if k := slices.IndexFunc(res.Cells, func(c Cell) bool { return c.Steps == int(steps) && c.H == h }); k >= 0 {
+				q = res.Cells[k]
+				nonFinite = strconv.Itoa(q.NonFinite)
+			}
+			if q.W2 != nil {
+				row = append(row, cell(q.W2Squared.Value), cell(q.W2Squared.StdErr), cell(q.W2.Value), cell(q.W2.StdErr), nonFinite)
 			} else {
-				row = append(row, "", "", "", "", "")
+				row = append(row, "", "", "", "", nonFinite)
+			}
+			for _, n := range o.measures.resampled() {
+				if v := q.Metrics[metricNames[n]]; v != nil {
+					row = append(row, cell(v.Estimate.Value), cell(v.Estimate.StdErr))
+				} else {
+					row = append(row, "", "")
+				}
 			}
 			for _, n := range names {
 				k := slices.IndexFunc(res.NLL, func(s Likelihood) bool {
