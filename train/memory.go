@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -86,12 +87,16 @@ func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
 	if block == 0 {
 		block = cpu.BlockOf(sample, o.Workers)
 	}
+	lanes := cpu.LanesOf(o.Batch, o.Workers, o.MicroBatch)
+	if o.Peers != nil { // which take one part after another
+		lanes = 1
+	}
 	perNumber := 8.0
 	if set.Bytes != nil {
 		perNumber = 1
 	}
 	return memory.Need{
-		{What: "network and optimiser", Bytes: float64(bytesPerNetworkParam+bytesPerParamOfLane*cpu.LanesOf(o.Batch, o.Workers)) * float64(net.NumParams())},
+		{What: "network and optimiser", Bytes: float64(bytesPerNetworkParam+bytesPerParamOfLane*lanes) * float64(net.NumParams())},
 		{What: "activations", Bytes: float64(min(block, o.Batch)) * sample},
 		{What: "batch", Bytes: 8 * float64(o.Batch) * float64(set.D)},
 		{What: "data", Bytes: perNumber * float64(set.N()) * float64(set.D)},
@@ -101,6 +106,7 @@ func (o Options) NetworkNeed(net *nets.Network, set *data.Dataset) memory.Need {
 // networkFits refuses a network that does not fit in memory, with what would. A GPU has its activations elsewhere.
 func (o Options) networkFits(net *nets.Network, set *data.Dataset, onGPU bool, l memory.Limit) error {
 	if onGPU {
+		o.Workers = 1 // which train nothing
 		need := o.NetworkNeed(net, set)
 		need = slices.DeleteFunc(need, func(p memory.Part) bool { return p.What == "activations" })
 		if err := memory.Check(need, l, nil); err != nil {
@@ -122,7 +128,17 @@ func (o Options) networkFits(net *nets.Network, set *data.Dataset, onGPU bool, l
 		p.Batch = v
 		return p.NetworkNeed(net, set).Total()
 	}
-	one := memory.Suggest(memory.Option{Name: "micro-batch", Value: value, Need: with}, memory.Option{Name: "batch", Value: o.Batch, Need: withBatch})
+	withWorkers := func(v int) float64 {
+		p := o
+		p.Workers = v
+		return p.NetworkNeed(net, set).Total()
+	}
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	one := memory.Suggest(memory.Option{Name: "micro-batch", Value: value, Need: with}, memory.Option{Name: "batch", Value: o.Batch, Need: withBatch},
+		memory.Option{Name: "workers", Value: workers, Need: withWorkers})
 	err := memory.Check(o.NetworkNeed(net, set), l, func(usable float64) string {
 		if s := one(usable); s != "" {
 			return s

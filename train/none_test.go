@@ -45,6 +45,7 @@ func TestNetworkDoesNotFit(t *testing.T) {
 		{Options{Net: NetUNet, Sizes: Sizes{Channels: []int{8, 16}}, Batch: 1 << 24}, "; batch 1"},
 	} {
 		o := c.o.WithDefaults()
+		o.Workers = 1 // what fits depends on it
 		config, err := o.configFor(set)
 		if err != nil {
 			t.Fatal(err)

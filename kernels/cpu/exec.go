@@ -210,7 +210,7 @@ func (x *Executor) Bytes(n int) int64 {
 		}
 		times := 1
 		if _, ok := s.Op.(program.BatchSum); ok {
-			times = x.Lanes() // each has sums of its own
+			times = min(x.Lanes(), LanesOf(n, x.team.Workers(), x.block)) // each has sums of its own
 		}
 		b += int64(times) * s.bytes()
 	}

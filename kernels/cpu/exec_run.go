@@ -37,6 +37,7 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 
 // begin computes what does not depend on the samples.
 func (x *Executor) begin(b *Batch) {
+	x.ended, x.accumulate = nil, false // also after a run that panicked
 	x.own(b)
 	if x.stale {
 		x.stage(plan.Constants, 1)

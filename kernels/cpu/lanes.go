@@ -72,12 +72,17 @@ func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
 	return ctx.Err()
 }
 
-// LanesOf is the most lanes in which a trainer with so many workers computes a batch of n rows.
-func LanesOf(n, workers int) int {
+// mostParts is the most parts that a batch has.
+const mostParts = 16
+
+// LanesOf is the most lanes in which a trainer with so many workers computes batches of up to n rows. Its blocks are of block samples, 0 if it
+// chooses.
+func LanesOf(n, workers, block int) int {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	if fit.Parts(n, partRows(n)) < workers {
+	parts := max(fit.Parts(n, partRows(n)), min(mostParts, n/leastPart))
+	if parts < workers || block > 0 && block < workers {
 		return 1
 	}
 	return workers
@@ -101,7 +106,10 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 			}
 		}
 		x.begin(batches[0])
-		block := x.lane()
+		block := 0
+		for _, b := range batches[:n] {
+			block = max(block, min(b.N, x.lane()))
+		}
 		if err := x.openLanes(block); err != nil {
 			return err
 		}
@@ -125,7 +133,8 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 	return nil
 }
 
-// openLanes makes the lanes if there are none, gives them what the executor has computed for all samples, and makes memory for blocks of n.
+// openLanes makes the lanes if there are none, and gives them what the executor has computed for all samples and memory for blocks of n, in
+// place of a block of its own.
 func (x *Executor) openLanes(n int) error {
 	for len(x.lanes) < x.team.Workers() {
 		l, err := x.newLane()
@@ -135,8 +144,12 @@ func (x *Executor) openLanes(n int) error {
 		x.lanes = append(x.lanes, l)
 	}
 	for _, l := range x.lanes {
+		l.perSample = nil
+	}
+	x.reserve(n * len(x.lanes))
+	for i, l := range x.lanes {
 		l.team.Impl = x.team.Impl
-		l.reserve(n)
+		l.perSample = x.perSample[i*n*x.plan.PerSample : (i+1)*n*x.plan.PerSample]
 		for id := range l.values {
 			if !l.computes(program.ID(id)) {
 				l.values[id].s, l.values[id].wide = x.values[id].s, x.values[id].wide

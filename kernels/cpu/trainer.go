@@ -99,7 +99,11 @@ func (t *Trainer) setBatch(n int) {
 // fit.Options.Batch.
 func (t *Trainer) SetRows(lo, n, total int) {
 	t.first, t.rows, t.total = lo, n, total
-	parts, wave := fit.Parts(n, t.PartRows(total)), t.wave()
+}
+
+// makeParts makes memory for the gradients of the parts that are computed at the same time. The first part of all needs none.
+func (t *Trainer) makeParts(wave int) {
+	parts := fit.Parts(t.rows, t.PartRows(t.total))
 	for i := range t.trained {
 		v := &t.trained[i]
 		v.parts = append(v.parts, make([][]float32, max(0, wave-len(v.parts)))...)
@@ -111,12 +115,15 @@ func (t *Trainer) SetRows(lo, n, total int) {
 	}
 }
 
-// wave is the number of parts that are computed at the same time.
+// wave is the number of parts that are computed at the same time: one for each lane, unless lanes would be idle for more than a quarter of
+// the time.
 func (t *Trainer) wave() int {
-	if n := t.x.Lanes(); fit.Parts(t.rows, t.PartRows(t.total)) >= n {
-		return n
+	n, size := t.x.Lanes(), t.PartRows(t.total)
+	parts := fit.Parts(t.rows, size)
+	if parts < n || parts%n == 0 && 4*t.rows < 3*parts*size { // then the last part, which may be small, is in a lane
+		return 1
 	}
-	return 1
+	return n
 }
 
 // A part has at least as many rows as make the sum of the gradients of two parts cheap beside the gradients.
@@ -212,10 +219,11 @@ func (t *Trainer) Gradient(ctx context.Context, src fit.Source) (fit.Result, err
 // Sums computes the gradient of the rows that SetRows named, and the terms of the loss, one for each row.
 func (t *Trainer) Sums(ctx context.Context, src fit.Source) ([]float64, error) {
 	t.fill(src)
-	size := t.PartRows(t.total)
+	size, most := t.PartRows(t.total), t.wave()
+	t.makeParts(most)
 	for lo := 0; lo < t.rows; {
 		var wave []*Batch
-		for i := 0; i < t.wave() && lo < t.rows; i++ {
+		for i := 0; i < most && lo < t.rows; i++ {
 			into := func(v *trained) []float32 { return v.parts[i] }
 			if lo == 0 {
 				into = func(v *trained) []float32 { return v.g }

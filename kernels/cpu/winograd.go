@@ -139,7 +139,7 @@ func (g *winograd) cut(n, workers int) (block, blocks, groups, count int) {
 	block = min(mostTiles, max(fewestTiles, winogradFloats/(16*g.In)))
 	blocks = (n + block - 1) / block
 	groups, count = (g.Out/lanes+winogradGroup-1)/winogradGroup, 1
-	if n >= fewestTiles*workers {
+	if workers == 1 || n >= fewestTiles*workers {
 		blocks = (blocks + workers - 1) / workers * workers
 	} else {
 		all := groups
