@@ -99,7 +99,7 @@ func (m *Model) readMetadata(meta map[string]string) error {
 	for _, v := range []struct {
 		key  string
 		into any
-	}{{"normalisation", &m.Norm}, {"columns", &m.Columns}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}, {"shape", &m.Shape}} {
+	}{{"normalisation", &m.Norm}, {"columns", &m.Columns}, {"class_names", &m.ClassNames}, {"schedule_params", &m.ScheduleParams}, {"versions", &m.Versions}, {"shape", &m.Shape}} {
 		if text, ok := meta[v.key]; ok {
 			if err := unmarshal(text, v.into); err != nil {
 				return fmt.Errorf("metadata %s: %w", v.key, err)

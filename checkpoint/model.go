@@ -31,6 +31,7 @@ type Model struct {
 	Norm           data.Normalisation
 	Data           string        // name of the training set
 	Columns        []string      // names of the coordinates, D of them; nil: unknown
+	ClassNames     []string      // of the network's classes; nil: they have numbers only
 	Alphabet       data.Alphabet // of a network for text, whose samples are [characters, bits]; nil: it is none
 
 	Training json.RawMessage   // the options of the training run, a JSON value; nil: unknown
@@ -180,6 +181,7 @@ func (m *Model) metadata() (map[string]string, error) {
 		"shape":           m.Shape,
 		"normalisation":   m.Norm,
 		"columns":         m.Columns,
+		"class_names":     m.ClassNames,
 		"schedule_params": m.ScheduleParams,
 		"versions":        m.Versions,
 		"alphabet":        alphabet,
@@ -211,6 +213,9 @@ func (m *Model) validate() error {
 	}
 	if m.Columns != nil && len(m.Columns) != m.Spec.D {
 		return fmt.Errorf("names of %d columns for D = %d", len(m.Columns), m.Spec.D)
+	}
+	if k := m.Config().Classes(); m.ClassNames != nil && len(m.ClassNames) != k {
+		return fmt.Errorf("names of %d classes for a network of %d", len(m.ClassNames), k)
 	}
 	if m.Alphabet != nil {
 		if err := m.Alphabet.Validate(); err != nil {

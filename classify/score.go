@@ -3,7 +3,6 @@ package classify
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"hbar/data"
 )
@@ -114,22 +113,13 @@ func (m *Model) NewScore(j *Judged, labels []int32) (*Score, error) {
 	return s, nil
 }
 
-// Labels are the labels of a set as the classifier numbers its classes. Where both have names for their classes the names decide: the
-// number of a class depends on which others a set has. A label whose name the classifier does not know is an error.
+// Labels are the labels of a set as the classifier numbers its classes (data.Dataset.LabelsAs).
 func (m *Model) Labels(set *data.Dataset) ([]int32, error) {
-	if set.Labels == nil || set.ClassNames == nil || m.ClassNames == nil || slices.Equal(set.ClassNames, m.ClassNames) {
-		return set.Labels, nil
+	labels, err := set.LabelsAs(m.ClassNames)
+	if err != nil {
+		return nil, fmt.Errorf("classify: %w", err)
 	}
-	out := make([]int32, len(set.Labels))
-	for i, label := range set.Labels {
-		name := set.ClassNames[label]
-		k := slices.Index(m.ClassNames, name)
-		if k < 0 {
-			return nil, fmt.Errorf("classify: sample %d of %s is of the class %.60q; the classifier knows %.200q", i, set.Name, name, m.ClassNames)
-		}
-		out[i] = int32(k)
-	}
-	return out, nil
+	return labels, nil
 }
 
 // ClassName is the name of a class, or its number.

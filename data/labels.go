@@ -43,6 +43,24 @@ func (s *Dataset) setLabels(labels []float64, names []string) error {
 	return nil
 }
 
+// LabelsAs are the labels as a network numbers its classes, whose names are given. Where both have names the names decide: the number of a class
+// depends on which others a set has. A label whose name is not among them is an error.
+func (s *Dataset) LabelsAs(names []string) ([]int32, error) {
+	if s.Labels == nil || s.ClassNames == nil || names == nil || slices.Equal(s.ClassNames, names) {
+		return s.Labels, nil
+	}
+	out := make([]int32, len(s.Labels))
+	for i, label := range s.Labels {
+		name := s.ClassNames[label]
+		k := slices.Index(names, name)
+		if k < 0 {
+			return nil, fmt.Errorf("sample %d of %s is of the class %.60q; the network knows %.200q", i, s.Name, name, names)
+		}
+		out[i] = int32(k)
+	}
+	return out, nil
+}
+
 // dropLabels makes it a set without labels.
 func (s *Dataset) dropLabels() { s.Labels, s.Classes, s.ClassNames = nil, 0, nil }
 

@@ -150,6 +150,9 @@ func start(set *data.Dataset, o Options) (*Run, error) {
 	if t.model, err = describe(set, o, schedule, prediction); err != nil {
 		return nil, err
 	}
+	if config.Classes() > 0 && config.Classes() == len(set.ClassNames) {
+		t.model.ClassNames = set.ClassNames
+	}
 	t.sums.TailFrom = o.Steps - max(o.Steps/16, 1)
 	times := newTimes(o, schedule, prediction, weighting, stats.deviation)
 	t.zero = zeroLoss(times, stats.square)

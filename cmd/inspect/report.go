@@ -39,6 +39,7 @@ type report struct {
 	Normalisation  data.Normalisation `json:"normalisation"`
 	Data           string             `json:"data,omitempty"`
 	Columns        []string           `json:"columns,omitempty"`
+	ClassNames     []string           `json:"class_names,omitempty"`
 	Training       json.RawMessage    `json:"training,omitempty"`
 	History        []record           `json:"history,omitempty"`
 	Version        string             `json:"hbar_version,omitempty"`
@@ -76,7 +77,7 @@ func (s *subject) describe() (*report, error) {
 	r := &report{Checkpoint: s.path, Kind: c.Kind(), Shape: s.SampleShape(), Classes: c.Classes(), NoLabel: c.NoLabel(), Variance: c.Variance(),
 		Layers: layersOf(s.net), Trained: s.net.NumParams(), MulAdds: s.net.Program.Cost(1).MulAdds,
 		Schedule: s.Schedule, ScheduleParams: s.ScheduleParams, Prediction: s.Prediction, SigmaData: s.SigmaData, Normalisation: s.Norm,
-		Data: s.Data, Columns: s.Columns, Training: s.Training, History: history(s.path), Version: s.Version, Versions: s.Versions, Notes: s.Notes}
+		Data: s.Data, Columns: s.Columns, ClassNames: s.ClassNames, Training: s.Training, History: history(s.path), Version: s.Version, Versions: s.Versions, Notes: s.Notes}
 	var assumed []string
 	if s.ActAssumed {
 		assumed = append(assumed, "activation "+s.Spec.Act)
@@ -148,11 +149,15 @@ func (r *report) kind() string {
 }
 
 func (r *report) classes() string {
+	names := ""
+	if r.ClassNames != nil {
+		names = fmt.Sprintf(" (%.200s)", strings.Join(r.ClassNames, ", "))
+	}
 	switch {
 	case r.Classes > 0 && r.NoLabel:
-		return fmt.Sprintf(", %d labels, or %d for none", r.Classes, r.Classes)
+		return fmt.Sprintf(", %d labels%s, or %d for none", r.Classes, names, r.Classes)
 	case r.Classes > 0:
-		return fmt.Sprintf(", %d labels", r.Classes)
+		return fmt.Sprintf(", %d labels%s", r.Classes, names)
 	}
 	return ", no labels"
 }

@@ -188,7 +188,14 @@ func (n *Network) load(from Source, first uint64, count, def int, choose func(of
 	if choosing {
 		set.Choose(choose(set.N(), set.Labels)) // before the numbers of all become float64
 	}
-	p.Notes, p.Shape, p.Labels, p.Bytes = set.Notes, n.SampleShape(), set.Labels, set.Bytes != nil
+	p.Notes, p.Shape, p.Bytes = set.Notes, n.SampleShape(), set.Bytes != nil
+	if p.Labels, err = set.LabelsAs(n.ClassNames); err != nil {
+		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("%v; the labels are left away", err)})
+	}
+	if k := n.Config().Classes(); k > 0 && n.ClassNames == nil && set.ClassNames != nil && len(set.ClassNames) != k {
+		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("%s has %d classes with names, and the checkpoint %d without; they are taken for its first %d, in the order of their names",
+			set.Name, len(set.ClassNames), k, len(set.ClassNames))})
+	}
 	if n.Columns != nil && set.Columns != nil && !slices.Equal(n.Columns, set.Columns) {
 		p.Notes = append(p.Notes, data.Note{Label: "warning", Text: fmt.Sprintf("the network was trained on columns %s, and is given %s", strings.Join(n.Columns, ", "), strings.Join(set.Columns, ", "))})
 	}
