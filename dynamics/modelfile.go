@@ -234,6 +234,9 @@ func (m *Model) LogLik(data *Data) (Likelihood, error) {
 	if p := m.Outputs(); data.P != p {
 		return Likelihood{}, fmt.Errorf("dynamics: the data have %d outputs, the model has %d", data.P, p)
 	}
+	if err := data.CheckNames(m.Names); err != nil {
+		return Likelihood{}, err
+	}
 	if m.Lifted != nil {
 		return m.Lifted.LogLik(data)
 	}

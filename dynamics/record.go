@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Record is one observed trajectory: n rows of p outputs at n times that increase. A NaN is a value that was not observed.
@@ -41,6 +42,18 @@ func (d *Data) Name(j int) string {
 		return d.Names[j]
 	}
 	return fmt.Sprintf("x[%d]", j)
+}
+
+// CheckNames refuses data whose outputs have other names than those of a model, or the same in another order. Names are compared
+// where both have them. A .csv holds no commas in names, so that they stand there as semicolons.
+func (d *Data) CheckNames(model []string) error {
+	plain := func(name string) string { return strings.ReplaceAll(name, ",", ";") }
+	for j := range min(len(d.Names), len(model)) {
+		if plain(d.Names[j]) != plain(model[j]) {
+			return fmt.Errorf("dynamics: output %d of the data is %q, and of the model it is %q; want the outputs of the model in its order", j+1, d.Names[j], model[j])
+		}
+	}
+	return nil
 }
 
 // Validate checks that shapes agree, times increase, and values are finite or NaN.

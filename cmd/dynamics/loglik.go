@@ -62,6 +62,9 @@ func runLoglik(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
+	if err := data.CheckNames(names); err != nil {
+		return err
+	}
 	if states != "" && (m == nil || m.Space == nil) {
 		return fmt.Errorf("--states: this model has no hidden states with a distribution; a state space has (fit --method ml, or edmd without features that are not linear)")
 	}

@@ -22,6 +22,9 @@ func (f *Fit) LogLik(ctx context.Context, data *dynamics.Data) (l dynamics.Likel
 	if data.P != f.Outputs {
 		return l, 0, fmt.Errorf("sequence: the data have %d outputs, the model has %d", data.P, f.Outputs)
 	}
+	if err := data.CheckNames(f.Scale.Names); err != nil {
+		return l, 0, err
+	}
 	if err := data.Validate(); err != nil {
 		return l, 0, err
 	}
