@@ -62,13 +62,19 @@ type FitOptions struct {
 // rankTolerance is how small a singular value of the standardised features, beside the largest, counts as rounding.
 const rankTolerance = 1e-10
 
-// Fit fits the lifted dynamics and its spectrum. It costs O(n d²) and works through the data in pieces.
+// Fit fits the lifted dynamics and its spectrum. Without an intercept, the Lift of the result is l around 0 in place of the outputs' means. It costs O(n d²) and works through the data in pieces.
 func Fit(data *Data, l *Lift, o FitOptions) (*EDMD, error) {
 	dt := o.Dt
 	if dt == 0 {
 		var ok bool
 		if dt, ok = data.Step(); !ok {
 			return nil, errors.New("dynamics: the times have no common step; fit by maximum likelihood")
+		}
+	}
+	if o.NoIntercept {
+		var err error
+		if l, err = l.aroundZero(data); err != nil {
+			return nil, err
 		}
 	}
 	all, pairs, err := chunks(data, l, dt)

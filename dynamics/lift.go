@@ -49,6 +49,17 @@ func NewLift(data *Data, o LiftOptions) (*Lift, error) {
 	return l, l.Prepare()
 }
 
+// aroundZero is the lift of outputs around 0 in place of their means, in units of their root mean squares, so that a state of 0 is a
+// snapshot of 0.
+func (l *Lift) aroundZero(data *Data) (*Lift, error) {
+	if l.Fourier > 0 {
+		return nil, fmt.Errorf("dynamics: Fourier features are not 0 where the outputs are, so that a fit without an intercept does not keep the fixed point at 0; leave them out, or fit with the intercept")
+	}
+	own := *l
+	own.Mean, own.SD = make([]float64, l.Outputs), data.rootMeanSquares()
+	return &own, own.Prepare()
+}
+
 // Prepare checks the settings and makes what follows from them; after reading a Lift from JSON it is needed once.
 func (l *Lift) Prepare() error {
 	if l.Outputs < 1 || l.Delays < 1 || l.Degree < 1 || l.Fourier < 0 || !(l.Scale > 0) || len(l.Mean) != l.Outputs || len(l.SD) != l.Outputs {

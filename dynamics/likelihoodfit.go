@@ -64,7 +64,7 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 	if d := orders[0] * data.P; d > maxLikelihoodStates {
 		return nil, fmt.Errorf("dynamics: %d outputs of order %d are %d states; a fit by likelihood takes at most %d: use least squares (edmd)", data.P, orders[0], d, maxLikelihoodStates)
 	}
-	u := newUnits(data)
+	u := newUnits(data, o.NoOffset)
 	for j, sd := range u.sd {
 		if !(sd > 0) || !finite(sd*sd) || sd*sd == 0 {
 			return nil, fmt.Errorf("dynamics: %s has a standard deviation of %g, whose square leaves the range of numbers; rescale it", data.Name(j), sd)
@@ -221,9 +221,14 @@ type units struct {
 	values   int
 }
 
-func newUnits(data *Data) *units {
+// newUnits takes outputs from their means, in units of their standard deviations; where the fixed point is 0, from 0, in units of their
+// root mean squares.
+func newUnits(data *Data, zero bool) *units {
 	u := &units{data: data}
 	u.mean, u.sd = data.Moments()
+	if zero {
+		u.mean, u.sd = make([]float64, data.P), data.rootMeanSquares()
+	}
 	u.step = medianStep(data)
 	if dt, ok := data.Step(); ok {
 		u.step = dt

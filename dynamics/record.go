@@ -184,3 +184,12 @@ func (d *Data) Span() float64 {
 	}
 	return s
 }
+
+// rootMeanSquares are the root mean squares of each output over its values: standard deviations around 0.
+func (d *Data) rootMeanSquares() []float64 {
+	mean, sd := d.Moments()
+	for j := range sd {
+		sd[j] = math.Hypot(mean[j], sd[j])
+	}
+	return sd
+}
