@@ -42,14 +42,14 @@ func TestReadArrays(t *testing.T) {
 	}
 	for want, arrays := range map[string]map[string]*npz.Array{
 		"times should increase, and time 2, 1, follows 2": {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{3}, 0, 2, 1)},
-		"time 1 is NaN":               {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{3}, 0, nan, 1)},
-		"times have shape [2]":        {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{2}, 0, 1)},
-		"x has shape [1 1 1 1]":       {"x": arr([]int{1, 1, 1, 1}, 1)},
-		"x is NaN throughout":         {"x": arr([]int{2}, nan, nan)},
-		"is infinite":                 {"x": arr([]int{2}, 1, math.Inf(1))},
-		"the archive has arrays data": {"data": arr([]int{2}, 1, 2)},
-		"lengths add up to 5":         {"x": arr([]int{3}, 1, 2, 3), "lengths": arr([]int{1}, 5)},
-		"x1 has 2 outputs, x0 has 1":  {"x0": arr([]int{2}, 1, 2), "x1": arr([]int{1, 2}, 1, 2)},
+		"time 1 is NaN":                             {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{3}, 0, nan, 1)},
+		"times have shape [2]":                      {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{2}, 0, 1)},
+		"x has shape [1 1 1 1]":                     {"x": arr([]int{1, 1, 1, 1}, 1)},
+		"x is NaN throughout":                       {"x": arr([]int{2}, nan, nan)},
+		"is infinite":                               {"x": arr([]int{2}, 1, math.Inf(1))},
+		"the archive has arrays data":               {"data": arr([]int{2}, 1, 2)},
+		"lengths add up to 5":                       {"x": arr([]int{3}, 1, 2, 3), "lengths": arr([]int{1}, 5)},
+		"x1 has 2 outputs, x0 has 1":                {"x0": arr([]int{2}, 1, 2), "x1": arr([]int{1, 2}, 1, 2)},
 	} {
 		path := filepath.Join(dir, "a.npz")
 		if err := npz.Write(path, arrays); err != nil {
@@ -99,6 +99,8 @@ func TestReadFiles(t *testing.T) {
 		{"a.csv", "1,2\n3,\n\n# note\n5,6\n", "p=2 [0 1 2][1 2 3 NaN 5 6]"},
 		{"b.csv", "t,left,right\n0,1,2\n0.5,3,nan\n", "p=2 [0 0.5][1 2 3 NaN]"},
 		{"c.csv", "id,time,x\na,0,1\na,1,2\nb,0,3\n", "p=1 [0 1][1 2] [0][3]"},
+		{"mixed.csv", "time,id,x\n0,A,1\n0,B,2\n1,A,3\n1,B,4\n", "p=1 [0 1][1 3] [0 1][2 4]"},
+		{"uncounted.csv", "id,x\nA,1\nB,2\nA,3\n", "p=1 [0 1][1 3] [0][2]"},
 		{"d.txt", "aba", "p=2 [0 1 2][1 0 0 1 1 0]"},
 	} {
 		d, err := Load([]string{write(c.name, c.text)}, ReadOptions{})
@@ -116,6 +118,7 @@ func TestReadFiles(t *testing.T) {
 		{"e.csv", "1,2\n3\n", "line 2 has 1 fields, the first has 2"},
 		{"f.csv", "1,2\n3,x\n", `line 2, field 2: "x" is not a number`},
 		{"g.csv", "t,x\n0,1\n0,2\n", "times should increase"},
+		{"back.csv", "t,id,x\n0,A,1\n0,B,2\n1,A,3\n0,B,4\n", `line 5: times should increase, and 0 follows 0 in trajectory "B"`},
 		{"h.csv", "t\n0\n", "no column of outputs"},
 		{"i.csv", "", "no line of 0 has numbers"},
 		{"j.txt", "ab\xff", "not UTF-8 text: byte 2 is 0xff"},

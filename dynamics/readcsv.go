@@ -35,7 +35,8 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 	sc.Buffer(make([]byte, 1<<16), maxLine)
 	var cols *csvColumns
 	d := &Data{}
-	last, line := "", 0
+	index := map[string]int{} // of the record of each trajectory
+	line := 0
 	for sc.Scan() {
 		line++
 		text := strings.TrimSpace(strings.TrimPrefix(sc.Text(), "\ufeff"))
@@ -64,15 +65,19 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 		if cols.trajectory >= 0 {
 			id = fields[cols.trajectory]
 		}
-		if len(d.Records) == 0 || id != last {
+		k, ok := index[id]
+		if !ok {
+			k, index[id] = len(d.Records), len(d.Records)
 			d.Records = append(d.Records, Record{})
-			last = id
 		}
-		r := &d.Records[len(d.Records)-1]
+		r := &d.Records[k]
 		t := o.Dt * float64(r.Len())
 		if cols.time >= 0 {
 			if t, err = number(fields[cols.time]); err != nil || t != t {
 				return nil, fmt.Errorf("line %d: %q is not a time", line, fields[cols.time])
+			}
+			if n := r.Len(); n > 0 && t <= r.Times[n-1] {
+				return nil, fmt.Errorf("line %d: times should increase, and %g follows %g%s", line, t, r.Times[n-1], of(id))
 			}
 		}
 		r.Times = append(r.Times, t)
@@ -94,6 +99,14 @@ func readCSV(path string, o ReadOptions) (*Data, error) {
 		return nil, fmt.Errorf("no line of %d has numbers", line)
 	}
 	return d, nil
+}
+
+// of names a trajectory that has a name.
+func of(id string) string {
+	if id == "" {
+		return ""
+	}
+	return fmt.Sprintf(" in trajectory %q", id)
 }
 
 // number reads a field; what is empty or says so was not observed.
