@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,8 +26,8 @@ type ReadOptions struct {
 //
 //	.npy  n, n×p, or m×n×p for m trajectories
 //	.npz  x likewise, times n or m×n; or lengths of m trajectories that stand behind each other in x and times;
-//	      or x0, times0, x1, times1, …
-//	.csv  one time a line; a header names the outputs, and columns time (or t) and trajectory (or id)
+//	      or x0, times0, x1, times1, …; time or t may stand for times, loglik is left alone, and other arrays are refused
+//	.csv  one time a line; a header names the outputs, and columns time (or t) and trajectory (or id), whose lines may be mixed
 //	.txt, .md, .text  UTF-8 text: each character becomes a row of indicators
 //
 // Gaps are NaN, in .csv also empty fields. Rows that are NaN throughout at the end of a trajectory are no part of it, so
@@ -108,27 +109,71 @@ func named(path string, err error) error {
 	return nil
 }
 
-// fromArrays finds the trajectories in named arrays.
+// fromArrays finds the trajectories in named arrays, and refuses those that it has no use for.
 func fromArrays(arrays map[string]*npz.Array, o ReadOptions) (*Data, error) {
-	if x := arrays["x"]; x != nil {
-		return fromX(x, arrays["times"], arrays["lengths"], o)
-	}
-	if arrays["x0"] == nil {
+	left := maps.Clone(arrays)
+	delete(left, "loglik") // of sequences that were generated
+	var d *Data
+	var err error
+	switch {
+	case arrays["x"] != nil:
+		d, err = fromX(take(left, "x"), takeTimes(left, ""), take(left, "lengths"), o)
+	case arrays["x0"] != nil:
+		d, err = fromNumbered(left, o)
+	default:
 		return nil, fmt.Errorf("the archive has arrays %s; want x and times, or x0, times0, x1, times1, …", strings.Join(npz.Names(arrays), ", "))
 	}
-	all := &Data{Timed: arrays["times0"] != nil}
-	for k := 0; arrays["x"+strconv.Itoa(k)] != nil; k++ {
-		d, err := fromX(arrays["x"+strconv.Itoa(k)], arrays["times"+strconv.Itoa(k)], nil, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("the archive has arrays of no use: %s; want x, times and lengths, or x0, times0, x1, times1, … without a number left out", strings.Join(npz.Names(left), ", "))
+	}
+	return d, nil
+}
+
+// fromNumbered finds the trajectories x0, x1, …, which have times all or none.
+func fromNumbered(left map[string]*npz.Array, o ReadOptions) (*Data, error) {
+	all := &Data{}
+	for k := 0; left["x"+strconv.Itoa(k)] != nil; k++ {
+		number := strconv.Itoa(k)
+		d, err := fromX(take(left, "x"+number), takeTimes(left, number), nil, o)
 		if err != nil {
 			return nil, fmt.Errorf("x%d: %w", k, err)
 		}
-		if k > 0 && d.P != all.P {
+		if k == 0 {
+			all.P, all.Timed = d.P, d.Timed
+		}
+		if d.P != all.P {
 			return nil, fmt.Errorf("x%d has %d outputs, x0 has %d", k, d.P, all.P)
 		}
-		all.P = d.P
+		if d.Timed != all.Timed {
+			with, without := 0, k
+			if d.Timed {
+				with, without = k, 0
+			}
+			return nil, fmt.Errorf("x%d has times and x%d has none; give times%d, or times of none", with, without, without)
+		}
 		all.Records = append(all.Records, d.Records...)
 	}
 	return all, nil
+}
+
+// take takes a named array out; nil if there is none.
+func take(left map[string]*npz.Array, name string) *npz.Array {
+	a := left[name]
+	delete(left, name)
+	return a
+}
+
+// takeTimes takes out the times of x, or of the x of a number, by any of the names that the header of a .csv may have, too.
+func takeTimes(left map[string]*npz.Array, number string) *npz.Array {
+	for _, name := range []string{"times", "time", "t"} {
+		if a := take(left, name+number); a != nil {
+			return a
+		}
+	}
+	return nil
 }
 
 // fromX cuts an array of outputs into trajectories.

@@ -29,7 +29,9 @@ func TestReadArrays(t *testing.T) {
 		"p=1 [0 3][1 2] [0 3 4][5 6 7]":   {"x": arr([]int{2, 3, 1}, 1, 2, nan, 5, 6, 7), "times": arr([]int{3}, 0, 3, 4)},
 		"p=1 [0 3][1 2] [1 5 9][5 6 7]":   {"x": arr([]int{2, 3}, 1, 2, nan, 5, 6, 7), "times": arr([]int{2, 3}, 0, 3, nan, 1, 5, 9)},
 		"p=1 [0][1] [7 8][2 3]":           {"x": arr([]int{3}, 1, 2, 3), "times": arr([]int{3}, 0, 7, 8), "lengths": arr([]int{2}, 1, 2)},
-		"p=1 [0 0.5][1 2] [1 4 5][3 4 5]": {"x0": arr([]int{2}, 1, 2), "x1": arr([]int{3, 1}, 3, 4, 5), "times1": arr([]int{3}, 1, 4, 5)},
+		"p=1 [0 0.5][1 2] [1 4 5][3 4 5]": {"x0": arr([]int{2}, 1, 2), "times0": arr([]int{2}, 0, 0.5), "x1": arr([]int{3, 1}, 3, 4, 5), "times1": arr([]int{3}, 1, 4, 5)},
+		"p=1 [0 7][1 2]":                  {"x": arr([]int{2}, 1, 2), "t": arr([]int{2}, 0, 7), "loglik": arr([]int{1}, -3)},
+		"p=1 [0 8][1 2] [9][3]":           {"x0": arr([]int{2}, 1, 2), "time0": arr([]int{2}, 0, 8), "x1": arr([]int{1}, 3), "t1": arr([]int{1}, 9)},
 	} {
 		path := filepath.Join(dir, "a.npz")
 		if err := npz.Write(path, arrays); err != nil {
@@ -49,6 +51,11 @@ func TestReadArrays(t *testing.T) {
 		"is infinite":                               {"x": arr([]int{2}, 1, math.Inf(1))},
 		"the archive has arrays data":               {"data": arr([]int{2}, 1, 2)},
 		"lengths add up to 5":                       {"x": arr([]int{3}, 1, 2, 3), "lengths": arr([]int{1}, 5)},
+		"arrays of no use: labels":                  {"x": arr([]int{2}, 1, 2), "labels": arr([]int{2}, 0, 1)},
+		"arrays of no use: time;":                   {"x": arr([]int{2}, 1, 2), "times": arr([]int{2}, 0, 1), "time": arr([]int{2}, 0, 1)},
+		"arrays of no use: x3":                      {"x0": arr([]int{2}, 1, 2), "x1": arr([]int{2}, 1, 2), "x3": arr([]int{2}, 1, 2)},
+		"x0 has times and x1 has none; give times1": {"x0": arr([]int{2}, 1, 2), "times0": arr([]int{2}, 0, 1), "x1": arr([]int{2}, 1, 2)},
+		"x1 has times and x0 has none; give times0": {"x0": arr([]int{2}, 1, 2), "times1": arr([]int{2}, 0, 1), "x1": arr([]int{2}, 1, 2)},
 		"x1 has 2 outputs, x0 has 1":                {"x0": arr([]int{2}, 1, 2), "x1": arr([]int{1, 2}, 1, 2)},
 	} {
 		path := filepath.Join(dir, "a.npz")
