@@ -65,6 +65,9 @@ func FitLikelihood(ctx context.Context, data *Data, o LikelihoodOptions) (*Likel
 		return nil, fmt.Errorf("dynamics: %d outputs of order %d are %d states; a fit by likelihood takes at most %d: use least squares (edmd)", data.P, orders[0], d, maxLikelihoodStates)
 	}
 	u := newUnits(data, o.NoOffset)
+	if err := checkGrid(data, u.step); err != nil {
+		return nil, err
+	}
 	for j, sd := range u.sd {
 		if !(sd > 0) || !finite(sd*sd) || sd*sd == 0 {
 			return nil, fmt.Errorf("dynamics: %s has a standard deviation of %g, whose square leaves the range of numbers; rescale it", data.Name(j), sd)

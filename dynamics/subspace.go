@@ -1,6 +1,7 @@
 package dynamics
 
 import (
+	"fmt"
 	"math"
 	"math/cmplx"
 	"slices"
@@ -11,6 +12,27 @@ import (
 // Starting values of the likelihood's maximum come from covariances of the outputs at lags above 0, to which measurement
 // noise adds nothing: Λ_h = C F^(h−1) Γ is a block Hankel matrix of rank d, whose shift gives F (stochastic subspace
 // identification by covariances; P. Van Overschee and B. De Moor, Subspace Identification for Linear Systems, 1996).
+
+// mostGridded bounds the numbers that gaps between times add to the data on equal steps.
+const mostGridded = 1 << 22
+
+// checkGrid refuses data whose gaps would take too many steps.
+func checkGrid(data *Data, dt float64) error {
+	steps, gap, from, to := 0.0, 0.0, 0.0, 0.0
+	for k := range data.Records {
+		t := data.Records[k].Times
+		for i := 1; i < len(t); i++ {
+			steps += (t[i] - t[i-1]) / dt
+			if t[i]-t[i-1] > gap {
+				gap, from, to = t[i]-t[i-1], t[i-1], t[i]
+			}
+		}
+	}
+	if extra := steps - float64(data.Len()); !(extra*float64(data.P) <= mostGridded) {
+		return fmt.Errorf("dynamics: the gap from time %g to %g is %.3g steps of %g, the usual one, and with the others it adds more than %d values between; leave out times that stand alone, or make trajectories of what is before the gap and behind", from, to, gap/dt, dt, mostGridded)
+	}
+	return nil
+}
 
 // grid is a record on equal steps; values between times are interpolated, as starting values may be.
 func grid(r *Record, p int, dt float64) []float64 {
