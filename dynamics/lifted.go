@@ -115,9 +115,9 @@ func (m *Lifted) LogLik(data *Data) (Likelihood, error) {
 	if err != nil {
 		return total, err
 	}
-	all, _, err := chunks(data, l, m.Dt)
-	if err != nil {
-		return total, err
+	segments, longest := stretches(data, l, m.Dt)
+	if len(segments) == 0 {
+		return total, &NoPairsError{l.Delays, longest}
 	}
 	p, w, d := l.Outputs, l.window(), l.Dim()
 	scale := 0.0 // of one snapshot, from standardised outputs to the data's
@@ -126,29 +126,27 @@ func (m *Lifted) LogLik(data *Data) (Likelihood, error) {
 	}
 	dev := make([]float64, max(w, p))
 	lastRecord, lastAt := -1, -1
-	for i := range all {
-		for _, s := range all[i].segments {
-			rows := make([]float64, (s.pairs+1)*d)
-			s.fill(rows, d, data, l)
-			if s.record != lastRecord || s.first != lastAt { // not the continuation of a stretch
-				for j := range w {
-					dev[j] = rows[j] - m.Mean[j]
-				}
-				total.LogLik += start.at(dev[:w]) + float64(l.Delays)*scale
-				total.Observations += l.Delays
-				total.Values += w
+	for _, s := range segments {
+		rows := make([]float64, (s.pairs+1)*d)
+		s.fill(rows, d, data, l)
+		if s.record != lastRecord || s.first != lastAt { // not the continuation of a stretch
+			for j := range w {
+				dev[j] = rows[j] - m.Mean[j]
 			}
-			for k := range s.pairs {
-				m.predict(dev[:p], rows[k*d:(k+1)*d])
-				for j := range p {
-					dev[j] = rows[(k+1)*d+j] - dev[j]
-				}
-				total.LogLik += step.at(dev[:p]) + scale
-				total.Observations++
-				total.Values += p
-			}
-			lastRecord, lastAt = s.record, s.first+s.pairs
+			total.LogLik += start.at(dev[:w]) + float64(l.Delays)*scale
+			total.Observations += l.Delays
+			total.Values += w
 		}
+		for k := range s.pairs {
+			m.predict(dev[:p], rows[k*d:(k+1)*d])
+			for j := range p {
+				dev[j] = rows[(k+1)*d+j] - dev[j]
+			}
+			total.LogLik += step.at(dev[:p]) + scale
+			total.Observations++
+			total.Values += p
+		}
+		lastRecord, lastAt = s.record, s.first+s.pairs
 	}
 	if !finite(total.LogLik) {
 		return total, fmt.Errorf("dynamics: the log density is %g: the features overflow on these data", total.LogLik)

@@ -29,9 +29,9 @@ func (e *NoPairsError) Error() string {
 	return fmt.Sprintf("dynamics: no trajectory is long enough: the lift needs %d snapshots one step apart without a gap, and the longest stretch has %d", e.Needs, e.Longest)
 }
 
-// chunks lists the pairs of windows one step apart, none across a gap or from one record to another.
-func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error) {
-	var segs []segment
+// stretches lists the windows whose snapshots are one step apart, none across a gap or from one record to another: segments of up to
+// chunkPairs pairs, of none where no snapshot follows a window. longest is the most snapshots in a row.
+func stretches(data *Data, l *Lift, dt float64) (segs []segment, longest int) {
 	complete := func(r *Record, i int) bool {
 		for _, v := range r.Row(i, data.P) {
 			if v != v {
@@ -40,7 +40,6 @@ func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error)
 		}
 		return true
 	}
-	longest := 0
 	for k := range data.Records {
 		r := &data.Records[k]
 		run := 0 // complete snapshots one step apart, up to i
@@ -54,28 +53,38 @@ func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error)
 				run++
 			}
 			longest = max(longest, run)
+			if run == l.Delays {
+				segs = append(segs, segment{record: k, first: i})
+			}
 			if run > l.Delays {
-				if n := len(segs) - 1; run == l.Delays+1 || segs[n].pairs == chunkPairs {
+				if segs[len(segs)-1].pairs == chunkPairs {
 					segs = append(segs, segment{record: k, first: i - 1})
 				}
 				segs[len(segs)-1].pairs++
-				pairs++
 			}
 		}
 	}
-	if pairs == 0 {
-		return nil, 0, &NoPairsError{l.Delays + 1, longest}
-	}
+	return segs, longest
+}
+
+// chunks lists the pairs of windows one step apart.
+func chunks(data *Data, l *Lift, dt float64) (all []chunk, pairs int, err error) {
+	segs, longest := stretches(data, l, dt)
 	c := chunk{}
-	row := 0
 	for _, s := range segs {
+		if s.pairs == 0 {
+			continue
+		}
 		if c.pairs > 0 && c.pairs+s.pairs > chunkPairs {
 			all = append(all, c)
-			c = chunk{row: row}
+			c = chunk{row: pairs}
 		}
 		c.segments = append(c.segments, s)
 		c.pairs += s.pairs
-		row += s.pairs
+		pairs += s.pairs
+	}
+	if pairs == 0 {
+		return nil, 0, &NoPairsError{l.Delays + 1, longest}
 	}
 	return append(all, c), pairs, nil
 }
