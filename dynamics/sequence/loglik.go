@@ -16,8 +16,8 @@ import (
 const stretch = 256
 
 // LogLik is the log density of data under the model, the sum over times of log p of a row given the rows before it: of symbols, log
-// probabilities. The first row has the distribution of all rows. Growing modes are clamped for records that are longer than the
-// window of training; the result says how many.
+// probabilities. The first row has the distribution of all rows. Growing modes are clamped for a record of more steps, gaps
+// included, than the window of training; the result says how many.
 func (f *Fit) LogLik(ctx context.Context, data *dynamics.Data) (l dynamics.Likelihood, clamped int, err error) {
 	if data.P != f.Outputs {
 		return l, 0, fmt.Errorf("sequence: the data have %d outputs, the model has %d", data.P, f.Outputs)
@@ -28,18 +28,14 @@ func (f *Fit) LogLik(ctx context.Context, data *dynamics.Data) (l dynamics.Likel
 	if err := data.Validate(); err != nil {
 		return l, 0, err
 	}
-	m := f.Model
-	for k := range data.Records {
-		if data.Records[k].Len() > m.Window {
-			m, clamped = m.Clamped()
-			break
+	var inside, beyond *runner // within the window of training, and for longer records
+	defer func() {
+		for _, r := range []*runner{inside, beyond} {
+			if r != nil {
+				r.close()
+			}
 		}
-	}
-	r, err := m.runner(m.Losses(stretch))
-	if err != nil {
-		return l, 0, err
-	}
-	defer r.close()
+	}()
 	for k := range data.Records {
 		q, err := f.Scale.series(&data.Records[k], data.P)
 		if err != nil {
@@ -48,7 +44,20 @@ func (f *Fit) LogLik(ctx context.Context, data *dynamics.Data) (l dynamics.Likel
 		if q.seen != nil && !f.Scale.Gaps && slices.Contains(q.seen, 0) {
 			return l, 0, fmt.Errorf("sequence: trajectory %d has gaps, and the model was fitted to data without", k)
 		}
-		v, err := f.record(ctx, r, q)
+		r := &inside
+		if q.n > f.Window {
+			r = &beyond
+		}
+		if *r == nil {
+			m := f.Model
+			if r == &beyond {
+				m, clamped = m.Clamped()
+			}
+			if *r, err = m.runner(m.Losses(stretch)); err != nil {
+				return l, 0, err
+			}
+		}
+		v, err := f.record(ctx, *r, q)
 		if err != nil {
 			return l, 0, err
 		}
