@@ -41,6 +41,9 @@ func runGenerate(ctx context.Context, args []string, io ui.Streams) error {
 	if err := s.Parse(args, io.Out); err != nil {
 		return err
 	}
+	if o.times != "" && (s.Given("steps") || s.Given("dt")) {
+		return ui.Usagef("--times names all times of a sequence, which --steps and --dt do otherwise; leave out --times, or --steps and --dt")
+	}
 	if o.model == "" {
 		return ui.Usagef("--model FILE is missing: name what fit wrote, or an .npz of A, Q, C, R, m0, P0")
 	}
@@ -61,12 +64,12 @@ func runGenerate(ctx context.Context, args []string, io ui.Streams) error {
 	if ext == ".txt" {
 		return ui.Usagef("--out %s: this model is of numbers; write .npz, .npy or .csv", o.out)
 	}
-	if float64(o.n)*float64(o.steps)*float64(m.Outputs()) > 1<<28 {
-		return ui.Usagef("%d sequences of %d times of %d outputs are more than 2²⁸ numbers; ask for fewer", o.n, o.steps, m.Outputs())
-	}
 	times, err := o.grid(m)
 	if err != nil {
 		return err
+	}
+	if float64(o.n)*float64(len(times))*float64(m.Outputs()) > 1<<28 {
+		return ui.Usagef("%d sequences of %d times of %d outputs are more than 2²⁸ numbers; ask for fewer", o.n, len(times), m.Outputs())
 	}
 	records, lik, err := o.draw(ctx, io, m, times)
 	if err != nil {
@@ -135,41 +138,41 @@ func (o *generateOptions) draw(ctx context.Context, io ui.Streams, m *dynamics.M
 	}
 	var records []*dynamics.Record
 	var lik []float64
-	clamped := 0
+	clamped, noted := 0, false
 	for k := range o.n {
 		if ctx.Err() != nil {
 			return nil, nil, fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
 		}
 		var r *dynamics.Record
 		var err error
-		data := &dynamics.Data{P: m.Outputs()}
+		bad := 0 // snapshots of this sequence
 		if space != nil {
 			r, err = space.Generate(times, o.seed, uint64(k))
 		} else {
-			n := 0
-			r, n, err = m.Lifted.Generate(len(times), o.seed, uint64(k))
-			clamped += n
+			r, bad, err = m.Lifted.Generate(len(times), o.seed, uint64(k))
+			clamped += bad
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		data.Records = []dynamics.Record{*r}
+		data := &dynamics.Data{P: m.Outputs(), Records: []dynamics.Record{*r}}
 		l := dynamics.Likelihood{LogLik: math.NaN()}
 		if space != nil {
 			l, err = space.LogLik(data)
-		} else if clamped == 0 {
+		} else if bad == 0 {
 			l, err = m.Lifted.LogLik(data)
 		}
 		if err != nil {
 			l.LogLik = math.NaN()
-			if k == 0 {
-				fmt.Fprintf(io.Out, "note      log densities are not known: %s\n", strings.TrimPrefix(err.Error(), "dynamics: "))
+			if !noted {
+				fmt.Fprintf(io.Out, "note      the log density of sequence %d, and perhaps of later ones, is not known: %s\n", k, strings.TrimPrefix(err.Error(), "dynamics: "))
+				noted = true
 			}
 		}
 		records, lik = append(records, r), append(lik, l.LogLik)
 	}
 	if clamped > 0 {
-		fmt.Fprintf(io.Out, "clamped   %s diverged and were limited to 1000 standard deviations; sequences from there on have no density\n", plural(clamped, "snapshot", "snapshots"))
+		fmt.Fprintf(io.Out, "clamped   %s diverged and were limited to 1000 standard deviations; their sequences have no density\n", plural(clamped, "snapshot", "snapshots"))
 	}
 	return records, lik, nil
 }
