@@ -276,10 +276,26 @@ func mean(x []float64) estimate {
 	return estimate{num(m), num(math.Sqrt(s / (n - 1) / n))}
 }
 
+// modes are the number of parameters of a kind, and means over its runs that did not diverge: of the growing modes and of the median
+// decay time. They are NaN where all runs diverged.
+func (r *ablateResult) modes(kind string) (params int, growing, tau float64) {
+	n := 0.0
+	for _, run := range r.Runs {
+		if run.Kind != kind {
+			continue
+		}
+		params = run.Parameters
+		if run.Diverged == nil {
+			growing, tau, n = growing+float64(run.Growing), tau+float64(run.MedianTau), n+1
+		}
+	}
+	return params, growing / n, tau / n
+}
+
 func (o *ablateOptions) report(w io.Writer, r *ablateResult) {
 	for _, run := range r.Runs {
 		if run.Diverged != nil {
-			fmt.Fprintf(w, "diverged  %s, seed %d: at step %d of %d, so that means over its kind are not known; a lower --lr than %g may help\n", run.Kind, run.Seed, *run.Diverged, o.steps, o.rate)
+			fmt.Fprintf(w, "diverged  %s, seed %d: at step %d of %d, so that mean bits of its kind are not known; a lower --lr than %g may help\n", run.Kind, run.Seed, *run.Diverged, o.steps, o.rate)
 		}
 	}
 	show := func(e *estimate) string {
@@ -307,17 +323,15 @@ func (o *ablateOptions) report(w io.Writer, r *ablateResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "kind\tparameters\tbits/character\tbeyond the window\tminus dissipative\tbeyond\tgrowing modes\tmedian τ\t")
 	for _, s := range r.Summary {
-		growing, params, tau, n := 0, 0, 0.0, 0.0
-		for _, run := range r.Runs {
-			if run.Kind == s.Kind {
-				growing, params, tau, n = growing+run.Growing, run.Parameters, tau+float64(run.MedianTau), n+1
-			}
+		params, growing, tau := r.modes(s.Kind)
+		growingText, tauText := "", ""
+		if growing == growing {
+			growingText = fmt.Sprintf("%.1f of %d", growing, o.modes)
 		}
-		tauText := ""
 		if tau == tau {
-			tauText = fmt.Sprintf("%.1f", tau/n)
+			tauText = fmt.Sprintf("%.1f", tau)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%.1f of %d\t%s\t\n", s.Kind, params, show(&s.Within), show(&s.Beyond), show(s.Gap), show(s.GapOut), float64(growing)/n, o.modes, tauText)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", s.Kind, params, show(&s.Within), show(&s.Beyond), show(s.Gap), show(s.GapOut), growingText, tauText)
 	}
 	t.Flush()
 	for _, s := range r.Summary {
