@@ -76,7 +76,7 @@ func (o *ablateOptions) define() *flags.Set {
 	g.Int(&o.modes, "modes", "N", flags.Between(1, 4096), "complex modes of the memory")
 	g.Int(&o.width, "width", "D", flags.Between(1, 4096), "outputs of the memory")
 	g.Choice(&o.decoder, "decoder", []string{"linear", "mlp"}, "from these to symbols: linear, or LayerNorm → 4D → SiLU")
-	g.Int(&o.window, "window", "T", flags.Between(8, 8192), "characters of a training sequence; the first quarter of a window is context and not scored")
+	g.Int(&o.window, "window", "T", flags.Between(8, 8192), "of --task text: characters of a training sequence; the first quarter of a window is context and not scored")
 	g = s.Group("Training")
 	g.Int(&o.steps, "steps", "STEPS", flags.Between(1, 10_000_000), "of Adam")
 	g.Int(&o.batch, "batch", "COUNT", flags.Between(1, 4096), "sequences in a step")
@@ -97,11 +97,11 @@ func runAblate(ctx context.Context, args []string, io ui.Streams) error {
 	if err := set.Parse(args, io.Out); err != nil {
 		return err
 	}
+	if err := o.unused(set); err != nil {
+		return err
+	}
 	if o.task == "text" && o.text == "" {
 		return ui.Usagef("--text FILE is missing: name the text, at least 10 000 characters")
-	}
-	if o.task == "recall" && o.text != "" {
-		return ui.Usagef("--text belongs to --task text")
 	}
 	if err := flags.CheckOutputs([]flags.File{{Name: "json", Path: o.json}}, []flags.File{{Name: "text", Path: o.text}}); err != nil {
 		return err

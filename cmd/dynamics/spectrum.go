@@ -38,9 +38,10 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	s := flags.New("dynamics "+name, summary)
 	o.source.define(s.Group("Data"))
 
-	methods, more := []string{"auto", "edmd", "ml"}, ""
+	methods, more, seeds := []string{"auto", "edmd", "ml"}, "", ""
 	if fit {
-		methods, more = append(methods, "scan"), ". scan: a network whose memory is linear, trained on the likelihood of each row given those before it"
+		methods, seeds = append(methods, "scan"), ", and of scan"
+		more = ". scan: a network whose memory is linear, trained on the likelihood of each row given those before it"
 	}
 	g := s.Group("Method")
 	g.Choice(&o.method, "method", methods, "edmd: least squares on lifted snapshots at equal steps. ml: maximum likelihood of a state space with measurement noise, at any times. auto: edmd; ml where times are irregular, where residuals show measurement noise or hidden states, or where it explains the data better than --delays"+more)
@@ -50,7 +51,7 @@ func (o *fitOptions) define(name, summary string, fit bool) *flags.Set {
 	g.Int(&o.lift.Degree, "poly", "DEGREE", flags.Between(1, 12), "add all monomials of the window up to this degree")
 	g.Int(&o.lift.Fourier, "fourier", "COUNT", flags.Between(0, 2048), "add random Fourier features of the window")
 	g.Float(&o.lift.Scale, "scale", "SCALE", flags.NonNegative, "length scale of the Fourier features, in standard deviations of the outputs; 0: the root of the window's size")
-	g.Uint64(&o.lift.Seed, "seed", "SEED", "of the Fourier features")
+	g.Uint64(&o.lift.Seed, "seed", "SEED", "of the Fourier features"+seeds)
 	g.Int(&o.rank, "rank", "R", flags.Between(0, 2048), "keep the R strongest directions of the features; 0: all that are not rounding")
 	g.OnOff(&o.intercept, "intercept", "estimate the fixed point; off: it is 0")
 	g.OnOff(&o.bias, "bias", "remove the known bias of least squares (Nicholls and Pope 1988)")
@@ -89,15 +90,23 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 	if err := set.Parse(args, help); err != nil {
 		return err
 	}
+	if err := o.choose(set); err != nil {
+		return err
+	}
+	if err := o.unused(set); err != nil {
+		return err
+	}
+	return o.checkOutputs()
+}
+
+// choose checks that the options go together, and settles the method where they do.
+func (o *fitOptions) choose(set *flags.Set) error {
 	lifted := o.lift.Degree > 1 || o.lift.Fourier > 0 || o.rank > 0
 	if o.method == "ml" && (lifted || set.Given("delays")) {
 		return ui.Usagef("--method ml has hidden states in place of lifts: leave --delays, --poly, --fourier and --rank out; --order is its number of states for each output")
 	}
 	if err := o.scan.check(o, set, lifted || set.Given("delays") || set.Given("order") || set.Given("noise")); err != nil || o.method == "scan" {
-		if err != nil {
-			return err
-		}
-		return o.checkOutputs()
+		return err
 	}
 	ml := set.Given("order") || set.Given("kind") || set.Given("noise")
 	if o.method == "edmd" && ml {
@@ -109,7 +118,7 @@ func (o *fitOptions) parse(set *flags.Set, args []string, help io.Writer) error 
 		}
 		o.method = "ml"
 	}
-	return o.checkOutputs()
+	return nil
 }
 
 func (o *fitOptions) checkOutputs() error {
