@@ -14,7 +14,7 @@ import (
 // identification by covariances; P. Van Overschee and B. De Moor, Subspace Identification for Linear Systems, 1996).
 
 // mostGridded bounds the numbers that gaps between times add to the data on equal steps.
-const mostGridded = 1 << 25
+const mostGridded = 1 << 22
 
 // checkGrid refuses data whose gaps would take too many steps.
 func checkGrid(data *Data, dt float64) error {
