@@ -152,7 +152,7 @@ func TestSweepRefused(t *testing.T) {
 		{"other steps", "--steps is 5 in the one and 6 in the other", func() { must(t, sweepcmd.Run, dir, args+" --steps 6 --shard 1/3") }},
 		{"another measure", "--metric is w2,nll in the one and w2,sliced,nll in the other", func() { must(t, sweepcmd.Run, dir, args+" --metric w2,sliced,nll --shard 1/3") }},
 		{"another network", "of the model with SHA-256", func() { must(t, sweepcmd.Run, dir, args+" --checkpoint "+network(t, []int{2}, 0)+" --shard 1/3") }},
-		{"other data", "of data with SHA-256", func() { write(1); must(t, sweepcmd.Run, dir, args+" --shard 1/3"); write(0) }},
+		{"other data", "other data, of SHA-256", func() { write(1); must(t, sweepcmd.Run, dir, args+" --shard 1/3"); write(0) }},
 		{"a missing shard", "shard 1 of 3 missing; run again: ", func() { os.Rename(filepath.Join(dir, "x-shard1of3.json"), filepath.Join(dir, "away")) }},
 		{"a shard that was cut off", "x-shard1of3.json is not whole", func() { os.WriteFile(filepath.Join(dir, "x-shard1of3.json"), whole[:len(whole)/2], 0o666) }},
 		{"changed values", "are not as they were written", func() {

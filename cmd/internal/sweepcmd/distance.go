@@ -53,7 +53,7 @@ type distances struct {
 // batches cuts n points for each repeat; a file with too few points makes the batches smaller. The points are drawn from all of a file,
 // whose rows may be sorted.
 func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *loglik.Points, err error) {
-	if p, err = o.draw(net, o.n*o.repeats); err != nil {
+	if p, err = o.draw(net, o.n*o.repeats, o.Seed); err != nil {
 		return nil, nil, err
 	}
 	n := min(o.n, p.N()/o.repeats)
@@ -71,10 +71,10 @@ func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *
 }
 
 // draw takes count points of the data at random, of the class that is sampled if it is one and the data have labels.
-func (o options) draw(net *loglik.Network, count int) (*loglik.Points, error) {
+func (o options) draw(net *loglik.Network, count int, seed uint64) (*loglik.Points, error) {
 	class, one := o.oneClass()
 	p, err := net.LoadChosen(o.Source, count, func(of int, labels []int32) []int {
-		order := rand.New(kernels.NewSource(o.Seed, kernels.StreamResample, 0)).Perm(of)
+		order := rand.New(kernels.NewSource(seed, kernels.StreamResample, 0)).Perm(of)
 		if one && labels != nil {
 			order = slices.DeleteFunc(order, func(i int) bool { return labels[i] != class })
 		}

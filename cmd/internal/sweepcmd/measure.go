@@ -120,14 +120,15 @@ func (o options) unconditional(net *loglik.Network) (*loglik.Network, error) {
 	return n, nil
 }
 
-// nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else the first of those that are drawn of the file.
+// nllPoints are the points of the likelihoods: behind those of the distances if drawn anew, else some of the file, at random and the same for
+// every seed.
 func (o options) nllPoints(net *loglik.Network) (*loglik.Points, error) {
 	const behind = 1 << 36
 	p, err := net.LoadPoints(o.Source, behind, o.nllN, 0)
 	if err == nil && p.Fresh {
 		return p, nil
 	}
-	return o.draw(net, o.nllN)
+	return o.draw(net, o.nllN, 0)
 }
 
 // conclude summarises the likelihoods, tests every series, and joins what those at the largest number of steps say. The expansion is not
