@@ -80,8 +80,12 @@ func TestLanesForward(t *testing.T) {
 					return b.Out["out"]
 				}
 				want := run(most, 1, 1)
-				for _, n := range []int{1, 2, 3, 4, 7, most} {
-					for _, workers := range []int{2, 3} {
+				sizes, teams := []int{1, 2, 3, 4, 7, most}, []int{2, 3}
+				if testing.Short() { // the race detector makes it slow
+					sizes, teams = []int{2, 7}, []int{3}
+				}
+				for _, n := range sizes {
+					for _, workers := range teams {
 						for _, block := range []int{0, 1, workers, 5} {
 							if got := run(n, workers, block); !slices.Equal(got, want[:n*d]) {
 								t.Errorf("%d samples by %d workers in blocks of %d differ from one sample after another by one worker", n, workers, block)
@@ -124,7 +128,11 @@ func TestLanesTraining(t *testing.T) {
 					b.Tau[k], b.Weight[k], b.Label[k] = float64(i), 1, float64(i%3)
 				}
 			})
-			for _, batch := range []int{3, 6, 40, 70} {
+			batches, cases := []int{3, 6, 40, 70}, [][2]int{{2, 0}, {2, 1}, {3, 0}, {3, 7}}
+			if testing.Short() {
+				batches, cases = []int{6, 40}, [][2]int{{2, 0}, {3, 7}}
+			}
+			for _, batch := range batches {
 				run := func(workers, block int) [][]float32 {
 					r, err := cpu.NewTrainer(training, fit.Options{Batch: batch, Workers: workers}, cpu.Options{Block: block})
 					if err != nil {
@@ -139,7 +147,7 @@ func TestLanesTraining(t *testing.T) {
 					return r.Params(nil)
 				}
 				want := run(1, 0)
-				for _, c := range [][2]int{{2, 0}, {2, 1}, {3, 0}, {3, 7}} {
+				for _, c := range cases {
 					got := run(c[0], c[1])
 					for i := range want {
 						if !slices.Equal(got[i], want[i]) {
