@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 
 	"hbar/cmd/internal/flags"
 	"hbar/cmd/internal/loglik"
@@ -13,7 +12,6 @@ import (
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/detect"
-	"hbar/kernels"
 	"hbar/solver"
 )
 
@@ -136,9 +134,7 @@ func interrupted(err error) error {
 
 // points reads at most n points: of a file n at random, as its rows may be sorted.
 func (o *options) points(w io.Writer, net *loglik.Network, from loglik.Source) (*loglik.Points, error) {
-	p, err := net.LoadChosen(from, o.n, func(of int, _ []int32) []int {
-		return rand.New(kernels.NewSource(o.Source.Seed, kernels.StreamResample, 1)).Perm(of)[:min(of, o.n)]
-	})
+	p, err := net.LoadRandom(from, o.n, o.Source.Seed, 1, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package cpu
 import (
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 
 	"hbar/program"
@@ -84,10 +83,7 @@ const leastBlock = 16
 // BlockOf is the most samples of a block that an executor with so many workers chooses, if the values of a sample have so many bytes: a
 // block for each lane, within 1 GiB.
 func BlockOf(sampleBytes float64, workers int) int {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	return int(max(1, min(float64(max(leastBlock, laneImages*workers)), defaultMemory/max(1, sampleBytes))))
+	return int(max(1, min(float64(max(leastBlock, laneImages*workersOf(workers))), defaultMemory/max(1, sampleBytes))))
 }
 
 const defaultMemory = 1 << 30

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"context"
-	"runtime"
 	"slices"
 
 	"hbar/kernels/fit"
@@ -78,9 +77,7 @@ const mostParts = 16
 // LanesOf is the most lanes in which a trainer with so many workers computes batches of up to n rows. Its blocks are of block samples, 0 if it
 // chooses.
 func LanesOf(n, workers, block int) int {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers = workersOf(workers)
 	parts := max(fit.Parts(n, partRows(n)), min(mostParts, n/leastPart))
 	if parts < workers || block > 0 && block < workers {
 		return 1
@@ -106,10 +103,11 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 			}
 		}
 		x.begin(batches[0])
-		block := 0
+		most := 0
 		for _, b := range batches[:n] {
-			block = max(block, min(b.N, x.lane()))
+			most = max(most, b.N)
 		}
+		block := min(most, x.lane())
 		if err := x.openLanes(block); err != nil {
 			return err
 		}

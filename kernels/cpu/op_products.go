@@ -186,7 +186,7 @@ func bindConvWeight(x *Executor, in program.Instr) (bound, error) {
 		},
 		finish: func() {
 			if !c.InPlace() {
-				c.FinishW(x.team, x.get(in.Out[0]), sums, false)
+				c.FinishW(x.team, x.get(in.Out[0]), into(), false)
 			}
 		},
 		bytes: func() int64 {

@@ -48,15 +48,21 @@ const (
 
 // NewTeam starts a team of the given number of workers, the caller included; 0 means GOMAXPROCS. Close ends it.
 func NewTeam(workers int) *Team {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers = workersOf(workers)
 	t := &Team{Impl: simd.Best(), scratch: make([][]float32, workers)}
 	t.wake.L = &t.mu
 	for w := 1; w < workers; w++ {
 		t.done.Go(func() { t.help(w) })
 	}
 	return t
+}
+
+// workersOf is the number of workers that a number stands for.
+func workersOf(n int) int {
+	if n <= 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return n
 }
 
 // Workers is the number of goroutines, the caller of Run included.

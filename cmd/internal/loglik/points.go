@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"hbar/cmd/internal/model"
 	"hbar/data"
 	"hbar/engine"
+	"hbar/kernels"
 	"hbar/solver"
 )
 
@@ -141,10 +143,16 @@ func (n *Network) LoadPoints(from Source, first uint64, count, def int) (*Points
 	return n.load(from, first, count, def, nil)
 }
 
-// LoadChosen loads count points of a set that is drawn anew. Of any other set it takes those that choose names, of how many there are and with
-// their labels, nil if there are none.
-func (n *Network) LoadChosen(from Source, count int, choose func(of int, labels []int32) []int) (*Points, error) {
-	return n.load(from, 0, count, 0, choose)
+// LoadRandom loads count points of a set that is drawn anew. Of any other set, whose rows may be sorted, it takes so many at random, by the seed
+// and draw; of a set with labels only those whose label keep takes, all if keep is nil.
+func (n *Network) LoadRandom(from Source, count int, seed, draw uint64, keep func(label int32) bool) (*Points, error) {
+	return n.load(from, 0, count, 0, func(of int, labels []int32) []int {
+		order := rand.New(kernels.NewSource(seed, kernels.StreamResample, draw)).Perm(of)
+		if keep != nil && labels != nil {
+			order = slices.DeleteFunc(order, func(i int) bool { return !keep(labels[i]) })
+		}
+		return order[:min(len(order), count)]
+	})
 }
 
 func (n *Network) load(from Source, first uint64, count, def int, choose func(of int, labels []int32) []int) (*Points, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -73,13 +72,7 @@ func batches(net *loglik.Network, o options, scaled bool) (data [][]float64, p *
 // draw takes count points of the data at random, of the class that is sampled if it is one and the data have labels.
 func (o options) draw(net *loglik.Network, count int, seed uint64) (*loglik.Points, error) {
 	class, one := o.oneClass()
-	p, err := net.LoadChosen(o.Source, count, func(of int, labels []int32) []int {
-		order := rand.New(kernels.NewSource(seed, kernels.StreamResample, 0)).Perm(of)
-		if one && labels != nil {
-			order = slices.DeleteFunc(order, func(i int) bool { return labels[i] != class })
-		}
-		return order[:min(len(order), count)]
-	})
+	p, err := net.LoadRandom(o.Source, count, seed, 0, func(label int32) bool { return !one || label == class })
 	if err != nil {
 		return nil, err
 	}
