@@ -7,10 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"hbar/graph"
+	"hbar/internal/rates"
 	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
-	"hbar/kernels/general"
 	"hbar/nets"
 	"hbar/program"
 )
@@ -103,21 +102,10 @@ func TestLanesForward(t *testing.T) {
 func TestLanesTraining(t *testing.T) {
 	for name, net := range lanesNetworks(t) {
 		t.Run(name, func(t *testing.T) {
-			p, err := net.TrainingProgram(5)
+			work, err := rates.New(net, 1, rates.Cores{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			training := general.Training{Params: net.Matrices()}
-			var trained []string
-			for _, q := range net.Params {
-				training.Gradients = append(training.Gradients, graph.GradName(q.Name))
-				trained = append(trained, q.Name)
-			}
-			d, err := graph.Differentiate(p, trained, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			training.Program = d.Program
 			size := program.Size(net.Config.SampleShape())
 			source := fit.SourceFunc(func(b *fit.Tile) {
 				for i := b.Lo; i < b.Hi; i++ {
@@ -134,7 +122,7 @@ func TestLanesTraining(t *testing.T) {
 			}
 			for _, batch := range batches {
 				run := func(workers, block int) [][]float32 {
-					r, err := cpu.NewTrainer(training, fit.Options{Batch: batch, Workers: workers}, cpu.Options{Block: block})
+					r, err := cpu.NewTrainer(work.Training, fit.Options{Batch: batch, Workers: workers}, cpu.Options{Block: block})
 					if err != nil {
 						t.Fatal(err)
 					}
