@@ -29,6 +29,8 @@ type block struct {
 	a             rows         // this step's column of a
 	nextBcast     int          // index of the broadcast register to use next
 	firstFree     int          // vector registers from here on are not used
+	asks          bool         // for lines at next
+	part          operand.Mem  // of a block that asks: 0 in the first part of the steps
 }
 
 const blockParams = "c %[1]s, cm, cp int, a %[1]s, am, ak int, b %[1]s, bp, bk int, bias %[1]s, k, mode, mb int"
@@ -105,7 +107,11 @@ func (s *block) start() {
 	}
 	Label("sum")
 	Load(Param("b"), s.b)
-	Load(Param("k"), s.k)
+	if s.asks {
+		Load(Param("first"), s.k)
+	} else {
+		Load(Param("k"), s.k)
+	}
 }
 
 // step adds one k.
@@ -125,22 +131,6 @@ func (s *block) step() {
 	s.a.step(s.ak)
 }
 
-// rest runs the k steps that are left, in pairs.
-func (s *block) rest() {
-	SUBQ(operand.Imm(2), s.k)
-	JLT(label("odd"))
-	Label("two")
-	s.step()
-	s.step()
-	SUBQ(operand.Imm(2), s.k)
-	JGE(label("two"))
-	Label("odd")
-	TESTQ(operand.U32(1), s.k)
-	JEQ(label("done"))
-	s.step()
-	Label("done")
-}
-
 // store writes the sums and moves c and a0 to the next block; u holds cp.
 func (s *block) store() {
 	for r := range s.R {
@@ -152,37 +142,91 @@ func (s *block) store() {
 	}
 }
 
-// prefetch asks for the lines of c, and of d unless that is nil, that the end of the block needs. They may have to come from
+// prefetch asks for the lines of the block in an array laid out as c that begins at row. They may have to come from
 // memory, which takes about as long as the block.
-func (s *block) prefetch() {
-	lines := func(row reg.Register) {
-		for range s.R {
-			PREFETCHT0(operand.Mem{Base: row})
-			if s.NP > 1 {
-				PREFETCHT0(operand.Mem{Base: row, Index: s.u, Scale: 1})
-			}
-			ADDQ(operand.NewParamAddr("cm", 8), row)
-		}
-	}
+func (s *block) prefetch(row reg.Register) {
 	Load(Param("cp"), s.u)
-	MOVQ(s.c, s.p)
-	lines(s.p)
-	Load(Param("d"), s.p)
-	TESTQ(s.p, s.p)
-	JEQ(label("asked"))
-	ADDQ(s.c, s.p)
-	SUBQ(operand.NewParamAddr("c", 0), s.p)
-	lines(s.p)
-	Label("asked")
+	for range s.R {
+		PREFETCHT0(operand.Mem{Base: row})
+		if s.NP > 1 {
+			PREFETCHT0(operand.Mem{Base: row, Index: s.u, Scale: 1})
+		}
+		ADDQ(operand.NewParamAddr("cm", 8), row)
+	}
 }
 
+// rest runs the k steps that are left, in pairs.
+func (s *block) rest() {
+	if s.asks {
+		MOVQ(operand.U32(0), s.part)
+		Load(Param("next"), s.p)
+		Load(Param("second"), s.u)
+	}
+	SUBQ(operand.Imm(2), s.k)
+	JLT(label("odd"))
+	Label("two")
+	s.step()
+	if s.asks {
+		PREFETCHT0(operand.Mem{Base: s.p})
+		PREFETCHT0(operand.Mem{Base: s.p, Index: s.u, Scale: 1})
+		ADDQ(operand.NewParamAddr("stride", 15*8), s.p)
+	}
+	s.step()
+	SUBQ(operand.Imm(2), s.k)
+	JGE(label("two"))
+	if s.asks {
+		s.half()
+	}
+	Label("odd")
+	TESTQ(operand.U32(1), s.k)
+	JEQ(label("done"))
+	s.step()
+	Label("done")
+	if s.asks {
+		Load(Param("turn"), s.u)
+		ADDQ(s.u, operand.NewParamAddr("next", 14*8))
+	}
+}
+
+// half ends the first part of the steps if there is another, by asking for the lines at ask. The lines of c at the beginning of the block and
+// these at once would be more than a processor fetches at a time, and the block would wait.
+func (s *block) half() {
+	Load(Param("k"), s.u)
+	SUBQ(operand.NewParamAddr("first", 19*8), s.u)
+	JLE(label("last"))
+	CMPQ(s.part, operand.Imm(0))
+	JNE(label("last"))
+	MOVQ(s.p, s.part) // an address, which is not 0
+	MOVQ(s.u, s.k)
+	Load(Param("ask"), s.p)
+	ADDQ(s.c, s.p)
+	SUBQ(operand.NewParamAddr("c", 0), s.p)
+	s.prefetch(s.p)
+	MOVQ(s.part, s.p)
+	Load(Param("second"), s.u)
+	SUBQ(operand.Imm(2), s.k)
+	JMP(label("two"))
+	Label("last")
+}
+
+// askingRows is the fewest rows of a block that asks for lines ahead: the multiply-adds of fewer take no longer than the loads.
+const askingRows = 4
+
 // product: mb blocks, times d[r][·], laid out as c, unless d is nil.
+//
+// Blocks of many rows ask for cache lines that are needed later, a few at a time: with every second step those at next and second bytes further, and next
+// moves on by stride; the next block begins turn bytes further. After the first steps, an even number unless they are all, they ask for a block's lines of an
+// array at ask, laid out as c.
 func (t isa) product(e elem, R, NP int) {
-	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s)", e.ptr()))
+	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second, turn int, ask %[1]s, first int)", e.ptr()))
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
+	if R >= askingRows {
+		s.asks, s.part = true, AllocLocal(8)
+	}
 	Label("block")
-	s.prefetch()
+	MOVQ(s.c, s.p)
+	s.prefetch(s.p)
 	s.start()
 	s.rest()
 	Load(Param("mode"), s.u)

@@ -31,10 +31,11 @@ const (
 	tasksWanted = 4 // for each worker, where there are many rows; else half as many, by dividing the panels too
 )
 
-// tiles cuts rows into tiles of a size that suits sums over in elements: as equal as can be, multiples of 12 but the last.
-func tiles(rows, in, workers int) (size, count int) {
+// tiles cuts rows into tiles of a size that suits sums over in elements: as equal as can be, multiples of 12 but the last. With small there are enough of them for all
+// workers.
+func tiles(rows, in, workers int, small bool) (size, count int) {
 	size = min(mostRows, max(fewestRows, tileFloats/in))
-	if most := rows / (tasksWanted * workers); most < size && workers > 1 {
+	if most := rows / (tasksWanted * workers); small && most < size && workers > 1 {
 		size = max(fewestRows, most)
 	}
 	count = (rows + size - 1) / size
@@ -60,7 +61,8 @@ func groups(panels, tiles, workers int) (size, count int) {
 // matmul runs a job. A sum over in elements has the order of the elements, whatever the tiles.
 func matmul(t *Team, j *job) {
 	panels := roundUp(j.out) / lanes
-	rows, nr := tiles(j.rows, j.in, t.Workers())
+	// Each tile reads all weights that its task has, and each group of panels all rows.
+	rows, nr := tiles(j.rows, j.in, t.Workers(), j.gathered > 0 || j.rows >= j.out)
 	np, ng := groups(panels, nr, t.Workers())
 	t.Run(nr*ng, func(w, task int) {
 		lo, p := task/ng*rows, task%ng*np
@@ -128,6 +130,9 @@ func (j *job) store(im *simd.Impl, r simd.Product[float32], lo, p int) {
 		r.Bias = e.Bias[o:]
 	}
 	r.Accumulate = e.Accumulate
+	if e.Residual != nil && e.ResidualLd == j.ldy {
+		r.Ask = e.Residual[lo*j.ldy+o:]
+	}
 	act := e.Act
 	switch {
 	case e.Pre != nil:
@@ -174,10 +179,11 @@ type outer struct {
 }
 
 const (
-	sumRows   = 128 // rows of a product for weights: two panels of them stay in the first-level cache
-	outerRows = 192 // of dw in a task
-	outerCols = 384
-	stripRows = 24 // of dw in a product: the columns of A that they take stay in the first-level cache while all panels pass
+	sumRows    = 128 // rows of a product for weights: two panels of them stay in the first-level cache
+	outerRows  = 192 // of dw in a task
+	outerCols  = 384
+	packedRows = 48 // of dw for which two panels of A are worth packing
+	stripRows  = 24 // of dw in a product: the columns of A that they take stay in the first-level cache while all panels pass
 )
 
 // oddLines is a row stride of at least n elements that is an odd number of cache lines: rows then fall into all sets of a
@@ -224,8 +230,9 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 		gather = sumRows * wide
 	}
 	ldy := oddLines(no)
-	s := t.Scratch(w, gather+sumRows*(ldy+tail)+tail*no)
+	s := t.Scratch(w, gather+sumRows*(ldy+2*lanes+tail)+tail*no)
 	a, s := s[:gather], s[gather:]
+	pair, s := s[:2*lanes*sumRows], s[2*lanes*sumRows:]
 	dy, s := s[:sumRows*ldy], s[sumRows*ldy:]
 	x, sums := s[:sumRows*tail], s[sumRows*tail:]
 	dw := g.dw[o*g.lddw+c:]
@@ -251,9 +258,16 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 			t.Impl.Pack(x, src[full*lanes:], ld, n, nc-full*lanes)
 		}
 		r.K = n
+		packs := no >= packedRows
+		for p := 0; p < full && packs; p += 2 {
+			r.NP = min(2, full-p)
+			t.Impl.Pack(pair, src[p*lanes:], ld, n, r.NP*lanes)
+			r.M, r.A, r.B, r.BP, r.BK, r.C, r.CM, r.CP = no, dy, pair, lanes*n, lanes, dw[p*lanes:], g.lddw, lanes
+			t.Impl.Product32(&r)
+		}
 		for m := 0; m < no; m += stripRows {
 			r.M, r.A = min(stripRows, no-m), dy[m:]
-			if full > 0 {
+			if full > 0 && !packs {
 				r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = src, lanes, ld, dw[m*g.lddw:], g.lddw, lanes, full
 				t.Impl.Product32(&r)
 			}

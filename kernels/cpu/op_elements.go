@@ -76,7 +76,16 @@ func elementwise(x *Executor, in program.Instr, same func(t *Team, y, a, b []flo
 	size, bsize := x.values[a].size, x.values[b].size
 	switch how {
 	case equal:
-		return bound{run: func() { same(x.team, x.get(in.Out[0]), x.each(a), x.each(b)) }}, nil
+		return bound{run: func() {
+			y, u, v := x.get(in.Out[0]), x.get(a), x.get(b)
+			if len(u) == len(v) {
+				same(x.team, y, u, v)
+				return
+			}
+			for i := range x.n { // one of them is the same for all samples
+				same(x.team, y[i*size:(i+1)*size], u[i*size%len(u):][:size], v[i*size%len(v):][:size])
+			}
+		}}, nil
 	case channel:
 		return bound{run: func() {
 			channels(x.team, x.get(in.Out[0]), x.each(a), x.each(b), x.n, size/bsize, bsize)

@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -88,29 +88,20 @@ TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -191,9 +182,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -201,29 +192,20 @@ TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -304,9 +286,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -314,35 +296,24 @@ TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -447,9 +418,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -457,35 +428,24 @@ TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VXORPD     Y2, Y2, Y2
+	VXORPD     Y3, Y3, Y3
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -590,9 +550,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -600,41 +560,28 @@ TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -763,9 +710,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -773,41 +720,28 @@ TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       SI, R8
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
 	PREFETCHT0 (R8)
 	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VXORPD     Y2, Y2, Y2
+	VXORPD     Y3, Y3, Y3
+	VXORPD     Y4, Y4, Y4
+	VXORPD     Y5, Y5, Y5
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -936,9 +870,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_4x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -946,53 +880,38 @@ TEXT ·avx2Product32_4x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
 	VMOVUPS Y0, Y2
 	VMOVUPS Y1, Y3
 	VMOVUPS Y0, Y4
@@ -1002,23 +921,26 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPS (R8), Y0
-	VMOVUPS 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y2
-	VMOVUPS 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y6
-	VMOVUPS 32(R8), Y7
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1026,66 +948,95 @@ two:
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R11), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R9)(CX*1), Y11
+	VBROADCASTSS (R11)(CX*1), Y11
 	VFMADD231PS  Y8, Y11, Y2
 	VFMADD231PS  Y9, Y11, Y3
-	VBROADCASTSS (R9)(CX*2), Y12
+	VBROADCASTSS (R11)(CX*2), Y12
 	VFMADD231PS  Y8, Y12, Y4
 	VFMADD231PS  Y9, Y12, Y5
-	VBROADCASTSS (R10), Y13
+	VBROADCASTSS (R12), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R11), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R9)(CX*1), Y11
+	VBROADCASTSS (R11)(CX*1), Y11
 	VFMADD231PS  Y8, Y11, Y2
 	VFMADD231PS  Y9, Y11, Y3
-	VBROADCASTSS (R9)(CX*2), Y12
+	VBROADCASTSS (R11)(CX*2), Y12
 	VFMADD231PS  Y8, Y12, Y4
 	VFMADD231PS  Y9, Y12, Y5
-	VBROADCASTSS (R10), Y13
+	VBROADCASTSS (R12), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R11), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R9)(CX*1), Y11
+	VBROADCASTSS (R11)(CX*1), Y11
 	VFMADD231PS  Y8, Y11, Y2
 	VFMADD231PS  Y9, Y11, Y3
-	VBROADCASTSS (R9)(CX*2), Y12
+	VBROADCASTSS (R11)(CX*2), Y12
 	VFMADD231PS  Y8, Y12, Y4
 	VFMADD231PS  Y9, Y12, Y5
-	VBROADCASTSS (R10), Y13
+	VBROADCASTSS (R12), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -1101,13 +1052,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPS (DI), Y0, Y0
 	VMULPS 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
@@ -1143,9 +1094,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_4x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1153,53 +1104,38 @@ TEXT ·avx2Product64_4x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VXORPD     Y2, Y2, Y2
+	VXORPD     Y3, Y3, Y3
+	VXORPD     Y4, Y4, Y4
+	VXORPD     Y5, Y5, Y5
+	VXORPD     Y6, Y6, Y6
+	VXORPD     Y7, Y7, Y7
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Y0
-	VMOVUPD 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPD (R9), Y0
+	VMOVUPD 32(R9), Y1
 	VMOVUPD Y0, Y2
 	VMOVUPD Y1, Y3
 	VMOVUPD Y0, Y4
@@ -1209,23 +1145,26 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPD (R8), Y0
-	VMOVUPD 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y2
-	VMOVUPD 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y4
-	VMOVUPD 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y6
-	VMOVUPD 32(R8), Y7
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPD (R10), Y0
+	VMOVUPD 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y2
+	VMOVUPD 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y6
+	VMOVUPD 32(R10), Y7
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1233,66 +1172,95 @@ two:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y10
+	VBROADCASTSD (R11), Y10
 	VFMADD231PD  Y8, Y10, Y0
 	VFMADD231PD  Y9, Y10, Y1
-	VBROADCASTSD (R9)(CX*1), Y11
+	VBROADCASTSD (R11)(CX*1), Y11
 	VFMADD231PD  Y8, Y11, Y2
 	VFMADD231PD  Y9, Y11, Y3
-	VBROADCASTSD (R9)(CX*2), Y12
+	VBROADCASTSD (R11)(CX*2), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
-	VBROADCASTSD (R10), Y13
+	VBROADCASTSD (R12), Y13
 	VFMADD231PD  Y8, Y13, Y6
 	VFMADD231PD  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y10
+	VBROADCASTSD (R11), Y10
 	VFMADD231PD  Y8, Y10, Y0
 	VFMADD231PD  Y9, Y10, Y1
-	VBROADCASTSD (R9)(CX*1), Y11
+	VBROADCASTSD (R11)(CX*1), Y11
 	VFMADD231PD  Y8, Y11, Y2
 	VFMADD231PD  Y9, Y11, Y3
-	VBROADCASTSD (R9)(CX*2), Y12
+	VBROADCASTSD (R11)(CX*2), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
-	VBROADCASTSD (R10), Y13
+	VBROADCASTSD (R12), Y13
 	VFMADD231PD  Y8, Y13, Y6
 	VFMADD231PD  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y10
+	VBROADCASTSD (R11), Y10
 	VFMADD231PD  Y8, Y10, Y0
 	VFMADD231PD  Y9, Y10, Y1
-	VBROADCASTSD (R9)(CX*1), Y11
+	VBROADCASTSD (R11)(CX*1), Y11
 	VFMADD231PD  Y8, Y11, Y2
 	VFMADD231PD  Y9, Y11, Y3
-	VBROADCASTSD (R9)(CX*2), Y12
+	VBROADCASTSD (R11)(CX*2), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
-	VBROADCASTSD (R10), Y13
+	VBROADCASTSD (R12), Y13
 	VFMADD231PD  Y8, Y13, Y6
 	VFMADD231PD  Y9, Y13, Y7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -1308,13 +1276,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPD (DI), Y0, Y0
 	VMULPD 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
@@ -1350,9 +1318,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_5x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1360,59 +1328,42 @@ TEXT ·avx2Product32_5x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
 	VMOVUPS Y0, Y2
 	VMOVUPS Y1, Y3
 	VMOVUPS Y0, Y4
@@ -1424,26 +1375,29 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPS (R8), Y0
-	VMOVUPS 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y2
-	VMOVUPS 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y6
-	VMOVUPS 32(R8), Y7
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y8
-	VMOVUPS 32(R8), Y9
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y8
+	VMOVUPS 32(R10), Y9
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1451,75 +1405,106 @@ two:
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R11), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R9)(CX*1), Y13
+	VBROADCASTSS (R11)(CX*1), Y13
 	VFMADD231PS  Y10, Y13, Y2
 	VFMADD231PS  Y11, Y13, Y3
-	VBROADCASTSS (R9)(CX*2), Y14
+	VBROADCASTSS (R11)(CX*2), Y14
 	VFMADD231PS  Y10, Y14, Y4
 	VFMADD231PS  Y11, Y14, Y5
-	VBROADCASTSS (R10), Y15
+	VBROADCASTSS (R12), Y15
 	VFMADD231PS  Y10, Y15, Y6
 	VFMADD231PS  Y11, Y15, Y7
-	VBROADCASTSS (R10)(CX*1), Y12
+	VBROADCASTSS (R12)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y13
+	VBROADCASTSS (R11), Y13
 	VFMADD231PS  Y10, Y13, Y0
 	VFMADD231PS  Y11, Y13, Y1
-	VBROADCASTSS (R9)(CX*1), Y14
+	VBROADCASTSS (R11)(CX*1), Y14
 	VFMADD231PS  Y10, Y14, Y2
 	VFMADD231PS  Y11, Y14, Y3
-	VBROADCASTSS (R9)(CX*2), Y15
+	VBROADCASTSS (R11)(CX*2), Y15
 	VFMADD231PS  Y10, Y15, Y4
 	VFMADD231PS  Y11, Y15, Y5
-	VBROADCASTSS (R10), Y12
+	VBROADCASTSS (R12), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R10)(CX*1), Y13
+	VBROADCASTSS (R12)(CX*1), Y13
 	VFMADD231PS  Y10, Y13, Y8
 	VFMADD231PS  Y11, Y13, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y10, Y14, Y0
 	VFMADD231PS  Y11, Y14, Y1
-	VBROADCASTSS (R9)(CX*1), Y15
+	VBROADCASTSS (R11)(CX*1), Y15
 	VFMADD231PS  Y10, Y15, Y2
 	VFMADD231PS  Y11, Y15, Y3
-	VBROADCASTSS (R9)(CX*2), Y12
+	VBROADCASTSS (R11)(CX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R10), Y13
+	VBROADCASTSS (R12), Y13
 	VFMADD231PS  Y10, Y13, Y6
 	VFMADD231PS  Y11, Y13, Y7
-	VBROADCASTSS (R10)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y10, Y14, Y8
 	VFMADD231PS  Y11, Y14, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -1538,13 +1523,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPS (DI), Y0, Y0
 	VMULPS 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
@@ -1587,9 +1572,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_5x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1597,59 +1582,42 @@ TEXT ·avx2Product64_5x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VXORPD     Y2, Y2, Y2
+	VXORPD     Y3, Y3, Y3
+	VXORPD     Y4, Y4, Y4
+	VXORPD     Y5, Y5, Y5
+	VXORPD     Y6, Y6, Y6
+	VXORPD     Y7, Y7, Y7
+	VXORPD     Y8, Y8, Y8
+	VXORPD     Y9, Y9, Y9
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Y0
-	VMOVUPD 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPD (R9), Y0
+	VMOVUPD 32(R9), Y1
 	VMOVUPD Y0, Y2
 	VMOVUPD Y1, Y3
 	VMOVUPD Y0, Y4
@@ -1661,26 +1629,29 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPD (R8), Y0
-	VMOVUPD 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y2
-	VMOVUPD 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y4
-	VMOVUPD 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y6
-	VMOVUPD 32(R8), Y7
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y8
-	VMOVUPD 32(R8), Y9
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPD (R10), Y0
+	VMOVUPD 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y2
+	VMOVUPD 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y6
+	VMOVUPD 32(R10), Y7
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y8
+	VMOVUPD 32(R10), Y9
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1688,75 +1659,106 @@ two:
 	VMOVUPD      (DI), Y10
 	VMOVUPD      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y12
+	VBROADCASTSD (R11), Y12
 	VFMADD231PD  Y10, Y12, Y0
 	VFMADD231PD  Y11, Y12, Y1
-	VBROADCASTSD (R9)(CX*1), Y13
+	VBROADCASTSD (R11)(CX*1), Y13
 	VFMADD231PD  Y10, Y13, Y2
 	VFMADD231PD  Y11, Y13, Y3
-	VBROADCASTSD (R9)(CX*2), Y14
+	VBROADCASTSD (R11)(CX*2), Y14
 	VFMADD231PD  Y10, Y14, Y4
 	VFMADD231PD  Y11, Y14, Y5
-	VBROADCASTSD (R10), Y15
+	VBROADCASTSD (R12), Y15
 	VFMADD231PD  Y10, Y15, Y6
 	VFMADD231PD  Y11, Y15, Y7
-	VBROADCASTSD (R10)(CX*1), Y12
+	VBROADCASTSD (R12)(CX*1), Y12
 	VFMADD231PD  Y10, Y12, Y8
 	VFMADD231PD  Y11, Y12, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPD      (DI), Y10
 	VMOVUPD      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y13
+	VBROADCASTSD (R11), Y13
 	VFMADD231PD  Y10, Y13, Y0
 	VFMADD231PD  Y11, Y13, Y1
-	VBROADCASTSD (R9)(CX*1), Y14
+	VBROADCASTSD (R11)(CX*1), Y14
 	VFMADD231PD  Y10, Y14, Y2
 	VFMADD231PD  Y11, Y14, Y3
-	VBROADCASTSD (R9)(CX*2), Y15
+	VBROADCASTSD (R11)(CX*2), Y15
 	VFMADD231PD  Y10, Y15, Y4
 	VFMADD231PD  Y11, Y15, Y5
-	VBROADCASTSD (R10), Y12
+	VBROADCASTSD (R12), Y12
 	VFMADD231PD  Y10, Y12, Y6
 	VFMADD231PD  Y11, Y12, Y7
-	VBROADCASTSD (R10)(CX*1), Y13
+	VBROADCASTSD (R12)(CX*1), Y13
 	VFMADD231PD  Y10, Y13, Y8
 	VFMADD231PD  Y11, Y13, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPD      (DI), Y10
 	VMOVUPD      32(DI), Y11
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y14
+	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y10, Y14, Y0
 	VFMADD231PD  Y11, Y14, Y1
-	VBROADCASTSD (R9)(CX*1), Y15
+	VBROADCASTSD (R11)(CX*1), Y15
 	VFMADD231PD  Y10, Y15, Y2
 	VFMADD231PD  Y11, Y15, Y3
-	VBROADCASTSD (R9)(CX*2), Y12
+	VBROADCASTSD (R11)(CX*2), Y12
 	VFMADD231PD  Y10, Y12, Y4
 	VFMADD231PD  Y11, Y12, Y5
-	VBROADCASTSD (R10), Y13
+	VBROADCASTSD (R12), Y13
 	VFMADD231PD  Y10, Y13, Y6
 	VFMADD231PD  Y11, Y13, Y7
-	VBROADCASTSD (R10)(CX*1), Y14
+	VBROADCASTSD (R12)(CX*1), Y14
 	VFMADD231PD  Y10, Y14, Y8
 	VFMADD231PD  Y11, Y14, Y9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -1775,13 +1777,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPD (DI), Y0, Y0
 	VMULPD 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
@@ -1824,9 +1826,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_6x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1834,65 +1836,46 @@ TEXT ·avx2Product32_6x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
 	VMOVUPS Y0, Y2
 	VMOVUPS Y1, Y3
 	VMOVUPS Y0, Y4
@@ -1906,29 +1889,32 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPS (R8), Y0
-	VMOVUPS 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y2
-	VMOVUPS 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y4
-	VMOVUPS 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y6
-	VMOVUPS 32(R8), Y7
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y8
-	VMOVUPS 32(R8), Y9
-	ADDQ    cm+8(FP), R8
-	VMOVUPS (R8), Y10
-	VMOVUPS 32(R8), Y11
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y8
+	VMOVUPS 32(R10), Y9
+	ADDQ    cm+8(FP), R10
+	VMOVUPS (R10), Y10
+	VMOVUPS 32(R10), Y11
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1936,84 +1922,117 @@ two:
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R9)(CX*1), Y15
+	VBROADCASTSS (R11)(CX*1), Y15
 	VFMADD231PS  Y12, Y15, Y2
 	VFMADD231PS  Y13, Y15, Y3
-	VBROADCASTSS (R9)(CX*2), Y14
+	VBROADCASTSS (R11)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R10), Y15
+	VBROADCASTSS (R12), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
-	VBROADCASTSS (R10)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R10)(CX*2), Y15
+	VBROADCASTSS (R12)(CX*2), Y15
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R9)(CX*1), Y15
+	VBROADCASTSS (R11)(CX*1), Y15
 	VFMADD231PS  Y12, Y15, Y2
 	VFMADD231PS  Y13, Y15, Y3
-	VBROADCASTSS (R9)(CX*2), Y14
+	VBROADCASTSS (R11)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R10), Y15
+	VBROADCASTSS (R12), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
-	VBROADCASTSS (R10)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R10)(CX*2), Y15
+	VBROADCASTSS (R12)(CX*2), Y15
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R9)(CX*1), Y15
+	VBROADCASTSS (R11)(CX*1), Y15
 	VFMADD231PS  Y12, Y15, Y2
 	VFMADD231PS  Y13, Y15, Y3
-	VBROADCASTSS (R9)(CX*2), Y14
+	VBROADCASTSS (R11)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R10), Y15
+	VBROADCASTSS (R12), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
-	VBROADCASTSS (R10)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R10)(CX*2), Y15
+	VBROADCASTSS (R12)(CX*2), Y15
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -2035,13 +2054,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPS (DI), Y0, Y0
 	VMULPS 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
@@ -2091,9 +2110,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_6x1(SB), NOSPLIT, $0-112
+TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2101,65 +2120,46 @@ TEXT ·avx2Product64_6x1(SB), NOSPLIT, $0-112
 	MOVQ c+0(FP), SI
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       SI, R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	MOVQ       d+104(FP), R8
-	TESTQ      R8, R8
-	JEQ        asked
-	ADDQ       SI, R8
-	SUBQ       c+0(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-	PREFETCHT0 (R8)
-	ADDQ       cm+8(FP), R8
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-	VXORPD Y8, Y8, Y8
-	VXORPD Y9, Y9, Y9
-	VXORPD Y10, Y10, Y10
-	VXORPD Y11, Y11, Y11
-	JMP    sum
+	MOVQ       SI, R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	LEAQ       (CX)(CX*2), R9
+	MOVQ       AX, R11
+	LEAQ       (R11)(R9*1), R12
+	MOVQ       mode+88(FP), R9
+	CMPQ       R9, $0x01
+	JEQ        bias
+	CMPQ       R9, $0x02
+	JEQ        accumulate
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VXORPD     Y2, Y2, Y2
+	VXORPD     Y3, Y3, Y3
+	VXORPD     Y4, Y4, Y4
+	VXORPD     Y5, Y5, Y5
+	VXORPD     Y6, Y6, Y6
+	VXORPD     Y7, Y7, Y7
+	VXORPD     Y8, Y8, Y8
+	VXORPD     Y9, Y9, Y9
+	VXORPD     Y10, Y10, Y10
+	VXORPD     Y11, Y11, Y11
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Y0
-	VMOVUPD 32(DI), Y1
+	MOVQ    bias+72(FP), R9
+	VMOVUPD (R9), Y0
+	VMOVUPD 32(R9), Y1
 	VMOVUPD Y0, Y2
 	VMOVUPD Y1, Y3
 	VMOVUPD Y0, Y4
@@ -2173,29 +2173,32 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    SI, R8
-	VMOVUPD (R8), Y0
-	VMOVUPD 32(R8), Y1
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y2
-	VMOVUPD 32(R8), Y3
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y4
-	VMOVUPD 32(R8), Y5
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y6
-	VMOVUPD 32(R8), Y7
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y8
-	VMOVUPD 32(R8), Y9
-	ADDQ    cm+8(FP), R8
-	VMOVUPD (R8), Y10
-	VMOVUPD 32(R8), Y11
+	MOVQ    cp+16(FP), R9
+	MOVQ    SI, R10
+	VMOVUPD (R10), Y0
+	VMOVUPD 32(R10), Y1
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y2
+	VMOVUPD 32(R10), Y3
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R10), Y5
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y6
+	VMOVUPD 32(R10), Y7
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y8
+	VMOVUPD 32(R10), Y9
+	ADDQ    cm+8(FP), R10
+	VMOVUPD (R10), Y10
+	VMOVUPD 32(R10), Y11
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ k+80(FP), R8
+	MOVQ first+152(FP), R8
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R10
+	MOVQ second+128(FP), R9
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -2203,84 +2206,117 @@ two:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y14
+	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
-	VBROADCASTSD (R9)(CX*1), Y15
+	VBROADCASTSD (R11)(CX*1), Y15
 	VFMADD231PD  Y12, Y15, Y2
 	VFMADD231PD  Y13, Y15, Y3
-	VBROADCASTSD (R9)(CX*2), Y14
+	VBROADCASTSD (R11)(CX*2), Y14
 	VFMADD231PD  Y12, Y14, Y4
 	VFMADD231PD  Y13, Y14, Y5
-	VBROADCASTSD (R10), Y15
+	VBROADCASTSD (R12), Y15
 	VFMADD231PD  Y12, Y15, Y6
 	VFMADD231PD  Y13, Y15, Y7
-	VBROADCASTSD (R10)(CX*1), Y14
+	VBROADCASTSD (R12)(CX*1), Y14
 	VFMADD231PD  Y12, Y14, Y8
 	VFMADD231PD  Y13, Y14, Y9
-	VBROADCASTSD (R10)(CX*2), Y15
+	VBROADCASTSD (R12)(CX*2), Y15
 	VFMADD231PD  Y12, Y15, Y10
 	VFMADD231PD  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y14
+	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
-	VBROADCASTSD (R9)(CX*1), Y15
+	VBROADCASTSD (R11)(CX*1), Y15
 	VFMADD231PD  Y12, Y15, Y2
 	VFMADD231PD  Y13, Y15, Y3
-	VBROADCASTSD (R9)(CX*2), Y14
+	VBROADCASTSD (R11)(CX*2), Y14
 	VFMADD231PD  Y12, Y14, Y4
 	VFMADD231PD  Y13, Y14, Y5
-	VBROADCASTSD (R10), Y15
+	VBROADCASTSD (R12), Y15
 	VFMADD231PD  Y12, Y15, Y6
 	VFMADD231PD  Y13, Y15, Y7
-	VBROADCASTSD (R10)(CX*1), Y14
+	VBROADCASTSD (R12)(CX*1), Y14
 	VFMADD231PD  Y12, Y14, Y8
 	VFMADD231PD  Y13, Y14, Y9
-	VBROADCASTSD (R10)(CX*2), Y15
+	VBROADCASTSD (R12)(CX*2), Y15
 	VFMADD231PD  Y12, Y15, Y10
 	VFMADD231PD  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, R8
 	JGE          two
+	MOVQ         k+80(FP), R9
+	SUBQ         first+152(FP), R9
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R10, (SP)
+	MOVQ         R9, R8
+	MOVQ         ask+144(FP), R10
+	ADDQ         SI, R10
+	SUBQ         c+0(FP), R10
+	MOVQ         cp+16(FP), R9
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	PREFETCHT0   (R10)
+	ADDQ         cm+8(FP), R10
+	MOVQ         (SP), R10
+	MOVQ         second+128(FP), R9
+	SUBQ         $0x02, R8
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, R8
 	JEQ          done
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
 	ADDQ         BX, DI
-	VBROADCASTSD (R9), Y14
+	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
-	VBROADCASTSD (R9)(CX*1), Y15
+	VBROADCASTSD (R11)(CX*1), Y15
 	VFMADD231PD  Y12, Y15, Y2
 	VFMADD231PD  Y13, Y15, Y3
-	VBROADCASTSD (R9)(CX*2), Y14
+	VBROADCASTSD (R11)(CX*2), Y14
 	VFMADD231PD  Y12, Y14, Y4
 	VFMADD231PD  Y13, Y14, Y5
-	VBROADCASTSD (R10), Y15
+	VBROADCASTSD (R12), Y15
 	VFMADD231PD  Y12, Y15, Y6
 	VFMADD231PD  Y13, Y15, Y7
-	VBROADCASTSD (R10)(CX*1), Y14
+	VBROADCASTSD (R12)(CX*1), Y14
 	VFMADD231PD  Y12, Y14, Y8
 	VFMADD231PD  Y13, Y14, Y9
-	VBROADCASTSD (R10)(CX*2), Y15
+	VBROADCASTSD (R12)(CX*2), Y15
 	VFMADD231PD  Y12, Y15, Y10
 	VFMADD231PD  Y13, Y15, Y11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R9
+	ADDQ   R9, next+112(FP)
+	MOVQ   mode+88(FP), R9
+	CMPQ   R9, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R9
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -2302,13 +2338,13 @@ done:
 	ADDQ   cm+8(FP), DI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R8
-	TESTQ  R8, R8
+	MOVQ   cp+16(FP), R9
+	MOVQ   d+104(FP), R10
+	TESTQ  R10, R10
 	JEQ    store
 	MOVQ   SI, DI
 	SUBQ   c+0(FP), DI
-	ADDQ   R8, DI
+	ADDQ   R10, DI
 	VMULPD (DI), Y0, Y0
 	VMULPD 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI

@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -88,31 +88,21 @@ TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -193,37 +183,28 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
 	MOVQ       BX, DI
+	MOVQ       cp+16(FP), SI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	JMP    sum
+	LEAQ       (CX)(CX*2), SI
+	MOVQ       AX, R8
+	MOVQ       mode+88(FP), SI
+	CMPQ       SI, $0x01
+	JEQ        bias
+	CMPQ       SI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), SI
@@ -293,9 +274,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -303,31 +284,21 @@ TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -408,9 +379,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -418,39 +389,26 @@ TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -555,42 +513,31 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
 	MOVQ       BX, DI
+	MOVQ       cp+16(FP), SI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	JMP    sum
+	LEAQ       (CX)(CX*2), SI
+	MOVQ       AX, R8
+	MOVQ       mode+88(FP), SI
+	CMPQ       SI, $0x01
+	JEQ        bias
+	CMPQ       SI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), SI
@@ -676,9 +623,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -686,39 +633,26 @@ TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -823,9 +757,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -833,8 +767,8 @@ TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
@@ -844,36 +778,20 @@ block:
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -1002,47 +920,34 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
 	MOVQ       BX, DI
+	MOVQ       cp+16(FP), SI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
 	PREFETCHT0 (DI)
 	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	JMP    sum
+	LEAQ       (CX)(CX*2), SI
+	MOVQ       AX, R8
+	MOVQ       mode+88(FP), SI
+	CMPQ       SI, $0x01
+	JEQ        bias
+	CMPQ       SI, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), SI
@@ -1144,9 +1049,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1154,8 +1059,8 @@ TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-112
 	MOVQ bp+56(FP), R8
 
 block:
-	MOVQ       cp+16(FP), DI
 	MOVQ       BX, R10
+	MOVQ       cp+16(FP), DI
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
@@ -1165,36 +1070,20 @@ block:
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(DI*1)
 	ADDQ       cm+8(FP), R10
-	MOVQ       d+104(FP), R10
-	TESTQ      R10, R10
-	JEQ        asked
-	ADDQ       BX, R10
-	SUBQ       c+0(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(DI*1)
-	ADDQ       cm+8(FP), R10
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	JMP    sum
+	LEAQ       (CX)(CX*2), DI
+	MOVQ       AX, R9
+	MOVQ       mode+88(FP), DI
+	CMPQ       DI, $0x01
+	JEQ        bias
+	CMPQ       DI, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	JMP        sum
 
 bias:
 	MOVQ    bias+72(FP), DI
@@ -1323,71 +1212,52 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -1397,140 +1267,176 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPS (R11), Z0
-	VMOVUPS (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z2
-	VMOVUPS (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z4
-	VMOVUPS (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z6
-	VMOVUPS (R11)(DI*1), Z7
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z8
-	VMOVUPS      (SI)(R8*1), Z9
+	VMOVUPS      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z8, Z11, Z2
 	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z8, Z12, Z4
 	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z8
-	VMOVUPS      (SI)(R8*1), Z9
+	VMOVUPS      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z8, Z11, Z2
 	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z8, Z12, Z4
 	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z8
-	VMOVUPS      (SI)(R8*1), Z9
+	VMOVUPS      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z8, Z11, Z2
 	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z8, Z12, Z4
 	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -1538,128 +1444,145 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z4
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
+	VBROADCASTSS (R10), Z5
 	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
+	VBROADCASTSS (R10)(CX*1), Z6
 	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
+	VBROADCASTSS (R10)(CX*2), Z7
 	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
+	VBROADCASTSS (R11), Z8
 	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z4
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
+	VBROADCASTSS (R10), Z5
 	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
+	VBROADCASTSS (R10)(CX*1), Z6
 	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
+	VBROADCASTSS (R10)(CX*2), Z7
 	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
+	VBROADCASTSS (R11), Z8
 	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z4
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z5
+	VBROADCASTSS (R10), Z5
 	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R8)(CX*1), Z6
+	VBROADCASTSS (R10)(CX*1), Z6
 	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
+	VBROADCASTSS (R10)(CX*2), Z7
 	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R9), Z8
+	VBROADCASTSS (R11), Z8
 	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -1671,13 +1594,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -1705,71 +1628,52 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_4x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -1779,140 +1683,176 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
+	VMOVUPD      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
+	VBROADCASTSD (R11), Z10
 	VFMADD231PD  Z8, Z10, Z0
 	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
+	VBROADCASTSD (R11)(CX*1), Z11
 	VFMADD231PD  Z8, Z11, Z2
 	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
+	VBROADCASTSD (R11)(CX*2), Z12
 	VFMADD231PD  Z8, Z12, Z4
 	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
+	VBROADCASTSD (R12), Z13
 	VFMADD231PD  Z8, Z13, Z6
 	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
+	VMOVUPD      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
+	VBROADCASTSD (R11), Z10
 	VFMADD231PD  Z8, Z10, Z0
 	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
+	VBROADCASTSD (R11)(CX*1), Z11
 	VFMADD231PD  Z8, Z11, Z2
 	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
+	VBROADCASTSD (R11)(CX*2), Z12
 	VFMADD231PD  Z8, Z12, Z4
 	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
+	VBROADCASTSD (R12), Z13
 	VFMADD231PD  Z8, Z13, Z6
 	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R8*1), Z9
+	VMOVUPD      (SI)(R10*1), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z10
+	VBROADCASTSD (R11), Z10
 	VFMADD231PD  Z8, Z10, Z0
 	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R9)(CX*1), Z11
+	VBROADCASTSD (R11)(CX*1), Z11
 	VFMADD231PD  Z8, Z11, Z2
 	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
+	VBROADCASTSD (R11)(CX*2), Z12
 	VFMADD231PD  Z8, Z12, Z4
 	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R10), Z13
+	VBROADCASTSD (R12), Z13
 	VFMADD231PD  Z8, Z13, Z6
 	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -1920,79 +1860,57 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -2004,162 +1922,201 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPS (R11), Z0
-	VMOVUPS (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z2
-	VMOVUPS (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z4
-	VMOVUPS (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z6
-	VMOVUPS (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z8
-	VMOVUPS (R11)(DI*1), Z9
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z10
-	VMOVUPS      (SI)(R8*1), Z11
+	VMOVUPS      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z10, Z13, Z2
 	VFMADD231PS  Z11, Z13, Z3
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z10, Z14, Z4
 	VFMADD231PS  Z11, Z14, Z5
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R12), Z15
 	VFMADD231PS  Z10, Z15, Z6
 	VFMADD231PS  Z11, Z15, Z7
-	VBROADCASTSS (R10)(CX*1), Z12
+	VBROADCASTSS (R12)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z10
-	VMOVUPS      (SI)(R8*1), Z11
+	VMOVUPS      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z13
+	VBROADCASTSS (R11), Z13
 	VFMADD231PS  Z10, Z13, Z0
 	VFMADD231PS  Z11, Z13, Z1
-	VBROADCASTSS (R9)(CX*1), Z14
+	VBROADCASTSS (R11)(CX*1), Z14
 	VFMADD231PS  Z10, Z14, Z2
 	VFMADD231PS  Z11, Z14, Z3
-	VBROADCASTSS (R9)(CX*2), Z15
+	VBROADCASTSS (R11)(CX*2), Z15
 	VFMADD231PS  Z10, Z15, Z4
 	VFMADD231PS  Z11, Z15, Z5
-	VBROADCASTSS (R10), Z12
+	VBROADCASTSS (R12), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R10)(CX*1), Z13
+	VBROADCASTSS (R12)(CX*1), Z13
 	VFMADD231PS  Z10, Z13, Z8
 	VFMADD231PS  Z11, Z13, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z10
-	VMOVUPS      (SI)(R8*1), Z11
+	VMOVUPS      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z10, Z14, Z0
 	VFMADD231PS  Z11, Z14, Z1
-	VBROADCASTSS (R9)(CX*1), Z15
+	VBROADCASTSS (R11)(CX*1), Z15
 	VFMADD231PS  Z10, Z15, Z2
 	VFMADD231PS  Z11, Z15, Z3
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z10, Z13, Z6
 	VFMADD231PS  Z11, Z13, Z7
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z10, Z14, Z8
 	VFMADD231PS  Z11, Z14, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2167,62 +2124,45 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -2230,79 +2170,113 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z5
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z6
+	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (R8)(CX*1), Z7
+	VBROADCASTSS (R10)(CX*1), Z7
 	VFMADD231PS  Z5, Z7, Z1
-	VBROADCASTSS (R8)(CX*2), Z8
+	VBROADCASTSS (R10)(CX*2), Z8
 	VFMADD231PS  Z5, Z8, Z2
-	VBROADCASTSS (R9), Z9
+	VBROADCASTSS (R11), Z9
 	VFMADD231PS  Z5, Z9, Z3
-	VBROADCASTSS (R9)(CX*1), Z6
+	VBROADCASTSS (R11)(CX*1), Z6
 	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z5
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
+	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z5, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
+	VBROADCASTSS (R10)(CX*1), Z8
 	VFMADD231PS  Z5, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
+	VBROADCASTSS (R10)(CX*2), Z9
 	VFMADD231PS  Z5, Z9, Z2
-	VBROADCASTSS (R9), Z6
+	VBROADCASTSS (R11), Z6
 	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
+	VBROADCASTSS (R11)(CX*1), Z7
 	VFMADD231PS  Z5, Z7, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z5
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z8
+	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z5, Z8, Z0
-	VBROADCASTSS (R8)(CX*1), Z9
+	VBROADCASTSS (R10)(CX*1), Z9
 	VFMADD231PS  Z5, Z9, Z1
-	VBROADCASTSS (R8)(CX*2), Z6
+	VBROADCASTSS (R10)(CX*2), Z6
 	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R9), Z7
+	VBROADCASTSS (R11), Z7
 	VFMADD231PS  Z5, Z7, Z3
-	VBROADCASTSS (R9)(CX*1), Z8
+	VBROADCASTSS (R11)(CX*1), Z8
 	VFMADD231PS  Z5, Z8, Z4
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -2316,13 +2290,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -2355,79 +2329,57 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_5x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -2439,162 +2391,201 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z8
-	VMOVUPD (R11)(DI*1), Z9
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
+	VMOVUPD      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z12
+	VBROADCASTSD (R11), Z12
 	VFMADD231PD  Z10, Z12, Z0
 	VFMADD231PD  Z11, Z12, Z1
-	VBROADCASTSD (R9)(CX*1), Z13
+	VBROADCASTSD (R11)(CX*1), Z13
 	VFMADD231PD  Z10, Z13, Z2
 	VFMADD231PD  Z11, Z13, Z3
-	VBROADCASTSD (R9)(CX*2), Z14
+	VBROADCASTSD (R11)(CX*2), Z14
 	VFMADD231PD  Z10, Z14, Z4
 	VFMADD231PD  Z11, Z14, Z5
-	VBROADCASTSD (R10), Z15
+	VBROADCASTSD (R12), Z15
 	VFMADD231PD  Z10, Z15, Z6
 	VFMADD231PD  Z11, Z15, Z7
-	VBROADCASTSD (R10)(CX*1), Z12
+	VBROADCASTSD (R12)(CX*1), Z12
 	VFMADD231PD  Z10, Z12, Z8
 	VFMADD231PD  Z11, Z12, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
+	VMOVUPD      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z13
+	VBROADCASTSD (R11), Z13
 	VFMADD231PD  Z10, Z13, Z0
 	VFMADD231PD  Z11, Z13, Z1
-	VBROADCASTSD (R9)(CX*1), Z14
+	VBROADCASTSD (R11)(CX*1), Z14
 	VFMADD231PD  Z10, Z14, Z2
 	VFMADD231PD  Z11, Z14, Z3
-	VBROADCASTSD (R9)(CX*2), Z15
+	VBROADCASTSD (R11)(CX*2), Z15
 	VFMADD231PD  Z10, Z15, Z4
 	VFMADD231PD  Z11, Z15, Z5
-	VBROADCASTSD (R10), Z12
+	VBROADCASTSD (R12), Z12
 	VFMADD231PD  Z10, Z12, Z6
 	VFMADD231PD  Z11, Z12, Z7
-	VBROADCASTSD (R10)(CX*1), Z13
+	VBROADCASTSD (R12)(CX*1), Z13
 	VFMADD231PD  Z10, Z13, Z8
 	VFMADD231PD  Z11, Z13, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R8*1), Z11
+	VMOVUPD      (SI)(R10*1), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
+	VBROADCASTSD (R11), Z14
 	VFMADD231PD  Z10, Z14, Z0
 	VFMADD231PD  Z11, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
+	VBROADCASTSD (R11)(CX*1), Z15
 	VFMADD231PD  Z10, Z15, Z2
 	VFMADD231PD  Z11, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z12
+	VBROADCASTSD (R11)(CX*2), Z12
 	VFMADD231PD  Z10, Z12, Z4
 	VFMADD231PD  Z11, Z12, Z5
-	VBROADCASTSD (R10), Z13
+	VBROADCASTSD (R12), Z13
 	VFMADD231PD  Z10, Z13, Z6
 	VFMADD231PD  Z11, Z13, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
+	VBROADCASTSD (R12)(CX*1), Z14
 	VFMADD231PD  Z10, Z14, Z8
 	VFMADD231PD  Z11, Z14, Z9
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2602,87 +2593,62 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -2696,184 +2662,226 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPS (R11), Z0
-	VMOVUPS (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z2
-	VMOVUPS (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z4
-	VMOVUPS (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z6
-	VMOVUPS (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z8
-	VMOVUPS (R11)(DI*1), Z9
-	ADDQ    cm+8(FP), R11
-	VMOVUPS (R11), Z10
-	VMOVUPS (R11)(DI*1), Z11
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z12
-	VMOVUPS      (SI)(R8*1), Z13
+	VMOVUPS      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (R9)(CX*1), Z15
+	VBROADCASTSS (R11)(CX*1), Z15
 	VFMADD231PS  Z12, Z15, Z2
 	VFMADD231PS  Z13, Z15, Z3
-	VBROADCASTSS (R9)(CX*2), Z16
+	VBROADCASTSS (R11)(CX*2), Z16
 	VFMADD231PS  Z12, Z16, Z4
 	VFMADD231PS  Z13, Z16, Z5
-	VBROADCASTSS (R10), Z17
+	VBROADCASTSS (R12), Z17
 	VFMADD231PS  Z12, Z17, Z6
 	VFMADD231PS  Z13, Z17, Z7
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R10)(CX*2), Z15
+	VBROADCASTSS (R12)(CX*2), Z15
 	VFMADD231PS  Z12, Z15, Z10
 	VFMADD231PS  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z12
-	VMOVUPS      (SI)(R8*1), Z13
+	VMOVUPS      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z12, Z16, Z0
 	VFMADD231PS  Z13, Z16, Z1
-	VBROADCASTSS (R9)(CX*1), Z17
+	VBROADCASTSS (R11)(CX*1), Z17
 	VFMADD231PS  Z12, Z17, Z2
 	VFMADD231PS  Z13, Z17, Z3
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R12), Z15
 	VFMADD231PS  Z12, Z15, Z6
 	VFMADD231PS  Z13, Z15, Z7
-	VBROADCASTSS (R10)(CX*1), Z16
+	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z12, Z16, Z8
 	VFMADD231PS  Z13, Z16, Z9
-	VBROADCASTSS (R10)(CX*2), Z17
+	VBROADCASTSS (R12)(CX*2), Z17
 	VFMADD231PS  Z12, Z17, Z10
 	VFMADD231PS  Z13, Z17, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z12
-	VMOVUPS      (SI)(R8*1), Z13
+	VMOVUPS      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (R9)(CX*1), Z15
+	VBROADCASTSS (R11)(CX*1), Z15
 	VFMADD231PS  Z12, Z15, Z2
 	VFMADD231PS  Z13, Z15, Z3
-	VBROADCASTSS (R9)(CX*2), Z16
+	VBROADCASTSS (R11)(CX*2), Z16
 	VFMADD231PS  Z12, Z16, Z4
 	VFMADD231PS  Z13, Z16, Z5
-	VBROADCASTSS (R10), Z17
+	VBROADCASTSS (R12), Z17
 	VFMADD231PS  Z12, Z17, Z6
 	VFMADD231PS  Z13, Z17, Z7
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R10)(CX*2), Z15
+	VBROADCASTSS (R12)(CX*2), Z15
 	VFMADD231PS  Z12, Z15, Z10
 	VFMADD231PS  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -2881,67 +2889,48 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -2950,87 +2939,123 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z6
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
+	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
+	VBROADCASTSS (R10)(CX*1), Z8
 	VFMADD231PS  Z6, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
+	VBROADCASTSS (R10)(CX*2), Z9
 	VFMADD231PS  Z6, Z9, Z2
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z6, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
+	VBROADCASTSS (R11)(CX*1), Z7
 	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
+	VBROADCASTSS (R11)(CX*2), Z8
 	VFMADD231PS  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z6
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R10), Z9
 	VFMADD231PS  Z6, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R10)(CX*1), Z10
 	VFMADD231PS  Z6, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z7
+	VBROADCASTSS (R10)(CX*2), Z7
 	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS (R9), Z8
+	VBROADCASTSS (R11), Z8
 	VFMADD231PS  Z6, Z8, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
+	VBROADCASTSS (R11)(CX*1), Z9
 	VFMADD231PS  Z6, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
+	VBROADCASTSS (R11)(CX*2), Z10
 	VFMADD231PS  Z6, Z10, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z6
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z7
+	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
+	VBROADCASTSS (R10)(CX*1), Z8
 	VFMADD231PS  Z6, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
+	VBROADCASTSS (R10)(CX*2), Z9
 	VFMADD231PS  Z6, Z9, Z2
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z6, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z7
+	VBROADCASTSS (R11)(CX*1), Z7
 	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
+	VBROADCASTSS (R11)(CX*2), Z8
 	VFMADD231PS  Z6, Z8, Z5
-	ADDQ         DX, R8
-	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -3046,13 +3071,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -3090,87 +3115,62 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_6x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	MOVQ       d+104(FP), R11
-	TESTQ      R11, R11
-	JEQ        asked
-	ADDQ       BX, R11
-	SUBQ       c+0(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 (R11)(DI*1)
-	ADDQ       cm+8(FP), R11
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -3184,184 +3184,226 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R11
-	VMOVUPD (R11), Z0
-	VMOVUPD (R11)(DI*1), Z1
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z2
-	VMOVUPD (R11)(DI*1), Z3
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z4
-	VMOVUPD (R11)(DI*1), Z5
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z6
-	VMOVUPD (R11)(DI*1), Z7
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z8
-	VMOVUPD (R11)(DI*1), Z9
-	ADDQ    cm+8(FP), R11
-	VMOVUPD (R11), Z10
-	VMOVUPD (R11)(DI*1), Z11
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
+	VMOVUPD      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
+	VBROADCASTSD (R11), Z14
 	VFMADD231PD  Z12, Z14, Z0
 	VFMADD231PD  Z13, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
+	VBROADCASTSD (R11)(CX*1), Z15
 	VFMADD231PD  Z12, Z15, Z2
 	VFMADD231PD  Z13, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
+	VBROADCASTSD (R11)(CX*2), Z16
 	VFMADD231PD  Z12, Z16, Z4
 	VFMADD231PD  Z13, Z16, Z5
-	VBROADCASTSD (R10), Z17
+	VBROADCASTSD (R12), Z17
 	VFMADD231PD  Z12, Z17, Z6
 	VFMADD231PD  Z13, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
+	VBROADCASTSD (R12)(CX*1), Z14
 	VFMADD231PD  Z12, Z14, Z8
 	VFMADD231PD  Z13, Z14, Z9
-	VBROADCASTSD (R10)(CX*2), Z15
+	VBROADCASTSD (R12)(CX*2), Z15
 	VFMADD231PD  Z12, Z15, Z10
 	VFMADD231PD  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
+	VMOVUPD      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z16
+	VBROADCASTSD (R11), Z16
 	VFMADD231PD  Z12, Z16, Z0
 	VFMADD231PD  Z13, Z16, Z1
-	VBROADCASTSD (R9)(CX*1), Z17
+	VBROADCASTSD (R11)(CX*1), Z17
 	VFMADD231PD  Z12, Z17, Z2
 	VFMADD231PD  Z13, Z17, Z3
-	VBROADCASTSD (R9)(CX*2), Z14
+	VBROADCASTSD (R11)(CX*2), Z14
 	VFMADD231PD  Z12, Z14, Z4
 	VFMADD231PD  Z13, Z14, Z5
-	VBROADCASTSD (R10), Z15
+	VBROADCASTSD (R12), Z15
 	VFMADD231PD  Z12, Z15, Z6
 	VFMADD231PD  Z13, Z15, Z7
-	VBROADCASTSD (R10)(CX*1), Z16
+	VBROADCASTSD (R12)(CX*1), Z16
 	VFMADD231PD  Z12, Z16, Z8
 	VFMADD231PD  Z13, Z16, Z9
-	VBROADCASTSD (R10)(CX*2), Z17
+	VBROADCASTSD (R12)(CX*2), Z17
 	VFMADD231PD  Z12, Z17, Z10
 	VFMADD231PD  Z13, Z17, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R8*1), Z13
+	VMOVUPD      (SI)(R10*1), Z13
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z14
+	VBROADCASTSD (R11), Z14
 	VFMADD231PD  Z12, Z14, Z0
 	VFMADD231PD  Z13, Z14, Z1
-	VBROADCASTSD (R9)(CX*1), Z15
+	VBROADCASTSD (R11)(CX*1), Z15
 	VFMADD231PD  Z12, Z15, Z2
 	VFMADD231PD  Z13, Z15, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
+	VBROADCASTSD (R11)(CX*2), Z16
 	VFMADD231PD  Z12, Z16, Z4
 	VFMADD231PD  Z13, Z16, Z5
-	VBROADCASTSD (R10), Z17
+	VBROADCASTSD (R12), Z17
 	VFMADD231PD  Z12, Z17, Z6
 	VFMADD231PD  Z13, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z14
+	VBROADCASTSD (R12)(CX*1), Z14
 	VFMADD231PD  Z12, Z14, Z8
 	VFMADD231PD  Z13, Z14, Z9
-	VBROADCASTSD (R10)(CX*2), Z15
+	VBROADCASTSD (R12)(CX*2), Z15
 	VFMADD231PD  Z12, Z15, Z10
 	VFMADD231PD  Z13, Z15, Z11
-	ADDQ         DX, R9
-	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R11
-	TESTQ  R11, R11
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R11, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3369,96 +3411,68 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -3474,209 +3488,254 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPS (R12), Z0
-	VMOVUPS (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z2
-	VMOVUPS (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z4
-	VMOVUPS (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z6
-	VMOVUPS (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z8
-	VMOVUPS (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z10
-	VMOVUPS (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z12
-	VMOVUPS (R12)(DI*1), Z13
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z14
-	VMOVUPS      (SI)(R8*1), Z15
+	VMOVUPS      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS (R9)(CX*1), Z17
+	VBROADCASTSS (R11)(CX*1), Z17
 	VFMADD231PS  Z14, Z17, Z2
 	VFMADD231PS  Z15, Z17, Z3
-	VBROADCASTSS (R9)(CX*2), Z18
+	VBROADCASTSS (R11)(CX*2), Z18
 	VFMADD231PS  Z14, Z18, Z4
 	VFMADD231PS  Z15, Z18, Z5
-	VBROADCASTSS (R10), Z19
+	VBROADCASTSS (R12), Z19
 	VFMADD231PS  Z14, Z19, Z6
 	VFMADD231PS  Z15, Z19, Z7
-	VBROADCASTSS (R10)(CX*1), Z16
+	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS (R10)(CX*2), Z17
+	VBROADCASTSS (R12)(CX*2), Z17
 	VFMADD231PS  Z14, Z17, Z10
 	VFMADD231PS  Z15, Z17, Z11
-	VBROADCASTSS (R11), Z18
+	VBROADCASTSS (R13), Z18
 	VFMADD231PS  Z14, Z18, Z12
 	VFMADD231PS  Z15, Z18, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z14
-	VMOVUPS      (SI)(R8*1), Z15
+	VMOVUPS      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z19
+	VBROADCASTSS (R11), Z19
 	VFMADD231PS  Z14, Z19, Z0
 	VFMADD231PS  Z15, Z19, Z1
-	VBROADCASTSS (R9)(CX*1), Z16
+	VBROADCASTSS (R11)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS (R9)(CX*2), Z17
+	VBROADCASTSS (R11)(CX*2), Z17
 	VFMADD231PS  Z14, Z17, Z4
 	VFMADD231PS  Z15, Z17, Z5
-	VBROADCASTSS (R10), Z18
+	VBROADCASTSS (R12), Z18
 	VFMADD231PS  Z14, Z18, Z6
 	VFMADD231PS  Z15, Z18, Z7
-	VBROADCASTSS (R10)(CX*1), Z19
+	VBROADCASTSS (R12)(CX*1), Z19
 	VFMADD231PS  Z14, Z19, Z8
 	VFMADD231PS  Z15, Z19, Z9
-	VBROADCASTSS (R10)(CX*2), Z16
+	VBROADCASTSS (R12)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS (R11), Z17
+	VBROADCASTSS (R13), Z17
 	VFMADD231PS  Z14, Z17, Z12
 	VFMADD231PS  Z15, Z17, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z14
-	VMOVUPS      (SI)(R8*1), Z15
+	VMOVUPS      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z18
+	VBROADCASTSS (R11), Z18
 	VFMADD231PS  Z14, Z18, Z0
 	VFMADD231PS  Z15, Z18, Z1
-	VBROADCASTSS (R9)(CX*1), Z19
+	VBROADCASTSS (R11)(CX*1), Z19
 	VFMADD231PS  Z14, Z19, Z2
 	VFMADD231PS  Z15, Z19, Z3
-	VBROADCASTSS (R9)(CX*2), Z16
+	VBROADCASTSS (R11)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (R10), Z17
+	VBROADCASTSS (R12), Z17
 	VFMADD231PS  Z14, Z17, Z6
 	VFMADD231PS  Z15, Z17, Z7
-	VBROADCASTSS (R10)(CX*1), Z18
+	VBROADCASTSS (R12)(CX*1), Z18
 	VFMADD231PS  Z14, Z18, Z8
 	VFMADD231PS  Z15, Z18, Z9
-	VBROADCASTSS (R10)(CX*2), Z19
+	VBROADCASTSS (R12)(CX*2), Z19
 	VFMADD231PS  Z14, Z19, Z10
 	VFMADD231PS  Z15, Z19, Z11
-	VBROADCASTSS (R11), Z16
+	VBROADCASTSS (R13), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -3684,73 +3743,52 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -3760,98 +3798,136 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z7
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z8
+	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z7, Z8, Z0
-	VBROADCASTSS (R8)(CX*1), Z9
+	VBROADCASTSS (R10)(CX*1), Z9
 	VFMADD231PS  Z7, Z9, Z1
-	VBROADCASTSS (R8)(CX*2), Z10
+	VBROADCASTSS (R10)(CX*2), Z10
 	VFMADD231PS  Z7, Z10, Z2
-	VBROADCASTSS (R9), Z11
+	VBROADCASTSS (R11), Z11
 	VFMADD231PS  Z7, Z11, Z3
-	VBROADCASTSS (R9)(CX*1), Z8
+	VBROADCASTSS (R11)(CX*1), Z8
 	VFMADD231PS  Z7, Z8, Z4
-	VBROADCASTSS (R9)(CX*2), Z9
+	VBROADCASTSS (R11)(CX*2), Z9
 	VFMADD231PS  Z7, Z9, Z5
-	VBROADCASTSS (R10), Z10
+	VBROADCASTSS (R12), Z10
 	VFMADD231PS  Z7, Z10, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z7
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
+	VBROADCASTSS (R10), Z11
 	VFMADD231PS  Z7, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z8
+	VBROADCASTSS (R10)(CX*1), Z8
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (R8)(CX*2), Z9
+	VBROADCASTSS (R10)(CX*2), Z9
 	VFMADD231PS  Z7, Z9, Z2
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z7, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z7, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z8
+	VBROADCASTSS (R11)(CX*2), Z8
 	VFMADD231PS  Z7, Z8, Z5
-	VBROADCASTSS (R10), Z9
+	VBROADCASTSS (R12), Z9
 	VFMADD231PS  Z7, Z9, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z7
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z10
+	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z7, Z10, Z0
-	VBROADCASTSS (R8)(CX*1), Z11
+	VBROADCASTSS (R10)(CX*1), Z11
 	VFMADD231PS  Z7, Z11, Z1
-	VBROADCASTSS (R8)(CX*2), Z8
+	VBROADCASTSS (R10)(CX*2), Z8
 	VFMADD231PS  Z7, Z8, Z2
-	VBROADCASTSS (R9), Z9
+	VBROADCASTSS (R11), Z9
 	VFMADD231PS  Z7, Z9, Z3
-	VBROADCASTSS (R9)(CX*1), Z10
+	VBROADCASTSS (R11)(CX*1), Z10
 	VFMADD231PS  Z7, Z10, Z4
-	VBROADCASTSS (R9)(CX*2), Z11
+	VBROADCASTSS (R11)(CX*2), Z11
 	VFMADD231PS  Z7, Z11, Z5
-	VBROADCASTSS (R10), Z8
+	VBROADCASTSS (R12), Z8
 	VFMADD231PS  Z7, Z8, Z6
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -3869,13 +3945,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -3918,96 +3994,68 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_7x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -4023,209 +4071,254 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
+	VMOVUPD      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z16
+	VBROADCASTSD (R11), Z16
 	VFMADD231PD  Z14, Z16, Z0
 	VFMADD231PD  Z15, Z16, Z1
-	VBROADCASTSD (R9)(CX*1), Z17
+	VBROADCASTSD (R11)(CX*1), Z17
 	VFMADD231PD  Z14, Z17, Z2
 	VFMADD231PD  Z15, Z17, Z3
-	VBROADCASTSD (R9)(CX*2), Z18
+	VBROADCASTSD (R11)(CX*2), Z18
 	VFMADD231PD  Z14, Z18, Z4
 	VFMADD231PD  Z15, Z18, Z5
-	VBROADCASTSD (R10), Z19
+	VBROADCASTSD (R12), Z19
 	VFMADD231PD  Z14, Z19, Z6
 	VFMADD231PD  Z15, Z19, Z7
-	VBROADCASTSD (R10)(CX*1), Z16
+	VBROADCASTSD (R12)(CX*1), Z16
 	VFMADD231PD  Z14, Z16, Z8
 	VFMADD231PD  Z15, Z16, Z9
-	VBROADCASTSD (R10)(CX*2), Z17
+	VBROADCASTSD (R12)(CX*2), Z17
 	VFMADD231PD  Z14, Z17, Z10
 	VFMADD231PD  Z15, Z17, Z11
-	VBROADCASTSD (R11), Z18
+	VBROADCASTSD (R13), Z18
 	VFMADD231PD  Z14, Z18, Z12
 	VFMADD231PD  Z15, Z18, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
+	VMOVUPD      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z19
+	VBROADCASTSD (R11), Z19
 	VFMADD231PD  Z14, Z19, Z0
 	VFMADD231PD  Z15, Z19, Z1
-	VBROADCASTSD (R9)(CX*1), Z16
+	VBROADCASTSD (R11)(CX*1), Z16
 	VFMADD231PD  Z14, Z16, Z2
 	VFMADD231PD  Z15, Z16, Z3
-	VBROADCASTSD (R9)(CX*2), Z17
+	VBROADCASTSD (R11)(CX*2), Z17
 	VFMADD231PD  Z14, Z17, Z4
 	VFMADD231PD  Z15, Z17, Z5
-	VBROADCASTSD (R10), Z18
+	VBROADCASTSD (R12), Z18
 	VFMADD231PD  Z14, Z18, Z6
 	VFMADD231PD  Z15, Z18, Z7
-	VBROADCASTSD (R10)(CX*1), Z19
+	VBROADCASTSD (R12)(CX*1), Z19
 	VFMADD231PD  Z14, Z19, Z8
 	VFMADD231PD  Z15, Z19, Z9
-	VBROADCASTSD (R10)(CX*2), Z16
+	VBROADCASTSD (R12)(CX*2), Z16
 	VFMADD231PD  Z14, Z16, Z10
 	VFMADD231PD  Z15, Z16, Z11
-	VBROADCASTSD (R11), Z17
+	VBROADCASTSD (R13), Z17
 	VFMADD231PD  Z14, Z17, Z12
 	VFMADD231PD  Z15, Z17, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R8*1), Z15
+	VMOVUPD      (SI)(R10*1), Z15
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
+	VBROADCASTSD (R11), Z18
 	VFMADD231PD  Z14, Z18, Z0
 	VFMADD231PD  Z15, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
+	VBROADCASTSD (R11)(CX*1), Z19
 	VFMADD231PD  Z14, Z19, Z2
 	VFMADD231PD  Z15, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z16
+	VBROADCASTSD (R11)(CX*2), Z16
 	VFMADD231PD  Z14, Z16, Z4
 	VFMADD231PD  Z15, Z16, Z5
-	VBROADCASTSD (R10), Z17
+	VBROADCASTSD (R12), Z17
 	VFMADD231PD  Z14, Z17, Z6
 	VFMADD231PD  Z15, Z17, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
+	VBROADCASTSD (R12)(CX*1), Z18
 	VFMADD231PD  Z14, Z18, Z8
 	VFMADD231PD  Z15, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
+	VBROADCASTSD (R12)(CX*2), Z19
 	VFMADD231PD  Z14, Z19, Z10
 	VFMADD231PD  Z15, Z19, Z11
-	VBROADCASTSD (R11), Z16
+	VBROADCASTSD (R13), Z16
 	VFMADD231PD  Z14, Z16, Z12
 	VFMADD231PD  Z15, Z16, Z13
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -4233,104 +4326,73 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -4348,231 +4410,279 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPS (R12), Z0
-	VMOVUPS (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z2
-	VMOVUPS (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z4
-	VMOVUPS (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z6
-	VMOVUPS (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z8
-	VMOVUPS (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z10
-	VMOVUPS (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z12
-	VMOVUPS (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z14
-	VMOVUPS (R12)(DI*1), Z15
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R8*1), Z17
+	VMOVUPS      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z18
+	VBROADCASTSS (R11), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R9)(CX*1), Z19
+	VBROADCASTSS (R11)(CX*1), Z19
 	VFMADD231PS  Z16, Z19, Z2
 	VFMADD231PS  Z17, Z19, Z3
-	VBROADCASTSS (R9)(CX*2), Z20
+	VBROADCASTSS (R11)(CX*2), Z20
 	VFMADD231PS  Z16, Z20, Z4
 	VFMADD231PS  Z17, Z20, Z5
-	VBROADCASTSS (R10), Z21
+	VBROADCASTSS (R12), Z21
 	VFMADD231PS  Z16, Z21, Z6
 	VFMADD231PS  Z17, Z21, Z7
-	VBROADCASTSS (R10)(CX*1), Z18
+	VBROADCASTSS (R12)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R10)(CX*2), Z19
+	VBROADCASTSS (R12)(CX*2), Z19
 	VFMADD231PS  Z16, Z19, Z10
 	VFMADD231PS  Z17, Z19, Z11
-	VBROADCASTSS (R11), Z20
+	VBROADCASTSS (R13), Z20
 	VFMADD231PS  Z16, Z20, Z12
 	VFMADD231PS  Z17, Z20, Z13
-	VBROADCASTSS (R11)(CX*1), Z21
+	VBROADCASTSS (R13)(CX*1), Z21
 	VFMADD231PS  Z16, Z21, Z14
 	VFMADD231PS  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R8*1), Z17
+	VMOVUPS      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z18
+	VBROADCASTSS (R11), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R9)(CX*1), Z19
+	VBROADCASTSS (R11)(CX*1), Z19
 	VFMADD231PS  Z16, Z19, Z2
 	VFMADD231PS  Z17, Z19, Z3
-	VBROADCASTSS (R9)(CX*2), Z20
+	VBROADCASTSS (R11)(CX*2), Z20
 	VFMADD231PS  Z16, Z20, Z4
 	VFMADD231PS  Z17, Z20, Z5
-	VBROADCASTSS (R10), Z21
+	VBROADCASTSS (R12), Z21
 	VFMADD231PS  Z16, Z21, Z6
 	VFMADD231PS  Z17, Z21, Z7
-	VBROADCASTSS (R10)(CX*1), Z18
+	VBROADCASTSS (R12)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R10)(CX*2), Z19
+	VBROADCASTSS (R12)(CX*2), Z19
 	VFMADD231PS  Z16, Z19, Z10
 	VFMADD231PS  Z17, Z19, Z11
-	VBROADCASTSS (R11), Z20
+	VBROADCASTSS (R13), Z20
 	VFMADD231PS  Z16, Z20, Z12
 	VFMADD231PS  Z17, Z20, Z13
-	VBROADCASTSS (R11)(CX*1), Z21
+	VBROADCASTSS (R13)(CX*1), Z21
 	VFMADD231PS  Z16, Z21, Z14
 	VFMADD231PS  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R8*1), Z17
+	VMOVUPS      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z18
+	VBROADCASTSS (R11), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R9)(CX*1), Z19
+	VBROADCASTSS (R11)(CX*1), Z19
 	VFMADD231PS  Z16, Z19, Z2
 	VFMADD231PS  Z17, Z19, Z3
-	VBROADCASTSS (R9)(CX*2), Z20
+	VBROADCASTSS (R11)(CX*2), Z20
 	VFMADD231PS  Z16, Z20, Z4
 	VFMADD231PS  Z17, Z20, Z5
-	VBROADCASTSS (R10), Z21
+	VBROADCASTSS (R12), Z21
 	VFMADD231PS  Z16, Z21, Z6
 	VFMADD231PS  Z17, Z21, Z7
-	VBROADCASTSS (R10)(CX*1), Z18
+	VBROADCASTSS (R12)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R10)(CX*2), Z19
+	VBROADCASTSS (R12)(CX*2), Z19
 	VFMADD231PS  Z16, Z19, Z10
 	VFMADD231PS  Z17, Z19, Z11
-	VBROADCASTSS (R11), Z20
+	VBROADCASTSS (R13), Z20
 	VFMADD231PS  Z16, Z20, Z12
 	VFMADD231PS  Z17, Z20, Z13
-	VBROADCASTSS (R11)(CX*1), Z21
+	VBROADCASTSS (R13)(CX*1), Z21
 	VFMADD231PS  Z16, Z21, Z14
 	VFMADD231PS  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z14, Z14
-	VADDPS (SI)(DI*1), Z15, Z15
+	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z14, Z14
-	VMULPS (SI)(DI*1), Z15, Z15
+	VMULPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(DI*1)
+	VMOVUPS Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -4580,78 +4690,55 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -4662,106 +4749,146 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z7
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z8
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R10), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R10)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
+	VBROADCASTSS (R10)(CX*2), Z11
 	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
+	VBROADCASTSS (R11)(CX*1), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
+	VBROADCASTSS (R11)(CX*2), Z10
 	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
+	VBROADCASTSS (R12), Z11
 	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
+	VBROADCASTSS (R12)(CX*1), Z12
 	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z8
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R10), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R10)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
+	VBROADCASTSS (R10)(CX*2), Z11
 	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
+	VBROADCASTSS (R11)(CX*1), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
+	VBROADCASTSS (R11)(CX*2), Z10
 	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
+	VBROADCASTSS (R12), Z11
 	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
+	VBROADCASTSS (R12)(CX*1), Z12
 	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z8
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R10), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R10)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
+	VBROADCASTSS (R10)(CX*2), Z11
 	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z9
+	VBROADCASTSS (R11)(CX*1), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R9)(CX*2), Z10
+	VBROADCASTSS (R11)(CX*2), Z10
 	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R10), Z11
+	VBROADCASTSS (R12), Z11
 	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
+	VBROADCASTSS (R12)(CX*1), Z12
 	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -4781,13 +4908,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -4835,104 +4962,73 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_8x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	VXORPD     Z14, Z14, Z14
+	VXORPD     Z15, Z15, Z15
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -4950,231 +5046,279 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z14
-	VMOVUPD (R12)(DI*1), Z15
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z14
+	VMOVUPD (R9)(R8*1), Z15
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
+	VMOVUPD      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
+	VBROADCASTSD (R11), Z18
 	VFMADD231PD  Z16, Z18, Z0
 	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
+	VBROADCASTSD (R11)(CX*1), Z19
 	VFMADD231PD  Z16, Z19, Z2
 	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
+	VBROADCASTSD (R11)(CX*2), Z20
 	VFMADD231PD  Z16, Z20, Z4
 	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
+	VBROADCASTSD (R12), Z21
 	VFMADD231PD  Z16, Z21, Z6
 	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
+	VBROADCASTSD (R12)(CX*1), Z18
 	VFMADD231PD  Z16, Z18, Z8
 	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
+	VBROADCASTSD (R12)(CX*2), Z19
 	VFMADD231PD  Z16, Z19, Z10
 	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
+	VBROADCASTSD (R13), Z20
 	VFMADD231PD  Z16, Z20, Z12
 	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
+	VBROADCASTSD (R13)(CX*1), Z21
 	VFMADD231PD  Z16, Z21, Z14
 	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
+	VMOVUPD      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
+	VBROADCASTSD (R11), Z18
 	VFMADD231PD  Z16, Z18, Z0
 	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
+	VBROADCASTSD (R11)(CX*1), Z19
 	VFMADD231PD  Z16, Z19, Z2
 	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
+	VBROADCASTSD (R11)(CX*2), Z20
 	VFMADD231PD  Z16, Z20, Z4
 	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
+	VBROADCASTSD (R12), Z21
 	VFMADD231PD  Z16, Z21, Z6
 	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
+	VBROADCASTSD (R12)(CX*1), Z18
 	VFMADD231PD  Z16, Z18, Z8
 	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
+	VBROADCASTSD (R12)(CX*2), Z19
 	VFMADD231PD  Z16, Z19, Z10
 	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
+	VBROADCASTSD (R13), Z20
 	VFMADD231PD  Z16, Z20, Z12
 	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
+	VBROADCASTSD (R13)(CX*1), Z21
 	VFMADD231PD  Z16, Z21, Z14
 	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R8*1), Z17
+	VMOVUPD      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z18
+	VBROADCASTSD (R11), Z18
 	VFMADD231PD  Z16, Z18, Z0
 	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R9)(CX*1), Z19
+	VBROADCASTSD (R11)(CX*1), Z19
 	VFMADD231PD  Z16, Z19, Z2
 	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
+	VBROADCASTSD (R11)(CX*2), Z20
 	VFMADD231PD  Z16, Z20, Z4
 	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R10), Z21
+	VBROADCASTSD (R12), Z21
 	VFMADD231PD  Z16, Z21, Z6
 	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z18
+	VBROADCASTSD (R12)(CX*1), Z18
 	VFMADD231PD  Z16, Z18, Z8
 	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R10)(CX*2), Z19
+	VBROADCASTSD (R12)(CX*2), Z19
 	VFMADD231PD  Z16, Z19, Z10
 	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R11), Z20
+	VBROADCASTSD (R13), Z20
 	VFMADD231PD  Z16, Z20, Z12
 	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
+	VBROADCASTSD (R13)(CX*1), Z21
 	VFMADD231PD  Z16, Z21, Z14
 	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z14, Z14
-	VADDPD (SI)(DI*1), Z15, Z15
+	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
+	VMULPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
+	VMOVUPD Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -5182,112 +5326,78 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -5307,253 +5417,304 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPS (R12), Z0
-	VMOVUPS (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z2
-	VMOVUPS (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z4
-	VMOVUPS (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z6
-	VMOVUPS (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z8
-	VMOVUPS (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z10
-	VMOVUPS (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z12
-	VMOVUPS (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z14
-	VMOVUPS (R12)(DI*1), Z15
-	ADDQ    cm+8(FP), R12
-	VMOVUPS (R12), Z16
-	VMOVUPS (R12)(DI*1), Z17
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R8*1), Z19
+	VMOVUPS      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z20
+	VBROADCASTSS (R11), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R9)(CX*1), Z21
+	VBROADCASTSS (R11)(CX*1), Z21
 	VFMADD231PS  Z18, Z21, Z2
 	VFMADD231PS  Z19, Z21, Z3
-	VBROADCASTSS (R9)(CX*2), Z22
+	VBROADCASTSS (R11)(CX*2), Z22
 	VFMADD231PS  Z18, Z22, Z4
 	VFMADD231PS  Z19, Z22, Z5
-	VBROADCASTSS (R10), Z23
+	VBROADCASTSS (R12), Z23
 	VFMADD231PS  Z18, Z23, Z6
 	VFMADD231PS  Z19, Z23, Z7
-	VBROADCASTSS (R10)(CX*1), Z20
+	VBROADCASTSS (R12)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R10)(CX*2), Z21
+	VBROADCASTSS (R12)(CX*2), Z21
 	VFMADD231PS  Z18, Z21, Z10
 	VFMADD231PS  Z19, Z21, Z11
-	VBROADCASTSS (R11), Z22
+	VBROADCASTSS (R13), Z22
 	VFMADD231PS  Z18, Z22, Z12
 	VFMADD231PS  Z19, Z22, Z13
-	VBROADCASTSS (R11)(CX*1), Z23
+	VBROADCASTSS (R13)(CX*1), Z23
 	VFMADD231PS  Z18, Z23, Z14
 	VFMADD231PS  Z19, Z23, Z15
-	VBROADCASTSS (R11)(CX*2), Z20
+	VBROADCASTSS (R13)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R8*1), Z19
+	VMOVUPS      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z21
+	VBROADCASTSS (R11), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
-	VBROADCASTSS (R9)(CX*1), Z22
+	VBROADCASTSS (R11)(CX*1), Z22
 	VFMADD231PS  Z18, Z22, Z2
 	VFMADD231PS  Z19, Z22, Z3
-	VBROADCASTSS (R9)(CX*2), Z23
+	VBROADCASTSS (R11)(CX*2), Z23
 	VFMADD231PS  Z18, Z23, Z4
 	VFMADD231PS  Z19, Z23, Z5
-	VBROADCASTSS (R10), Z20
+	VBROADCASTSS (R12), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R10)(CX*1), Z21
+	VBROADCASTSS (R12)(CX*1), Z21
 	VFMADD231PS  Z18, Z21, Z8
 	VFMADD231PS  Z19, Z21, Z9
-	VBROADCASTSS (R10)(CX*2), Z22
+	VBROADCASTSS (R12)(CX*2), Z22
 	VFMADD231PS  Z18, Z22, Z10
 	VFMADD231PS  Z19, Z22, Z11
-	VBROADCASTSS (R11), Z23
+	VBROADCASTSS (R13), Z23
 	VFMADD231PS  Z18, Z23, Z12
 	VFMADD231PS  Z19, Z23, Z13
-	VBROADCASTSS (R11)(CX*1), Z20
+	VBROADCASTSS (R13)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R11)(CX*2), Z21
+	VBROADCASTSS (R13)(CX*2), Z21
 	VFMADD231PS  Z18, Z21, Z16
 	VFMADD231PS  Z19, Z21, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R8*1), Z19
+	VMOVUPS      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z22
+	VBROADCASTSS (R11), Z22
 	VFMADD231PS  Z18, Z22, Z0
 	VFMADD231PS  Z19, Z22, Z1
-	VBROADCASTSS (R9)(CX*1), Z23
+	VBROADCASTSS (R11)(CX*1), Z23
 	VFMADD231PS  Z18, Z23, Z2
 	VFMADD231PS  Z19, Z23, Z3
-	VBROADCASTSS (R9)(CX*2), Z20
+	VBROADCASTSS (R11)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R10), Z21
+	VBROADCASTSS (R12), Z21
 	VFMADD231PS  Z18, Z21, Z6
 	VFMADD231PS  Z19, Z21, Z7
-	VBROADCASTSS (R10)(CX*1), Z22
+	VBROADCASTSS (R12)(CX*1), Z22
 	VFMADD231PS  Z18, Z22, Z8
 	VFMADD231PS  Z19, Z22, Z9
-	VBROADCASTSS (R10)(CX*2), Z23
+	VBROADCASTSS (R12)(CX*2), Z23
 	VFMADD231PS  Z18, Z23, Z10
 	VFMADD231PS  Z19, Z23, Z11
-	VBROADCASTSS (R11), Z20
+	VBROADCASTSS (R13), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R11)(CX*1), Z21
+	VBROADCASTSS (R13)(CX*1), Z21
 	VFMADD231PS  Z18, Z21, Z14
 	VFMADD231PS  Z19, Z21, Z15
-	VBROADCASTSS (R11)(CX*2), Z22
+	VBROADCASTSS (R13)(CX*2), Z22
 	VFMADD231PS  Z18, Z22, Z16
 	VFMADD231PS  Z19, Z22, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z14, Z14
-	VADDPS (SI)(DI*1), Z15, Z15
+	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z16, Z16
-	VADDPS (SI)(DI*1), Z17, Z17
+	VADDPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z14, Z14
-	VMULPS (SI)(DI*1), Z15, Z15
+	VMULPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z16, Z16
-	VMULPS (SI)(DI*1), Z17, Z17
+	VMULPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(DI*1)
+	VMOVUPS Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(DI*1)
+	VMOVUPS Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -5561,83 +5722,58 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -5649,114 +5785,156 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z10
+	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z9, Z10, Z0
-	VBROADCASTSS (R8)(CX*1), Z11
+	VBROADCASTSS (R10)(CX*1), Z11
 	VFMADD231PS  Z9, Z11, Z1
-	VBROADCASTSS (R8)(CX*2), Z12
+	VBROADCASTSS (R10)(CX*2), Z12
 	VFMADD231PS  Z9, Z12, Z2
-	VBROADCASTSS (R9), Z13
+	VBROADCASTSS (R11), Z13
 	VFMADD231PS  Z9, Z13, Z3
-	VBROADCASTSS (R9)(CX*1), Z10
+	VBROADCASTSS (R11)(CX*1), Z10
 	VFMADD231PS  Z9, Z10, Z4
-	VBROADCASTSS (R9)(CX*2), Z11
+	VBROADCASTSS (R11)(CX*2), Z11
 	VFMADD231PS  Z9, Z11, Z5
-	VBROADCASTSS (R10), Z12
+	VBROADCASTSS (R12), Z12
 	VFMADD231PS  Z9, Z12, Z6
-	VBROADCASTSS (R10)(CX*1), Z13
+	VBROADCASTSS (R12)(CX*1), Z13
 	VFMADD231PS  Z9, Z13, Z7
-	VBROADCASTSS (R10)(CX*2), Z10
+	VBROADCASTSS (R12)(CX*2), Z10
 	VFMADD231PS  Z9, Z10, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
+	VBROADCASTSS (R10), Z11
 	VFMADD231PS  Z9, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
+	VBROADCASTSS (R10)(CX*1), Z12
 	VFMADD231PS  Z9, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
+	VBROADCASTSS (R10)(CX*2), Z13
 	VFMADD231PS  Z9, Z13, Z2
-	VBROADCASTSS (R9), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z9, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z9, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z10
+	VBROADCASTSS (R12)(CX*1), Z10
 	VFMADD231PS  Z9, Z10, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
+	VBROADCASTSS (R12)(CX*2), Z11
 	VFMADD231PS  Z9, Z11, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z9
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z12
+	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z9, Z12, Z0
-	VBROADCASTSS (R8)(CX*1), Z13
+	VBROADCASTSS (R10)(CX*1), Z13
 	VFMADD231PS  Z9, Z13, Z1
-	VBROADCASTSS (R8)(CX*2), Z10
+	VBROADCASTSS (R10)(CX*2), Z10
 	VFMADD231PS  Z9, Z10, Z2
-	VBROADCASTSS (R9), Z11
+	VBROADCASTSS (R11), Z11
 	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R9)(CX*1), Z12
+	VBROADCASTSS (R11)(CX*1), Z12
 	VFMADD231PS  Z9, Z12, Z4
-	VBROADCASTSS (R9)(CX*2), Z13
+	VBROADCASTSS (R11)(CX*2), Z13
 	VFMADD231PS  Z9, Z13, Z5
-	VBROADCASTSS (R10), Z10
+	VBROADCASTSS (R12), Z10
 	VFMADD231PS  Z9, Z10, Z6
-	VBROADCASTSS (R10)(CX*1), Z11
+	VBROADCASTSS (R12)(CX*1), Z11
 	VFMADD231PS  Z9, Z11, Z7
-	VBROADCASTSS (R10)(CX*2), Z12
+	VBROADCASTSS (R12)(CX*2), Z12
 	VFMADD231PS  Z9, Z12, Z8
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -5778,13 +5956,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -5837,112 +6015,78 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_9x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	MOVQ       d+104(FP), R12
-	TESTQ      R12, R12
-	JEQ        asked
-	ADDQ       BX, R12
-	SUBQ       c+0(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 (R12)(DI*1)
-	ADDQ       cm+8(FP), R12
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	VXORPD     Z14, Z14, Z14
+	VXORPD     Z15, Z15, Z15
+	VXORPD     Z16, Z16, Z16
+	VXORPD     Z17, Z17, Z17
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -5962,253 +6106,304 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R12
-	VMOVUPD (R12), Z0
-	VMOVUPD (R12)(DI*1), Z1
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z2
-	VMOVUPD (R12)(DI*1), Z3
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z4
-	VMOVUPD (R12)(DI*1), Z5
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z6
-	VMOVUPD (R12)(DI*1), Z7
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z8
-	VMOVUPD (R12)(DI*1), Z9
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z10
-	VMOVUPD (R12)(DI*1), Z11
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z12
-	VMOVUPD (R12)(DI*1), Z13
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z14
-	VMOVUPD (R12)(DI*1), Z15
-	ADDQ    cm+8(FP), R12
-	VMOVUPD (R12), Z16
-	VMOVUPD (R12)(DI*1), Z17
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z14
+	VMOVUPD (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z16
+	VMOVUPD (R9)(R8*1), Z17
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
+	VMOVUPD      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z20
+	VBROADCASTSD (R11), Z20
 	VFMADD231PD  Z18, Z20, Z0
 	VFMADD231PD  Z19, Z20, Z1
-	VBROADCASTSD (R9)(CX*1), Z21
+	VBROADCASTSD (R11)(CX*1), Z21
 	VFMADD231PD  Z18, Z21, Z2
 	VFMADD231PD  Z19, Z21, Z3
-	VBROADCASTSD (R9)(CX*2), Z22
+	VBROADCASTSD (R11)(CX*2), Z22
 	VFMADD231PD  Z18, Z22, Z4
 	VFMADD231PD  Z19, Z22, Z5
-	VBROADCASTSD (R10), Z23
+	VBROADCASTSD (R12), Z23
 	VFMADD231PD  Z18, Z23, Z6
 	VFMADD231PD  Z19, Z23, Z7
-	VBROADCASTSD (R10)(CX*1), Z20
+	VBROADCASTSD (R12)(CX*1), Z20
 	VFMADD231PD  Z18, Z20, Z8
 	VFMADD231PD  Z19, Z20, Z9
-	VBROADCASTSD (R10)(CX*2), Z21
+	VBROADCASTSD (R12)(CX*2), Z21
 	VFMADD231PD  Z18, Z21, Z10
 	VFMADD231PD  Z19, Z21, Z11
-	VBROADCASTSD (R11), Z22
+	VBROADCASTSD (R13), Z22
 	VFMADD231PD  Z18, Z22, Z12
 	VFMADD231PD  Z19, Z22, Z13
-	VBROADCASTSD (R11)(CX*1), Z23
+	VBROADCASTSD (R13)(CX*1), Z23
 	VFMADD231PD  Z18, Z23, Z14
 	VFMADD231PD  Z19, Z23, Z15
-	VBROADCASTSD (R11)(CX*2), Z20
+	VBROADCASTSD (R13)(CX*2), Z20
 	VFMADD231PD  Z18, Z20, Z16
 	VFMADD231PD  Z19, Z20, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
+	VMOVUPD      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z21
+	VBROADCASTSD (R11), Z21
 	VFMADD231PD  Z18, Z21, Z0
 	VFMADD231PD  Z19, Z21, Z1
-	VBROADCASTSD (R9)(CX*1), Z22
+	VBROADCASTSD (R11)(CX*1), Z22
 	VFMADD231PD  Z18, Z22, Z2
 	VFMADD231PD  Z19, Z22, Z3
-	VBROADCASTSD (R9)(CX*2), Z23
+	VBROADCASTSD (R11)(CX*2), Z23
 	VFMADD231PD  Z18, Z23, Z4
 	VFMADD231PD  Z19, Z23, Z5
-	VBROADCASTSD (R10), Z20
+	VBROADCASTSD (R12), Z20
 	VFMADD231PD  Z18, Z20, Z6
 	VFMADD231PD  Z19, Z20, Z7
-	VBROADCASTSD (R10)(CX*1), Z21
+	VBROADCASTSD (R12)(CX*1), Z21
 	VFMADD231PD  Z18, Z21, Z8
 	VFMADD231PD  Z19, Z21, Z9
-	VBROADCASTSD (R10)(CX*2), Z22
+	VBROADCASTSD (R12)(CX*2), Z22
 	VFMADD231PD  Z18, Z22, Z10
 	VFMADD231PD  Z19, Z22, Z11
-	VBROADCASTSD (R11), Z23
+	VBROADCASTSD (R13), Z23
 	VFMADD231PD  Z18, Z23, Z12
 	VFMADD231PD  Z19, Z23, Z13
-	VBROADCASTSD (R11)(CX*1), Z20
+	VBROADCASTSD (R13)(CX*1), Z20
 	VFMADD231PD  Z18, Z20, Z14
 	VFMADD231PD  Z19, Z20, Z15
-	VBROADCASTSD (R11)(CX*2), Z21
+	VBROADCASTSD (R13)(CX*2), Z21
 	VFMADD231PD  Z18, Z21, Z16
 	VFMADD231PD  Z19, Z21, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R8*1), Z19
+	VMOVUPD      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
+	VBROADCASTSD (R11), Z22
 	VFMADD231PD  Z18, Z22, Z0
 	VFMADD231PD  Z19, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
+	VBROADCASTSD (R11)(CX*1), Z23
 	VFMADD231PD  Z18, Z23, Z2
 	VFMADD231PD  Z19, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z20
+	VBROADCASTSD (R11)(CX*2), Z20
 	VFMADD231PD  Z18, Z20, Z4
 	VFMADD231PD  Z19, Z20, Z5
-	VBROADCASTSD (R10), Z21
+	VBROADCASTSD (R12), Z21
 	VFMADD231PD  Z18, Z21, Z6
 	VFMADD231PD  Z19, Z21, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
+	VBROADCASTSD (R12)(CX*1), Z22
 	VFMADD231PD  Z18, Z22, Z8
 	VFMADD231PD  Z19, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
+	VBROADCASTSD (R12)(CX*2), Z23
 	VFMADD231PD  Z18, Z23, Z10
 	VFMADD231PD  Z19, Z23, Z11
-	VBROADCASTSD (R11), Z20
+	VBROADCASTSD (R13), Z20
 	VFMADD231PD  Z18, Z20, Z12
 	VFMADD231PD  Z19, Z20, Z13
-	VBROADCASTSD (R11)(CX*1), Z21
+	VBROADCASTSD (R13)(CX*1), Z21
 	VFMADD231PD  Z18, Z21, Z14
 	VFMADD231PD  Z19, Z21, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
+	VBROADCASTSD (R13)(CX*2), Z22
 	VFMADD231PD  Z18, Z22, Z16
 	VFMADD231PD  Z19, Z22, Z17
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z14, Z14
-	VADDPD (SI)(DI*1), Z15, Z15
+	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z16, Z16
-	VADDPD (SI)(DI*1), Z17, Z17
+	VADDPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R12
-	TESTQ  R12, R12
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R12, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
+	VMULPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
+	VMULPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
+	VMOVUPD Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
+	VMOVUPD Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -6216,121 +6411,84 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -6352,278 +6510,332 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPS (R13), Z0
-	VMOVUPS (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z2
-	VMOVUPS (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z4
-	VMOVUPS (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z6
-	VMOVUPS (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z8
-	VMOVUPS (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z10
-	VMOVUPS (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z12
-	VMOVUPS (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z14
-	VMOVUPS (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z16
-	VMOVUPS (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z18
-	VMOVUPS (R13)(DI*1), Z19
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R8*1), Z21
+	VMOVUPS      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z22
+	VBROADCASTSS (R11), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R9)(CX*1), Z23
+	VBROADCASTSS (R11)(CX*1), Z23
 	VFMADD231PS  Z20, Z23, Z2
 	VFMADD231PS  Z21, Z23, Z3
-	VBROADCASTSS (R9)(CX*2), Z24
+	VBROADCASTSS (R11)(CX*2), Z24
 	VFMADD231PS  Z20, Z24, Z4
 	VFMADD231PS  Z21, Z24, Z5
-	VBROADCASTSS (R10), Z25
+	VBROADCASTSS (R12), Z25
 	VFMADD231PS  Z20, Z25, Z6
 	VFMADD231PS  Z21, Z25, Z7
-	VBROADCASTSS (R10)(CX*1), Z22
+	VBROADCASTSS (R12)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R10)(CX*2), Z23
+	VBROADCASTSS (R12)(CX*2), Z23
 	VFMADD231PS  Z20, Z23, Z10
 	VFMADD231PS  Z21, Z23, Z11
-	VBROADCASTSS (R11), Z24
+	VBROADCASTSS (R13), Z24
 	VFMADD231PS  Z20, Z24, Z12
 	VFMADD231PS  Z21, Z24, Z13
-	VBROADCASTSS (R11)(CX*1), Z25
+	VBROADCASTSS (R13)(CX*1), Z25
 	VFMADD231PS  Z20, Z25, Z14
 	VFMADD231PS  Z21, Z25, Z15
-	VBROADCASTSS (R11)(CX*2), Z22
+	VBROADCASTSS (R13)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R12), Z23
+	VBROADCASTSS (R14), Z23
 	VFMADD231PS  Z20, Z23, Z18
 	VFMADD231PS  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R8*1), Z21
+	VMOVUPS      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z24
+	VBROADCASTSS (R11), Z24
 	VFMADD231PS  Z20, Z24, Z0
 	VFMADD231PS  Z21, Z24, Z1
-	VBROADCASTSS (R9)(CX*1), Z25
+	VBROADCASTSS (R11)(CX*1), Z25
 	VFMADD231PS  Z20, Z25, Z2
 	VFMADD231PS  Z21, Z25, Z3
-	VBROADCASTSS (R9)(CX*2), Z22
+	VBROADCASTSS (R11)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R10), Z23
+	VBROADCASTSS (R12), Z23
 	VFMADD231PS  Z20, Z23, Z6
 	VFMADD231PS  Z21, Z23, Z7
-	VBROADCASTSS (R10)(CX*1), Z24
+	VBROADCASTSS (R12)(CX*1), Z24
 	VFMADD231PS  Z20, Z24, Z8
 	VFMADD231PS  Z21, Z24, Z9
-	VBROADCASTSS (R10)(CX*2), Z25
+	VBROADCASTSS (R12)(CX*2), Z25
 	VFMADD231PS  Z20, Z25, Z10
 	VFMADD231PS  Z21, Z25, Z11
-	VBROADCASTSS (R11), Z22
+	VBROADCASTSS (R13), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R11)(CX*1), Z23
+	VBROADCASTSS (R13)(CX*1), Z23
 	VFMADD231PS  Z20, Z23, Z14
 	VFMADD231PS  Z21, Z23, Z15
-	VBROADCASTSS (R11)(CX*2), Z24
+	VBROADCASTSS (R13)(CX*2), Z24
 	VFMADD231PS  Z20, Z24, Z16
 	VFMADD231PS  Z21, Z24, Z17
-	VBROADCASTSS (R12), Z25
+	VBROADCASTSS (R14), Z25
 	VFMADD231PS  Z20, Z25, Z18
 	VFMADD231PS  Z21, Z25, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R8*1), Z21
+	VMOVUPS      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z22
+	VBROADCASTSS (R11), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R9)(CX*1), Z23
+	VBROADCASTSS (R11)(CX*1), Z23
 	VFMADD231PS  Z20, Z23, Z2
 	VFMADD231PS  Z21, Z23, Z3
-	VBROADCASTSS (R9)(CX*2), Z24
+	VBROADCASTSS (R11)(CX*2), Z24
 	VFMADD231PS  Z20, Z24, Z4
 	VFMADD231PS  Z21, Z24, Z5
-	VBROADCASTSS (R10), Z25
+	VBROADCASTSS (R12), Z25
 	VFMADD231PS  Z20, Z25, Z6
 	VFMADD231PS  Z21, Z25, Z7
-	VBROADCASTSS (R10)(CX*1), Z22
+	VBROADCASTSS (R12)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R10)(CX*2), Z23
+	VBROADCASTSS (R12)(CX*2), Z23
 	VFMADD231PS  Z20, Z23, Z10
 	VFMADD231PS  Z21, Z23, Z11
-	VBROADCASTSS (R11), Z24
+	VBROADCASTSS (R13), Z24
 	VFMADD231PS  Z20, Z24, Z12
 	VFMADD231PS  Z21, Z24, Z13
-	VBROADCASTSS (R11)(CX*1), Z25
+	VBROADCASTSS (R13)(CX*1), Z25
 	VFMADD231PS  Z20, Z25, Z14
 	VFMADD231PS  Z21, Z25, Z15
-	VBROADCASTSS (R11)(CX*2), Z22
+	VBROADCASTSS (R13)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R12), Z23
+	VBROADCASTSS (R14), Z23
 	VFMADD231PS  Z20, Z23, Z18
 	VFMADD231PS  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z14, Z14
-	VADDPS (SI)(DI*1), Z15, Z15
+	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z16, Z16
-	VADDPS (SI)(DI*1), Z17, Z17
+	VADDPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z18, Z18
-	VADDPS (SI)(DI*1), Z19, Z19
+	VADDPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z14, Z14
-	VMULPS (SI)(DI*1), Z15, Z15
+	VMULPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z16, Z16
-	VMULPS (SI)(DI*1), Z17, Z17
+	VMULPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z18, Z18
-	VMULPS (SI)(DI*1), Z19, Z19
+	VMULPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(DI*1)
+	VMOVUPS Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(DI*1)
+	VMOVUPS Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, (BX)(DI*1)
+	VMOVUPS Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -6631,89 +6843,62 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -6726,125 +6911,169 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z9
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z10
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
+	VBROADCASTSS (R10), Z11
 	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
+	VBROADCASTSS (R10)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
+	VBROADCASTSS (R10)(CX*2), Z13
 	VFMADD231PS  Z10, Z13, Z2
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z10, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z10, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z10, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z10, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
+	VBROADCASTSS (R12)(CX*2), Z11
 	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R11), Z12
+	VBROADCASTSS (R13), Z12
 	VFMADD231PS  Z10, Z12, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z10
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
+	VBROADCASTSS (R10), Z13
 	VFMADD231PS  Z10, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
+	VBROADCASTSS (R10)(CX*1), Z14
 	VFMADD231PS  Z10, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z11
+	VBROADCASTSS (R10)(CX*2), Z11
 	VFMADD231PS  Z10, Z11, Z2
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z10, Z12, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z10, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z10, Z14, Z5
-	VBROADCASTSS (R10), Z11
+	VBROADCASTSS (R12), Z11
 	VFMADD231PS  Z10, Z11, Z6
-	VBROADCASTSS (R10)(CX*1), Z12
+	VBROADCASTSS (R12)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
+	VBROADCASTSS (R12)(CX*2), Z13
 	VFMADD231PS  Z10, Z13, Z8
-	VBROADCASTSS (R11), Z14
+	VBROADCASTSS (R13), Z14
 	VFMADD231PS  Z10, Z14, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z10
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z11
+	VBROADCASTSS (R10), Z11
 	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
+	VBROADCASTSS (R10)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
+	VBROADCASTSS (R10)(CX*2), Z13
 	VFMADD231PS  Z10, Z13, Z2
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z10, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z11
+	VBROADCASTSS (R11)(CX*1), Z11
 	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z10, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z10, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z10, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z11
+	VBROADCASTSS (R12)(CX*2), Z11
 	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R11), Z12
+	VBROADCASTSS (R13), Z12
 	VFMADD231PS  Z10, Z12, Z9
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -6868,13 +7097,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -6932,121 +7161,84 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_10x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	VXORPD Z18, Z18, Z18
-	VXORPD Z19, Z19, Z19
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	VXORPD     Z14, Z14, Z14
+	VXORPD     Z15, Z15, Z15
+	VXORPD     Z16, Z16, Z16
+	VXORPD     Z17, Z17, Z17
+	VXORPD     Z18, Z18, Z18
+	VXORPD     Z19, Z19, Z19
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -7068,278 +7260,332 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPD (R13), Z0
-	VMOVUPD (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z2
-	VMOVUPD (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z4
-	VMOVUPD (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z6
-	VMOVUPD (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z8
-	VMOVUPD (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z10
-	VMOVUPD (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z12
-	VMOVUPD (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z14
-	VMOVUPD (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z16
-	VMOVUPD (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z18
-	VMOVUPD (R13)(DI*1), Z19
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z14
+	VMOVUPD (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z16
+	VMOVUPD (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z18
+	VMOVUPD (R9)(R8*1), Z19
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
+	VMOVUPD      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
+	VBROADCASTSD (R11), Z22
 	VFMADD231PD  Z20, Z22, Z0
 	VFMADD231PD  Z21, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
+	VBROADCASTSD (R11)(CX*1), Z23
 	VFMADD231PD  Z20, Z23, Z2
 	VFMADD231PD  Z21, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
+	VBROADCASTSD (R11)(CX*2), Z24
 	VFMADD231PD  Z20, Z24, Z4
 	VFMADD231PD  Z21, Z24, Z5
-	VBROADCASTSD (R10), Z25
+	VBROADCASTSD (R12), Z25
 	VFMADD231PD  Z20, Z25, Z6
 	VFMADD231PD  Z21, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
+	VBROADCASTSD (R12)(CX*1), Z22
 	VFMADD231PD  Z20, Z22, Z8
 	VFMADD231PD  Z21, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
+	VBROADCASTSD (R12)(CX*2), Z23
 	VFMADD231PD  Z20, Z23, Z10
 	VFMADD231PD  Z21, Z23, Z11
-	VBROADCASTSD (R11), Z24
+	VBROADCASTSD (R13), Z24
 	VFMADD231PD  Z20, Z24, Z12
 	VFMADD231PD  Z21, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
+	VBROADCASTSD (R13)(CX*1), Z25
 	VFMADD231PD  Z20, Z25, Z14
 	VFMADD231PD  Z21, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
+	VBROADCASTSD (R13)(CX*2), Z22
 	VFMADD231PD  Z20, Z22, Z16
 	VFMADD231PD  Z21, Z22, Z17
-	VBROADCASTSD (R12), Z23
+	VBROADCASTSD (R14), Z23
 	VFMADD231PD  Z20, Z23, Z18
 	VFMADD231PD  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
+	VMOVUPD      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z24
+	VBROADCASTSD (R11), Z24
 	VFMADD231PD  Z20, Z24, Z0
 	VFMADD231PD  Z21, Z24, Z1
-	VBROADCASTSD (R9)(CX*1), Z25
+	VBROADCASTSD (R11)(CX*1), Z25
 	VFMADD231PD  Z20, Z25, Z2
 	VFMADD231PD  Z21, Z25, Z3
-	VBROADCASTSD (R9)(CX*2), Z22
+	VBROADCASTSD (R11)(CX*2), Z22
 	VFMADD231PD  Z20, Z22, Z4
 	VFMADD231PD  Z21, Z22, Z5
-	VBROADCASTSD (R10), Z23
+	VBROADCASTSD (R12), Z23
 	VFMADD231PD  Z20, Z23, Z6
 	VFMADD231PD  Z21, Z23, Z7
-	VBROADCASTSD (R10)(CX*1), Z24
+	VBROADCASTSD (R12)(CX*1), Z24
 	VFMADD231PD  Z20, Z24, Z8
 	VFMADD231PD  Z21, Z24, Z9
-	VBROADCASTSD (R10)(CX*2), Z25
+	VBROADCASTSD (R12)(CX*2), Z25
 	VFMADD231PD  Z20, Z25, Z10
 	VFMADD231PD  Z21, Z25, Z11
-	VBROADCASTSD (R11), Z22
+	VBROADCASTSD (R13), Z22
 	VFMADD231PD  Z20, Z22, Z12
 	VFMADD231PD  Z21, Z22, Z13
-	VBROADCASTSD (R11)(CX*1), Z23
+	VBROADCASTSD (R13)(CX*1), Z23
 	VFMADD231PD  Z20, Z23, Z14
 	VFMADD231PD  Z21, Z23, Z15
-	VBROADCASTSD (R11)(CX*2), Z24
+	VBROADCASTSD (R13)(CX*2), Z24
 	VFMADD231PD  Z20, Z24, Z16
 	VFMADD231PD  Z21, Z24, Z17
-	VBROADCASTSD (R12), Z25
+	VBROADCASTSD (R14), Z25
 	VFMADD231PD  Z20, Z25, Z18
 	VFMADD231PD  Z21, Z25, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R8*1), Z21
+	VMOVUPD      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z22
+	VBROADCASTSD (R11), Z22
 	VFMADD231PD  Z20, Z22, Z0
 	VFMADD231PD  Z21, Z22, Z1
-	VBROADCASTSD (R9)(CX*1), Z23
+	VBROADCASTSD (R11)(CX*1), Z23
 	VFMADD231PD  Z20, Z23, Z2
 	VFMADD231PD  Z21, Z23, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
+	VBROADCASTSD (R11)(CX*2), Z24
 	VFMADD231PD  Z20, Z24, Z4
 	VFMADD231PD  Z21, Z24, Z5
-	VBROADCASTSD (R10), Z25
+	VBROADCASTSD (R12), Z25
 	VFMADD231PD  Z20, Z25, Z6
 	VFMADD231PD  Z21, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z22
+	VBROADCASTSD (R12)(CX*1), Z22
 	VFMADD231PD  Z20, Z22, Z8
 	VFMADD231PD  Z21, Z22, Z9
-	VBROADCASTSD (R10)(CX*2), Z23
+	VBROADCASTSD (R12)(CX*2), Z23
 	VFMADD231PD  Z20, Z23, Z10
 	VFMADD231PD  Z21, Z23, Z11
-	VBROADCASTSD (R11), Z24
+	VBROADCASTSD (R13), Z24
 	VFMADD231PD  Z20, Z24, Z12
 	VFMADD231PD  Z21, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
+	VBROADCASTSD (R13)(CX*1), Z25
 	VFMADD231PD  Z20, Z25, Z14
 	VFMADD231PD  Z21, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z22
+	VBROADCASTSD (R13)(CX*2), Z22
 	VFMADD231PD  Z20, Z22, Z16
 	VFMADD231PD  Z21, Z22, Z17
-	VBROADCASTSD (R12), Z23
+	VBROADCASTSD (R14), Z23
 	VFMADD231PD  Z20, Z23, Z18
 	VFMADD231PD  Z21, Z23, Z19
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z14, Z14
-	VADDPD (SI)(DI*1), Z15, Z15
+	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z16, Z16
-	VADDPD (SI)(DI*1), Z17, Z17
+	VADDPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z18, Z18
-	VADDPD (SI)(DI*1), Z19, Z19
+	VADDPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
+	VMULPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
+	VMULPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z18, Z18
-	VMULPD (SI)(DI*1), Z19, Z19
+	VMULPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
+	VMOVUPD Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
+	VMOVUPD Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z18, (BX)
-	VMOVUPD Z19, (BX)(DI*1)
+	VMOVUPD Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -7347,129 +7593,89 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -7493,300 +7699,357 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPS (R13), Z0
-	VMOVUPS (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z2
-	VMOVUPS (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z4
-	VMOVUPS (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z6
-	VMOVUPS (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z8
-	VMOVUPS (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z10
-	VMOVUPS (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z12
-	VMOVUPS (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z14
-	VMOVUPS (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z16
-	VMOVUPS (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z18
-	VMOVUPS (R13)(DI*1), Z19
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z20
-	VMOVUPS (R13)(DI*1), Z21
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R8*1), Z23
+	VMOVUPS      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z24
+	VBROADCASTSS (R11), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R9)(CX*1), Z25
+	VBROADCASTSS (R11)(CX*1), Z25
 	VFMADD231PS  Z22, Z25, Z2
 	VFMADD231PS  Z23, Z25, Z3
-	VBROADCASTSS (R9)(CX*2), Z26
+	VBROADCASTSS (R11)(CX*2), Z26
 	VFMADD231PS  Z22, Z26, Z4
 	VFMADD231PS  Z23, Z26, Z5
-	VBROADCASTSS (R10), Z27
+	VBROADCASTSS (R12), Z27
 	VFMADD231PS  Z22, Z27, Z6
 	VFMADD231PS  Z23, Z27, Z7
-	VBROADCASTSS (R10)(CX*1), Z24
+	VBROADCASTSS (R12)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R10)(CX*2), Z25
+	VBROADCASTSS (R12)(CX*2), Z25
 	VFMADD231PS  Z22, Z25, Z10
 	VFMADD231PS  Z23, Z25, Z11
-	VBROADCASTSS (R11), Z26
+	VBROADCASTSS (R13), Z26
 	VFMADD231PS  Z22, Z26, Z12
 	VFMADD231PS  Z23, Z26, Z13
-	VBROADCASTSS (R11)(CX*1), Z27
+	VBROADCASTSS (R13)(CX*1), Z27
 	VFMADD231PS  Z22, Z27, Z14
 	VFMADD231PS  Z23, Z27, Z15
-	VBROADCASTSS (R11)(CX*2), Z24
+	VBROADCASTSS (R13)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R12), Z25
+	VBROADCASTSS (R14), Z25
 	VFMADD231PS  Z22, Z25, Z18
 	VFMADD231PS  Z23, Z25, Z19
-	VBROADCASTSS (R12)(CX*1), Z26
+	VBROADCASTSS (R14)(CX*1), Z26
 	VFMADD231PS  Z22, Z26, Z20
 	VFMADD231PS  Z23, Z26, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R8*1), Z23
+	VMOVUPS      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z27
+	VBROADCASTSS (R11), Z27
 	VFMADD231PS  Z22, Z27, Z0
 	VFMADD231PS  Z23, Z27, Z1
-	VBROADCASTSS (R9)(CX*1), Z24
+	VBROADCASTSS (R11)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R9)(CX*2), Z25
+	VBROADCASTSS (R11)(CX*2), Z25
 	VFMADD231PS  Z22, Z25, Z4
 	VFMADD231PS  Z23, Z25, Z5
-	VBROADCASTSS (R10), Z26
+	VBROADCASTSS (R12), Z26
 	VFMADD231PS  Z22, Z26, Z6
 	VFMADD231PS  Z23, Z26, Z7
-	VBROADCASTSS (R10)(CX*1), Z27
+	VBROADCASTSS (R12)(CX*1), Z27
 	VFMADD231PS  Z22, Z27, Z8
 	VFMADD231PS  Z23, Z27, Z9
-	VBROADCASTSS (R10)(CX*2), Z24
+	VBROADCASTSS (R12)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R11), Z25
+	VBROADCASTSS (R13), Z25
 	VFMADD231PS  Z22, Z25, Z12
 	VFMADD231PS  Z23, Z25, Z13
-	VBROADCASTSS (R11)(CX*1), Z26
+	VBROADCASTSS (R13)(CX*1), Z26
 	VFMADD231PS  Z22, Z26, Z14
 	VFMADD231PS  Z23, Z26, Z15
-	VBROADCASTSS (R11)(CX*2), Z27
+	VBROADCASTSS (R13)(CX*2), Z27
 	VFMADD231PS  Z22, Z27, Z16
 	VFMADD231PS  Z23, Z27, Z17
-	VBROADCASTSS (R12), Z24
+	VBROADCASTSS (R14), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R12)(CX*1), Z25
+	VBROADCASTSS (R14)(CX*1), Z25
 	VFMADD231PS  Z22, Z25, Z20
 	VFMADD231PS  Z23, Z25, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R8*1), Z23
+	VMOVUPS      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z22, Z26, Z0
 	VFMADD231PS  Z23, Z26, Z1
-	VBROADCASTSS (R9)(CX*1), Z27
+	VBROADCASTSS (R11)(CX*1), Z27
 	VFMADD231PS  Z22, Z27, Z2
 	VFMADD231PS  Z23, Z27, Z3
-	VBROADCASTSS (R9)(CX*2), Z24
+	VBROADCASTSS (R11)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R10), Z25
+	VBROADCASTSS (R12), Z25
 	VFMADD231PS  Z22, Z25, Z6
 	VFMADD231PS  Z23, Z25, Z7
-	VBROADCASTSS (R10)(CX*1), Z26
+	VBROADCASTSS (R12)(CX*1), Z26
 	VFMADD231PS  Z22, Z26, Z8
 	VFMADD231PS  Z23, Z26, Z9
-	VBROADCASTSS (R10)(CX*2), Z27
+	VBROADCASTSS (R12)(CX*2), Z27
 	VFMADD231PS  Z22, Z27, Z10
 	VFMADD231PS  Z23, Z27, Z11
-	VBROADCASTSS (R11), Z24
+	VBROADCASTSS (R13), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R11)(CX*1), Z25
+	VBROADCASTSS (R13)(CX*1), Z25
 	VFMADD231PS  Z22, Z25, Z14
 	VFMADD231PS  Z23, Z25, Z15
-	VBROADCASTSS (R11)(CX*2), Z26
+	VBROADCASTSS (R13)(CX*2), Z26
 	VFMADD231PS  Z22, Z26, Z16
 	VFMADD231PS  Z23, Z26, Z17
-	VBROADCASTSS (R12), Z27
+	VBROADCASTSS (R14), Z27
 	VFMADD231PS  Z22, Z27, Z18
 	VFMADD231PS  Z23, Z27, Z19
-	VBROADCASTSS (R12)(CX*1), Z24
+	VBROADCASTSS (R14)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z14, Z14
-	VADDPS (SI)(DI*1), Z15, Z15
+	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z16, Z16
-	VADDPS (SI)(DI*1), Z17, Z17
+	VADDPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z18, Z18
-	VADDPS (SI)(DI*1), Z19, Z19
+	VADDPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z20, Z20
-	VADDPS (SI)(DI*1), Z21, Z21
+	VADDPS (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z14, Z14
-	VMULPS (SI)(DI*1), Z15, Z15
+	VMULPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z16, Z16
-	VMULPS (SI)(DI*1), Z17, Z17
+	VMULPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z18, Z18
-	VMULPS (SI)(DI*1), Z19, Z19
+	VMULPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z20, Z20
-	VMULPS (SI)(DI*1), Z21, Z21
+	VMULPS (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(DI*1)
+	VMOVUPS Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(DI*1)
+	VMOVUPS Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, (BX)(DI*1)
+	VMOVUPS Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, (BX)(DI*1)
+	VMOVUPS Z21, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -7794,94 +8057,65 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -7895,133 +8129,179 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z10
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z12
+	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z11, Z12, Z0
-	VBROADCASTSS (R8)(CX*1), Z13
+	VBROADCASTSS (R10)(CX*1), Z13
 	VFMADD231PS  Z11, Z13, Z1
-	VBROADCASTSS (R8)(CX*2), Z14
+	VBROADCASTSS (R10)(CX*2), Z14
 	VFMADD231PS  Z11, Z14, Z2
-	VBROADCASTSS (R9), Z15
+	VBROADCASTSS (R11), Z15
 	VFMADD231PS  Z11, Z15, Z3
-	VBROADCASTSS (R9)(CX*1), Z12
+	VBROADCASTSS (R11)(CX*1), Z12
 	VFMADD231PS  Z11, Z12, Z4
-	VBROADCASTSS (R9)(CX*2), Z13
+	VBROADCASTSS (R11)(CX*2), Z13
 	VFMADD231PS  Z11, Z13, Z5
-	VBROADCASTSS (R10), Z14
+	VBROADCASTSS (R12), Z14
 	VFMADD231PS  Z11, Z14, Z6
-	VBROADCASTSS (R10)(CX*1), Z15
+	VBROADCASTSS (R12)(CX*1), Z15
 	VFMADD231PS  Z11, Z15, Z7
-	VBROADCASTSS (R10)(CX*2), Z12
+	VBROADCASTSS (R12)(CX*2), Z12
 	VFMADD231PS  Z11, Z12, Z8
-	VBROADCASTSS (R11), Z13
+	VBROADCASTSS (R13), Z13
 	VFMADD231PS  Z11, Z13, Z9
-	VBROADCASTSS (R11)(CX*1), Z14
+	VBROADCASTSS (R13)(CX*1), Z14
 	VFMADD231PS  Z11, Z14, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z15
+	VBROADCASTSS (R10), Z15
 	VFMADD231PS  Z11, Z15, Z0
-	VBROADCASTSS (R8)(CX*1), Z12
+	VBROADCASTSS (R10)(CX*1), Z12
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (R8)(CX*2), Z13
+	VBROADCASTSS (R10)(CX*2), Z13
 	VFMADD231PS  Z11, Z13, Z2
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R11), Z14
 	VFMADD231PS  Z11, Z14, Z3
-	VBROADCASTSS (R9)(CX*1), Z15
+	VBROADCASTSS (R11)(CX*1), Z15
 	VFMADD231PS  Z11, Z15, Z4
-	VBROADCASTSS (R9)(CX*2), Z12
+	VBROADCASTSS (R11)(CX*2), Z12
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R10), Z13
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z11, Z13, Z6
-	VBROADCASTSS (R10)(CX*1), Z14
+	VBROADCASTSS (R12)(CX*1), Z14
 	VFMADD231PS  Z11, Z14, Z7
-	VBROADCASTSS (R10)(CX*2), Z15
+	VBROADCASTSS (R12)(CX*2), Z15
 	VFMADD231PS  Z11, Z15, Z8
-	VBROADCASTSS (R11), Z12
+	VBROADCASTSS (R13), Z12
 	VFMADD231PS  Z11, Z12, Z9
-	VBROADCASTSS (R11)(CX*1), Z13
+	VBROADCASTSS (R13)(CX*1), Z13
 	VFMADD231PS  Z11, Z13, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z11
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z14
+	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z11, Z14, Z0
-	VBROADCASTSS (R8)(CX*1), Z15
+	VBROADCASTSS (R10)(CX*1), Z15
 	VFMADD231PS  Z11, Z15, Z1
-	VBROADCASTSS (R8)(CX*2), Z12
+	VBROADCASTSS (R10)(CX*2), Z12
 	VFMADD231PS  Z11, Z12, Z2
-	VBROADCASTSS (R9), Z13
+	VBROADCASTSS (R11), Z13
 	VFMADD231PS  Z11, Z13, Z3
-	VBROADCASTSS (R9)(CX*1), Z14
+	VBROADCASTSS (R11)(CX*1), Z14
 	VFMADD231PS  Z11, Z14, Z4
-	VBROADCASTSS (R9)(CX*2), Z15
+	VBROADCASTSS (R11)(CX*2), Z15
 	VFMADD231PS  Z11, Z15, Z5
-	VBROADCASTSS (R10), Z12
+	VBROADCASTSS (R12), Z12
 	VFMADD231PS  Z11, Z12, Z6
-	VBROADCASTSS (R10)(CX*1), Z13
+	VBROADCASTSS (R12)(CX*1), Z13
 	VFMADD231PS  Z11, Z13, Z7
-	VBROADCASTSS (R10)(CX*2), Z14
+	VBROADCASTSS (R12)(CX*2), Z14
 	VFMADD231PS  Z11, Z14, Z8
-	VBROADCASTSS (R11), Z15
+	VBROADCASTSS (R13), Z15
 	VFMADD231PS  Z11, Z15, Z9
-	VBROADCASTSS (R11)(CX*1), Z12
+	VBROADCASTSS (R13)(CX*1), Z12
 	VFMADD231PS  Z11, Z12, Z10
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -8047,13 +8327,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -8116,129 +8396,89 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_11x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	VXORPD Z18, Z18, Z18
-	VXORPD Z19, Z19, Z19
-	VXORPD Z20, Z20, Z20
-	VXORPD Z21, Z21, Z21
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	VXORPD     Z14, Z14, Z14
+	VXORPD     Z15, Z15, Z15
+	VXORPD     Z16, Z16, Z16
+	VXORPD     Z17, Z17, Z17
+	VXORPD     Z18, Z18, Z18
+	VXORPD     Z19, Z19, Z19
+	VXORPD     Z20, Z20, Z20
+	VXORPD     Z21, Z21, Z21
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -8262,300 +8502,357 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPD (R13), Z0
-	VMOVUPD (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z2
-	VMOVUPD (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z4
-	VMOVUPD (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z6
-	VMOVUPD (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z8
-	VMOVUPD (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z10
-	VMOVUPD (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z12
-	VMOVUPD (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z14
-	VMOVUPD (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z16
-	VMOVUPD (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z18
-	VMOVUPD (R13)(DI*1), Z19
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z20
-	VMOVUPD (R13)(DI*1), Z21
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z14
+	VMOVUPD (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z16
+	VMOVUPD (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z18
+	VMOVUPD (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z20
+	VMOVUPD (R9)(R8*1), Z21
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
+	VMOVUPD      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z24
+	VBROADCASTSD (R11), Z24
 	VFMADD231PD  Z22, Z24, Z0
 	VFMADD231PD  Z23, Z24, Z1
-	VBROADCASTSD (R9)(CX*1), Z25
+	VBROADCASTSD (R11)(CX*1), Z25
 	VFMADD231PD  Z22, Z25, Z2
 	VFMADD231PD  Z23, Z25, Z3
-	VBROADCASTSD (R9)(CX*2), Z26
+	VBROADCASTSD (R11)(CX*2), Z26
 	VFMADD231PD  Z22, Z26, Z4
 	VFMADD231PD  Z23, Z26, Z5
-	VBROADCASTSD (R10), Z27
+	VBROADCASTSD (R12), Z27
 	VFMADD231PD  Z22, Z27, Z6
 	VFMADD231PD  Z23, Z27, Z7
-	VBROADCASTSD (R10)(CX*1), Z24
+	VBROADCASTSD (R12)(CX*1), Z24
 	VFMADD231PD  Z22, Z24, Z8
 	VFMADD231PD  Z23, Z24, Z9
-	VBROADCASTSD (R10)(CX*2), Z25
+	VBROADCASTSD (R12)(CX*2), Z25
 	VFMADD231PD  Z22, Z25, Z10
 	VFMADD231PD  Z23, Z25, Z11
-	VBROADCASTSD (R11), Z26
+	VBROADCASTSD (R13), Z26
 	VFMADD231PD  Z22, Z26, Z12
 	VFMADD231PD  Z23, Z26, Z13
-	VBROADCASTSD (R11)(CX*1), Z27
+	VBROADCASTSD (R13)(CX*1), Z27
 	VFMADD231PD  Z22, Z27, Z14
 	VFMADD231PD  Z23, Z27, Z15
-	VBROADCASTSD (R11)(CX*2), Z24
+	VBROADCASTSD (R13)(CX*2), Z24
 	VFMADD231PD  Z22, Z24, Z16
 	VFMADD231PD  Z23, Z24, Z17
-	VBROADCASTSD (R12), Z25
+	VBROADCASTSD (R14), Z25
 	VFMADD231PD  Z22, Z25, Z18
 	VFMADD231PD  Z23, Z25, Z19
-	VBROADCASTSD (R12)(CX*1), Z26
+	VBROADCASTSD (R14)(CX*1), Z26
 	VFMADD231PD  Z22, Z26, Z20
 	VFMADD231PD  Z23, Z26, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
+	VMOVUPD      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z27
+	VBROADCASTSD (R11), Z27
 	VFMADD231PD  Z22, Z27, Z0
 	VFMADD231PD  Z23, Z27, Z1
-	VBROADCASTSD (R9)(CX*1), Z24
+	VBROADCASTSD (R11)(CX*1), Z24
 	VFMADD231PD  Z22, Z24, Z2
 	VFMADD231PD  Z23, Z24, Z3
-	VBROADCASTSD (R9)(CX*2), Z25
+	VBROADCASTSD (R11)(CX*2), Z25
 	VFMADD231PD  Z22, Z25, Z4
 	VFMADD231PD  Z23, Z25, Z5
-	VBROADCASTSD (R10), Z26
+	VBROADCASTSD (R12), Z26
 	VFMADD231PD  Z22, Z26, Z6
 	VFMADD231PD  Z23, Z26, Z7
-	VBROADCASTSD (R10)(CX*1), Z27
+	VBROADCASTSD (R12)(CX*1), Z27
 	VFMADD231PD  Z22, Z27, Z8
 	VFMADD231PD  Z23, Z27, Z9
-	VBROADCASTSD (R10)(CX*2), Z24
+	VBROADCASTSD (R12)(CX*2), Z24
 	VFMADD231PD  Z22, Z24, Z10
 	VFMADD231PD  Z23, Z24, Z11
-	VBROADCASTSD (R11), Z25
+	VBROADCASTSD (R13), Z25
 	VFMADD231PD  Z22, Z25, Z12
 	VFMADD231PD  Z23, Z25, Z13
-	VBROADCASTSD (R11)(CX*1), Z26
+	VBROADCASTSD (R13)(CX*1), Z26
 	VFMADD231PD  Z22, Z26, Z14
 	VFMADD231PD  Z23, Z26, Z15
-	VBROADCASTSD (R11)(CX*2), Z27
+	VBROADCASTSD (R13)(CX*2), Z27
 	VFMADD231PD  Z22, Z27, Z16
 	VFMADD231PD  Z23, Z27, Z17
-	VBROADCASTSD (R12), Z24
+	VBROADCASTSD (R14), Z24
 	VFMADD231PD  Z22, Z24, Z18
 	VFMADD231PD  Z23, Z24, Z19
-	VBROADCASTSD (R12)(CX*1), Z25
+	VBROADCASTSD (R14)(CX*1), Z25
 	VFMADD231PD  Z22, Z25, Z20
 	VFMADD231PD  Z23, Z25, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R8*1), Z23
+	VMOVUPD      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z26
+	VBROADCASTSD (R11), Z26
 	VFMADD231PD  Z22, Z26, Z0
 	VFMADD231PD  Z23, Z26, Z1
-	VBROADCASTSD (R9)(CX*1), Z27
+	VBROADCASTSD (R11)(CX*1), Z27
 	VFMADD231PD  Z22, Z27, Z2
 	VFMADD231PD  Z23, Z27, Z3
-	VBROADCASTSD (R9)(CX*2), Z24
+	VBROADCASTSD (R11)(CX*2), Z24
 	VFMADD231PD  Z22, Z24, Z4
 	VFMADD231PD  Z23, Z24, Z5
-	VBROADCASTSD (R10), Z25
+	VBROADCASTSD (R12), Z25
 	VFMADD231PD  Z22, Z25, Z6
 	VFMADD231PD  Z23, Z25, Z7
-	VBROADCASTSD (R10)(CX*1), Z26
+	VBROADCASTSD (R12)(CX*1), Z26
 	VFMADD231PD  Z22, Z26, Z8
 	VFMADD231PD  Z23, Z26, Z9
-	VBROADCASTSD (R10)(CX*2), Z27
+	VBROADCASTSD (R12)(CX*2), Z27
 	VFMADD231PD  Z22, Z27, Z10
 	VFMADD231PD  Z23, Z27, Z11
-	VBROADCASTSD (R11), Z24
+	VBROADCASTSD (R13), Z24
 	VFMADD231PD  Z22, Z24, Z12
 	VFMADD231PD  Z23, Z24, Z13
-	VBROADCASTSD (R11)(CX*1), Z25
+	VBROADCASTSD (R13)(CX*1), Z25
 	VFMADD231PD  Z22, Z25, Z14
 	VFMADD231PD  Z23, Z25, Z15
-	VBROADCASTSD (R11)(CX*2), Z26
+	VBROADCASTSD (R13)(CX*2), Z26
 	VFMADD231PD  Z22, Z26, Z16
 	VFMADD231PD  Z23, Z26, Z17
-	VBROADCASTSD (R12), Z27
+	VBROADCASTSD (R14), Z27
 	VFMADD231PD  Z22, Z27, Z18
 	VFMADD231PD  Z23, Z27, Z19
-	VBROADCASTSD (R12)(CX*1), Z24
+	VBROADCASTSD (R14)(CX*1), Z24
 	VFMADD231PD  Z22, Z24, Z20
 	VFMADD231PD  Z23, Z24, Z21
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z14, Z14
-	VADDPD (SI)(DI*1), Z15, Z15
+	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z16, Z16
-	VADDPD (SI)(DI*1), Z17, Z17
+	VADDPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z18, Z18
-	VADDPD (SI)(DI*1), Z19, Z19
+	VADDPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z20, Z20
-	VADDPD (SI)(DI*1), Z21, Z21
+	VADDPD (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
+	VMULPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
+	VMULPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z18, Z18
-	VMULPD (SI)(DI*1), Z19, Z19
+	VMULPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z20, Z20
-	VMULPD (SI)(DI*1), Z21, Z21
+	VMULPD (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
+	VMOVUPD Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
+	VMOVUPD Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z18, (BX)
-	VMOVUPD Z19, (BX)(DI*1)
+	VMOVUPD Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z20, (BX)
-	VMOVUPD Z21, (BX)(DI*1)
+	VMOVUPD Z21, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -8563,137 +8860,94 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z1, Z3
 	VMOVUPS Z0, Z4
@@ -8719,322 +8973,382 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPS (R13), Z0
-	VMOVUPS (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z2
-	VMOVUPS (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z4
-	VMOVUPS (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z6
-	VMOVUPS (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z8
-	VMOVUPS (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z10
-	VMOVUPS (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z12
-	VMOVUPS (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z14
-	VMOVUPS (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z16
-	VMOVUPS (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z18
-	VMOVUPS (R13)(DI*1), Z19
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z20
-	VMOVUPS (R13)(DI*1), Z21
-	ADDQ    cm+8(FP), R13
-	VMOVUPS (R13), Z22
-	VMOVUPS (R13)(DI*1), Z23
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z22
+	VMOVUPS (R9)(R8*1), Z23
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z24
-	VMOVUPS      (SI)(R8*1), Z25
+	VMOVUPS      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R9)(CX*1), Z27
+	VBROADCASTSS (R11)(CX*1), Z27
 	VFMADD231PS  Z24, Z27, Z2
 	VFMADD231PS  Z25, Z27, Z3
-	VBROADCASTSS (R9)(CX*2), Z28
+	VBROADCASTSS (R11)(CX*2), Z28
 	VFMADD231PS  Z24, Z28, Z4
 	VFMADD231PS  Z25, Z28, Z5
-	VBROADCASTSS (R10), Z29
+	VBROADCASTSS (R12), Z29
 	VFMADD231PS  Z24, Z29, Z6
 	VFMADD231PS  Z25, Z29, Z7
-	VBROADCASTSS (R10)(CX*1), Z26
+	VBROADCASTSS (R12)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R10)(CX*2), Z27
+	VBROADCASTSS (R12)(CX*2), Z27
 	VFMADD231PS  Z24, Z27, Z10
 	VFMADD231PS  Z25, Z27, Z11
-	VBROADCASTSS (R11), Z28
+	VBROADCASTSS (R13), Z28
 	VFMADD231PS  Z24, Z28, Z12
 	VFMADD231PS  Z25, Z28, Z13
-	VBROADCASTSS (R11)(CX*1), Z29
+	VBROADCASTSS (R13)(CX*1), Z29
 	VFMADD231PS  Z24, Z29, Z14
 	VFMADD231PS  Z25, Z29, Z15
-	VBROADCASTSS (R11)(CX*2), Z26
+	VBROADCASTSS (R13)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R12), Z27
+	VBROADCASTSS (R14), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
-	VBROADCASTSS (R12)(CX*1), Z28
+	VBROADCASTSS (R14)(CX*1), Z28
 	VFMADD231PS  Z24, Z28, Z20
 	VFMADD231PS  Z25, Z28, Z21
-	VBROADCASTSS (R12)(CX*2), Z29
+	VBROADCASTSS (R14)(CX*2), Z29
 	VFMADD231PS  Z24, Z29, Z22
 	VFMADD231PS  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z24
-	VMOVUPS      (SI)(R8*1), Z25
+	VMOVUPS      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R9)(CX*1), Z27
+	VBROADCASTSS (R11)(CX*1), Z27
 	VFMADD231PS  Z24, Z27, Z2
 	VFMADD231PS  Z25, Z27, Z3
-	VBROADCASTSS (R9)(CX*2), Z28
+	VBROADCASTSS (R11)(CX*2), Z28
 	VFMADD231PS  Z24, Z28, Z4
 	VFMADD231PS  Z25, Z28, Z5
-	VBROADCASTSS (R10), Z29
+	VBROADCASTSS (R12), Z29
 	VFMADD231PS  Z24, Z29, Z6
 	VFMADD231PS  Z25, Z29, Z7
-	VBROADCASTSS (R10)(CX*1), Z26
+	VBROADCASTSS (R12)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R10)(CX*2), Z27
+	VBROADCASTSS (R12)(CX*2), Z27
 	VFMADD231PS  Z24, Z27, Z10
 	VFMADD231PS  Z25, Z27, Z11
-	VBROADCASTSS (R11), Z28
+	VBROADCASTSS (R13), Z28
 	VFMADD231PS  Z24, Z28, Z12
 	VFMADD231PS  Z25, Z28, Z13
-	VBROADCASTSS (R11)(CX*1), Z29
+	VBROADCASTSS (R13)(CX*1), Z29
 	VFMADD231PS  Z24, Z29, Z14
 	VFMADD231PS  Z25, Z29, Z15
-	VBROADCASTSS (R11)(CX*2), Z26
+	VBROADCASTSS (R13)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R12), Z27
+	VBROADCASTSS (R14), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
-	VBROADCASTSS (R12)(CX*1), Z28
+	VBROADCASTSS (R14)(CX*1), Z28
 	VFMADD231PS  Z24, Z28, Z20
 	VFMADD231PS  Z25, Z28, Z21
-	VBROADCASTSS (R12)(CX*2), Z29
+	VBROADCASTSS (R14)(CX*2), Z29
 	VFMADD231PS  Z24, Z29, Z22
 	VFMADD231PS  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z24
-	VMOVUPS      (SI)(R8*1), Z25
+	VMOVUPS      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R9)(CX*1), Z27
+	VBROADCASTSS (R11)(CX*1), Z27
 	VFMADD231PS  Z24, Z27, Z2
 	VFMADD231PS  Z25, Z27, Z3
-	VBROADCASTSS (R9)(CX*2), Z28
+	VBROADCASTSS (R11)(CX*2), Z28
 	VFMADD231PS  Z24, Z28, Z4
 	VFMADD231PS  Z25, Z28, Z5
-	VBROADCASTSS (R10), Z29
+	VBROADCASTSS (R12), Z29
 	VFMADD231PS  Z24, Z29, Z6
 	VFMADD231PS  Z25, Z29, Z7
-	VBROADCASTSS (R10)(CX*1), Z26
+	VBROADCASTSS (R12)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R10)(CX*2), Z27
+	VBROADCASTSS (R12)(CX*2), Z27
 	VFMADD231PS  Z24, Z27, Z10
 	VFMADD231PS  Z25, Z27, Z11
-	VBROADCASTSS (R11), Z28
+	VBROADCASTSS (R13), Z28
 	VFMADD231PS  Z24, Z28, Z12
 	VFMADD231PS  Z25, Z28, Z13
-	VBROADCASTSS (R11)(CX*1), Z29
+	VBROADCASTSS (R13)(CX*1), Z29
 	VFMADD231PS  Z24, Z29, Z14
 	VFMADD231PS  Z25, Z29, Z15
-	VBROADCASTSS (R11)(CX*2), Z26
+	VBROADCASTSS (R13)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R12), Z27
+	VBROADCASTSS (R14), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
-	VBROADCASTSS (R12)(CX*1), Z28
+	VBROADCASTSS (R14)(CX*1), Z28
 	VFMADD231PS  Z24, Z28, Z20
 	VFMADD231PS  Z25, Z28, Z21
-	VBROADCASTSS (R12)(CX*2), Z29
+	VBROADCASTSS (R14)(CX*2), Z29
 	VFMADD231PS  Z24, Z29, Z22
 	VFMADD231PS  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
-	VADDPS (SI)(DI*1), Z1, Z1
+	VADDPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z2, Z2
-	VADDPS (SI)(DI*1), Z3, Z3
+	VADDPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z4, Z4
-	VADDPS (SI)(DI*1), Z5, Z5
+	VADDPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z6, Z6
-	VADDPS (SI)(DI*1), Z7, Z7
+	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z8, Z8
-	VADDPS (SI)(DI*1), Z9, Z9
+	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z10, Z10
-	VADDPS (SI)(DI*1), Z11, Z11
+	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z12, Z12
-	VADDPS (SI)(DI*1), Z13, Z13
+	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z14, Z14
-	VADDPS (SI)(DI*1), Z15, Z15
+	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z16, Z16
-	VADDPS (SI)(DI*1), Z17, Z17
+	VADDPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z18, Z18
-	VADDPS (SI)(DI*1), Z19, Z19
+	VADDPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z20, Z20
-	VADDPS (SI)(DI*1), Z21, Z21
+	VADDPS (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z22, Z22
-	VADDPS (SI)(DI*1), Z23, Z23
+	VADDPS (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
-	VMULPS (SI)(DI*1), Z1, Z1
+	VMULPS (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z2, Z2
-	VMULPS (SI)(DI*1), Z3, Z3
+	VMULPS (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z4, Z4
-	VMULPS (SI)(DI*1), Z5, Z5
+	VMULPS (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z6, Z6
-	VMULPS (SI)(DI*1), Z7, Z7
+	VMULPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z8, Z8
-	VMULPS (SI)(DI*1), Z9, Z9
+	VMULPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z10, Z10
-	VMULPS (SI)(DI*1), Z11, Z11
+	VMULPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z12, Z12
-	VMULPS (SI)(DI*1), Z13, Z13
+	VMULPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z14, Z14
-	VMULPS (SI)(DI*1), Z15, Z15
+	VMULPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z16, Z16
-	VMULPS (SI)(DI*1), Z17, Z17
+	VMULPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z18, Z18
-	VMULPS (SI)(DI*1), Z19, Z19
+	VMULPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z20, Z20
-	VMULPS (SI)(DI*1), Z21, Z21
+	VMULPS (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z22, Z22
-	VMULPS (SI)(DI*1), Z23, Z23
+	VMULPS (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (BX)(DI*1)
+	VMOVUPS Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, (BX)(DI*1)
+	VMOVUPS Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, (BX)(DI*1)
+	VMOVUPS Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, (BX)(DI*1)
+	VMOVUPS Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, (BX)(DI*1)
+	VMOVUPS Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, (BX)(DI*1)
+	VMOVUPS Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, (BX)(DI*1)
+	VMOVUPS Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, (BX)(DI*1)
+	VMOVUPS Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, (BX)(DI*1)
+	VMOVUPS Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, (BX)(DI*1)
+	VMOVUPS Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, (BX)(DI*1)
+	VMOVUPS Z21, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, (BX)(DI*1)
+	VMOVUPS Z23, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)
@@ -9042,99 +9356,68 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32)
+// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x1(SB), NOSPLIT, $0-112
+TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
 
 block:
-	MOVQ       cp+16(FP), SI
-	MOVQ       BX, DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	MOVQ       d+104(FP), DI
-	TESTQ      DI, DI
-	JEQ        asked
-	ADDQ       BX, DI
-	SUBQ       c+0(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-	PREFETCHT0 (DI)
-	ADDQ       cm+8(FP), DI
-
-asked:
-	LEAQ   (CX)(CX*2), SI
-	MOVQ   AX, R8
-	LEAQ   (R8)(SI*1), R9
-	LEAQ   (R9)(SI*1), R10
-	LEAQ   (R10)(SI*1), R11
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x01
-	JEQ    bias
-	CMPQ   SI, $0x02
-	JEQ    accumulate
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R10
+	LEAQ       (R10)(R8*1), R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), SI
-	VMOVUPS (SI), Z0
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -9149,141 +9432,189 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), SI
-	MOVQ    BX, DI
-	VMOVUPS (DI), Z0
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z1
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z2
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z3
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z4
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z5
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z6
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z7
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z8
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z9
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z10
-	ADDQ    cm+8(FP), DI
-	VMOVUPS (DI), Z11
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z11
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
+	VBROADCASTSS (R10), Z13
 	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
+	VBROADCASTSS (R10)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
+	VBROADCASTSS (R10)(CX*2), Z15
 	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R12), Z15
 	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
+	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
+	VBROADCASTSS (R12)(CX*2), Z13
 	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
+	VBROADCASTSS (R13), Z14
 	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
+	VBROADCASTSS (R13)(CX*1), Z15
 	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
+	VBROADCASTSS (R13)(CX*2), Z16
 	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
+	VBROADCASTSS (R10), Z13
 	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
+	VBROADCASTSS (R10)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
+	VBROADCASTSS (R10)(CX*2), Z15
 	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R12), Z15
 	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
+	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
+	VBROADCASTSS (R12)(CX*2), Z13
 	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
+	VBROADCASTSS (R13), Z14
 	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
+	VBROADCASTSS (R13)(CX*1), Z15
 	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
+	VBROADCASTSS (R13)(CX*2), Z16
 	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPS      (SI), Z12
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R8), Z13
+	VBROADCASTSS (R10), Z13
 	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R8)(CX*1), Z14
+	VBROADCASTSS (R10)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R8)(CX*2), Z15
+	VBROADCASTSS (R10)(CX*2), Z15
 	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R9), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R11)(CX*2), Z14
 	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R12), Z15
 	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R10)(CX*1), Z16
+	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R10)(CX*2), Z13
+	VBROADCASTSS (R12)(CX*2), Z13
 	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R11), Z14
+	VBROADCASTSS (R13), Z14
 	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R11)(CX*1), Z15
+	VBROADCASTSS (R13)(CX*1), Z15
 	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R11)(CX*2), Z16
+	VBROADCASTSS (R13)(CX*2), Z16
 	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R8
-	ADDQ         DX, R9
 	ADDQ         DX, R10
 	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
 
 done:
-	MOVQ   mode+88(FP), SI
-	CMPQ   SI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), SI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -9311,13 +9642,13 @@ done:
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), SI
-	MOVQ   d+104(FP), DI
-	TESTQ  DI, DI
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   DI, SI
+	ADDQ   R9, SI
 	VMULPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VMULPS (SI), Z1, Z1
@@ -9385,137 +9716,94 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64)
+// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_12x2(SB), NOSPLIT, $0-112
+TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-160
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
 	MOVQ c+0(FP), BX
-	MOVQ bp+56(FP), R8
+	MOVQ bp+56(FP), R10
 
 block:
-	MOVQ       cp+16(FP), DI
-	MOVQ       BX, R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	MOVQ       d+104(FP), R13
-	TESTQ      R13, R13
-	JEQ        asked
-	ADDQ       BX, R13
-	SUBQ       c+0(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 (R13)(DI*1)
-	ADDQ       cm+8(FP), R13
-
-asked:
-	LEAQ   (CX)(CX*2), DI
-	MOVQ   AX, R9
-	LEAQ   (R9)(DI*1), R10
-	LEAQ   (R10)(DI*1), R11
-	LEAQ   (R11)(DI*1), R12
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x01
-	JEQ    bias
-	CMPQ   DI, $0x02
-	JEQ    accumulate
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	VXORPD Z8, Z8, Z8
-	VXORPD Z9, Z9, Z9
-	VXORPD Z10, Z10, Z10
-	VXORPD Z11, Z11, Z11
-	VXORPD Z12, Z12, Z12
-	VXORPD Z13, Z13, Z13
-	VXORPD Z14, Z14, Z14
-	VXORPD Z15, Z15, Z15
-	VXORPD Z16, Z16, Z16
-	VXORPD Z17, Z17, Z17
-	VXORPD Z18, Z18, Z18
-	VXORPD Z19, Z19, Z19
-	VXORPD Z20, Z20, Z20
-	VXORPD Z21, Z21, Z21
-	VXORPD Z22, Z22, Z22
-	VXORPD Z23, Z23, Z23
-	JMP    sum
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VXORPD     Z4, Z4, Z4
+	VXORPD     Z5, Z5, Z5
+	VXORPD     Z6, Z6, Z6
+	VXORPD     Z7, Z7, Z7
+	VXORPD     Z8, Z8, Z8
+	VXORPD     Z9, Z9, Z9
+	VXORPD     Z10, Z10, Z10
+	VXORPD     Z11, Z11, Z11
+	VXORPD     Z12, Z12, Z12
+	VXORPD     Z13, Z13, Z13
+	VXORPD     Z14, Z14, Z14
+	VXORPD     Z15, Z15, Z15
+	VXORPD     Z16, Z16, Z16
+	VXORPD     Z17, Z17, Z17
+	VXORPD     Z18, Z18, Z18
+	VXORPD     Z19, Z19, Z19
+	VXORPD     Z20, Z20, Z20
+	VXORPD     Z21, Z21, Z21
+	VXORPD     Z22, Z22, Z22
+	VXORPD     Z23, Z23, Z23
+	JMP        sum
 
 bias:
-	MOVQ    bias+72(FP), DI
-	VMOVUPD (DI), Z0
-	VMOVUPD 64(DI), Z1
+	MOVQ    bias+72(FP), R8
+	VMOVUPD (R8), Z0
+	VMOVUPD 64(R8), Z1
 	VMOVUPD Z0, Z2
 	VMOVUPD Z1, Z3
 	VMOVUPD Z0, Z4
@@ -9541,322 +9829,382 @@ bias:
 	JMP     sum
 
 accumulate:
-	MOVQ    cp+16(FP), DI
-	MOVQ    BX, R13
-	VMOVUPD (R13), Z0
-	VMOVUPD (R13)(DI*1), Z1
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z2
-	VMOVUPD (R13)(DI*1), Z3
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z4
-	VMOVUPD (R13)(DI*1), Z5
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z6
-	VMOVUPD (R13)(DI*1), Z7
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z8
-	VMOVUPD (R13)(DI*1), Z9
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z10
-	VMOVUPD (R13)(DI*1), Z11
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z12
-	VMOVUPD (R13)(DI*1), Z13
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z14
-	VMOVUPD (R13)(DI*1), Z15
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z16
-	VMOVUPD (R13)(DI*1), Z17
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z18
-	VMOVUPD (R13)(DI*1), Z19
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z20
-	VMOVUPD (R13)(DI*1), Z21
-	ADDQ    cm+8(FP), R13
-	VMOVUPD (R13), Z22
-	VMOVUPD (R13)(DI*1), Z23
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPD (R9), Z0
+	VMOVUPD (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z2
+	VMOVUPD (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z4
+	VMOVUPD (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z6
+	VMOVUPD (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z8
+	VMOVUPD (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z10
+	VMOVUPD (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z12
+	VMOVUPD (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z14
+	VMOVUPD (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z16
+	VMOVUPD (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z18
+	VMOVUPD (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z20
+	VMOVUPD (R9)(R8*1), Z21
+	ADDQ    cm+8(FP), R9
+	VMOVUPD (R9), Z22
+	VMOVUPD (R9)(R8*1), Z23
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ k+80(FP), DI
+	MOVQ first+152(FP), DI
+	MOVQ $0x00000000, (SP)
+	MOVQ next+112(FP), R9
+	MOVQ second+128(FP), R8
 	SUBQ $0x02, DI
 	JLT  odd
 
 two:
 	VMOVUPD      (SI), Z24
-	VMOVUPD      (SI)(R8*1), Z25
+	VMOVUPD      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z26
+	VBROADCASTSD (R11), Z26
 	VFMADD231PD  Z24, Z26, Z0
 	VFMADD231PD  Z25, Z26, Z1
-	VBROADCASTSD (R9)(CX*1), Z27
+	VBROADCASTSD (R11)(CX*1), Z27
 	VFMADD231PD  Z24, Z27, Z2
 	VFMADD231PD  Z25, Z27, Z3
-	VBROADCASTSD (R9)(CX*2), Z28
+	VBROADCASTSD (R11)(CX*2), Z28
 	VFMADD231PD  Z24, Z28, Z4
 	VFMADD231PD  Z25, Z28, Z5
-	VBROADCASTSD (R10), Z29
+	VBROADCASTSD (R12), Z29
 	VFMADD231PD  Z24, Z29, Z6
 	VFMADD231PD  Z25, Z29, Z7
-	VBROADCASTSD (R10)(CX*1), Z26
+	VBROADCASTSD (R12)(CX*1), Z26
 	VFMADD231PD  Z24, Z26, Z8
 	VFMADD231PD  Z25, Z26, Z9
-	VBROADCASTSD (R10)(CX*2), Z27
+	VBROADCASTSD (R12)(CX*2), Z27
 	VFMADD231PD  Z24, Z27, Z10
 	VFMADD231PD  Z25, Z27, Z11
-	VBROADCASTSD (R11), Z28
+	VBROADCASTSD (R13), Z28
 	VFMADD231PD  Z24, Z28, Z12
 	VFMADD231PD  Z25, Z28, Z13
-	VBROADCASTSD (R11)(CX*1), Z29
+	VBROADCASTSD (R13)(CX*1), Z29
 	VFMADD231PD  Z24, Z29, Z14
 	VFMADD231PD  Z25, Z29, Z15
-	VBROADCASTSD (R11)(CX*2), Z26
+	VBROADCASTSD (R13)(CX*2), Z26
 	VFMADD231PD  Z24, Z26, Z16
 	VFMADD231PD  Z25, Z26, Z17
-	VBROADCASTSD (R12), Z27
+	VBROADCASTSD (R14), Z27
 	VFMADD231PD  Z24, Z27, Z18
 	VFMADD231PD  Z25, Z27, Z19
-	VBROADCASTSD (R12)(CX*1), Z28
+	VBROADCASTSD (R14)(CX*1), Z28
 	VFMADD231PD  Z24, Z28, Z20
 	VFMADD231PD  Z25, Z28, Z21
-	VBROADCASTSD (R12)(CX*2), Z29
+	VBROADCASTSD (R14)(CX*2), Z29
 	VFMADD231PD  Z24, Z29, Z22
 	VFMADD231PD  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+120(FP), R9
 	VMOVUPD      (SI), Z24
-	VMOVUPD      (SI)(R8*1), Z25
+	VMOVUPD      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z26
+	VBROADCASTSD (R11), Z26
 	VFMADD231PD  Z24, Z26, Z0
 	VFMADD231PD  Z25, Z26, Z1
-	VBROADCASTSD (R9)(CX*1), Z27
+	VBROADCASTSD (R11)(CX*1), Z27
 	VFMADD231PD  Z24, Z27, Z2
 	VFMADD231PD  Z25, Z27, Z3
-	VBROADCASTSD (R9)(CX*2), Z28
+	VBROADCASTSD (R11)(CX*2), Z28
 	VFMADD231PD  Z24, Z28, Z4
 	VFMADD231PD  Z25, Z28, Z5
-	VBROADCASTSD (R10), Z29
+	VBROADCASTSD (R12), Z29
 	VFMADD231PD  Z24, Z29, Z6
 	VFMADD231PD  Z25, Z29, Z7
-	VBROADCASTSD (R10)(CX*1), Z26
+	VBROADCASTSD (R12)(CX*1), Z26
 	VFMADD231PD  Z24, Z26, Z8
 	VFMADD231PD  Z25, Z26, Z9
-	VBROADCASTSD (R10)(CX*2), Z27
+	VBROADCASTSD (R12)(CX*2), Z27
 	VFMADD231PD  Z24, Z27, Z10
 	VFMADD231PD  Z25, Z27, Z11
-	VBROADCASTSD (R11), Z28
+	VBROADCASTSD (R13), Z28
 	VFMADD231PD  Z24, Z28, Z12
 	VFMADD231PD  Z25, Z28, Z13
-	VBROADCASTSD (R11)(CX*1), Z29
+	VBROADCASTSD (R13)(CX*1), Z29
 	VFMADD231PD  Z24, Z29, Z14
 	VFMADD231PD  Z25, Z29, Z15
-	VBROADCASTSD (R11)(CX*2), Z26
+	VBROADCASTSD (R13)(CX*2), Z26
 	VFMADD231PD  Z24, Z26, Z16
 	VFMADD231PD  Z25, Z26, Z17
-	VBROADCASTSD (R12), Z27
+	VBROADCASTSD (R14), Z27
 	VFMADD231PD  Z24, Z27, Z18
 	VFMADD231PD  Z25, Z27, Z19
-	VBROADCASTSD (R12)(CX*1), Z28
+	VBROADCASTSD (R14)(CX*1), Z28
 	VFMADD231PD  Z24, Z28, Z20
 	VFMADD231PD  Z25, Z28, Z21
-	VBROADCASTSD (R12)(CX*2), Z29
+	VBROADCASTSD (R14)(CX*2), Z29
 	VFMADD231PD  Z24, Z29, Z22
 	VFMADD231PD  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 	SUBQ         $0x02, DI
 	JGE          two
+	MOVQ         k+80(FP), R8
+	SUBQ         first+152(FP), R8
+	JLE          last
+	CMPQ         (SP), $0x00
+	JNE          last
+	MOVQ         R9, (SP)
+	MOVQ         R8, DI
+	MOVQ         ask+144(FP), R9
+	ADDQ         BX, R9
+	SUBQ         c+0(FP), R9
+	MOVQ         cp+16(FP), R8
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         cm+8(FP), R9
+	MOVQ         (SP), R9
+	MOVQ         second+128(FP), R8
+	SUBQ         $0x02, DI
+	JMP          two
 
+last:
 odd:
 	TESTQ        $0x00000001, DI
 	JEQ          done
 	VMOVUPD      (SI), Z24
-	VMOVUPD      (SI)(R8*1), Z25
+	VMOVUPD      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R9), Z26
+	VBROADCASTSD (R11), Z26
 	VFMADD231PD  Z24, Z26, Z0
 	VFMADD231PD  Z25, Z26, Z1
-	VBROADCASTSD (R9)(CX*1), Z27
+	VBROADCASTSD (R11)(CX*1), Z27
 	VFMADD231PD  Z24, Z27, Z2
 	VFMADD231PD  Z25, Z27, Z3
-	VBROADCASTSD (R9)(CX*2), Z28
+	VBROADCASTSD (R11)(CX*2), Z28
 	VFMADD231PD  Z24, Z28, Z4
 	VFMADD231PD  Z25, Z28, Z5
-	VBROADCASTSD (R10), Z29
+	VBROADCASTSD (R12), Z29
 	VFMADD231PD  Z24, Z29, Z6
 	VFMADD231PD  Z25, Z29, Z7
-	VBROADCASTSD (R10)(CX*1), Z26
+	VBROADCASTSD (R12)(CX*1), Z26
 	VFMADD231PD  Z24, Z26, Z8
 	VFMADD231PD  Z25, Z26, Z9
-	VBROADCASTSD (R10)(CX*2), Z27
+	VBROADCASTSD (R12)(CX*2), Z27
 	VFMADD231PD  Z24, Z27, Z10
 	VFMADD231PD  Z25, Z27, Z11
-	VBROADCASTSD (R11), Z28
+	VBROADCASTSD (R13), Z28
 	VFMADD231PD  Z24, Z28, Z12
 	VFMADD231PD  Z25, Z28, Z13
-	VBROADCASTSD (R11)(CX*1), Z29
+	VBROADCASTSD (R13)(CX*1), Z29
 	VFMADD231PD  Z24, Z29, Z14
 	VFMADD231PD  Z25, Z29, Z15
-	VBROADCASTSD (R11)(CX*2), Z26
+	VBROADCASTSD (R13)(CX*2), Z26
 	VFMADD231PD  Z24, Z26, Z16
 	VFMADD231PD  Z25, Z26, Z17
-	VBROADCASTSD (R12), Z27
+	VBROADCASTSD (R14), Z27
 	VFMADD231PD  Z24, Z27, Z18
 	VFMADD231PD  Z25, Z27, Z19
-	VBROADCASTSD (R12)(CX*1), Z28
+	VBROADCASTSD (R14)(CX*1), Z28
 	VFMADD231PD  Z24, Z28, Z20
 	VFMADD231PD  Z25, Z28, Z21
-	VBROADCASTSD (R12)(CX*2), Z29
+	VBROADCASTSD (R14)(CX*2), Z29
 	VFMADD231PD  Z24, Z29, Z22
 	VFMADD231PD  Z25, Z29, Z23
-	ADDQ         DX, R9
-	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
 
 done:
-	MOVQ   mode+88(FP), DI
-	CMPQ   DI, $0x03
+	MOVQ   turn+136(FP), R8
+	ADDQ   R8, next+112(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
 	JNE    multiply
-	MOVQ   cp+16(FP), DI
+	MOVQ   cp+16(FP), R8
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
-	VADDPD (SI)(DI*1), Z1, Z1
+	VADDPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z2, Z2
-	VADDPD (SI)(DI*1), Z3, Z3
+	VADDPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z4, Z4
-	VADDPD (SI)(DI*1), Z5, Z5
+	VADDPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z6, Z6
-	VADDPD (SI)(DI*1), Z7, Z7
+	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z8, Z8
-	VADDPD (SI)(DI*1), Z9, Z9
+	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z10, Z10
-	VADDPD (SI)(DI*1), Z11, Z11
+	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z12, Z12
-	VADDPD (SI)(DI*1), Z13, Z13
+	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z14, Z14
-	VADDPD (SI)(DI*1), Z15, Z15
+	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z16, Z16
-	VADDPD (SI)(DI*1), Z17, Z17
+	VADDPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z18, Z18
-	VADDPD (SI)(DI*1), Z19, Z19
+	VADDPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z20, Z20
-	VADDPD (SI)(DI*1), Z21, Z21
+	VADDPD (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 	VADDPD (SI), Z22, Z22
-	VADDPD (SI)(DI*1), Z23, Z23
+	VADDPD (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
 multiply:
-	MOVQ   cp+16(FP), DI
-	MOVQ   d+104(FP), R13
-	TESTQ  R13, R13
+	MOVQ   cp+16(FP), R8
+	MOVQ   d+104(FP), R9
+	TESTQ  R9, R9
 	JEQ    store
 	MOVQ   BX, SI
 	SUBQ   c+0(FP), SI
-	ADDQ   R13, SI
+	ADDQ   R9, SI
 	VMULPD (SI), Z0, Z0
-	VMULPD (SI)(DI*1), Z1, Z1
+	VMULPD (SI)(R8*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z2, Z2
-	VMULPD (SI)(DI*1), Z3, Z3
+	VMULPD (SI)(R8*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z4, Z4
-	VMULPD (SI)(DI*1), Z5, Z5
+	VMULPD (SI)(R8*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z6, Z6
-	VMULPD (SI)(DI*1), Z7, Z7
+	VMULPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z8, Z8
-	VMULPD (SI)(DI*1), Z9, Z9
+	VMULPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z10, Z10
-	VMULPD (SI)(DI*1), Z11, Z11
+	VMULPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z12, Z12
-	VMULPD (SI)(DI*1), Z13, Z13
+	VMULPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z14, Z14
-	VMULPD (SI)(DI*1), Z15, Z15
+	VMULPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z16, Z16
-	VMULPD (SI)(DI*1), Z17, Z17
+	VMULPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z18, Z18
-	VMULPD (SI)(DI*1), Z19, Z19
+	VMULPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z20, Z20
-	VMULPD (SI)(DI*1), Z21, Z21
+	VMULPD (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 	VMULPD (SI), Z22, Z22
-	VMULPD (SI)(DI*1), Z23, Z23
+	VMULPD (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
 store:
 	VMOVUPD Z0, (BX)
-	VMOVUPD Z1, (BX)(DI*1)
+	VMOVUPD Z1, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z2, (BX)
-	VMOVUPD Z3, (BX)(DI*1)
+	VMOVUPD Z3, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z4, (BX)
-	VMOVUPD Z5, (BX)(DI*1)
+	VMOVUPD Z5, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z6, (BX)
-	VMOVUPD Z7, (BX)(DI*1)
+	VMOVUPD Z7, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z8, (BX)
-	VMOVUPD Z9, (BX)(DI*1)
+	VMOVUPD Z9, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z10, (BX)
-	VMOVUPD Z11, (BX)(DI*1)
+	VMOVUPD Z11, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z12, (BX)
-	VMOVUPD Z13, (BX)(DI*1)
+	VMOVUPD Z13, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z14, (BX)
-	VMOVUPD Z15, (BX)(DI*1)
+	VMOVUPD Z15, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z16, (BX)
-	VMOVUPD Z17, (BX)(DI*1)
+	VMOVUPD Z17, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z18, (BX)
-	VMOVUPD Z19, (BX)(DI*1)
+	VMOVUPD Z19, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z20, (BX)
-	VMOVUPD Z21, (BX)(DI*1)
+	VMOVUPD Z21, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	VMOVUPD Z22, (BX)
-	VMOVUPD Z23, (BX)(DI*1)
+	VMOVUPD Z23, (BX)(R8*1)
 	ADDQ    cm+8(FP), BX
 	ADDQ    CX, AX
 	DECQ    mb+96(FP)

@@ -55,6 +55,7 @@ type Product[F Float] struct {
 	Chunk      int // 0: one chain of K steps
 	Ep         Epilogue
 	Act        Act
+	Ask        []F // nil, or an array laid out as C that the caller reads next: processors are asked for it in time
 }
 
 // AdamStep holds one step's constants of Adam with decoupled weight decay (Kingma 2015, Loshchilov 2019):

@@ -6,8 +6,8 @@ import "unsafe"
 
 type (
 	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides in bytes.
-	// mode says what sums start from. A sum is multiplied by d unless d is nil.
-	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F)
+	// mode says what sums start from. A sum is multiplied by d unless d is nil. From next on is what blocks ask the caches for.
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second, turn int, ask *F, first int)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
 	// with the derivative writes that dd bytes further (kernels/_asm, carry).
@@ -108,7 +108,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 	from := q.start()
 	chunk := q.chunk()
 	for k, kn := 0, 0; k == 0 || k < q.K; k += max(1, kn) {
-		var bi, d *F
+		var bi, d, ask *F
 		if k > 0 {
 			from = fromC
 			if k%chunk == 0 {
@@ -119,24 +119,83 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
+		next := q.ahead(p, np, k, kn, blocks)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
+			step := g.rows * q.CM // to the C of the next block
+			if blocks <= fewBlocks {
+				step = np * q.CP // to that of these rows of the next panels
+			}
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
 				c := row*q.CM + p*q.CP
+				steps := kn
 				if q.Ep == MulD && k+kn == q.K {
 					d = at(q.D, c)
+				}
+				if array, o := q.later(c, step, k+kn, from); array != nil && kn >= 4 {
+					ask, steps = at(array, o), kn/4*2
 				}
 				var a, b *F
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d)
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, next.turn, ask, steps)
 				left -= mb
+				next.at += uintptr(mb * next.turn)
 				row += mb * g.rows
 			}
 		}
 	}
+}
+
+// ahead are addresses that blocks ask the caches for: with every second step that of a line and of another second bytes further, and then stride
+// bytes further; each block begins turn bytes after the one before. None of them is read.
+type ahead struct {
+	at                   uintptr
+	stride, second, turn int
+}
+
+// fewBlocks is the most blocks of which each asks for the lines of one panel whose rows are far apart.
+const fewBlocks = 4
+
+// ahead is how so many blocks that sum rows k, .., k+kn-1 of panels p, .., p+np-1 of B ask for the rows that come then.
+func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
+	k += kn
+	if k >= q.K {
+		k, p = 0, p+np
+	}
+	i, sz := p*q.BP+k*q.BK, size[F]()
+	steps := blocks * (kn / 2)
+	if i >= len(q.B) || steps == 0 {
+		return ahead{at: uintptr(unsafe.Pointer(unsafe.SliceData(q.B)))}
+	}
+	a := ahead{at: uintptr(unsafe.Pointer(&q.B[i]))}
+	switch {
+	case q.BK == panel[F](): // rows are neighbouring lines
+		a.stride = (64*min(q.K-k, q.chunk()) + steps - 1) / steps
+		a.turn = kn / 2 * a.stride
+		if np == 2 {
+			a.second = sz * q.BP
+		}
+	case blocks <= fewBlocks:
+		a.stride, a.second, a.turn = 2*sz*q.BK, sz*q.BK, sz*q.BP
+	}
+	return a
+}
+
+// later is an array laid out as C, and where in it begins what is needed after the steps before k of the block at c: an operand of the epilogue, or
+// the C from which a later block starts, step elements further.
+func (q *Product[F]) later(c, step, k, from int) ([]F, int) {
+	switch last := k == q.K; {
+	case last && (q.Ep == MulD || q.Ep == ActivateGrad):
+		return q.D, c
+	case last && len(q.Ask) > c:
+		return q.Ask, c
+	case from == fromC && c+step < len(q.C):
+		return q.C, c + step
+	}
+	return nil, 0
 }
 
 // carried computes as many panels of rows m.. as it can with the activation of each block carried by the next, and
@@ -183,7 +242,7 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 				o := row*q.CM + p*q.CP
 				c, a := at(q.C, o), at(q.A, row*q.AM)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, 0, nil, q.K)
 				} else {
 					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
 					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
