@@ -30,6 +30,7 @@ type Executor struct {
 	computed []bool    // of a lane, the values that it does not have from there
 
 	perSample, shared []float32
+	vectors           []float32             // of samples, see plan.Vectors
 	temp              []float32             // for the run of one instruction
 	stats             map[string]*statistic // of group norms
 
@@ -48,6 +49,8 @@ type storage struct {
 	loss bool      // wide has the result of an op
 	view *fuse.View
 	own  bool // the memory is the caller's, or of this value alone
+
+	vector bool // it is made in the stage Vectors
 }
 
 // step is an instruction bound to routines.
@@ -150,9 +153,14 @@ func (x *Executor) allocate(o Options) {
 			}
 			return program.None
 		},
+		Vectors: !x.sums(), // a sum over the batch adds up what all samples have at the same time
 	})
 	for i := range x.steps {
-		x.steps[i].stage = x.plan.Stage[i]
+		s := &x.steps[i]
+		s.stage = x.plan.Stage[i]
+		for _, id := range s.Out {
+			x.values[id].vector = s.stage == plan.Vectors
+		}
 	}
 	x.block = o.Block
 	if x.block <= 0 {
@@ -176,7 +184,7 @@ func (x *Executor) defaultBlock() int {
 	if x.convolves() {
 		return max(leastBlock, laneImages*x.team.Workers())
 	}
-	return laneTokens * x.team.Workers()
+	return x.tokens() * x.team.Workers()
 }
 
 // convolves reports whether there are convolutions.
@@ -199,7 +207,7 @@ func (x *Executor) Block() int { return x.block }
 
 // Bytes is the memory of values, for a batch of n samples, and of packed weights.
 func (x *Executor) Bytes(n int) int64 {
-	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Shared))
+	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Vectors)*int64(min(n, x.team.Workers()*x.chunk())) + int64(x.plan.Shared))
 	for _, s := range x.steps {
 		if s.bytes == nil || s.skipped {
 			continue

@@ -53,21 +53,44 @@ func (x *Executor) begin(b *Batch) {
 	x.stage(plan.Steps, 1)
 }
 
+// vectorSamples is the most samples of a chunk, whose single rows are made at once: enough that reading weights takes little of the time.
+const vectorSamples = 16
+
+// chunk is the number of samples whose single rows are made at once.
+func (x *Executor) chunk() int {
+	if x.plan.Vectors == 0 {
+		return x.block
+	}
+	return max(x.block, vectorSamples)
+}
+
 // samples computes samples [first, end) of a batch.
 func (x *Executor) samples(ctx context.Context, b *Batch, first, end int) error {
 	x.reserve(min(end-first, x.block))
-	for lo := first; lo < end; lo += x.block {
-		n := min(x.block, end-lo)
-		x.arrange(n)
-		x.inputs(b, program.Sample, lo, n)
-		x.accumulate = lo > first
-		x.ended = ctx.Done()
-		x.stage(plan.Samples, n)
-		x.ended = nil
-		if err := ctx.Err(); err != nil {
-			return err
+	for at := first; at < end; at += x.chunk() {
+		c := min(x.chunk(), end-at)
+		if x.plan.Vectors > 0 {
+			if need := min(end-first, x.chunk()) * x.plan.Vectors; len(x.vectors) < need {
+				x.vectors = aligned(need)
+			}
+			x.arrangeVectors(c, 0, c)
+			x.inputs(b, program.Sample, at, c)
+			x.stage(plan.Vectors, c)
 		}
-		x.outputs(b, lo, n)
+		for lo := at; lo < at+c; lo += x.block {
+			n := min(x.block, at+c-lo)
+			x.arrange(n)
+			x.arrangeVectors(c, lo-at, n)
+			x.inputs(b, program.Sample, lo, n)
+			x.accumulate = lo > first
+			x.ended = ctx.Done()
+			x.stage(plan.Samples, n)
+			x.ended = nil
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			x.outputs(b, lo, n)
+		}
 	}
 	x.accumulate = false
 	return nil
@@ -111,8 +134,18 @@ func (x *Executor) stage(stage plan.Stage, n int) {
 func (x *Executor) arrange(n int) {
 	for id := range x.values {
 		v := &x.values[id]
-		if at := x.plan.Offset[id]; at >= 0 && v.Rate == program.Sample {
+		if at := x.plan.Offset[id]; at >= 0 && v.Rate == program.Sample && !v.vector {
 			v.s = x.perSample[n*at : n*(at+v.size)]
+		}
+	}
+}
+
+// arrangeVectors points the values of the stage Vectors at the memory of n samples from the given one on of a chunk of c.
+func (x *Executor) arrangeVectors(c, from, n int) {
+	for id := range x.values {
+		v := &x.values[id]
+		if at := x.plan.Offset[id]; at >= 0 && v.vector {
+			v.s = x.vectors[c*at+from*v.size:][:n*v.size]
 		}
 	}
 }

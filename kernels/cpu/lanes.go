@@ -14,28 +14,47 @@ import (
 // weights, and whatever does not depend on samples, with the executor that they are lanes of. They give the same bits as it does.
 
 // Samples of a block of a lane. Fewer cost more where weights are read for each block, and more leave the caches. Convolutions at low
-// resolution read large weights for few pixels. Tokens are enough rows for a product with few samples.
+// resolution read large weights for few pixels. Tokens are enough rows for a product with few samples. Sums over the batch are read and
+// written for each block.
 const (
 	laneTokens = 4
 	laneImages = 8
+	laneRows   = 192 // of the products of a block of tokens
 )
+
+// tokens is the number of samples of a block of a lane without convolutions.
+func (x *Executor) tokens() int {
+	if x.sums() {
+		return laneTokens
+	}
+	rows := 1
+	for _, s := range x.steps {
+		if s.stage == plan.Samples && x.prog.InstrCost(s.Instr).MulAdds > 0 {
+			rows = max(rows, x.rows(s.Out[0]))
+		}
+	}
+	return min(laneTokens, (laneRows+rows-1)/rows)
+}
 
 // lane is the number of samples of a block of a lane: a worker's share of a block. 0: there is no memory for lanes.
 func (x *Executor) lane() int {
-	most := laneTokens
+	most := x.tokens()
 	if x.convolves() {
 		most = laneImages
 	}
 	return min(most, x.block/x.team.Workers())
 }
 
-// pieces is the number of samples of each piece of a batch of n in lanes, from the least to the most, or nil where all workers share
+// pieces is the number of samples of each piece of a batch of n in lanes, each of some blocks, from the least to the most, or nil where all workers share
 // each instruction: where the program has sums over the batch, which have an order, and where lanes would leave workers idle for more
 // than a quarter of the time.
 func (x *Executor) pieces(n int) []int {
 	w, most := x.team.Workers(), x.lane()
 	if w == 1 || most == 0 || 4*n < 3*w*((n+w-1)/w) || x.sums() {
 		return nil
+	}
+	if x.plan.Vectors > 0 {
+		most = max(most, vectorSamples)
 	}
 	rounds := (n + w*most - 1) / (w * most)
 	pieces := make([]int, rounds*w)
@@ -55,8 +74,8 @@ func (x *Executor) sums() bool {
 
 // spread computes the samples of a batch in lanes.
 func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
-	most := pieces[len(pieces)-1]
-	if err := x.openLanes(most); err != nil {
+	block := min(pieces[len(pieces)-1], x.lane())
+	if err := x.openLanes(block); err != nil {
 		return err
 	}
 	first := make([]int, len(pieces))
@@ -65,7 +84,7 @@ func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
 	}
 	x.team.Run(len(pieces), func(worker, i int) {
 		l := x.lanes[worker]
-		l.block = most
+		l.block = block
 		l.samples(ctx, b, first[i], first[i]+pieces[i]) // its error is that of ctx
 	})
 	return ctx.Err()
@@ -169,11 +188,12 @@ func (x *Executor) newLane() (*Executor, error) {
 	for i := range l.steps {
 		s := &l.steps[i]
 		s.stage = x.steps[i].stage
-		if s.stage != plan.Samples && s.stage != plan.Sums {
+		if s.stage == plan.Constants || s.stage == plan.Steps {
 			continue
 		}
 		for _, id := range s.Out {
 			l.computed[id] = true
+			l.values[id].vector = s.stage == plan.Vectors
 			if v := &l.values[id]; v.Rate != program.Sample && x.plan.Offset[id] >= 0 {
 				v.s = aligned(v.size)[:v.size]
 			}

@@ -16,6 +16,9 @@ const (
 	Constants Stage = iota
 	// Steps run once for a batch.
 	Steps
+	// Vectors run for many samples at a time, before the blocks that these are cut into: they make single rows, such as embeddings of times and labels, from inputs
+	// that are numbers. Their weights are then read less often.
+	Vectors
 	// Samples run for each block of samples.
 	Samples
 	// Sums run after the last block: they depend on sums over the batch.
@@ -26,10 +29,11 @@ const (
 type Plan struct {
 	Stage []Stage // of each instruction
 	// Offset is where a derived value is: in the block for one sample, which holds value v of a block of n samples from
-	// n·Offset to n·(Offset + size), or in the shared block. Values with memory of their own have −1.
+	// n·Offset to n·(Offset + size), or in the shared block, or, if an instruction of Vectors makes it, in a block like the first. Values with memory of their own
+	// have −1.
 	Offset []int
-	// PerSample and Shared are the sizes of the blocks.
-	PerSample, Shared int
+	// PerSample, Shared and Vectors are the sizes of the blocks.
+	PerSample, Shared, Vectors int
 }
 
 // align is what sizes are rounded up to, so that values begin at cache lines if the block does.
@@ -41,11 +45,16 @@ type Options struct {
 	Own func(id program.ID) bool
 	// Views returns the value whose memory a value is a view of, or None.
 	View func(id program.ID) program.ID
+	// Vectors asks for the stage of that name.
+	Vectors bool
 }
 
 // New plans p. Values of outputs live to the end.
 func New(p *program.Program, o Options) *Plan {
 	pl := &Plan{Stage: stages(p), Offset: make([]int, len(p.Values))}
+	if o.Vectors {
+		pl.vectors(p)
+	}
 	last := pl.lastUses(p, o)
 	var free heap
 	for i := range pl.Offset {
@@ -61,6 +70,11 @@ func New(p *program.Program, o Options) *Plan {
 			if p.Values[id].Rate != program.Sample {
 				pl.Offset[id] = pl.Shared
 				pl.Shared += size
+				continue
+			}
+			if pl.Stage[i] == Vectors {
+				pl.Offset[id] = pl.Vectors
+				pl.Vectors += size
 				continue
 			}
 			pl.Offset[id] = free.take(size)
@@ -102,6 +116,31 @@ func stages(p *program.Program) []Stage {
 		}
 	}
 	return s
+}
+
+// vectors finds the instructions of Vectors among those of Samples.
+func (pl *Plan) vectors(p *program.Program) {
+	early := make([]bool, len(p.Values))
+	for _, id := range p.With(program.Input) {
+		early[id] = program.Size(p.Values[id].Shape) == 1
+	}
+	for i, in := range p.Instrs {
+		_, sums := in.Op.(program.BatchSum)
+		if pl.Stage[i] != Samples || sums || !slices.ContainsFunc(in.Out, func(id program.ID) bool { return p.Values[id].Rate == program.Sample }) {
+			continue
+		}
+		vector := !slices.ContainsFunc(in.In, func(id program.ID) bool { return p.Values[id].Rate == program.Sample && !early[id] })
+		for _, id := range in.Out {
+			shape := p.Values[id].Shape
+			vector = vector && (len(shape) == 0 || program.Size(shape) == shape[len(shape)-1])
+		}
+		if vector {
+			pl.Stage[i] = Vectors
+			for _, id := range in.Out {
+				early[id] = true
+			}
+		}
+	}
 }
 
 // lastUses is the last instruction that needs each value, itself or through a view.
