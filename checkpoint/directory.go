@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -78,7 +80,7 @@ func loadDir(dir string) (*Model, error) {
 		}
 	}
 	if _, ok := f.Metadata["normalisation"]; !ok && len(config.SampleShape()) == 3 {
-		m.Norm = pixels()
+		m.assumePixels(dir, config.SampleShape()[2])
 	}
 	if config.Variance() {
 		m.Notes = append(m.Notes, "the network also gives a variance, in the second half of its channels, which is not used")
@@ -87,6 +89,34 @@ func loadDir(dir string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
+}
+
+// assumePixels takes samples to be images of bytes, unless an autoencoder lies beside the network, whose latents they then are.
+func (m *Model) assumePixels(dir string, channels int) {
+	folders := []string{dir}
+	if p := pipeline(dir); p != "" {
+		folders = append(folders, p)
+	}
+	for _, folder := range folders {
+		for _, name := range []string{"vae", "vqvae"} {
+			if _, err := os.Stat(filepath.Join(folder, name, configName)); err == nil {
+				m.Notes = append(m.Notes, fmt.Sprintf("there is an autoencoder in %s: samples are its latents as the network has them, not pictures, and are not normalised", filepath.Join(folder, name)))
+				return
+			}
+		}
+	}
+	m.Norm = pixels()
+	if channels == 4 {
+		m.Notes = append(m.Notes, "samples have 4 channels and are taken to be pictures of bytes, x/127.5 − 1; many networks of 4 channels make latents of an autoencoder, and of a latent x, (x + 1)·127.5 is then written")
+	}
+}
+
+// pipeline is the folder of a whole pipeline if dir is the folder unet in one, or "".
+func pipeline(dir string) string {
+	if whole, err := filepath.Abs(dir); err == nil && filepath.Base(whole) == "unet" {
+		return filepath.Dir(whole)
+	}
+	return ""
 }
 
 // pixels is x/127.5 − 1, the normalisation of images of bytes.
@@ -159,6 +189,12 @@ type scheduler struct {
 	Trained    any      `json:"trained_betas,omitempty"`
 	ZeroSNR    bool     `json:"rescale_betas_zero_snr,omitempty"`
 	Prediction string   `json:"prediction_type,omitempty"`
+
+	// PredictEpsilon is how diffusers said it before 0.10, and where it is there it decides, as in diffusers.
+	PredictEpsilon *bool `json:"predict_epsilon,omitempty"`
+	// These two change what the network is given as the time.
+	FlowSigmas   bool   `json:"use_flow_sigmas,omitempty"`
+	TimestepType string `json:"timestep_type,omitempty"`
 }
 
 // predictionTypes are diffusers' names of predictions and ours.
@@ -174,8 +210,13 @@ var narrow = []string{"HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2A
 
 // readScheduler sets schedule and prediction from scheduler_config.json, or to DDPM's where there is none.
 func (m *Model) readScheduler(dir, base string) error {
-	m.Schedule, m.Prediction = "ddpm", "eps"
-	for _, folder := range []string{filepath.Join(dir, "scheduler"), dir, base} {
+	known := m.Prediction // by the metadata of the weights
+	m.Schedule, m.Prediction = "ddpm", cmp.Or(known, "eps")
+	folders := []string{filepath.Join(dir, "scheduler"), dir, base}
+	if p := pipeline(dir); p != "" {
+		folders = append(folders, filepath.Join(p, "scheduler"))
+	}
+	for _, folder := range folders {
 		path := filepath.Join(folder, schedulerName)
 		text, err := readSmall(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -189,18 +230,46 @@ func (m *Model) readScheduler(dir, base string) error {
 		}
 		return err
 	}
-	m.Notes = append(m.Notes, "there is no "+schedulerName+": the schedule is taken to be ddpm, with β from 0.0001 to 0.02, and the prediction eps")
+	m.Notes = append(m.Notes, "there is no "+schedulerName+": the schedule is taken to be ddpm, with β from 0.0001 to 0.02, and the prediction "+m.Prediction)
 	return nil
 }
 
 const schedulerName = "scheduler_config.json"
 
+// quoteNumbers puts NaN and infinities, which Python writes and JSON does not have, between quotes. A setting that is used is then refused, and one
+// that is not is no matter.
+func quoteNumbers(text []byte) []byte {
+	return pythonNumbers.ReplaceAllFunc(text, func(part []byte) []byte {
+		if part[0] == '"' {
+			return part
+		}
+		return slices.Concat([]byte{'"'}, part, []byte{'"'})
+	})
+}
+
+// pythonNumbers matches strings too, so that what is in one is left alone.
+var pythonNumbers = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?Infinity|NaN`)
+
 func (m *Model) setScheduler(text []byte) error {
 	var s scheduler
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := json.Unmarshal(quoteNumbers(text), &s); err != nil {
 		return err
 	}
+	if s.PredictEpsilon != nil {
+		says := "sample"
+		if *s.PredictEpsilon {
+			says = "epsilon"
+		}
+		if s.Prediction != "" && s.Prediction != says {
+			return fmt.Errorf(`setting "predict_epsilon" is %t, and "prediction_type" is %.60q; want one of them`, *s.PredictEpsilon, s.Prediction)
+		}
+		s.Prediction = says
+	}
 	switch {
+	case s.FlowSigmas:
+		return errors.New(`setting "use_flow_sigmas" is true; only false is supported`)
+	case s.TimestepType != "" && s.TimestepType != "discrete":
+		return fmt.Errorf(`setting "timestep_type" is %.60q; only discrete is supported`, s.TimestepType)
 	case s.Class != "" && !slices.Contains(discrete, s.Class):
 		return fmt.Errorf("scheduler %.60q is not one of a discrete chain of β; have %s", s.Class, strings.Join(discrete, ", "))
 	case s.Trained != nil:

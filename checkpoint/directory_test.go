@@ -106,6 +106,18 @@ func TestDirectoryForms(t *testing.T) {
 	if got.Schedule != "ddpm-cosine" || got.Prediction != "v" || !reflect.DeepEqual(got.ScheduleParams, map[string]float64{"steps": 500, "tmin": 0.002}) || len(got.Notes) != 0 {
 		t.Errorf("%s %v %s, notes %q", got.Schedule, got.ScheduleParams, got.Prediction, got.Notes)
 	}
+	if part := load(t, filepath.Join(dir, "unet")); part.Schedule != "ddpm-cosine" || part.Prediction != "v" {
+		t.Errorf("the folder unet by itself has %s and %s", part.Schedule, part.Prediction)
+	}
+	writeJSON(t, filepath.Join(dir, "vae/config.json"), map[string]any{})
+	for _, path := range []string{dir, filepath.Join(dir, "unet")} {
+		if m := load(t, path); m.Norm.Mean != nil || len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "autoencoder") {
+			t.Errorf("beside an autoencoder: normalisation %+v, notes %q", m.Norm, m.Notes)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "vae")); err != nil {
+		t.Fatal(err)
+	}
 	run := t.TempDir()
 	if err := got.Save(filepath.Join(run, "model.safetensors")); err != nil {
 		t.Fatal(err)
@@ -122,6 +134,12 @@ func TestScheduler(t *testing.T) {
 		// The default β of this class are not DDPM's.
 		`{"_class_name": "HeunDiscreteScheduler", "beta_end": 0.03}`: {Schedule: "ddpm", Prediction: "eps",
 			ScheduleParams: map[string]float64{"beta_start": 0.00085, "beta_end": 0.03}},
+		// What diffusers writes of a minimum that is −∞, and what is in a string.
+		`{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "other": "NaN, \"Infinity", "last": NaN}`: {Schedule: "ddpm", Prediction: "eps",
+			ScheduleParams: map[string]float64{}},
+		`{"_class_name": "DDPMScheduler", "predict_epsilon": false}`:                        {Schedule: "ddpm", Prediction: "x0", ScheduleParams: map[string]float64{}},
+		`{"predict_epsilon": true, "prediction_type": "epsilon", "use_flow_sigmas": false}`: {Schedule: "ddpm", Prediction: "eps", ScheduleParams: map[string]float64{}},
+		`{"_class_name": "EulerDiscreteScheduler", "timestep_type": "discrete"}`:            {Schedule: "ddpm", Prediction: "eps", ScheduleParams: map[string]float64{}},
 		`{}`: {Schedule: "ddpm", Prediction: "eps", ScheduleParams: map[string]float64{}},
 	} {
 		var m Model
@@ -130,14 +148,18 @@ func TestScheduler(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"_class_name": "ScoreSdeVeScheduler"}`: `scheduler "ScoreSdeVeScheduler" is not one of a discrete chain`,
-		`{"beta_schedule": "scaled_linear"}`:     `"beta_schedule" is "scaled_linear"; have linear, squaredcos_cap_v2`,
-		`{"trained_betas": [0.1]}`:               `"trained_betas"`,
-		`{"rescale_betas_zero_snr": true}`:       `"rescale_betas_zero_snr" is true`,
-		`{"prediction_type": "flow"}`:            `"prediction_type" is "flow"; have epsilon, sample, v_prediction`,
-		`{"num_train_timesteps": 0}`:             `"num_train_timesteps" is 0; want at least 2`,
-		`{"num_train_timesteps": "many"}`:        "cannot unmarshal",
-		`{"beta_end": 1.5}`:                      "beta_end < 1",
+		`{"_class_name": "ScoreSdeVeScheduler"}`:                        `scheduler "ScoreSdeVeScheduler" is not one of a discrete chain`,
+		`{"beta_schedule": "scaled_linear"}`:                            `"beta_schedule" is "scaled_linear"; have linear, squaredcos_cap_v2`,
+		`{"trained_betas": [0.1]}`:                                      `"trained_betas"`,
+		`{"rescale_betas_zero_snr": true}`:                              `"rescale_betas_zero_snr" is true`,
+		`{"prediction_type": "flow"}`:                                   `"prediction_type" is "flow"; have epsilon, sample, v_prediction`,
+		`{"num_train_timesteps": 0}`:                                    `"num_train_timesteps" is 0; want at least 2`,
+		`{"num_train_timesteps": "many"}`:                               "cannot unmarshal",
+		`{"beta_end": NaN}`:                                             "cannot unmarshal string",
+		`{"use_flow_sigmas": true}`:                                     `"use_flow_sigmas" is true`,
+		`{"timestep_type": "continuous"}`:                               `"timestep_type" is "continuous"`,
+		`{"predict_epsilon": false, "prediction_type": "v_prediction"}`: `"predict_epsilon" is false, and "prediction_type" is "v_prediction"`,
+		`{"beta_end": 1.5}`:                                             "beta_end < 1",
 	} {
 		dir := directory(t, "unet", nil)
 		if err := os.WriteFile(filepath.Join(dir, "scheduler_config.json"), []byte(text), 0o644); err != nil {

@@ -35,7 +35,7 @@
 // [Load] also reads a directory as diffusers writes it, with config.json and diffusion_pytorch_model.safetensors (or
 // model.safetensors), in itself or in its folder unet. The classes are UNet2DModel, DiT and DiT1D (nets.FromPublished). The
 // names that attentions had before version 0.17 of diffusers, and their weights as convolutions of 1×1, are read too. Weights
-// may be F16, BF16, F32 or F64.
+// may be F16, BF16, F32, F64 or I64.
 //
 // The schedule and the prediction come from the metadata of the weights if they have them, else from scheduler_config.json,
 // in the directory or in its folder scheduler: β linear or squaredcos_cap_v2, prediction epsilon, sample or v_prediction.

@@ -50,6 +50,13 @@ func (m *Model) Export(dir string) ([]string, error) {
 		delete(meta, "schedule_params")
 		delete(meta, "prediction")
 	}
+	if c, ok := m.Net.Config.(nets.DiT); ok {
+		if shape := c.SampleShape(); c.Classes() == 0 {
+			notes = append(notes, "the network takes no labels; facebookresearch/DiT makes a table of labels in any case, so that its class does not load these weights as they are")
+		} else if len(shape) == 3 && shape[0] != shape[1] {
+			notes = append(notes, "samples are not square, which facebookresearch/DiT wants them to be")
+		}
+	}
 	if err := emptyDir(dir); err != nil {
 		return nil, fmt.Errorf("checkpoint: not exported: %w", err)
 	}

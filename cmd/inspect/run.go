@@ -27,6 +27,11 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
+	if o.Eval != "" || o.Bench { // the report has them
+		for _, note := range s.Notes {
+			fmt.Fprintf(io.Err, "note: %s\n", note)
+		}
+	}
 	switch {
 	case o.Eval != "":
 		return s.evaluate(ctx, o, io)

@@ -2,7 +2,7 @@
 //
 //	go run . -isa avx2 -out ../simd/avx2_amd64.s -stubs ../simd/avx2_amd64.go -pkg simd
 //
-// All kernels are NOSPLIT, take explicit pointers and byte strides, and keep their sums in registers. They load and store
+// All kernels but those of jets are NOSPLIT. They take explicit pointers and byte strides, and keep their sums in registers. They load and store
 // with the unaligned forms. A parameter cannot be called g (a register's name in Go assembly).
 package main
 

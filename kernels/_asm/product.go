@@ -29,8 +29,8 @@ type block struct {
 	a             rows         // this step's column of a
 	nextBcast     int          // index of the broadcast register to use next
 	firstFree     int          // vector registers from here on are not used
-	asks          bool         // for lines at next
-	part          operand.Mem  // of a block that asks: 0 in the first part of the steps
+	asks          bool         // the block prefetches what is needed later; see product
+	part          operand.Mem  // of a block that prefetches: 0 until the steps up to first are done
 }
 
 const blockParams = "c %[1]s, cm, cp int, a %[1]s, am, ak int, b %[1]s, bp, bk int, bias %[1]s, k, mode, mb int"
@@ -188,8 +188,8 @@ func (s *block) rest() {
 	}
 }
 
-// half ends the first part of the steps if there is another, by asking for the lines at ask. The lines of c at the beginning of the block and
-// these at once would be more than a processor fetches at a time, and the block would wait.
+// half comes after the first steps of a block. Where more steps are left it prefetches the lines at ask, and goes on with those steps. The lines of c, which are prefetched at the
+// beginning of the block, and these at the same time would be more than a processor fetches at once, and the block would wait.
 func (s *block) half() {
 	Load(Param("k"), s.u)
 	SUBQ(operand.NewParamAddr("first", 19*8), s.u)
@@ -209,14 +209,17 @@ func (s *block) half() {
 	Label("last")
 }
 
-// askingRows is the fewest rows of a block that asks for lines ahead: the multiply-adds of fewer take no longer than the loads.
+// askingRows is the fewest rows of a block that prefetches. A block of fewer rows waits for its loads and not for its multiply-adds, so that further loads would cost time.
 const askingRows = 4
 
 // product: mb blocks, times d[r][·], laid out as c, unless d is nil.
 //
-// Blocks of many rows ask for cache lines that are needed later, a few at a time: with every second step those at next and second bytes further, and next
-// moves on by stride; the next block begins turn bytes further. After the first steps, an even number unless they are all, they ask for a block's lines of an
-// array at ask, laid out as c.
+// A block of many rows also prefetches what is needed after it, a few cache lines at a time, so that its multiply-adds do not wait:
+//
+//   - at its beginning the lines of c, into which it stores at its end;
+//   - with every second step the lines at next and at next + second, after which next grows by stride. They are the rows of b of a later product. For the
+//     next block of rows, next begins turn bytes further than for this one;
+//   - after its first steps the lines of a block of an array at ask, which is laid out as c. first is even unless it is all of k. first = k: there is no such array.
 func (t isa) product(e elem, R, NP int) {
 	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second, turn int, ask %[1]s, first int)", e.ptr()))
 	nv := 64 / t.vec * NP

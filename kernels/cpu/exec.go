@@ -48,7 +48,8 @@ type storage struct {
 	wide []float64 // of scalars that are inputs, and of losses
 	loss bool      // wide has the result of an op
 	view *fuse.View
-	own  bool // the memory is the caller's, or of this value alone
+	own  bool      // the memory is the caller's, or of this value alone
+	kept []float32 // memory for an output that the caller does not want, or that only changes with parameters
 
 	vector bool // it is made in the stage Vectors
 }
@@ -145,7 +146,7 @@ func (x *Executor) bind() error {
 
 // allocate plans the memory of values and allocates it.
 func (x *Executor) allocate(o Options) {
-	x.plan = plan.New(x.prog, plan.Options{
+	po := plan.Options{
 		Own: func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
 		View: func(id program.ID) program.ID {
 			if v := x.values[id].view; v != nil {
@@ -153,8 +154,11 @@ func (x *Executor) allocate(o Options) {
 			}
 			return program.None
 		},
-		Vectors: !x.sums(), // a sum over the batch adds up what all samples have at the same time
-	})
+	}
+	if !x.sums() { // a sum over the batch adds up what all samples have at the same time
+		po.Vector = sliceable
+	}
+	x.plan = plan.New(x.prog, po)
 	for i := range x.steps {
 		s := &x.steps[i]
 		s.stage = x.plan.Stage[i]
@@ -177,6 +181,18 @@ func (x *Executor) allocate(o Options) {
 			v.s = x.shared[at : at+v.size]
 		}
 	}
+}
+
+// sliceable reports whether what an operation leaves behind for a chunk of samples is in its values, so that blocks can take parts of it.
+func sliceable(op program.Op) bool {
+	if l, ok := op.(fuse.Layer); ok {
+		op = l.Op
+	}
+	switch op.(type) {
+	case ops.SquaredError, ops.GroupNorm, ops.GroupNormInput: // losses in float64, and statistics
+		return false
+	}
+	return true
 }
 
 // defaultBlock is the number of samples of a block if memory is not a limit: enough for all lanes.

@@ -37,19 +37,27 @@ func (x *Executor) RunContext(ctx context.Context, b *Batch) error {
 
 // begin computes what does not depend on the samples.
 func (x *Executor) begin(b *Batch) {
-	x.ended, x.accumulate = nil, false // also after a run that panicked
 	x.own(b)
 	if x.stale {
-		x.stage(plan.Constants, 1)
-		for i := range x.steps {
-			if s := &x.steps[i]; s.prepare != nil && !s.skipped {
-				s.prepare()
+		x.n = 1
+		for _, constants := range []bool{true, false} { // of which the weights of others may be made
+			for i := range x.steps {
+				s := &x.steps[i]
+				if s.skipped || (s.stage == plan.Constants) != constants {
+					continue
+				}
+				if s.prepare != nil {
+					s.prepare()
+				}
+				if constants {
+					s.run()
+				}
 			}
 		}
 		x.stale = false
 	}
 	x.inputs(b, program.Step, 0, 1)
-	x.accumulate = false
+	x.ended, x.accumulate = nil, false // also after a run that panicked
 	x.stage(plan.Steps, 1)
 }
 
@@ -66,6 +74,7 @@ func (x *Executor) chunk() int {
 
 // samples computes samples [first, end) of a batch.
 func (x *Executor) samples(ctx context.Context, b *Batch, first, end int) error {
+	x.ended, x.accumulate = nil, false // also after a run that panicked
 	x.reserve(min(end-first, x.block))
 	for at := first; at < end; at += x.chunk() {
 		c := min(x.chunk(), end-at)
@@ -154,18 +163,22 @@ func (x *Executor) checkBatch(b *Batch) error {
 	return b.Check("cpu", x.prog, func(id program.ID) bool { return x.values[id].s != nil })
 }
 
-// own places outputs that all samples share in the caller's memory.
+// own places outputs that all samples share in the caller's memory, if there is any for them. Those that change only with parameters are not computed in
+// each run, so that they stay here and are copied.
 func (x *Executor) own(b *Batch) {
 	for _, o := range x.prog.Outputs {
 		v := &x.values[o.ID]
 		if v.Role != program.Derived || v.Rate == program.Sample || v.view != nil || !x.computes(o.ID) {
 			continue
 		}
-		if d, ok := b.Out[o.Name]; ok {
+		if d, ok := b.Out[o.Name]; ok && v.Rate != program.Constant {
 			v.s = d
-		} else if len(v.s) != v.size {
-			v.s = aligned(v.size)[:v.size]
+			continue
 		}
+		if v.kept == nil {
+			v.kept = aligned(v.size)[:v.size]
+		}
+		v.s = v.kept
 	}
 }
 

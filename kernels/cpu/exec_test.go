@@ -123,3 +123,84 @@ func TestFusion(t *testing.T) {
 		opstest.Compare(t, q, execute(t, q, 3, 2, 2, in), want, 1e-5) // float32: sums of some dozen terms
 	}
 }
+
+// TestSharedOutputs: outputs that all samples share are written to the slices of each run, those that change only with parameters too, and to no others.
+func TestSharedOutputs(t *testing.T) {
+	p, err := program.Build(func(b *program.Builder) {
+		c := ops.Linear(b, b.Param("p", 4), b.Param("w", 3, 4), nil)
+		b.Output("c", c)
+		b.Output("y", b.Apply(ops.Add{}, b.Input("x", program.Sample, 3), c)[0])
+		b.Output("s", b.Apply(ops.Scale{A: 2}, b.Input("t", program.Step, 3))[0])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	team := NewTeam(2)
+	defer team.Close()
+	x, err := NewExecutor(p, team, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := map[string][]float32{"p": {1, 2, 3, 4}, "w": {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}}
+	if err := x.SetParams(params); err != nil {
+		t.Fatal(err)
+	}
+	run := func(first float32, outputs ...string) map[string][]float32 {
+		b := &Batch{N: 1, In: map[string][]float32{"x": {first, 0, 0}, "t": {first, 0, 0}}, Out: map[string][]float32{}}
+		for _, o := range outputs {
+			b.Out[o] = make([]float32, 3)
+		}
+		if err := x.Run(b); err != nil {
+			t.Fatal(err)
+		}
+		return b.Out
+	}
+	equal := func(what string, got []float32, want ...float32) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v; want %v", what, got, want)
+		}
+	}
+	var runs []map[string][]float32
+	for i := range 3 {
+		runs = append(runs, run(float32(i), "c", "y", "s"))
+	}
+	run(7, "y")
+	for i, out := range runs {
+		equal("what depends on parameters", out["c"], 1, 2, 3)
+		equal("a sample", out["y"], 1+float32(i), 2, 3)
+		equal("what depends on the step", out["s"], 2*float32(i), 0, 0)
+	}
+	clear(runs[2]["c"]) // the caller's
+	equal("a sample", run(0, "y")["y"], 1, 2, 3)
+	params["w"][0] = 5
+	x.Changed()
+	equal("with another weight", run(0, "c", "y")["c"], 5, 2, 3)
+	equal("from the run before", runs[1]["c"], 1, 2, 3)
+}
+
+// TestVectorLosses: losses of samples that are single numbers are those of their samples in each block.
+func TestVectorLosses(t *testing.T) {
+	p, err := program.Build(func(b *program.Builder) {
+		loss := b.Apply(ops.SquaredError{}, b.Input("x", program.Sample, 1), b.Input("y", program.Sample, 1), b.Input("w", program.Sample, 1))
+		b.Output("loss", loss[0])
+		b.Output("twice", b.Apply(ops.Scale{A: 2}, b.Input("x2", program.Sample, 1))[0])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	team := NewTeam(1)
+	defer team.Close()
+	x, err := NewExecutor(p, team, Options{Block: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Batch{N: 5, Wide: map[string][]float64{"x": {1, 2, 3, 4, 5}, "y": make([]float64, 5), "w": {1, 1, 1, 1, 1}, "x2": make([]float64, 5)},
+		WideOut: map[string][]float64{"loss": make([]float64, 5)}}
+	if err := x.Run(b); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float64{1, 4, 9, 16, 25}; !slices.Equal(b.WideOut["loss"], want) {
+		t.Errorf("losses %v, want %v", b.WideOut["loss"], want)
+	}
+}

@@ -47,7 +47,7 @@ func (x *Executor) lane() int {
 
 // pieces is the number of samples of each piece of a batch of n in lanes, each of some blocks, from the least to the most, or nil where all workers share
 // each instruction: where the program has sums over the batch, which have an order, and where lanes would leave workers idle for more
-// than a quarter of the time.
+// than a quarter of the time: n samples on w workers take ⌈n/w⌉ rounds, of which n/w are work.
 func (x *Executor) pieces(n int) []int {
 	w, most := x.team.Workers(), x.lane()
 	if w == 1 || most == 0 || 4*n < 3*w*((n+w-1)/w) || x.sums() {

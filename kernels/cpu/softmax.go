@@ -44,6 +44,10 @@ func LogSumExp(t *Team, y, x []float32, rows, w int) {
 			for _, v := range row[1:] {
 				top = max(top, v)
 			}
+			if math.IsInf(float64(top), 0) {
+				y[r] = top
+				continue
+			}
 			y[r] = float32(float64(top) + math.Log(float64(im.Exp(e, row, 1))))
 		}
 	})

@@ -57,6 +57,7 @@ func NewTrainer(t Training, o fit.Options, e Options) (*Trainer, error) {
 		return nil, err
 	}
 	team := NewTeam(o.Workers)
+	team.Impl = o.Impl
 	x, err := NewExecutor(t.Program, team, e)
 	if err != nil {
 		team.Close()

@@ -52,10 +52,10 @@ type Product[F Float] struct {
 	D          []F
 	M, K, NP   int
 	Accumulate bool
-	Chunk      int // 0: one chain of K steps
+	Chunk      int // 0: one chain of K steps; what is beyond 4096 steps of a chunk may be chained to acc
 	Ep         Epilogue
 	Act        Act
-	Ask        []F // nil, or an array laid out as C that the caller reads next: processors are asked for it in time
+	Ask        []F // nil, or an array laid out as C that the caller reads next: it is prefetched during the last steps, which changes no result
 }
 
 // AdamStep holds one step's constants of Adam with decoupled weight decay (Kingma 2015, Loshchilov 2019):

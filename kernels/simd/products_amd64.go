@@ -5,8 +5,9 @@ package simd
 import "unsafe"
 
 type (
-	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides in bytes.
-	// mode says what sums start from. A sum is multiplied by d unless d is nil. From next on is what blocks ask the caches for.
+	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides are in bytes. cm, am are from row to row, cp, bp from panel to
+	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, turn, ask and first say what is
+	// prefetched.
 	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second, turn int, ask *F, first int)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
@@ -149,17 +150,19 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 	}
 }
 
-// ahead are addresses that blocks ask the caches for: with every second step that of a line and of another second bytes further, and then stride
-// bytes further; each block begins turn bytes after the one before. None of them is read.
+// ahead says which rows of B a product prefetches for the next one: with every second step the cache lines at the address at and second bytes further, after which the address
+// grows by stride. Each block of rows begins turn bytes further than the one before. Nothing is read there.
 type ahead struct {
 	at                   uintptr
 	stride, second, turn int
 }
 
-// fewBlocks is the most blocks of which each asks for the lines of one panel whose rows are far apart.
+// fewBlocks is the most blocks of rows for which rows of B that are far apart are prefetched: each block then takes one panel of the next two, and more blocks would go on to panels
+// that are needed much later.
 const fewBlocks = 4
 
-// ahead is how so many blocks that sum rows k, .., k+kn-1 of panels p, .., p+np-1 of B ask for the rows that come then.
+// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B. What is prefetched is the following rows of these panels, or, after the last, the first
+// rows of the following panels.
 func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
 	k += kn
 	if k >= q.K {
@@ -184,8 +187,8 @@ func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
 	return a
 }
 
-// later is an array laid out as C, and where in it begins what is needed after the steps before k of the block at c: an operand of the epilogue, or
-// the C from which a later block starts, step elements further.
+// later is an array laid out as C that is prefetched in the middle of the sums of a block, and where in it the block's part begins: an operand of the epilogue or of the caller if k, the
+// steps that are then done, is all, or C itself where sums start from it, step elements further.
 func (q *Product[F]) later(c, step, k, from int) ([]F, int) {
 	switch last := k == q.K; {
 	case last && (q.Ep == MulD || q.Ep == ActivateGrad):

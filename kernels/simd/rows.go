@@ -13,7 +13,7 @@ type Rows struct {
 	Affine func(f Act, y, x, m, a, b []float32)
 
 	// AffineGrad is the backward form of Affine: dz = dy·f'((x - m)·a + b), s0 += Σ dz and s1 += Σ dz·(x - m), the sums
-	// over rows, each term one fused multiply-add. m and b are not nil.
+	// over rows, each term one fused multiply-add. m and b are not nil. dz may be dy, but not x.
 	AffineGrad func(f Act, dz, dy, x, m, a, b, s0, s1 []float32)
 
 	// Combine writes y = u·a + (x - m)·b + c, with vectors a, m, b and c.

@@ -134,10 +134,11 @@ func winogradOutputGeneric(y []float32, ld int, pix []int32, m []float32, ms, mt
 					if q < 0 {
 						continue
 					}
-					a := o[i]
+					b := float32(0) // added too, as by the assembly: a sum of −0 becomes 0
 					if bias != nil {
-						a += bias[p*Panel32+j]
+						b = bias[p*Panel32+j]
 					}
+					a := o[i] + b
 					if r != nil {
 						a += r[int(q)*ldr+p*Panel32+j]
 					}

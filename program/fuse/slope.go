@@ -48,6 +48,12 @@ func (f *fusion) slopeOnly(in program.Instr) bool {
 	}
 	r := f.p.Instrs[f.readers[d][0]]
 	_, ok := r.Op.(ops.Mul)
+	if ok && r.In[1] == d && f.maker[r.In[0]] >= 0 { // of two derivatives the product computes the first
+		other := f.p.Instrs[f.maker[r.In[0]]]
+		if u, is := other.Op.(ops.Unary); is && u.Order == 1 && r.In[0] != d && f.slopeOnly(other) {
+			return false
+		}
+	}
 	return ok && r.In[0] != r.In[1] && program.SameShape(f.p.Values[r.In[0]].Shape, f.p.Values[r.In[1]].Shape)
 }
 

@@ -12,7 +12,7 @@ import (
 // with the cosines first if CosFirst, and a zero at the end of an odd Dim. DDPM has the sines first and Shift 1, DiT the
 // cosines first and Shift 0 (Vaswani 2017, arXiv:1706.03762, section 3.5; Ho 2020; Peebles and Xie 2023).
 //
-// Phases are computed in float64: times are of the order of 1000, where float32 phases are wrong in the fourth digit.
+// Phases are computed in float64: times are of the order of 1000, where float32 phases are wrong in the fifth digit.
 type Sinusoid struct {
 	Dim       int
 	MaxPeriod float64

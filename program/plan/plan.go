@@ -45,15 +45,16 @@ type Options struct {
 	Own func(id program.ID) bool
 	// Views returns the value whose memory a value is a view of, or None.
 	View func(id program.ID) program.ID
-	// Vectors asks for the stage of that name.
-	Vectors bool
+	// Vector reports the operations that may run in the stage Vectors: all that they leave for others is in their results, so that a block can take its part of it. nil: there
+	// is no such stage.
+	Vector func(op program.Op) bool
 }
 
 // New plans p. Values of outputs live to the end.
 func New(p *program.Program, o Options) *Plan {
 	pl := &Plan{Stage: stages(p), Offset: make([]int, len(p.Values))}
-	if o.Vectors {
-		pl.vectors(p)
+	if o.Vector != nil {
+		pl.vectors(p, o.Vector)
 	}
 	last := pl.lastUses(p, o)
 	var free heap
@@ -119,14 +120,14 @@ func stages(p *program.Program) []Stage {
 }
 
 // vectors finds the instructions of Vectors among those of Samples.
-func (pl *Plan) vectors(p *program.Program) {
+func (pl *Plan) vectors(p *program.Program, may func(op program.Op) bool) {
 	early := make([]bool, len(p.Values))
 	for _, id := range p.With(program.Input) {
 		early[id] = program.Size(p.Values[id].Shape) == 1
 	}
 	for i, in := range p.Instrs {
 		_, sums := in.Op.(program.BatchSum)
-		if pl.Stage[i] != Samples || sums || !slices.ContainsFunc(in.Out, func(id program.ID) bool { return p.Values[id].Rate == program.Sample }) {
+		if pl.Stage[i] != Samples || sums || !may(in.Op) || !slices.ContainsFunc(in.Out, func(id program.ID) bool { return p.Values[id].Rate == program.Sample }) {
 			continue
 		}
 		vector := !slices.ContainsFunc(in.In, func(id program.ID) bool { return p.Values[id].Rate == program.Sample && !early[id] })

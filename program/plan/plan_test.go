@@ -21,11 +21,14 @@ func TestVectors(t *testing.T) {
 	}
 	p := net.Program
 	of := func(vectors bool) *plan.Plan {
-		return plan.New(p, plan.Options{
-			Own:     func(id program.ID) bool { return p.Values[id].Role != program.Derived },
-			View:    func(program.ID) program.ID { return program.None },
-			Vectors: vectors,
-		})
+		o := plan.Options{
+			Own:  func(id program.ID) bool { return p.Values[id].Role != program.Derived },
+			View: func(program.ID) program.ID { return program.None },
+		}
+		if vectors {
+			o.Vector = func(program.Op) bool { return true }
+		}
+		return plan.New(p, o)
 	}
 	pl, without := of(true), of(false)
 	if without.Vectors != 0 || slices.Contains(without.Stage, plan.Vectors) {

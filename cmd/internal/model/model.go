@@ -50,7 +50,7 @@ type Model struct {
 }
 
 // Report are lines for a command's report: the activation and the prediction of the network, and whether the checkpoint says so;
-// and where --schedule replaces the schedule that the network was trained for.
+// where --schedule replaces the schedule that the network was trained for; and what was assumed when a directory from elsewhere was read.
 func (m *Model) Report() string {
 	var b strings.Builder
 	b.WriteString("network   ")
@@ -60,6 +60,9 @@ func (m *Model) Report() string {
 	fmt.Fprintf(&b, "%s prediction%s\n", m.Prediction, m.prediction)
 	if m.Model.Schedule != "" && m.Model.Schedule != m.Schedule.Name() {
 		fmt.Fprintf(&b, "schedule  %s, as --schedule says; the network was trained for %s\n", m.Schedule.Name(), m.Model.Schedule)
+	}
+	for _, note := range m.Notes {
+		fmt.Fprintf(&b, "note      %s\n", note)
 	}
 	return b.String()
 }
