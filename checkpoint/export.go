@@ -50,10 +50,11 @@ func (m *Model) Export(dir string) ([]string, error) {
 		delete(meta, "schedule_params")
 		delete(meta, "prediction")
 	}
-	if c, ok := m.Net.Config.(nets.DiT); ok {
-		if shape := c.SampleShape(); c.Classes() == 0 {
+	if shape := m.SampleShape(); m.Config().Kind() == "dit" && len(shape) == 3 {
+		switch {
+		case m.Config().Classes() == 0:
 			notes = append(notes, "the network takes no labels; facebookresearch/DiT makes a table of labels in any case, so that its class does not load these weights as they are")
-		} else if len(shape) == 3 && shape[0] != shape[1] {
+		case shape[0] != shape[1]:
 			notes = append(notes, "samples are not square, which facebookresearch/DiT wants them to be")
 		}
 	}
