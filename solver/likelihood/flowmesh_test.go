@@ -105,6 +105,7 @@ func TestFlowMeshGaussian(t *testing.T) {
 
 // A trained network in float32 on a mesh, against reference values and against its float64 self.
 func TestFlowMeshNetwork(t *testing.T) {
+	slow(t)
 	names, copies := []string{"simple", "cosine"}, 8
 	if testing.Short() {
 		names, copies = names[:1], 6
@@ -213,6 +214,7 @@ func (fails) Flow(_ context.Context, x, _, _ []float64, _ []float32, _ *kernels.
 
 // Engines without the flow, precision that float32 does not have, and few points mean steps of each path's own.
 func TestFlowWithoutMesh(t *testing.T) {
+	slow(t)
 	m := network(t, "simple")
 	s := m.Schedule()
 	r := rand.New(rand.NewPCG(5, 2))

@@ -175,6 +175,7 @@ func TestFusedAgreesWithReference(t *testing.T) {
 
 // A trained network against an independent Fokker–Planck solution.
 func TestPathIntegralMeetsFokkerPlanck(t *testing.T) {
+	slow(t)
 	raw, err := os.ReadFile("testdata/truth_sr_simple.json")
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ func withEngine(t *testing.T, m *solver.Network, e solver.Engine, p solver.Preci
 // On a mesh of all points the results are those of steps of each point's own, to the tolerance; at any precision of the
 // network, because both ways are integrated in float64. Most points fit the first mesh; a point without a value disturbs none.
 func TestExpandMesh(t *testing.T) {
+	slow(t)
 	g, m := loadGolden(t, "simple"), network(t, "simple")
 	const n = 160
 	x := g.around(n)
