@@ -87,7 +87,9 @@ const leastBlock = 16
 // BlockOf is the most samples of a block that an executor with so many workers chooses, if the values of a sample have so many bytes: a
 // block for each lane, within 1 GiB.
 func BlockOf(sampleBytes float64, workers int) int {
-	return int(max(1, min(float64(max(leastBlock, laneImages*workersOf(workers))), defaultMemory/max(1, sampleBytes))))
+	w := workersOf(workers)
+	n := max(float64(max(leastBlock, laneImages*w)), float64(w)*laneBytes/max(1, sampleBytes))
+	return int(max(1, min(n, defaultMemory/max(1, sampleBytes))))
 }
 
 const defaultMemory = 1 << 30

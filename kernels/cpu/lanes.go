@@ -19,21 +19,23 @@ import (
 const (
 	laneTokens = 4
 	laneImages = 8
-	laneRows   = 192 // of the products of a block of tokens
+	laneRows   = 192     // of the products of a block of tokens
+	laneBytes  = 4 << 20 // of the values of a block of more samples than laneTokens
 )
 
 // tokens is the number of samples of a block of a lane without convolutions.
 func (x *Executor) tokens() int {
-	if x.sums() {
-		return laneTokens
-	}
 	rows := 1
 	for _, s := range x.steps {
-		if s.stage == plan.Samples && x.prog.InstrCost(s.Instr).MulAdds > 0 {
+		if s.stage == plan.Samples && x.values[s.Out[0]].Rate == program.Sample && x.prog.InstrCost(s.Instr).MulAdds > 0 {
 			rows = max(rows, x.rows(s.Out[0]))
 		}
 	}
-	return min(laneTokens, (laneRows+rows-1)/rows)
+	n := (laneRows + rows - 1) / rows
+	if x.sums() {
+		n = max(laneTokens, (laneTokens*laneRows+rows-1)/rows)
+	}
+	return min(n, max(laneTokens, laneBytes/(4*max(1, x.plan.PerSample))))
 }
 
 // lane is the number of samples of a block of a lane: a worker's share of a block. 0: there is no memory for lanes.
