@@ -11,6 +11,7 @@ import (
 	"hbar/cmd/internal/likelihoodcmd"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
+	"hbar/kernels/simd"
 )
 
 // pixels writes n images of whole numbers with labels 0, 1, 2, in turn.
@@ -123,6 +124,9 @@ func TestLikelihood(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && (c.name == "all methods" || strings.HasPrefix(c.name, "the sampler's")) {
 				t.Skip("the grid and the fit take seconds")
+			}
+			if testing.Short() && simd.Best().Name == "generic" && strings.HasSuffix(c.name, "on a mesh") {
+				t.Skip("a hundred points take a minute without assembly")
 			}
 			one, all := joined(t, likelihoodcmd.Run, base+c.args, "x.json", c.shards)
 			sameResult(t, one, all)
