@@ -64,14 +64,15 @@ done
 # The same in the middle of a save: a large network, killed while a temporary file of the checkpoint is there. The checkpoint before stays.
 large=(--data swissroll --width 512 --depth 3 --batch 128 "${common[@]}" --steps 12 --save-every 2)
 processes 1 "${large[@]}" --out whole-large >whole.log 2>&1 || { cat whole.log; fail 'one process, a large network'; }
-for try in 1 2 3 4 5 6; do
-  [ $try -le 5 ] || fail 'no kill fell into a save'
+for try in {1..21}; do
+  [ $try -le 20 ] || fail 'no kill fell into a save'
   rm -rf killed
   processes 2 "${large[@]}" --out killed >killed.log 2>&1 &
   job=$!
   until [ -e killed/state.safetensors ]; do sleep 0.01; kill -0 $job 2>/dev/null || { cat killed.log; fail 'the run ended by itself'; }; done
+  mapfile -t victims < <(pgrep -x "$name") # now, because a save is over before pgrep is
   until compgen -G 'killed/.state.safetensors.tmp-*' >/dev/null; do kill -0 $job 2>/dev/null || break; done
-  for pid in $(pgrep -x "$name"); do kill -9 "$pid" 2>/dev/null || true; done
+  kill -9 "${victims[@]}" 2>/dev/null || true
   wait $job 2>/dev/null || true
   if compgen -G 'killed/.state.safetensors.tmp-*' >/dev/null; then break; fi
 done
