@@ -41,7 +41,7 @@ type Executor struct {
 	accumulate bool // it is not the first: sums over the batch go on
 	stale      bool // parameters have changed
 	err        error
-	graphs     map[pass]*driver.Graph
+	graphs     graphs
 
 	// reached, if it is not nil, is called after each instruction of a pass that runs to the sums, with its position.
 	reached   func(position int) error
@@ -113,7 +113,7 @@ func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*
 	if err := o.Precision.OfPrograms(); err != nil {
 		return nil, err
 	}
-	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), stale: true, graphs: map[pass]*driver.Graph{}}
+	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), stale: true}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived, offset: -1, wide: -1}
 	}
@@ -252,7 +252,7 @@ func (x *Executor) grow(n int) error {
 	if n <= x.room {
 		return nil
 	}
-	if err := x.dropGraphs(); err != nil {
+	if err := x.graphs.drop(); err != nil {
 		return err
 	}
 	if err := errors.Join(x.perSample.Free(), x.scratch.Free()); err != nil {
@@ -358,17 +358,9 @@ func (x *Executor) Changed() { x.stale = true }
 
 // Close frees the executor's memory on the device.
 func (x *Executor) Close() error {
-	err := x.dropGraphs()
+	err := x.graphs.drop()
 	for _, b := range []*driver.Buffer{x.params, x.shared, x.perSample, x.scratch} {
 		err = errors.Join(err, b.Free())
 	}
-	return err
-}
-
-func (x *Executor) dropGraphs() (err error) {
-	for _, g := range x.graphs {
-		err = errors.Join(err, g.Close())
-	}
-	clear(x.graphs)
 	return err
 }

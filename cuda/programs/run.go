@@ -84,19 +84,21 @@ func (x *Executor) Pass(n int, first, last bool) error {
 
 // replay runs a pass, which is captured when it comes for the second time.
 func (x *Executor) replay(p pass) error {
-	g, known := x.graphs[p]
+	c, known, err := x.graphs.use(p)
+	if err != nil {
+		return err
+	}
 	if !known || x.uncapture && p.stages&runSums != 0 {
 		x.graphs[p] = nil
 		return x.enqueue(p)
 	}
-	if g == nil {
-		var err error
-		if g, err = x.d.Capture(func() error { return x.enqueue(p) }); err != nil {
+	if c.graph == nil {
+		if c.graph, err = x.d.Capture(func() error { return x.enqueue(p) }); err != nil {
 			return err
 		}
 		x.graphs[p] = g
 	}
-	return g.Replay()
+	return c.graph.Replay()
 }
 
 // enqueue enqueues the kernels of a pass.
