@@ -24,7 +24,8 @@ type Executor struct {
 	plan      *plan.Plan
 	values    []storage
 	steps     []step
-	block     int // most samples of a block
+	most      int // most samples of a block
+	block     int // the same, or fewer where the device had no memory for so many
 
 	params    *driver.Buffer // parameters, if they are the executor's own
 	shared    *driver.Buffer // values that all samples share
@@ -231,6 +232,7 @@ func (x *Executor) chooseBlock(o Options, largest int) error {
 	x.block = max(1, min(x.block, (math.MaxInt32-1)/max(1, largest))) // indices are 32 bits
 	return nil
 }
+	x.most = x.block
 
 // Block is the most samples that pass through the program together.
 func (x *Executor) Block() int { return x.block }
@@ -265,13 +267,41 @@ func (x *Executor) grow(n int) error {
 		if err == nil || n == 1 || !errors.As(err, &full) || !full.OutOfMemory() {
 			return err
 		}
-		n = (n + 1) / 2 // another has taken what was free
+		n = less(n) // another has taken what was free
 		x.block = n
 	}
 }
 
 // take allocates the memory of a block of n samples.
 func (x *Executor) take(n int) error {
+// less is about half of a block of n samples. It is a multiple of 16 unless it is less: sums over samples are then the same.
+func less(n int) int {
+	if n > 16 {
+		return max(16, n/2&^15)
+	}
+	return (n + 1) / 2
+}
+
+// restore chooses large blocks again for a batch of n samples, if grow had to take smaller ones and there is memory by now.
+func (x *Executor) restore(n int) error {
+	if n = min(n, x.most); n <= x.block {
+		return nil
+	}
+	u, err := x.d.Usage()
+	if err != nil {
+		return err
+	}
+	z := x.sizes
+	need := 4 * (int64(z.perSample+z.scratchSample)*int64(n) + int64(z.scratchShared))
+	if x.room > 0 {
+		need -= int64(x.perSample.Size() + x.scratch.Size()) // which grow frees
+	}
+	if need <= u.Free {
+		x.block = x.most
+	}
+	return nil
+}
+
 	z := x.sizes
 	var err error
 	if x.perSample, err = x.d.Alloc(4 * max(16, n*z.perSample)); err != nil {

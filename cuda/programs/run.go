@@ -35,6 +35,9 @@ func (x *Executor) RunContext(ctx context.Context, b *general.Batch) error {
 	if err := x.checkBatch(b); err != nil {
 		return err
 	}
+	if err := x.restore(b.N); err != nil {
+		return err
+	}
 	if err := x.grow(min(b.N, x.block)); err != nil {
 		return err
 	}
