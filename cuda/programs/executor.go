@@ -10,6 +10,7 @@ import (
 
 	"hbar/cuda/driver"
 	"hbar/cuda/exec"
+	"hbar/kernels/general"
 	"hbar/program"
 	"hbar/program/fuse"
 	"hbar/program/plan"
@@ -23,6 +24,7 @@ type Executor struct {
 	prog      *program.Program
 	plan      *plan.Plan
 	values    []storage
+	labels    map[program.ID]int // rows of the tables in which these inputs choose one
 	steps     []step
 	most      int // most samples of a block
 	block     int // the same, or fewer where the device had no memory for so many
@@ -114,7 +116,7 @@ func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*
 	if err := o.Precision.OfPrograms(); err != nil {
 		return nil, err
 	}
-	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), stale: true}
+	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), labels: general.LabelRows(p), stale: true}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived, offset: -1, wide: -1}
 	}
@@ -230,9 +232,9 @@ func (x *Executor) chooseBlock(o Options, largest int) error {
 		}
 	}
 	x.block = max(1, min(x.block, (math.MaxInt32-1)/max(1, largest))) // indices are 32 bits
+	x.most = x.block
 	return nil
 }
-	x.most = x.block
 
 // Block is the most samples that pass through the program together.
 func (x *Executor) Block() int { return x.block }
@@ -272,8 +274,6 @@ func (x *Executor) grow(n int) error {
 	}
 }
 
-// take allocates the memory of a block of n samples.
-func (x *Executor) take(n int) error {
 // less is about half of a block of n samples. It is a multiple of 16 unless it is less: sums over samples are then the same.
 func less(n int) int {
 	if n > 16 {
@@ -302,6 +302,8 @@ func (x *Executor) restore(n int) error {
 	return nil
 }
 
+// take allocates the memory of a block of n samples.
+func (x *Executor) take(n int) error {
 	z := x.sizes
 	var err error
 	if x.perSample, err = x.d.Alloc(4 * max(16, n*z.perSample)); err != nil {

@@ -92,14 +92,12 @@ func (x *Executor) replay(p pass) error {
 		return err
 	}
 	if !known || x.uncapture && p.stages&runSums != 0 {
-		x.graphs[p] = nil
 		return x.enqueue(p)
 	}
 	if c.graph == nil {
 		if c.graph, err = x.d.Capture(func() error { return x.enqueue(p) }); err != nil {
 			return err
 		}
-		x.graphs[p] = g
 	}
 	return c.graph.Replay()
 }
@@ -187,6 +185,11 @@ func (x *Executor) upload(id program.ID, b *general.Batch, lo, n int) error {
 		narrow, wide = narrow[lo:lo+n], make([]float64, n)
 		for i, d := range narrow {
 			wide[i] = float64(d)
+		}
+	}
+	if rows, ok := x.labels[id]; ok { // a kernel would read what is beside the table
+		if err := general.CheckLabels("cuda", v.Name, rows, wide); err != nil {
+			return err
 		}
 	}
 	return errors.Join(driver.Upload(x.buffer(v, v.wide, 2*n), wide), driver.Upload(x.buffer(v, v.offset, n), narrow))

@@ -316,6 +316,11 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 	var names []string
 	for name := range out {
 		names = append(names, name)
+		if rows, ok := LabelRows(p)[p.Lookup("y")]; ok {
+			if err := CheckLabels("engine", "y", rows, given["y"]); err != nil {
+				return err
+			}
+		}
 	}
 	got, err := eval.RunContext(ctx, program.Prune(p, names...), n, given)
 	if err != nil {
