@@ -137,8 +137,10 @@ func newJourney(s *session, x *Executor, d int) (*journey, error) {
 			return nil, err
 		}
 	}
-	t.at, err = s.d.Alloc(16)
-	return t, err
+	if t.at, err = s.d.Alloc(16); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (t *journey) dropGraphs() (err error) {
