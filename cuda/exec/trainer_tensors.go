@@ -161,9 +161,11 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 // prepare allocates memory for the output.
 func (t *Trainer) prepare() (err error) {
 	e := &t.eval
-	if e.module == nil {
-		if e.module, err = t.d.Load(gpu.Dense); err != nil {
-			return err
+	if e.dense == nil {
+		if e.module == nil {
+			if e.module, err = t.d.Load(gpu.Dense); err != nil {
+				return err
+			}
 		}
 		if e.dense, err = e.module.Kernel(tileF32Narrow.name, tileF32Narrow.threads, tileF32Narrow.shared); err != nil {
 			return err
@@ -173,9 +175,12 @@ func (t *Trainer) prepare() (err error) {
 		return nil
 	}
 	if err := e.output.Free(); err != nil {
+	e.room = 0 // in case of an error
 		return err
 	}
-	e.output, err = t.zeros(4 * t.rowRoom * t.layout.Layers[len(t.layout.Layers)-1].LDN)
+	if e.output, err = t.zeros(4 * t.rowRoom * t.layout.Layers[len(t.layout.Layers)-1].LDN); err != nil {
+		return err
+	}
 	e.room = t.rowRoom
 	return err
 }
