@@ -17,6 +17,9 @@ func (t *Trainer) begin(lrs []float64) error {
 	if t.module == nil {
 		return errors.New("cuda: the trainer is closed")
 	}
+	if err := t.shared.Comm.Err(); err != nil { // a graph with sums must not run any more
+		return err
+	}
 	if t.batch > t.room {
 		return fmt.Errorf("cuda: there is no memory for batches of %d rows; SetBatch has said so", t.batch)
 	}
