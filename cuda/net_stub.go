@@ -76,6 +76,9 @@ func (t *NetTrainer) State() (*fit.State, error) { return nil, unavailable() }
 // SetState replaces the state.
 func (t *NetTrainer) SetState(s *fit.State) error { return unavailable() }
 
+// Abort is Close at an error that the other processes may not have.
+func (t *NetTrainer) Abort(cause error) error { return nil }
+
 // Close frees the trainer's memory on the device.
 func (t *NetTrainer) Close() error { return nil }
 

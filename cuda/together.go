@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -49,18 +50,21 @@ func Together(d *Device, peers fit.Peers) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := agree(peers, alive.Self(), nil)
+	room, err := d.Alloc(4 * tried[len(tried)-1]) // before one waits for the others
+	names, err := agree(peers, alive.Self(), err)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, room.Free())
 	}
-	comm, err := d.Meet([]byte(ids[0]), peers.Rank(), peers.Size())
-	if err == nil {
-		err = try(d, comm)
+	g := &Group{version: version, names: names}
+	g.comm, err = d.Meet([]byte(ids[0]), peers.Rank(), peers.Size())
+	if _, err = agree(peers, "", err); err == nil {
+		err = g.begin(peers, room)
 	}
-	if _, err := agree(peers, "", err); err != nil {
-		return nil, err // the process ends; a communicator that others do not have cannot be closed
+	if err != nil {
+		g.comm.Abort(err) // the process ends
+		return nil, errors.Join(err, g.comm.Close(), room.Free())
 	}
-	return &Group{comm, version, names}, nil
+	return g, room.Free()
 }
 
 // where names a device among those of all machines.
@@ -73,30 +77,56 @@ func where(d *Device) (string, error) {
 	return host + " " + bus, err
 }
 
-// try makes a sum. NCCL makes its connections on the first, which cannot be part of a captured graph.
-func try(d *Device, comm *driver.Comm) error {
-	b, err := driver.NewBuffer(d, []float32{1, float32(comm.Rank)})
-	if err != nil {
+// begin makes the first sums, and gives all processes the error of one. A process that has ended cannot be asked.
+func (g *Group) begin(peers fit.Peers, room *driver.Buffer) error {
+	err := g.try(room)
+	if ended := g.failed(); ended != nil {
+		return ended
+	}
+	_, err = agree(peers, "", err)
+	return err
+}
+
+// tried are the sizes of the sums that try makes, in float32 numbers: from the smallest to that of the largest part of a gradient.
+var tried = []int{2, 64 << 10, driver.MostBucket / 4}
+
+// try makes sums of small and large arrays. NCCL makes its connections on the first sums, from version 2.22 on those of each algorithm when that is
+// first used, which depends on the size. Connections cannot be made in a captured graph.
+func (g *Group) try(room *driver.Buffer) error {
+	for _, n := range tried {
+		if err := g.trySum(room.View(0, 4*n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trySum makes one sum in the memory of b and compares the first two numbers.
+func (g *Group) trySum(b *driver.Buffer) error {
+	if err := b.Zero(); err != nil {
 		return err
 	}
-	if err := comm.AllReduce(b, false); err != nil {
+	got := []float32{1, float32(g.comm.Rank)}
+	if err := driver.Upload(b, got); err != nil {
 		return err
 	}
-	if err := comm.Join(); err != nil {
+	if err := g.comm.AllReduce(b, false); err != nil {
 		return err
 	}
-	if err := comm.Wait(nil); err != nil {
+	if err := g.comm.Join(); err != nil {
 		return err
 	}
-	got := make([]float32, 2)
+	if err := g.comm.Wait(g.failed); err != nil {
+		return err
+	}
 	if err := driver.Download(got, b); err != nil {
 		return err
 	}
-	n := float32(comm.Size)
+	n := float32(g.comm.Size)
 	if got[0] != n || got[1] != n*(n-1)/2 {
-		return fmt.Errorf("cuda: NCCL sums 1 over %d processes to %v, and their numbers to %v", comm.Size, got[0], got[1])
+		return fmt.Errorf("cuda: NCCL sums 1 over %d processes to %v, and their numbers to %v", g.comm.Size, got[0], got[1])
 	}
-	return b.Free()
+	return nil
 }
 
 // longest is the longest message of agree.

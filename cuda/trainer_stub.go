@@ -65,5 +65,8 @@ func (t *Trainer) State() (*fit.State, error) { return nil, unavailable() }
 // SetState replaces the state.
 func (t *Trainer) SetState(s *fit.State) error { return unavailable() }
 
+// Abort is Close at an error that the other processes may not have.
+func (t *Trainer) Abort(cause error) error { return nil }
+
 // Close frees the trainer's memory on the device.
 func (t *Trainer) Close() error { return nil }

@@ -63,7 +63,8 @@ func (t *Run) sharing(trainer Trainer, on any) (Trainer, error) {
 	}
 	s, ok := on.(Sharing)
 	if !ok {
-		return nil, errors.Join(errors.New("train: this trainer works for one process only"), trainer.Close())
+		err := errors.New("train: this trainer works for one process only")
+		return nil, errors.Join(err, trainer.Abort(err))
 	}
 	return sharing{trainer, s, t}, nil
 }

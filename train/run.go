@@ -46,6 +46,7 @@ type Run struct {
 
 	shared *fit.DataParallel // with Options.Peers, on CPUs
 	halt   func()            // called when all processes have heard that one is to stop
+	inAll  bool              // the error of the loop is one that all processes have, after the same step
 }
 
 // sums are the running means of the loss; they are part of a checkpoint so that a resumed run logs the same figures.
@@ -78,11 +79,11 @@ func New(set *data.Dataset, o Options) (*Run, error) {
 	}
 	if o.Resume {
 		if err := t.resume(); err != nil {
-			return nil, errors.Join(err, t.trainer.Close())
+			return nil, errors.Join(err, t.trainer.Abort(err))
 		}
 	}
 	if err := t.agree(); err != nil {
-		return nil, errors.Join(err, t.trainer.Close())
+		return nil, errors.Join(err, t.trainer.Abort(err))
 	}
 	return t, nil
 }
@@ -106,7 +107,13 @@ func (t *Run) Run(ctx context.Context, r Reporter) (*Result, error) {
 	}
 	err := t.loop(ctx)
 	if e := t.fillModel(); e != nil { // a device that fails
-		return nil, errors.Join(err, e, t.trainer.Close())
+		if err == nil || t.inAll { // else it follows from that error
+			err = errors.Join(err, e)
+		}
+		return nil, errors.Join(err, t.trainer.Abort(err))
+	}
+	if err != nil && !t.inAll {
+		return t.result(), errors.Join(err, t.trainer.Abort(err))
 	}
 	if e := t.trainer.Close(); err == nil {
 		err = e
@@ -329,6 +336,7 @@ func (t *Run) failed(step int, lr float64, err error) error {
 	if !errors.As(err, &bad) {
 		return fmt.Errorf("train: step %d: %w", step+1, err)
 	}
+	t.inAll = true
 	return &Diverged{step + 1, lr, fmt.Errorf("loss %v: %s", bad.Loss, bad.Cause), t.saved}
 }
 
@@ -336,6 +344,7 @@ func (t *Run) interrupted(cause error) error {
 	if err := t.save(); err != nil {
 		return err
 	}
+	t.inAll = true
 	return &Interrupted{t.Step(), t.o.Dir != "", cause}
 }
 

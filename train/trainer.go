@@ -24,6 +24,8 @@ type Trainer interface {
 	Params(dst [][]float32) ([][]float32, error)
 	Averages(dst [][]float32) ([][]float32, error)
 	Close() error
+	// Abort is Close at an error that other processes of Options.Peers may not have: it waits for none of them, as Close may.
+	Abort(cause error) error
 }
 
 // NewTrainer makes the trainer of a program whose batches are b; nil means the CPU's.
@@ -38,6 +40,7 @@ type NetworkTrainer interface {
 	Params(dst [][]float32) ([][]float32, error)
 	Averages(dst [][]float32) ([][]float32, error)
 	Close() error
+	Abort(cause error) error
 }
 
 // NewNetworkTrainer makes the trainer of a network that is no chain, block samples of a batch at a time, or as many as fit if
@@ -69,6 +72,7 @@ func (c chainOnCPU) SetState(s *fit.State) error                   { return c.t.
 func (c chainOnCPU) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
 func (c chainOnCPU) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
 func (c chainOnCPU) Close() error                                  { c.t.Close(); return nil }
+func (c chainOnCPU) Abort(error) error                             { return c.Close() }
 
 // networkOnCPU is the Trainer of a network of another kind on the CPU.
 type networkOnCPU struct {
@@ -85,3 +89,4 @@ func (c networkOnCPU) SetState(s *fit.State) error                   { return c.
 func (c networkOnCPU) Params(dst [][]float32) ([][]float32, error)   { return c.t.Params(dst), nil }
 func (c networkOnCPU) Averages(dst [][]float32) ([][]float32, error) { return c.t.Averages(dst), nil }
 func (c networkOnCPU) Close() error                                  { return c.t.Close() }
+func (c networkOnCPU) Abort(error) error                             { return c.Close() }

@@ -42,7 +42,7 @@ func (b *BLAS) Close() error {
 	if b == nil {
 		return nil
 	}
-	return b.d.do(func() error { return blasError("cublasDestroy", b.d.Name, C.blas_destroy(b.h)) })
+	return b.d.undo(func() error { return blasError("cublasDestroy", b.d.Name, C.blas_destroy(b.h)) })
 }
 
 // Matrix is a matrix on the device: the address of its first number, and the strides of its rows and columns. It has the layout of

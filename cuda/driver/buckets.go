@@ -17,14 +17,15 @@ type Bucket struct {
 // Buckets are about an eighth of the gradient, within these bounds, in bytes: a small sum costs its latency, a large one begins late.
 const (
 	leastBucket = 256 << 10
-	mostBucket  = 25 << 20
+	// MostBucket is the upper bound, except for a parameter that is larger by itself.
+	MostBucket = 25 << 20
 )
 
 // Buckets divides count gradients into ranges of at least size bytes each, or if that is 0 of about an eighth. Those of parameter i begin at at[i]
 // and are there after position ready[i]. It begins with the last parameters, because the backward pass comes to the last layers first.
 func Buckets(at, ready []int, count, size int) (out []Bucket) {
 	if size == 0 {
-		size = min(max(4*count/8, leastBucket), mostBucket)
+		size = min(max(4*count/8, leastBucket), MostBucket)
 	}
 	hi := count
 	when := math.MinInt

@@ -53,7 +53,7 @@ type Device struct {
 	tensors   *TensorEngine
 	staging   staging
 	capturing bool
-	lost      bool // its work does not end
+	lost      error // why its work does not end, or nil
 }
 
 // Open opens device index (as CUDA_VISIBLE_DEVICES numbers them).
@@ -139,8 +139,24 @@ func (d *Device) BusID() (string, error) {
 	return C.GoString(&id[0]), nil
 }
 
-// do runs fn on an OS thread that has the device's context current.
+// do runs fn on an OS thread that has the device's context current. It is an error if the device is lost, because fn might wait for its work.
 func (d *Device) do(fn func() error) error {
+	if d.lost != nil {
+		return d.lost
+	}
+	return d.on(fn)
+}
+
+// undo is do for what frees: a lost device is left as it is to the end of the process.
+func (d *Device) undo(fn func() error) error {
+	if d.lost != nil {
+		return nil
+	}
+	return d.on(fn)
+}
+
+// on is do for a device that may be lost: fn must not wait for its work.
+func (d *Device) on(fn func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cu.SetCurrentContext(d.ctx); err != nil {
@@ -157,7 +173,7 @@ func (d *Device) Synchronize() error {
 // Close waits for all enqueued work and releases the device and all memory that was allocated on it: buffers, kernels
 // and graphs of the device cannot be used any more. A device whose work does not end is left to the end of the process.
 func (d *Device) Close() error {
-	if d.lost {
+	if d.lost != nil {
 		return nil
 	}
 	err := d.do(func() error {

@@ -54,7 +54,7 @@ func (e *Event) Close() error {
 	}
 	ev := e.e
 	e.e = nil
-	return e.d.do(func() error { return check("cuEventDestroy", e.d.Name, C.cuEventDestroy(ev)) })
+	return e.d.undo(func() error { return check("cuEventDestroy", e.d.Name, C.cuEventDestroy(ev)) })
 }
 
 // Time is how long the work that fn enqueues takes on the device. It waits for it.

@@ -60,5 +60,5 @@ func (g *Graph) Close() error {
 	}
 	e := g.e
 	g.e = nil
-	return g.d.do(func() error { return check("cuGraphExecDestroy", g.d.Name, C.cuGraphExecDestroy(e)) })
+	return g.d.undo(func() error { return check("cuGraphExecDestroy", g.d.Name, C.cuGraphExecDestroy(e)) })
 }

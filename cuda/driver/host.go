@@ -47,7 +47,7 @@ func (h *Host) Free() error {
 	}
 	p := h.p
 	h.p = nil
-	return h.d.do(func() error { return check("cuMemFreeHost", FormatSize(int64(h.size)), C.cuMemFreeHost(p)) })
+	return h.d.undo(func() error { return check("cuMemFreeHost", FormatSize(int64(h.size)), C.cuMemFreeHost(p)) })
 }
 
 // EnqueueUpload enqueues a copy of all of src to the start of b. It may be captured. src must stay as it is until the

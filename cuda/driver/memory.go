@@ -49,7 +49,7 @@ func (b *Buffer) Free() error {
 	if b.view {
 		return nil
 	}
-	return b.d.do(func() error { return b.d.pool.release(p) })
+	return b.d.undo(func() error { return b.d.pool.release(p) })
 }
 
 // Size is the buffer's size in bytes.

@@ -30,13 +30,14 @@ import (
 
 // Module is a loaded image of kernels.
 type Module struct {
-	d *Device
-	m cu.Module
+	d      *Device
+	m      cu.Module
+	shared map[string]int // the most dynamic shared memory that a function has been allowed, in bytes
 }
 
 // Load loads a fatbin, cubin or PTX image. The error of a failed just-in-time compilation holds its log.
 func (d *Device) Load(image []byte) (*Module, error) {
-	m := &Module{d: d}
+	m := &Module{d: d, shared: map[string]int{}}
 	err := d.do(func() error {
 		img := C.CBytes(append(image[:len(image):len(image)], 0)) // PTX must end in NUL; in other images the byte is ignored
 		defer C.free(img)
@@ -56,7 +57,7 @@ func (d *Device) Load(image []byte) (*Module, error) {
 
 // Unload frees the module.
 func (m *Module) Unload() error {
-	return m.d.do(func() error { return checkCU("cuModuleUnload", "", m.m.Unload()) })
+	return m.d.undo(func() error { return checkCU("cuModuleUnload", "", m.m.Unload()) })
 }
 
 // Kernel is a function of a module with its launch shape.
@@ -78,12 +79,23 @@ func (m *Module) Kernel(name string, block, shared int) (*Kernel, error) {
 		if k.f, err = m.m.Function(name); err != nil {
 			return checkCU("cuModuleGetFunction", name, err)
 		}
-		if shared > 48<<10 { // beyond that a kernel must opt in
-			return check("cuFuncSetAttribute", fmt.Sprintf("%s, %d B of shared memory", name, shared),
-				C.cuFuncSetAttribute(k.cfunc(), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(shared)))
-		}
-		return nil
+		return m.allow(k)
 	})
+}
+
+// allow has the driver accept launches of a kernel with its shared memory. The driver keeps one bound for a function, which must not sink below
+// what other kernels of the same function need.
+func (m *Module) allow(k *Kernel) error {
+	const always = 48 << 10 // beyond that a kernel must opt in
+	if k.shared <= max(always, m.shared[k.Name]) {
+		return nil
+	}
+	err := check("cuFuncSetAttribute", fmt.Sprintf("%s, %d B of shared memory", k.Name, k.shared),
+		C.cuFuncSetAttribute(k.cfunc(), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(k.shared)))
+	if err == nil {
+		m.shared[k.Name] = k.shared
+	}
+	return err
 }
 
 func (k *Kernel) cfunc() C.CUfunction { return *(*C.CUfunction)(unsafe.Pointer(&k.f)) }

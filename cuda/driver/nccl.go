@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
 	"time"
 	"unsafe"
 )
@@ -73,8 +72,10 @@ type Comm struct {
 	before     *Event // of the device's stream: what an all-reduce waits for
 	after      *Event // of the communicator's: what Meet waits for
 	done       *Event // of the device's stream: what Wait waits for
-	aborted    *sync.WaitGroup
-	broken     error
+	paces      [2]*Event
+	pace       int           // which of them Pace records next
+	aborted    chan struct{} // closed when the abort has returned; nil: none has begun
+	broken     error         // why the communicator was aborted
 }
 
 // Meet makes the communicator of size processes, all of which call it. It returns when all have.
@@ -96,12 +97,13 @@ func (d *Device) Meet(id []byte, rank, size int) (*Comm, error) {
 		}
 		return check("cuStreamCreate", d.Name, C.cuStreamCreate(&c.stream, C.CU_STREAM_NON_BLOCKING))
 	})
-	for _, e := range []**Event{&c.before, &c.after, &c.done} {
+	for _, e := range []**Event{&c.before, &c.after, &c.done, &c.paces[0], &c.paces[1]} {
 		if err == nil {
 			*e, err = d.NewEvent()
 		}
 	}
 	if err != nil {
+		c.Abort(err)
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
@@ -122,6 +124,9 @@ func (c *Comm) Rows(n int) (first, count int, err error) {
 // AllReduce enqueues the sum of b, of float32 numbers or float64 ones, over all processes, in place. It begins when the work that is enqueued on the
 // device so far is done. What is enqueued later does not wait for it: Join does. It may be captured if Captures.
 func (c *Comm) AllReduce(b *Buffer, doubles bool) error {
+	if c.broken != nil { // NCCL frees the communicator meanwhile
+		return c.broken
+	}
 	size := 4
 	if doubles {
 		size = 8
@@ -139,6 +144,9 @@ func (c *Comm) AllReduce(b *Buffer, doubles bool) error {
 
 // Join has what is enqueued on the device from now on wait for all sums.
 func (c *Comm) Join() error {
+	if c.broken != nil {
+		return c.broken
+	}
 	return c.d.do(func() error {
 		if err := check("cuEventRecord", c.d.Name, C.cuEventRecord(c.after.e, c.stream)); err != nil {
 			return err
@@ -165,10 +173,29 @@ func (c *Comm) Wait(failed func() error) error {
 	if err := c.done.Record(); err != nil {
 		return err
 	}
+	return c.await(c.done, failed)
+}
+
+// Pace marks a place in the work that is enqueued, and waits, as Wait does, for the one that the call before has marked. So what is enqueued between three
+// calls is the most that the device has before it. A driver takes so much work and no more: beyond that a launch waits for the device, and would wait
+// for ever for a sum with a process that has ended.
+func (c *Comm) Pace(failed func() error) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if err := c.paces[c.pace].Record(); err != nil {
+		return err
+	}
+	c.pace = 1 - c.pace
+	return c.await(c.paces[c.pace], failed)
+}
+
+// await waits for an event. One that is not recorded has passed.
+func (c *Comm) await(e *Event, failed func() error) error {
 	began := time.Now()
 	looked, asked := began, began
 	for {
-		ready, err := c.passed(c.done)
+		ready, err := c.passed(e)
 		if err != nil {
 			return c.fail(err)
 		}
@@ -198,7 +225,7 @@ func (c *Comm) Wait(failed func() error) error {
 
 // passed says whether the device has come to an event.
 func (c *Comm) passed(e *Event) (ready bool, err error) {
-	err = c.d.do(func() error {
+	err = c.d.on(func() error {
 		switch r := C.cuEventQuery(e.e); r {
 		case C.CUDA_SUCCESS:
 			ready = true
@@ -222,33 +249,72 @@ func (c *Comm) check() error {
 	return ncclError("sums over all processes", fmt.Sprintf("process %d of %d on %s", c.Rank, c.Size, c.d), e, c.h)
 }
 
+// Err is the error at which the communicator was aborted, or nil. Then what the device has computed since its last Wait is worth nothing. Without a
+// communicator it is nil.
+func (c *Comm) Err() error {
+	if c == nil {
+		return nil
+	}
+	return c.broken
+}
+
+// Abort ends the sums at an error that the other processes may not have. All later calls return that error, and Close waits for no process.
+func (c *Comm) Abort(cause error) {
+	if c == nil || c.broken != nil {
+		return
+	}
+	_ = c.fail(cause)
+}
+
 // fail aborts the communicator, which ends the sums that wait for others. The abort returns once the graphs with sums are closed, which is
 // up to the caller, so it runs by itself. A device that does not come to the end of its work is given up: closing it does not wait.
 func (c *Comm) fail(cause error) error {
 	c.broken = cause
-	c.aborted = new(sync.WaitGroup)
-	c.aborted.Go(func() {
-		_ = c.d.do(func() error { C.nccl_abort(c.h); return nil })
-	})
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		if ready, err := c.passed(c.done); ready && err == nil {
-			return cause
-		} else if err != nil || time.Since(began) > drain {
-			c.d.lost = true
-			return cause
-		}
+	if c.h == nil {
+		return cause
 	}
+	c.aborted = make(chan struct{})
+	go func(h unsafe.Pointer) {
+		defer close(c.aborted)
+		_ = c.d.on(func() error { C.nccl_abort(h); return nil })
+	}(c.h)
+	if !c.drained() {
+		c.d.lost = fmt.Errorf("cuda: %s does not come to the end of its work: %w", c.d.Name, cause)
+	}
+	return cause
 }
 
-// Close ends the communicator. Graphs with its sums must be closed before. All processes close theirs; it may wait for them.
+// drained waits for the device to come to the end of its work, and is false if that takes too long.
+func (c *Comm) drained() bool {
+	if c.done == nil { // Meet has failed, and nothing is enqueued
+		return true
+	}
+	if err := c.done.Record(); err != nil {
+		return false
+	}
+	for began := time.Now(); time.Since(began) < drain; time.Sleep(time.Millisecond) {
+		if ready, err := c.passed(c.done); ready || err != nil {
+			return err == nil
+		}
+	}
+	return false
+}
+
+// Close ends the communicator. Graphs with its sums must be closed before. At an orderly end all processes close theirs, and NCCL may have each wait
+// for the others; behind Abort it waits for none.
 func (c *Comm) Close() error {
-	if c == nil || c.d.lost {
+	if c == nil || c.d.lost != nil {
 		return nil
 	}
 	var err error
-	if c.aborted != nil {
-		c.aborted.Wait()
-	} else if c.h != nil {
+	switch {
+	case c.aborted != nil:
+		select {
+		case <-c.aborted:
+		case <-time.After(drain): // it goes on until the end of the process, which is near
+			return nil
+		}
+	case c.h != nil:
 		err = c.d.do(func() error { return ncclError("ncclCommDestroy", "", C.nccl_destroy(c.h), nil) })
 	}
 	c.h = nil
@@ -256,5 +322,8 @@ func (c *Comm) Close() error {
 		err = errors.Join(err, c.d.do(func() error { return check("cuStreamDestroy", c.d.Name, C.cuStreamDestroy(c.stream)) }))
 		c.stream = nil
 	}
-	return errors.Join(err, c.before.Close(), c.after.Close(), c.done.Close())
+	for _, e := range []*Event{c.before, c.after, c.done, c.paces[0], c.paces[1]} {
+		err = errors.Join(err, e.Close())
+	}
+	return err
 }

@@ -352,6 +352,72 @@ func TestLaunchErrors(t *testing.T) {
 	cudatest.Wants(t, "too many threads", k.Launch(3, new(driver.Args)), "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE: invalid argument (pack_f16_w64, grid 3, block 2048, shared 0 B)")
 }
 
+// A kernel that is looked up with much shared memory can be launched, though another was looked up later with less.
+func TestSharedMemory(t *testing.T) {
+	d := cudatest.Open(t)
+	m, err := d.Load(gpu.NetSteps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Unload()
+	b, err := driver.NewBuffer(d, []uint64{0, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	var all []*driver.Kernel
+	for _, shared := range []int{100 << 10, 60 << 10} {
+		k, err := m.Kernel("net_next", 32, shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, k)
+	}
+	for i, k := range all {
+		if err := k.Launch(1, new(driver.Args).Buf(b)); err != nil {
+			t.Errorf("launch %d: %v", i, err)
+		}
+	}
+	var row [1]uint64
+	if err := driver.Download(row[:], b); err != nil || row[0] != 2 {
+		t.Errorf("after two launches the row is %d: %v", row[0], err)
+	}
+}
+
+// What would wait for a device whose work does not end is an error instead, and what frees does nothing.
+func TestLost(t *testing.T) {
+	d := cudatest.Open(t)
+	b, err := driver.NewBuffer(d, cudatest.Ramp(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.NewEvent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := errors.New("lost")
+	d.Lose(lost)
+	x := cudatest.Ramp(4)
+	for what, err := range map[string]error{"Upload": driver.Upload(b, x), "Download": driver.Download(x, b), "Synchronize": d.Synchronize(), "Wait": e.Wait(), "Zero": b.Zero()} {
+		if err != lost {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	d.Lose(nil)
+	f, err := d.NewEvent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Lose(lost)
+	if err := errors.Join(f.Close(), d.Close()); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	d.Lose(nil)
+	if err := errors.Join(e.Close(), b.Free()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOutOfMemory(t *testing.T) {
 	d := cudatest.Open(t)
 	_, err := d.Alloc(1 << 50)

@@ -227,7 +227,7 @@ func (e *TensorEngine) Free(mem tensor.Memory, bytes int64) error {
 		return fmt.Errorf("cuda: Free: the %d bytes at %#x were released before, or belong to an executor", bytes, uint64(p))
 	}
 	delete(e.owns, p)
-	return e.d.do(func() error { return e.d.pool.release(p) })
+	return e.d.undo(func() error { return e.d.pool.release(p) })
 }
 
 // Memcpy enqueues a copy between tensors of the device.

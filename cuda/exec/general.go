@@ -87,6 +87,7 @@ func PrepareGeneral(d *driver.Device, p *kernels.Chain, precision Precision) (*G
 	return g, nil
 }
 
+// open makes what is not there yet: it is called again after an error.
 func (g *General) open() (err error) {
 	if f := g.p.Time.Freqs; f != nil && g.freqs == nil {
 		if g.freqs, err = driver.NewBuffer(g.d, f); err != nil {
@@ -103,10 +104,13 @@ func (g *General) open() (err error) {
 	if err := g.lookUp(); err != nil {
 		return err
 	}
-	if g.net32, err = newLayers[float32](g); err != nil {
-		return err
+	if g.net32 == nil {
+		if g.net32, err = newLayers[float32](g); err != nil {
+			return err
+		}
 	}
 	switch {
+	case g.wide != nil || g.net16 != nil:
 	case g.Wide():
 		if g.wide, err = newWide(g, map[Precision]int{FP32: 2, F16: 1}[g.precision]); err != nil {
 			return err

@@ -35,8 +35,10 @@ func newLayers[F simd.Float](g *General) (*layers[F], error) {
 		}
 	}
 	var err error
-	n.params, err = driver.NewBuffer(g.d, all)
-	return n, err
+	if n.params, err = driver.NewBuffer(g.d, all); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func (n *layers[F]) free() error {

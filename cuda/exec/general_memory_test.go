@@ -73,6 +73,57 @@ func TestGeneralMemory(t *testing.T) {
 	}
 }
 
+// A network that finds no memory is an error each time. Once there is memory it works, and has taken no more of it than at the first time.
+func TestGeneralOpensAgain(t *testing.T) {
+	dev := cudatest.Open(t)
+	cudatest.Emulated(t)
+	used := func() int {
+		u, err := dev.Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(u.InUse)
+	}
+	p := cudatest.Chain(2, 64, 2, simd.SiLU, false, 8)
+	before := used()
+	g, err := NewGeneral(dev, p, F16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := used() - before
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = PrepareGeneral(dev, p, F16); err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for room := 0; ; room += 1024 {
+		t.Setenv("HBAR_EMU_MEMORY", strconv.Itoa(before+room))
+		if err := g.Open(); err == nil {
+			break
+		}
+		failed++
+	}
+	if got := used() - before; failed < 2 || got != want {
+		t.Errorf("after %d openings without memory the network takes %d bytes; want %d", failed, got, want)
+	}
+	x := make([]float64, 2)
+	for range 2 {
+		var full *driver.Error
+		if err := g.Forward64(context.Background(), x, x, []float64{0.5}); !errors.As(err, &full) || !full.OutOfMemory() {
+			t.Errorf("no memory for the network in float64: %v", err)
+		}
+	}
+	t.Setenv("HBAR_EMU_MEMORY", "")
+	if err := errors.Join(g.Forward64(context.Background(), x, x, []float64{0.5}), g.Close()); err != nil {
+		t.Error(err)
+	}
+	if got := used(); got != before {
+		t.Errorf("the closed network keeps %d bytes", got-before)
+	}
+}
+
 func TestGeneralErrors(t *testing.T) {
 	dev := cudatest.Open(t)
 	ctx, one := context.Background(), []float64{1}

@@ -89,11 +89,12 @@ func NewTrainer(d *driver.Device, p *kernels.ChainTraining, opt fit.Options, b *
 		err = p.Validate()
 	}
 	if err != nil {
+		peers.Comm.Abort(err)
 		return nil, errors.Join(err, peers.Comm.Close())
 	}
 	t := &Trainer{d: d, prog: p, opt: opt, foldAbove: mostSquares, graphs: map[int]*driver.Graph{}, shared: together{Peers: peers}}
 	if err := t.open(b, fused); err != nil {
-		return nil, errors.Join(err, t.Close())
+		return nil, errors.Join(err, t.Abort(err))
 	}
 	return t, nil
 }
@@ -184,7 +185,14 @@ func (t *Trainer) load() (err error) {
 	return nil
 }
 
-// Close frees the trainer's memory on the device.
+// Abort is Close at an error that the other processes may not have: it does not wait for them.
+func (t *Trainer) Abort(cause error) error {
+	t.shared.Comm.Abort(cause)
+	return t.Close()
+}
+
+// Close frees the trainer's memory on the device. Of several processes all close their trainers, and each may wait for the others, unless a method
+// has returned an error that those may not have.
 func (t *Trainer) Close() error {
 	err := errors.Join(t.dropGraphs(), t.eval.close(), t.shared.close()) // the communicator behind the graphs
 	if t.pass != nil {
@@ -220,6 +228,10 @@ func (t *Trainer) SetBatch(n int) error {
 	if n < 1 {
 		return fmt.Errorf("cuda: SetBatch(%d): a batch has at least one row", n)
 	}
+	return t.shared.note(t.setBatch(n))
+}
+
+func (t *Trainer) setBatch(n int) error {
 	if err := t.dropGraphs(); err != nil {
 		return err
 	}
@@ -278,27 +290,26 @@ func (t *Trainer) grow(n int) error {
 // Step takes one step of Adam with learning rate lr on the batch that src draws for step Steps(), or the device if src is
 // nil. A loss or gradient that is not finite is a *fit.NonFiniteError; then nothing has changed.
 func (t *Trainer) Step(src fit.Source, lr float64) (fit.Result, error) {
-	if err := t.begin([]float64{lr}); err != nil {
-		return fit.Result{}, err
-	}
-	c, _, err := t.direct(src, true)
-	if err != nil {
-		return fit.Result{}, err
-	}
-	t.step = c.Step
-	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
+	return t.alone(src, []float64{lr})
 }
 
 // Gradient computes loss and gradient of the batch that src draws for step Steps(), or the device if src is nil, and
 // changes no parameter.
 func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
-	if err := t.begin(nil); err != nil {
-		return fit.Result{}, err
+	return t.alone(src, nil)
+}
+
+// alone computes the gradient of a batch and takes a step for the learning rate, if there is one.
+func (t *Trainer) alone(src fit.Source, lrs []float64) (r fit.Result, err error) {
+	defer func() { err = t.shared.note(err) }()
+	if err := t.begin(lrs); err != nil {
+		return r, err
 	}
-	c, _, err := t.direct(src, false)
+	c, _, err := t.direct(src, len(lrs) > 0)
 	if err != nil {
-		return fit.Result{}, err
+		return r, err
 	}
+	t.step = c.Step
 	return fit.Result{Loss: c.Loss, GradNorm: c.Norm}, t.blame(c)
 }
 
@@ -307,6 +318,7 @@ func (t *Trainer) Gradient(src fit.Source) (fit.Result, error) {
 // in between, 1024 at a time; ctx is checked between these. Of several processes, all return after the same step once one hears that its
 // ctx has ended: then Stopped says so.
 func (t *Trainer) Run(ctx context.Context, lrs, losses []float64) (taken int, last fit.Result, err error) {
+	defer func() { err = t.shared.note(err) }()
 	for taken < len(lrs) {
 		n, err := t.burst(min(len(lrs)-taken, maxBurst), ctx.Err() != nil)
 		if n == 0 || err != nil {

@@ -17,6 +17,9 @@ func (t *Trainer) begin(lrs []float64) error {
 	if t.module == nil {
 		return errors.New("cuda: the trainer is closed")
 	}
+	if err := t.shared.Comm.Err(); err != nil { // a graph with sums must not run any more
+		return err
+	}
 	if t.batch > t.room {
 		return fmt.Errorf("cuda: there is no memory for batches of %d rows; SetBatch has said so", t.batch)
 	}
@@ -53,26 +56,39 @@ func (t *Trainer) replay(n int) error {
 	if t.draw.args.Data == 0 {
 		return errors.New("cuda: a trainer without kernels.Batches takes its batches from a source, by Step")
 	}
-	steps := func() error {
+	if !t.captures() {
 		for range n {
-			if err := t.enqueue(t.drawn(), true); err != nil {
+			if err := t.steps(1); err != nil {
+				return err
+			}
+			if err := t.shared.pace(); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if !t.captures() {
-		return steps()
-	}
 	g := t.graphs[n]
 	if g == nil {
 		var err error
-		if g, err = t.d.Capture(steps); err != nil {
+		if g, err = t.d.Capture(func() error { return t.steps(n) }); err != nil {
 			return err
 		}
 		t.graphs[n] = g
 	}
-	return g.Replay()
+	if err := g.Replay(); err != nil {
+		return err
+	}
+	return t.shared.pace()
+}
+
+// steps launches n steps on batches that the device draws.
+func (t *Trainer) steps(n int) error {
+	for range n {
+		if err := t.enqueue(t.drawn(), true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drawn are the kernels' arguments for the batch that the device draws.

@@ -66,6 +66,28 @@ func TestTrainerErrors(t *testing.T) {
 	}
 }
 
+// Without memory for the output its tensor is an error, and not a tensor later on.
+func TestTrainerOutputWithoutMemory(t *testing.T) {
+	d := cudatest.Open(t)
+	cudatest.Emulated(t)
+	p := trainNets[0].training()
+	tr := newTrainerOn(t, d, p, fit.Options{Batch: 4}, testBatches(2), chains.TrainingPass(p))
+	u, err := d.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HBAR_EMU_MEMORY", fmt.Sprint(u.InUse))
+	for range 2 {
+		if _, _, _, _, _, err := tr.BatchTensors(4); err == nil || !strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY") {
+			t.Errorf("no memory: %v", err)
+		}
+	}
+	t.Setenv("HBAR_EMU_MEMORY", "")
+	if _, _, _, _, output, err := tr.BatchTensors(4); err != nil || output.Shape()[0] != 4 {
+		t.Errorf("with memory: %v", err)
+	}
+}
+
 // BenchmarkTrainStep is a step of the paper's network and of larger ones, batches drawn on the device.
 func BenchmarkTrainStep(b *testing.B) {
 	for _, c := range []struct {

@@ -3,7 +3,6 @@
 package exec
 
 import (
-	"errors"
 	"fmt"
 
 	"hbar/cuda/driver"
@@ -27,12 +26,19 @@ func (t *Trainer) Gradients(dst [][]float32) ([][]float32, error) { return t.dow
 // State returns a copy of the state.
 func (t *Trainer) State() (*fit.State, error) {
 	s := &fit.State{Step: t.step}
-	var e [4]error
-	s.Params, e[0] = t.Params(nil)
-	s.M, e[1] = t.download(nil, t.m)
-	s.V, e[2] = t.download(nil, t.v)
-	s.EMA, e[3] = t.Averages(nil)
-	return s, errors.Join(e[:]...)
+	for _, l := range []struct {
+		to   *[][]float32
+		from *driver.Buffer
+	}{{&s.Params, t.param}, {&s.M, t.m}, {&s.V, t.v}, {&s.EMA, t.ema}} {
+		if l.from == nil { // no averages are kept
+			continue
+		}
+		var err error
+		if *l.to, err = t.download(nil, l.from); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // SetParams replaces the parameters and leaves the optimiser's state alone, except that before the first step the averaged
@@ -73,6 +79,9 @@ func (t *Trainer) SetState(s *fit.State) error {
 }
 
 func (t *Trainer) download(dst [][]float32, b *driver.Buffer) ([][]float32, error) {
+	if err := t.shared.Comm.Err(); err != nil {
+		return nil, err
+	}
 	flat := make([]float32, t.layout.size)
 	if err := driver.Download(flat, b); err != nil {
 		return nil, err

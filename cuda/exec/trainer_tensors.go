@@ -120,7 +120,8 @@ func (t *Trainer) Evaluate() (fit.Result, error) { return t.present(0, nil) }
 // Advance is Evaluate and the step of Adam with learning rate lr. Output is that before the step.
 func (t *Trainer) Advance(lr float64) (fit.Result, error) { return t.present(1, []float64{lr}) }
 
-func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
+func (t *Trainer) present(update int, lrs []float64) (r fit.Result, err error) {
+	defer func() { err = t.shared.note(err) }()
 	if err := t.begin(lrs); err != nil {
 		return fit.Result{}, err
 	}
@@ -161,9 +162,11 @@ func (t *Trainer) present(update int, lrs []float64) (fit.Result, error) {
 // prepare allocates memory for the output.
 func (t *Trainer) prepare() (err error) {
 	e := &t.eval
-	if e.module == nil {
-		if e.module, err = t.d.Load(gpu.Dense); err != nil {
-			return err
+	if e.dense == nil {
+		if e.module == nil {
+			if e.module, err = t.d.Load(gpu.Dense); err != nil {
+				return err
+			}
 		}
 		if e.dense, err = e.module.Kernel(tileF32Narrow.name, tileF32Narrow.threads, tileF32Narrow.shared); err != nil {
 			return err
@@ -172,12 +175,15 @@ func (t *Trainer) prepare() (err error) {
 	if e.room == t.rowRoom {
 		return nil
 	}
+	e.room = 0 // in case of an error
 	if err := e.output.Free(); err != nil {
 		return err
 	}
-	e.output, err = t.zeros(4 * t.rowRoom * t.layout.Layers[len(t.layout.Layers)-1].LDN)
+	if e.output, err = t.zeros(4 * t.rowRoom * t.layout.Layers[len(t.layout.Layers)-1].LDN); err != nil {
+		return err
+	}
 	e.room = t.rowRoom
-	return err
+	return nil
 }
 
 // enqueueOutput computes the output from the input of the last layer.

@@ -4,6 +4,7 @@ package exec
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"hbar/cuda/driver"
 	"hbar/kernels"
+	"hbar/kernels/fit"
 )
 
 // A trainer of one of several processes has some rows of each batch. The gradients of layers are summed over the processes in
@@ -19,8 +21,8 @@ import (
 // process with zeros for the rows of others. When all sums are there, train_squares computes the norm and the loss, which are
 // the same bits in all processes, and Adam follows. All of this is captured with the step, from NCCL 2.9 on.
 //
-// Nothing is exchanged with the host during a burst of steps. Before it the processes agree on its length, and after it they compare the
-// norms of its gradients.
+// Nothing is exchanged with the host during a burst of steps, but the host is never more than two graphs ahead of the device. Before the burst
+// the processes agree on its length, and after it they compare the norms of its gradients.
 
 // Peers are the processes that train a network together. The zero value is none.
 type Peers struct {
@@ -47,6 +49,23 @@ func (s *together) most(n int) int {
 		return n
 	}
 	return (n + s.Comm.Size - 1) / s.Comm.Size
+}
+
+// note is the error of a method. The other processes may not have it, except that of a step that cannot be taken, so it ends the sums: Close would wait
+// for processes that wait for this one.
+func (s *together) note(err error) error {
+	if err != nil && !errors.As(err, new(*fit.NonFiniteError)) {
+		s.Comm.Abort(err)
+	}
+	return err
+}
+
+// pace keeps what is enqueued short enough for the driver to take it without a wait: see driver.Comm.Pace.
+func (s *together) pace() error {
+	if s.Comm == nil {
+		return nil
+	}
+	return s.Comm.Pace(s.Failed)
 }
 
 func (s *together) close() error {

@@ -31,6 +31,8 @@ type job struct {
 	Only   bool // steps only, no evaluation before
 	Die    int  // rank 1 is killed after so many steps; 0: never
 	Stop   int  // rank 1 is asked to stop after so many steps; 0: never
+	Burst  int  // all ask for so many steps at once; 0: for different numbers
+	Full   bool // rank 1 has no memory for its trainer
 }
 
 // togetherNets are fused, by layers with residual connections, and by layers with products for the gradients of weights.
@@ -51,6 +53,7 @@ type outcome struct {
 	Sums    int
 	Early   float64
 	Failed  string
+	After   string        // what parameters are after the failure: an error
 	Took    time.Duration // from the call that failed to its error
 }
 
@@ -69,6 +72,9 @@ func (j job) run(t *testing.T, p cudatest.Rank) (o outcome) {
 	peers := exec.Peers{Comm: comm, Failed: p.Lost, Bucket: j.Bucket}
 	opt := optimisers[1]
 	opt.Batch = j.Batch
+	if j.Full && p.Rank == 1 {
+		t.Setenv("HBAR_EMU_MEMORY", "1000")
+	}
 	r, err := exec.NewTrainer(d, chain, opt, b, pass, peers)
 	if err != nil {
 		return outcome{Failed: err.Error()}
@@ -98,6 +104,9 @@ func (j job) run(t *testing.T, p cudatest.Rank) (o outcome) {
 	for r.Steps() < int64(j.Steps) && !r.Stopped() {
 		at := int(r.Steps())
 		n := min(j.Steps-at, 3+4*p.Rank)
+		if j.Burst > 0 {
+			n = min(j.Steps-at, j.Burst)
+		}
 		for _, event := range []int{j.Die, j.Stop} {
 			if p.Rank == 1 && at < event {
 				n = min(n, event-at)
@@ -130,6 +139,9 @@ func (j job) run(t *testing.T, p cudatest.Rank) (o outcome) {
 			o.Norm = last.GradNorm
 		}
 	}
+	if _, err := r.Params(nil); err != nil {
+		o.After = err.Error()
+	}
 	o.Rows, o.Stopped = r.Rows(), r.Stopped()
 	o.Sums, o.Early = r.Sums()
 	if o.Failed == "" || j.NaN {
@@ -148,7 +160,8 @@ func TestOneOfSeveral(t *testing.T) {
 // together runs a job, and returns what its processes say; one that was killed says nothing.
 func (j job) together(t *testing.T, env ...string) []outcome {
 	t.Helper()
-	return cudatest.Together[outcome](t, j, j.Ranks, j.Die > 0, env...)
+	dies := j.Die > 0 || slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "HBAR_EMU_NCCL_DIES=") })
+	return cudatest.Together[outcome](t, j, j.Ranks, dies, env...)
 }
 
 // Several processes train as one: outputs and the loss of the first step are the same in all bits, gradients differ by the rounding of their sums. All
@@ -252,10 +265,40 @@ func TestTogetherDeath(t *testing.T) {
 	cudatest.NeedNCCL(t)
 	cudatest.Deaths(t, 5, func(env string) (all []cudatest.Death) {
 		for _, o := range (job{Net: 1, Batch: 4, Steps: 20, Ranks: 3, Die: 5}).together(t, env) {
+			if o.After != o.Failed {
+				t.Errorf("%s: after %q the parameters are the error %q; want the same", env, o.Failed, o.After)
+			}
 			all = append(all, cudatest.Death{Steps: len(o.Losses), Failed: o.Failed, Took: o.Took})
 		}
 		return all
 	})
+}
+
+// So it is if the process is killed while the others enqueue steps that have sums with it, and the driver takes no more work than some steps.
+func TestTogetherDeathInBurst(t *testing.T) {
+	cudatest.NeedNCCL(t)
+	for _, version := range []string{"21805", "2804"} {
+		j := job{Net: 0, Batch: 4, Steps: 96, Burst: 96, Ranks: 2, Only: true}
+		o := j.together(t, "HBAR_EMU_NCCL_SILENT=1", "HBAR_EMU_NCCL_DIES=11", "HBAR_EMU_QUEUE=500", "HBAR_EMU_NCCL_VERSION="+version)[0]
+		if len(o.Losses) != 0 || o.Failed != "process 1 has ended" || o.Took > 30*time.Second {
+			t.Errorf("NCCL %s: process 0 after %d steps and %v: %q", version, len(o.Losses), o.Took, o.Failed)
+		}
+	}
+}
+
+// A process whose trainer has no memory ends with that error, and does not wait for the others. They have an error soon.
+func TestTogetherOneFails(t *testing.T) {
+	cudatest.NeedNCCL(t)
+	all := (job{Net: 0, Batch: 4, Steps: 8, Ranks: 3, Only: true, Full: true}).together(t)
+	if o := all[1]; !strings.Contains(o.Failed, "CUDA_ERROR_OUT_OF_MEMORY") {
+		t.Errorf("process 1: %q", o.Failed)
+	}
+	for _, rank := range []int{0, 2} {
+		o := all[rank]
+		if !strings.Contains(o.Failed, "process 1 has ended") && !strings.Contains(o.Failed, "remote process exited or there was a network error") || o.Took > 30*time.Second {
+			t.Errorf("process %d after %v: %q", rank, o.Took, o.Failed)
+		}
+	}
 }
 
 // Sums that are not the same in all processes are an error of all.

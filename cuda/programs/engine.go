@@ -5,6 +5,7 @@ package programs
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"hbar/cuda/driver"
 	"hbar/cuda/exec"
@@ -49,6 +50,12 @@ func (r runner) RunContext(ctx context.Context, b *general.Batch) error {
 		return errClosed
 	}
 	return r.Executor.RunContext(ctx, b)
+}
+
+// Close frees the executor and takes it out of the session.
+func (r runner) Close() error {
+	r.s.bound = slices.DeleteFunc(r.s.bound, func(x *Executor) bool { return x == r.Executor })
+	return r.Executor.Close()
 }
 
 // NewEngine returns an engine of a network with the inputs x, t and perhaps y, and the output out. The parameters are uploaded.

@@ -241,6 +241,33 @@ func TestEnginePrecision(t *testing.T) {
 	}
 }
 
+// What finds no memory is an error, and works once there is some.
+func TestEngineWithoutMemory(t *testing.T) {
+	cudatest.Emulated(t)
+	net := networks(t)["dit"]
+	e := engine(t, net, programs.EngineOptions{Condition: general.Condition{None: 3}})
+	x := make([]float32, e.Dim())
+	rows, ctx := []kernels.Row{{Tau: 1, Cin: 1, State: 1, Net: 0.1}}, context.Background()
+	if err := e.Forward(ctx, x, x, []float64{1}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HBAR_EMU_MEMORY", "1")
+	for range 2 {
+		for what, err := range map[string]error{
+			"a trajectory":             e.Trajectory(ctx, x, nil, rows, kernels.Noise{}, nil),
+			"a program of derivatives": e.Tangent(ctx, nil, x, x, x, 1, []float64{1}),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY") {
+				t.Errorf("%s without memory: %v", what, err)
+			}
+		}
+	}
+	t.Setenv("HBAR_EMU_MEMORY", "")
+	if err := errors.Join(e.Trajectory(ctx, x, nil, rows, kernels.Noise{}, nil), e.Tangent(ctx, nil, slices.Clone(x), x, x, 1, []float64{1})); err != nil {
+		t.Errorf("with memory: %v", err)
+	}
+}
+
 // A closed engine says so.
 func TestEngineClosed(t *testing.T) {
 	net := networks(t)["dit"]

@@ -10,6 +10,7 @@ import (
 
 	"hbar/cuda/driver"
 	"hbar/cuda/exec"
+	"hbar/kernels/general"
 	"hbar/program"
 	"hbar/program/fuse"
 	"hbar/program/plan"
@@ -23,8 +24,10 @@ type Executor struct {
 	prog      *program.Program
 	plan      *plan.Plan
 	values    []storage
+	labels    map[program.ID]int // rows of the tables in which these inputs choose one
 	steps     []step
-	block     int // most samples of a block
+	most      int // most samples of a block
+	block     int // the same, or fewer where the device had no memory for so many
 
 	params    *driver.Buffer // parameters, if they are the executor's own
 	shared    *driver.Buffer // values that all samples share
@@ -41,7 +44,7 @@ type Executor struct {
 	accumulate bool // it is not the first: sums over the batch go on
 	stale      bool // parameters have changed
 	err        error
-	graphs     map[pass]*driver.Graph
+	graphs     graphs
 
 	// reached, if it is not nil, is called after each instruction of a pass that runs to the sums, with its position.
 	reached   func(position int) error
@@ -113,7 +116,7 @@ func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*
 	if err := o.Precision.OfPrograms(); err != nil {
 		return nil, err
 	}
-	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), stale: true, graphs: map[pass]*driver.Graph{}}
+	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), labels: general.LabelRows(p), stale: true}
 	for i, v := range p.Values {
 		x.values[i] = storage{Info: v, size: program.Size(v.Shape), own: v.Role != program.Derived, offset: -1, wide: -1}
 	}
@@ -229,6 +232,7 @@ func (x *Executor) chooseBlock(o Options, largest int) error {
 		}
 	}
 	x.block = max(1, min(x.block, (math.MaxInt32-1)/max(1, largest))) // indices are 32 bits
+	x.most = x.block
 	return nil
 }
 
@@ -252,7 +256,7 @@ func (x *Executor) grow(n int) error {
 	if n <= x.room {
 		return nil
 	}
-	if err := x.dropGraphs(); err != nil {
+	if err := x.graphs.drop(); err != nil {
 		return err
 	}
 	if err := errors.Join(x.perSample.Free(), x.scratch.Free()); err != nil {
@@ -265,9 +269,37 @@ func (x *Executor) grow(n int) error {
 		if err == nil || n == 1 || !errors.As(err, &full) || !full.OutOfMemory() {
 			return err
 		}
-		n = (n + 1) / 2 // another has taken what was free
+		n = less(n) // another has taken what was free
 		x.block = n
 	}
+}
+
+// less is about half of a block of n samples. It is a multiple of 16 unless it is less: sums over samples are then the same.
+func less(n int) int {
+	if n > 16 {
+		return max(16, n/2&^15)
+	}
+	return (n + 1) / 2
+}
+
+// restore chooses large blocks again for a batch of n samples, if grow had to take smaller ones and there is memory by now.
+func (x *Executor) restore(n int) error {
+	if n = min(n, x.most); n <= x.block {
+		return nil
+	}
+	u, err := x.d.Usage()
+	if err != nil {
+		return err
+	}
+	z := x.sizes
+	need := 4 * (int64(z.perSample+z.scratchSample)*int64(n) + int64(z.scratchShared))
+	if x.room > 0 {
+		need -= int64(x.perSample.Size() + x.scratch.Size()) // which grow frees
+	}
+	if need <= u.Free {
+		x.block = x.most
+	}
+	return nil
 }
 
 // take allocates the memory of a block of n samples.
@@ -358,17 +390,9 @@ func (x *Executor) Changed() { x.stale = true }
 
 // Close frees the executor's memory on the device.
 func (x *Executor) Close() error {
-	err := x.dropGraphs()
+	err := x.graphs.drop()
 	for _, b := range []*driver.Buffer{x.params, x.shared, x.perSample, x.scratch} {
 		err = errors.Join(err, b.Free())
 	}
-	return err
-}
-
-func (x *Executor) dropGraphs() (err error) {
-	for _, g := range x.graphs {
-		err = errors.Join(err, g.Close())
-	}
-	clear(x.graphs)
 	return err
 }

@@ -35,6 +35,9 @@ func (x *Executor) RunContext(ctx context.Context, b *general.Batch) error {
 	if err := x.checkBatch(b); err != nil {
 		return err
 	}
+	if err := x.restore(b.N); err != nil {
+		return err
+	}
 	if err := x.grow(min(b.N, x.block)); err != nil {
 		return err
 	}
@@ -84,19 +87,19 @@ func (x *Executor) Pass(n int, first, last bool) error {
 
 // replay runs a pass, which is captured when it comes for the second time.
 func (x *Executor) replay(p pass) error {
-	g, known := x.graphs[p]
+	c, known, err := x.graphs.use(p)
+	if err != nil {
+		return err
+	}
 	if !known || x.uncapture && p.stages&runSums != 0 {
-		x.graphs[p] = nil
 		return x.enqueue(p)
 	}
-	if g == nil {
-		var err error
-		if g, err = x.d.Capture(func() error { return x.enqueue(p) }); err != nil {
+	if c.graph == nil {
+		if c.graph, err = x.d.Capture(func() error { return x.enqueue(p) }); err != nil {
 			return err
 		}
-		x.graphs[p] = g
 	}
-	return g.Replay()
+	return c.graph.Replay()
 }
 
 // enqueue enqueues the kernels of a pass.
@@ -182,6 +185,11 @@ func (x *Executor) upload(id program.ID, b *general.Batch, lo, n int) error {
 		narrow, wide = narrow[lo:lo+n], make([]float64, n)
 		for i, d := range narrow {
 			wide[i] = float64(d)
+		}
+	}
+	if rows, ok := x.labels[id]; ok { // a kernel would read what is beside the table
+		if err := general.CheckLabels("cuda", v.Name, rows, wide); err != nil {
+			return err
 		}
 	}
 	return errors.Join(driver.Upload(x.buffer(v, v.wide, 2*n), wide), driver.Upload(x.buffer(v, v.offset, n), narrow))

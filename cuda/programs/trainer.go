@@ -83,11 +83,12 @@ const squareShare = 1 << 14
 func NewTrainer(d *driver.Device, t general.Training, o fit.Options, e Options) (*Trainer, error) {
 	o, err := o.WithDefaults()
 	if err != nil {
+		e.Comm.Abort(err)
 		return nil, errors.Join(err, e.Comm.Close())
 	}
 	r := &Trainer{d: d, k: NewKernels(d), opt: o, comm: e.Comm, failed: e.Failed, total: o.Batch, size: program.Size(t.Program.Values[t.Program.Lookup("target")].Shape)}
 	if err := r.open(t, e); err != nil {
-		return nil, errors.Join(err, r.Close())
+		return nil, errors.Join(err, r.Abort(err))
 	}
 	return r, nil
 }
@@ -197,7 +198,14 @@ func (r *Trainer) setBatch(n int) {
 	r.batch = b
 }
 
-// Close frees the trainer's memory on the device.
+// Abort is Close at an error that the other processes may not have: it does not wait for them.
+func (r *Trainer) Abort(cause error) error {
+	r.comm.Abort(cause)
+	return r.Close()
+}
+
+// Close frees the trainer's memory on the device. Of several processes all close their trainers, and each may wait for the others, unless a method
+// has returned an error that those may not have.
 func (r *Trainer) Close() (err error) {
 	err = r.graph.Close()
 	r.graph = nil
@@ -272,8 +280,20 @@ func (r *Trainer) Step(ctx context.Context, src fit.Source, lr float64) (fit.Res
 	return res, err
 }
 
-// take computes the gradient and, with constants, takes the step.
+// take computes the gradient and, with constants, takes the step. An error that other processes may not have ends the sums with them, because Close
+// would wait for processes that wait for this one.
 func (r *Trainer) take(ctx context.Context, src fit.Source, w *adamWire) (fit.Result, error) {
+	res, err := r.compute(ctx, src, w)
+	if err != nil && !errors.As(err, new(*fit.NonFiniteError)) {
+		r.comm.Abort(err)
+	}
+	return res, err
+}
+
+func (r *Trainer) compute(ctx context.Context, src fit.Source, w *adamWire) (fit.Result, error) {
+	if err := r.comm.Err(); err != nil { // the graph with sums must not run any more
+		return fit.Result{}, err
+	}
 	r.fill(src)
 	if r.comm != nil { // the others wait for this process, so it takes the step
 		if err := r.announce(ctx.Err() != nil); err != nil {

@@ -3,7 +3,6 @@
 package programs
 
 import (
-	"errors"
 	"fmt"
 
 	"hbar/cuda/driver"
@@ -12,6 +11,9 @@ import (
 
 // lists downloads a part of one of the arrays for each trained parameter to dst, which is made if nil.
 func (r *Trainer) lists(dst [][]float32, from *driver.Buffer) ([][]float32, error) {
+	if err := r.comm.Err(); err != nil {
+		return nil, err
+	}
 	if dst == nil {
 		dst = make([][]float32, len(r.trained))
 	}
@@ -46,12 +48,19 @@ func (r *Trainer) Averages(dst [][]float32) ([][]float32, error) {
 // State returns a copy of the state. Its lists are of the trained parameters.
 func (r *Trainer) State() (*fit.State, error) {
 	s := &fit.State{Step: r.step}
-	var errs [4]error
-	s.Params, errs[0] = r.Params(nil)
-	s.M, errs[1] = r.lists(nil, r.m)
-	s.V, errs[2] = r.lists(nil, r.v)
-	s.EMA, errs[3] = r.Averages(nil)
-	return s, errors.Join(errs[:]...)
+	for _, l := range []struct {
+		to   *[][]float32
+		from *driver.Buffer
+	}{{&s.Params, r.params}, {&s.M, r.m}, {&s.V, r.v}, {&s.EMA, r.ema}} {
+		if l.from == nil { // no averages are kept
+			continue
+		}
+		var err error
+		if *l.to, err = r.lists(nil, l.from); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // SetState replaces the state. If averaged weights are kept and s has none, they start from its parameters.

@@ -56,6 +56,9 @@ func (e *Engine) Trajectory(ctx context.Context, x, m []float32, rows []kernels.
 		}
 		c := e.Condition()
 		p := part{memory: kernels.UsesMemory(rows), guidance: float32(c.Guidance), twice: c.Guidance != 0, seed: no.Seed, stream: no.Stream}
+		if err := t.x.restore(n * p.copies()); err != nil {
+			return err
+		}
 		block, err := t.grow(min(n, max(1, t.x.Block()/p.copies())), p.copies())
 		if err != nil {
 			return err
@@ -134,8 +137,10 @@ func newJourney(s *session, x *Executor, d int) (*journey, error) {
 			return nil, err
 		}
 	}
-	t.at, err = s.d.Alloc(16)
-	return t, err
+	if t.at, err = s.d.Alloc(16); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (t *journey) dropGraphs() (err error) {

@@ -25,8 +25,8 @@ func Rows(rate program.Rate, n int) int {
 	return 1
 }
 
-// Check is an error unless the batch has all inputs of a program and room for the outputs that it names, and all parameters have
-// values, which has tells. The back end is named in the message.
+// Check is an error unless the batch has all inputs of a program and room for the outputs that it names, all labels are rows of their tables, and all
+// parameters have values, which has tells. The back end is named in the message.
 func (b *Batch) Check(backEnd string, p *program.Program, has func(program.ID) bool) error {
 	if b.N < 1 {
 		return fmt.Errorf("%s: a batch of %d samples; want at least one", backEnd, b.N)
@@ -48,6 +48,9 @@ func (b *Batch) Check(backEnd string, p *program.Program, has func(program.ID) b
 			return fmt.Errorf("%s: input %s has %d numbers; want %d", backEnd, v.Name, got, want)
 		}
 	}
+	if err := b.checkLabels(backEnd, p); err != nil {
+		return err
+	}
 	for _, o := range p.Outputs {
 		v := p.Values[o.ID]
 		want := program.Size(v.Shape) * Rows(v.Rate, b.N)
@@ -56,6 +59,20 @@ func (b *Batch) Check(backEnd string, p *program.Program, has func(program.ID) b
 		}
 		if d, ok := b.WideOut[o.Name]; ok && len(d) != want {
 			return fmt.Errorf("%s: output %s has room for %d numbers; want %d", backEnd, o.Name, len(d), want)
+		}
+	}
+	return nil
+}
+
+func (b *Batch) checkLabels(backEnd string, p *program.Program) error {
+	for id, rows := range LabelRows(p) {
+		name := p.Values[id].Name
+		err := CheckLabels(backEnd, name, rows, b.In[name])
+		if wide, ok := b.Wide[name]; ok { // which is read then
+			err = CheckLabels(backEnd, name, rows, wide)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

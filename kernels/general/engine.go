@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"hbar/kernels"
@@ -12,7 +13,7 @@ import (
 	"hbar/program/eval"
 )
 
-// Runner runs a program on a back end.
+// Runner runs a program on a back end. If it is an io.Closer, it is closed where its parameters cannot be bound.
 type Runner interface {
 	// SetParams binds the parameters, in their layouts in the program, by name.
 	SetParams(params map[string][]float32) error
@@ -210,6 +211,9 @@ func (e *Engine) Runner(kind string, common bool) (Runner, error) {
 		return nil, err
 	}
 	if err := x.SetParams(e.params); err != nil {
+		if c, ok := x.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
 		return nil, err
 	}
 	e.bound[key] = x
@@ -312,6 +316,11 @@ func (e *Engine) run64(ctx context.Context, kind string, n int, in map[string][]
 	}
 	if e.labels {
 		given["y"] = Labels(n, label)
+		if rows, ok := LabelRows(p)[p.Lookup("y")]; ok {
+			if err := CheckLabels("engine", "y", rows, given["y"]); err != nil {
+				return err
+			}
+		}
 	}
 	var names []string
 	for name := range out {

@@ -19,6 +19,7 @@ import (
 
 	"hbar/cuda/driver"
 	"hbar/internal/alive"
+	"hbar/kernels/fit"
 )
 
 // Several processes with an emulated device each, without MPI: they meet in a folder. A test calls Together with a job, whose processes run
@@ -31,6 +32,8 @@ type Rank struct {
 	Rank int
 	Meet func() ([]byte, error) // what the processes meet by
 	Lost func() error           // an error once process 1 has ended
+
+	folder string
 }
 
 // OneOfSeveral is what each process of a job runs; by itself it is nothing.
@@ -57,18 +60,55 @@ func OneOfSeveral[J, O any](t *testing.T, run func(j J, r Rank) O) {
 			}
 			return id, errors.Join(err, os.Rename(path+".new", path))
 		}
-		for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-			if id, err := os.ReadFile(path); !errors.Is(err, fs.ErrNotExist) || time.Since(began) > time.Minute {
-				return id, err
-			}
-		}
+		return appeared(path)
 	}, func() error {
 		if name, err := os.ReadFile(filepath.Join(folder, "name1")); err == nil && alive.Ended(string(name)) {
 			return errors.New("process 1 has ended")
 		}
 		return nil
-	}})
+	}, folder})
 	save(t, filepath.Join(folder, fmt.Sprint("outcome", rank)), o)
+}
+
+// Peers are the processes of a job of so many ranks.
+func (r Rank) Peers(ranks int) fit.Peers { return &peers{rank: r.Rank, size: ranks, folder: r.folder} }
+
+// peers exchange files.
+type peers struct {
+	rank, size, calls int
+	folder            string
+}
+
+func (p *peers) Rank() int                    { return p.rank }
+func (p *peers) Size() int                    { return p.size }
+func (p *peers) AllToAll(_, _ [][]byte) error { return errors.New("no test calls this") }
+
+func (p *peers) AllGather(mine []byte, all [][]byte) error {
+	path := func(rank int) string { return filepath.Join(p.folder, fmt.Sprint("call", p.calls, "of", rank)) }
+	if err := os.WriteFile(path(p.rank)+".new", mine, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(path(p.rank)+".new", path(p.rank)); err != nil {
+		return err
+	}
+	for rank := range all {
+		b, err := appeared(path(rank))
+		if err != nil {
+			return err
+		}
+		copy(all[rank], b)
+	}
+	p.calls++
+	return nil
+}
+
+// appeared reads a file as soon as it is there.
+func appeared(path string) ([]byte, error) {
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if b, err := os.ReadFile(path); !errors.Is(err, fs.ErrNotExist) || time.Since(began) > time.Minute {
+			return b, err
+		}
+	}
 }
 
 // Open opens the device of a process, until the test ends, and makes the communicator of all ranks of them; nil if this process is alone.

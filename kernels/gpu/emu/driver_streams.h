@@ -48,6 +48,7 @@ static void finish_legacy() {  // what a call on the legacy stream waits for: no
   finish(&legacy);
 }
 static bool at_once() { static const bool b = env_size("HBAR_EMU_ORDER", 0) & 1; return b; }
+static size_t queue_room() { static const size_t n = env_size("HBAR_EMU_QUEUE", SIZE_MAX); return n; }
 static R enqueue(Stream* s, Op f) {
   if (Graph* g = s->capture) {
     if (g->broken) return CAPTURE_INVALIDATED;
@@ -56,6 +57,7 @@ static R enqueue(Stream* s, Op f) {
     s->tail = {int(g->nodes.size()) - 1};
     return OK;
   }
+  while (s->queue.size() >= queue_room()) run_to(s, s->done + 1);  // the caller waits, as for a driver whose queue is full
   s->queue.push_back(std::move(f)), s->enqueued++;
   if (s == &legacy) finish(s);
   else if (at_once()) {

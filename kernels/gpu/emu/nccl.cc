@@ -1,9 +1,10 @@
 // The part of NCCL that cuda/driver/nccl.c calls, between processes of one machine that each use an emulated device:
 // HBAR_LIBNCCL names this library. An all-reduce passes through process 0, which adds up in the order of the ranks, or from
 // another rank on with HBAR_EMU_ORDER: NCCL promises no order. Calls that do not match among the ranks, which NCCL would hang on or
-// mix up, end the process, as does destroying a communicator that a graph still uses. A process that has died is an asynchronous
-// error, or with HBAR_EMU_NCCL_SILENT=1, as on NVLink and in shared memory, nothing is ever heard of it. With HBAR_EMU_NCCL_WRONG=1 the
-// sums of float32 numbers that process 1 gets are not those of the others.
+// mix up, end the process, as does destroying a communicator that a graph still uses, or that another rank does not destroy within a minute. A process that
+// has died is an asynchronous error, or with HBAR_EMU_NCCL_SILENT=1, as on NVLink and in shared memory, nothing is ever heard of it. With
+// HBAR_EMU_NCCL_WRONG=1 the sums of float32 numbers that process 1 gets are not those of the others. With HBAR_EMU_NCCL_DIES=5 process 1 ends when its device
+// comes to its sum number 5, counted from 0.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@ static int setting(const char* name, int otherwise) {
 }
 static int version() { return setting("HBAR_EMU_NCCL_VERSION", 21805); }
 static bool wrong() { static const bool b = setting("HBAR_EMU_NCCL_WRONG", 0); return b; }
+static uint64_t dies() { static const int n = setting("HBAR_EMU_NCCL_DIES", -1); return (uint64_t)(int64_t)n; }
 static bool silent() { static const bool b = setting("HBAR_EMU_NCCL_SILENT", 0); return b; }
 
 // A connection whose other end has died reads as `dead`.
@@ -44,13 +46,14 @@ static Moved send_some(int fd, const void* p, size_t size, size_t* done) {
 static Moved receive_some(int fd, void* p, size_t size, size_t* done) {
   return *done == size ? ALL : moved(recv(fd, (char*)p + *done, size - *done, MSG_DONTWAIT), size, done);
 }
+enum { PATIENCE = 60000 };  // ms
 static bool whole(int fd, void* p, size_t size, bool sends) {  // waits
   for (size_t done = 0;;) {
     const Moved m = sends ? send_some(fd, p, size, &done) : receive_some(fd, p, size, &done);
     if (m == ALL) return true;
     if (m == DEAD) return false;
     pollfd q = {fd, (short)(sends ? POLLOUT : POLLIN), 0};
-    if (poll(&q, 1, 60000) <= 0) return false;
+    if (poll(&q, 1, PATIENCE) <= 0) return false;
   }
 }
 
@@ -109,7 +112,7 @@ static int meet(Comm* c, const Name& name) {  // rank 0
   c->to.assign(c->size, -1);
   for (int left = c->size - 1; left > 0;) {
     pollfd q = {fd, POLLIN, 0};
-    const int other = poll(&q, 1, 60000) > 0 ? accept4(fd, 0, 0, SOCK_CLOEXEC) : -1;
+    const int other = poll(&q, 1, PATIENCE) > 0 ? accept4(fd, 0, 0, SOCK_CLOEXEC) : -1;
     Hello h;
     if (other < 0) { result = SYSTEM; break; }
     if (!whole(other, &h, sizeof h, false) || h.nonce != name.nonce) { close(other); continue; }
@@ -150,9 +153,27 @@ int ncclCommGetAsyncError(Comm* c, int* r) { *r = c->error; return SUCCESS; }
 const char* ncclGetLastError(Comm*) { return ""; }
 }
 
+// What ranks say to each other before the numbers of an all-reduce, or with the call FAREWELL when they destroy the communicator.
+struct Head { uint64_t call, count; int type; };
+static const uint64_t FAREWELL = ~0ull;
+[[noreturn]] static void deserted(int rank) {
+  fprintf(stderr, "emu: ncclCommDestroy would wait for ever: rank %d does not destroy its communicator\n", rank);
+  abort();
+}
+// Waits until all ranks destroy their communicators, or have ended, as NCCL may.
+static void part(Comm* c) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto late = [&] { return std::chrono::steady_clock::now() - began > std::chrono::milliseconds(PATIENCE - 1000); };
+  Head h{FAREWELL, 0, 0};
+  if (c->rank && !(whole(c->to[0], &h, sizeof h, true) && whole(c->to[0], &h, sizeof h, false)) && late()) deserted(0);
+  for (int r = 1; !c->rank && r < c->size; r++)
+    if (whole(c->to[r], &h, sizeof h, false) ? h.call != FAREWELL : late()) deserted(r);
+  for (int r = 1; !c->rank && r < c->size; r++) whole(c->to[r], &h, sizeof h, true);
+}
+
 // One all-reduce, in steps none of which waits.
 struct AllReduce {
-  struct Head { uint64_t call, count; int type; } head;
+  Head head;
   Comm* c;
   char* data;
   size_t bytes;
@@ -165,6 +186,7 @@ struct AllReduce {
   std::vector<std::vector<char>> parts;
 
   void check() {
+    if (other.call == FAREWELL) deserted(0);
     if (other.call == head.call && other.count == head.count && other.type == head.type) return;
     fprintf(stderr, "emu: all-reduce %llu of rank 0 is of %llu numbers of type %d; a rank's all-reduce %llu is of %llu of type %d: the calls of all ranks must match\n",
             (unsigned long long)head.call, (unsigned long long)head.count, head.type, (unsigned long long)other.call, (unsigned long long)other.count, other.type);
@@ -187,7 +209,10 @@ struct AllReduce {
     return m == ALL;
   }
   bool run() {
-    if (!numbered) numbered = true, head.call = c->calls++, parts.resize(c->size);
+    if (!numbered) {
+      numbered = true, head.call = c->calls++, parts.resize(c->size);
+      if (c->rank == 1 && head.call == dies()) _exit(9);
+    }
     if (c->aborted || c->error) return spoil();
     return c->rank ? leaf() : hub();
   }
@@ -234,7 +259,7 @@ struct AllReduce {
           break;
         case SECOND:
           if (!step(receive_some(c->to[0], data, bytes, &done), &dead)) return dead && spoil();
-          if (wrong() && c->rank == 1 && head.type == FLOAT32 && head.count > 2) *(float*)data += 1;  // the first sum that hbar makes is of two numbers
+          if (wrong() && c->rank == 1 && head.type == FLOAT32 && head.count > 2) *(float*)data += 1;
           phase = END;
           break;
         default: break;
@@ -264,6 +289,7 @@ int ncclCommDestroy(Comm* c) {
     fprintf(stderr, "emu: ncclCommDestroy would wait forever: a graph with an all-reduce of the communicator still exists\n");
     abort();
   }
+  if (!c->error) part(c);
   for (int fd : c->to) if (fd >= 0) close(fd);
   delete c;
   return SUCCESS;
