@@ -4,13 +4,39 @@
 # rebuilds and compares.
 #   scripts/build_cuda.sh [-o OUTDIR] [NAME...]        default: kernels/gpu, all of kernels/gpu/*.cu
 #   scripts/build_cuda.sh --no-hopper ...              all but *_wgmma.cu
+#   scripts/build_cuda.sh --check                      compiles nothing: an error unless each committed fatbin is of these sources, by kernels/gpu/sources.sha256
 set -euo pipefail
 hopper=yes
 if [ "${1:-}" = --no-hopper ]; then hopper=no; shift; fi
 setup=$(realpath "$(dirname "$0")/setup_cuda_hopper.sh")
+script=$(realpath "$0")
 cd "$(dirname "$0")/../kernels/gpu"
 out=.
 if [ "${1:-}" = -o ]; then out=$(cd "$2" && pwd) || exit; shift 2; fi
+
+# digest NAME prints a hash of NAME.cu with all that it includes, and of the compilers' options, which are in this file.
+digest() {
+  local todo=("$1.cu") seen=' ' f
+  while [ ${#todo[@]} -gt 0 ]; do
+    f=${todo[0]}
+    todo=("${todo[@]:1}")
+    case $seen in *" $f "*) continue ;; esac
+    seen+="$f "
+    mapfile -t -O ${#todo[@]} todo < <(sed -n 's/^ *# *include "\(.*\)".*/\1/p' "$f")
+  done
+  # The order is that of the includes. Of this file only what compiles.
+  { cat $seen; sed -n '/^arch=/,/^done/p' "$script"; } | sha256sum | cut -d' ' -f1
+}
+
+if [ "${1:-}" = --check ]; then
+  bad=0
+  for f in *.cu; do
+    name=${f%.cu}
+    [ "$(awk -v n="$name" '$2 == n {print $1}' sources.sha256)" = "$(digest "$name")" ] || { echo "kernels/gpu/$name.fatbin is of other sources: scripts/build_cuda.sh $name" >&2; bad=1; }
+  done
+  exit $bad
+fi
+
 names=("$@")
 [ ${#names[@]} -gt 0 ] || for f in *.cu; do names+=("${f%.cu}"); done
 arch=()
@@ -21,6 +47,19 @@ for name in "${names[@]}"; do
   case $name in *_wgmma) continue ;; sampler_*) double=,-warn-double-usage ;; *) double= ;; esac
   echo "-Xptxas -Werror,-warn-spills,-warn-lmem-usage$double $name.cu -o $out/$name.fatbin"
 done | xargs -r -P "$(nproc)" -L 1 nvcc -fatbin -O3 -std=c++17 "${arch[@]}" -Werror all-warnings -Xfatbin -compress-all
+
+# note NAME... records of which sources fatbins in this folder are.
+note() {
+  [ "$out" = . ] || return 0
+  local name
+  for name; do
+    { awk -v n="$name" '$2 != n' sources.sha256 2>/dev/null || true; echo "$(digest "$name") $name"; } | sort -k2 >sources.tmp
+    mv sources.tmp sources.sha256
+  done
+}
+for name in "${names[@]}"; do
+  case $name in *_wgmma) ;; *) note "$name" ;; esac
+done
 
 # Warpgroup products: PTX by nvcc 11.8, which passes their instructions on, then machine code by ptxas 12.4. Of what ptxas says about
 # them (C7510 and others: products that wait for each other) nothing is tolerated.
@@ -39,5 +78,6 @@ for name in "${names[@]}"; do
   fi
   (cd "$work" && "$bin/fatbinary" -64 --compress-all --create="$name.fatbin" "--image3=kind=elf,sm=90a,file=$name.cubin")
   cp "$work/$name.fatbin" "$out/$name.fatbin"
+  note "$name"
   rm -r "$work"
 done
