@@ -183,8 +183,7 @@ func (s *block) rest() {
 	s.step()
 	Label("done")
 	if s.asks {
-		Load(Param("turn"), s.u)
-		ADDQ(s.u, operand.NewParamAddr("next", 14*8))
+		MOVQ(s.p, operand.NewParamAddr("next", 14*8))
 	}
 }
 
@@ -192,7 +191,7 @@ func (s *block) rest() {
 // beginning of the block, and these at the same time would be more than a processor fetches at once, and the block would wait.
 func (s *block) half() {
 	Load(Param("k"), s.u)
-	SUBQ(operand.NewParamAddr("first", 19*8), s.u)
+	SUBQ(operand.NewParamAddr("first", 18*8), s.u)
 	JLE(label("last"))
 	CMPQ(s.part, operand.Imm(0))
 	JNE(label("last"))
@@ -217,11 +216,10 @@ const askingRows = 4
 // A block of many rows also prefetches what is needed after it, a few cache lines at a time, so that its multiply-adds do not wait:
 //
 //   - at its beginning the lines of c, into which it stores at its end;
-//   - with every second step the lines at next and at next + second, after which next grows by stride. They are the rows of b of a later product. For the
-//     next block of rows, next begins turn bytes further than for this one;
+//   - with every second step the lines at next and at next + second, after which next grows by stride. They are the rows of b of a later product;
 //   - after its first steps the lines of a block of an array at ask, which is laid out as c. first is even unless it is all of k. first = k: there is no such array.
 func (t isa) product(e elem, R, NP int) {
-	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second, turn int, ask %[1]s, first int)", e.ptr()))
+	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second int, ask %[1]s, first int)", e.ptr()))
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
 	if R >= askingRows {

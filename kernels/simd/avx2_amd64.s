@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -182,9 +182,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -286,9 +286,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -418,9 +418,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -550,9 +550,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -710,9 +710,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-160
+TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -870,9 +870,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -937,7 +937,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -985,13 +985,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -1031,8 +1031,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply
@@ -1094,9 +1093,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1161,7 +1160,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -1209,13 +1208,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -1255,8 +1254,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply
@@ -1318,9 +1316,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1394,7 +1392,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -1448,13 +1446,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -1499,8 +1497,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply
@@ -1572,9 +1569,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1648,7 +1645,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -1702,13 +1699,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -1753,8 +1750,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply
@@ -1826,9 +1822,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1911,7 +1907,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -1971,13 +1967,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -2027,8 +2023,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply
@@ -2110,9 +2105,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-160
+TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2195,7 +2190,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), DI
-	MOVQ first+152(FP), R8
+	MOVQ first+144(FP), R8
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
@@ -2255,13 +2250,13 @@ two:
 	SUBQ         $0x02, R8
 	JGE          two
 	MOVQ         k+80(FP), R9
-	SUBQ         first+152(FP), R9
+	SUBQ         first+144(FP), R9
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R10, (SP)
 	MOVQ         R9, R8
-	MOVQ         ask+144(FP), R10
+	MOVQ         ask+136(FP), R10
 	ADDQ         SI, R10
 	SUBQ         c+0(FP), R10
 	MOVQ         cp+16(FP), R9
@@ -2311,8 +2306,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R9
-	ADDQ   R9, next+112(FP)
+	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
 	JNE    multiply

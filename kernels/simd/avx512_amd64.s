@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -183,9 +183,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -274,9 +274,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -379,9 +379,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -513,9 +513,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -623,9 +623,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -757,9 +757,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -920,9 +920,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-160
+TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1049,9 +1049,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-160
+TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1212,9 +1212,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1283,7 +1283,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -1331,13 +1331,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -1381,8 +1381,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -1444,9 +1443,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1498,7 +1497,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -1536,13 +1535,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -1577,8 +1576,7 @@ odd:
 	ADDQ         DX, R11
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -1628,9 +1626,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1699,7 +1697,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -1747,13 +1745,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -1797,8 +1795,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -1860,9 +1857,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1941,7 +1938,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -1995,13 +1992,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -2051,8 +2048,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -2124,9 +2120,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2184,7 +2180,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -2226,13 +2222,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -2271,8 +2267,7 @@ odd:
 	ADDQ         DX, R11
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -2329,9 +2324,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2410,7 +2405,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -2464,13 +2459,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -2520,8 +2515,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -2593,9 +2587,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2684,7 +2678,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -2744,13 +2738,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -2806,8 +2800,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -2889,9 +2882,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2955,7 +2948,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -3001,13 +2994,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -3050,8 +3043,7 @@ odd:
 	ADDQ         DX, R11
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -3115,9 +3107,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3206,7 +3198,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -3266,13 +3258,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -3328,8 +3320,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -3411,9 +3402,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3513,7 +3504,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -3581,13 +3572,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -3650,8 +3641,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -3743,9 +3733,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3816,7 +3806,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -3868,13 +3858,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -3922,8 +3912,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -3994,9 +3983,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4096,7 +4085,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -4164,13 +4153,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -4233,8 +4222,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -4326,9 +4314,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4438,7 +4426,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -4512,13 +4500,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -4587,8 +4575,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -4690,9 +4677,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4769,7 +4756,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -4825,13 +4812,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -4883,8 +4870,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -4962,9 +4948,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5074,7 +5060,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -5148,13 +5134,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -5223,8 +5209,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -5326,9 +5311,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5448,7 +5433,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -5528,13 +5513,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -5609,8 +5594,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -5722,9 +5706,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5807,7 +5791,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -5867,13 +5851,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -5929,8 +5913,7 @@ odd:
 	ADDQ         DX, R12
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -6015,9 +5998,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6137,7 +6120,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -6217,13 +6200,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -6298,8 +6281,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -6411,9 +6393,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6544,7 +6526,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -6632,13 +6614,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -6720,8 +6702,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -6843,9 +6824,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6935,7 +6916,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -7001,13 +6982,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -7068,8 +7049,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -7161,9 +7141,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7294,7 +7274,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -7382,13 +7362,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -7470,8 +7450,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -7593,9 +7572,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7736,7 +7715,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -7830,13 +7809,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -7924,8 +7903,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -8057,9 +8035,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8155,7 +8133,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -8225,13 +8203,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -8296,8 +8274,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -8396,9 +8373,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8539,7 +8516,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -8633,13 +8610,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -8727,8 +8704,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -8860,9 +8836,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9013,7 +8989,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -9113,13 +9089,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -9213,8 +9189,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -9356,9 +9331,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, turn int, ask *float32, first int)
+// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-160
+TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9460,7 +9435,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -9534,13 +9509,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -9609,8 +9584,7 @@ odd:
 	ADDQ         DX, R13
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply
@@ -9716,9 +9690,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, turn int, ask *float64, first int)
+// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-160
+TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9869,7 +9843,7 @@ accumulate:
 
 sum:
 	MOVQ b+48(FP), SI
-	MOVQ first+152(FP), DI
+	MOVQ first+144(FP), DI
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R9
 	MOVQ second+128(FP), R8
@@ -9969,13 +9943,13 @@ two:
 	SUBQ         $0x02, DI
 	JGE          two
 	MOVQ         k+80(FP), R8
-	SUBQ         first+152(FP), R8
+	SUBQ         first+144(FP), R8
 	JLE          last
 	CMPQ         (SP), $0x00
 	JNE          last
 	MOVQ         R9, (SP)
 	MOVQ         R8, DI
-	MOVQ         ask+144(FP), R9
+	MOVQ         ask+136(FP), R9
 	ADDQ         BX, R9
 	SUBQ         c+0(FP), R9
 	MOVQ         cp+16(FP), R8
@@ -10069,8 +10043,7 @@ odd:
 	ADDQ         DX, R14
 
 done:
-	MOVQ   turn+136(FP), R8
-	ADDQ   R8, next+112(FP)
+	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
 	JNE    multiply

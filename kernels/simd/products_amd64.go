@@ -6,9 +6,9 @@ import "unsafe"
 
 type (
 	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides are in bytes. cm, am are from row to row, cp, bp from panel to
-	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, turn, ask and first say what is
+	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, ask and first say what is
 	// prefetched.
-	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second, turn int, ask *F, first int)
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first int)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
 	// with the derivative writes that dd bytes further (kernels/_asm, carry).
@@ -123,10 +123,6 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 		next := q.ahead(p, np, k, kn, blocks)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
-			step := g.rows * q.CM // to the C of the next block
-			if blocks <= fewBlocks {
-				step = np * q.CP // to that of these rows of the next panels
-			}
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
 				c := row*q.CM + p*q.CP
@@ -134,16 +130,16 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 				if q.Ep == MulD && k+kn == q.K {
 					d = at(q.D, c)
 				}
-				if array, o := q.later(c, step, k+kn, from); array != nil && kn >= 4 {
+				if array, o := q.later(c, c+g.rows*q.CM, k+kn, from); array != nil && kn >= 4 {
 					ask, steps = at(array, o), kn/4*2
 				}
 				var a, b *F
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, next.turn, ask, steps)
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps)
 				left -= mb
-				next.at += uintptr(mb * next.turn)
+				next.at += uintptr(mb * (kn / 2) * next.stride)
 				row += mb * g.rows
 			}
 		}
@@ -151,52 +147,36 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 }
 
 // ahead says which rows of B a product prefetches for the next one: with every second step the cache lines at the address at and second bytes further, after which the address
-// grows by stride. Each block of rows begins turn bytes further than the one before. Nothing is read there.
+// grows by stride. Nothing is read there.
 type ahead struct {
-	at                   uintptr
-	stride, second, turn int
+	at             uintptr
+	stride, second int
 }
 
-// fewBlocks is the most blocks of rows for which rows of B that are far apart are prefetched: each block then takes one panel of the next two, and more blocks would go on to panels
-// that are needed much later.
-const fewBlocks = 4
-
 // ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B. What is prefetched is the following rows of these panels, or, after the last, the first
-// rows of the following panels.
+// rows of the following panels. Rows that are not neighbouring cache lines are left alone.
 func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
 	k += kn
 	if k >= q.K {
 		k, p = 0, p+np
 	}
-	i, sz := p*q.BP+k*q.BK, size[F]()
-	steps := blocks * (kn / 2)
-	if i >= len(q.B) || steps == 0 {
+	i, steps := p*q.BP+k*q.BK, blocks*(kn/2)
+	if q.BK != panel[F]() || i >= len(q.B) || steps == 0 {
 		return ahead{at: uintptr(unsafe.Pointer(unsafe.SliceData(q.B)))}
 	}
-	a := ahead{at: uintptr(unsafe.Pointer(&q.B[i]))}
-	switch {
-	case q.BK == panel[F](): // rows are neighbouring lines
-		a.stride = (64*min(q.K-k, q.chunk()) + steps - 1) / steps
-		a.turn = kn / 2 * a.stride
-		if np == 2 {
-			a.second = sz * q.BP
-		}
-	case blocks <= fewBlocks:
-		a.stride, a.second, a.turn = 2*sz*q.BK, sz*q.BK, sz*q.BP
-	}
-	return a
+	return ahead{uintptr(unsafe.Pointer(&q.B[i])), (64*min(q.K-k, q.chunk()) + steps - 1) / steps, (np - 1) * size[F]() * q.BP}
 }
 
-// later is an array laid out as C that is prefetched in the middle of the sums of a block, and where in it the block's part begins: an operand of the epilogue or of the caller if k, the
-// steps that are then done, is all, or C itself where sums start from it, step elements further.
-func (q *Product[F]) later(c, step, k, from int) ([]F, int) {
+// later is an array laid out as C that is prefetched in the middle of the sums of a block at c, and where in it the block's part begins: an operand of the epilogue or of the caller if k, the
+// steps that are then done, is all, or C itself at the next block, where sums start from it.
+func (q *Product[F]) later(c, next, k, from int) ([]F, int) {
 	switch last := k == q.K; {
 	case last && (q.Ep == MulD || q.Ep == ActivateGrad):
 		return q.D, c
 	case last && len(q.Ask) > c:
 		return q.Ask, c
-	case from == fromC && c+step < len(q.C):
-		return q.C, c + step
+	case from == fromC && next < len(q.C):
+		return q.C, next
 	}
 	return nil, 0
 }
@@ -245,7 +225,7 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 				o := row*q.CM + p*q.CP
 				c, a := at(q.C, o), at(q.A, row*q.AM)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, 0, nil, q.K)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K)
 				} else {
 					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
 					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
