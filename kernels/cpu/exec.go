@@ -23,6 +23,8 @@ type Executor struct {
 	steps  []step
 	block  int // samples of a block
 
+	mostInLane int // samples of a block of a lane, if memory is not a limit
+
 	layers map[program.ID]any // layers with packed weights, by their output, for the lanes to share
 	lanes  []*Executor        // see lanes.go
 
@@ -168,6 +170,7 @@ func (x *Executor) allocate(o Options) {
 			x.values[id].vector = s.stage == plan.Vectors
 		}
 	}
+	x.mostInLane = x.laneSamples()
 	x.block = o.Block
 	if x.block <= 0 {
 		memory := o.Memory
@@ -199,10 +202,11 @@ func sliceable(op program.Op) bool {
 
 // defaultBlock is the number of samples of a block if memory is not a limit: enough for all lanes.
 func (x *Executor) defaultBlock() int {
+	n := x.mostInLane * x.team.Workers()
 	if x.convolves() {
-		return max(leastBlock, laneImages*x.team.Workers())
+		n = max(n, leastBlock)
 	}
-	return x.tokens() * x.team.Workers()
+	return n
 }
 
 // convolves reports whether there are convolutions.
@@ -225,7 +229,7 @@ func (x *Executor) Block() int { return x.block }
 
 // Bytes is the memory of values, for a batch of n samples, and of packed weights.
 func (x *Executor) Bytes(n int) int64 {
-	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Vectors)*int64(min(n, x.team.Workers()*x.chunk())) + int64(x.plan.Shared))
+	b := int64(4) * (int64(x.plan.PerSample)*int64(min(n, x.block)) + int64(x.plan.Vectors)*int64(min(n, x.team.Workers()*x.chunk(x.block))) + int64(x.plan.Shared))
 	for _, s := range x.steps {
 		if s.bytes == nil || s.skipped {
 			continue

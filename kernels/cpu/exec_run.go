@@ -64,22 +64,23 @@ func (x *Executor) begin(b *Batch) {
 // vectorSamples is the most samples of a chunk, whose single rows are made at once: enough that reading weights takes little of the time.
 const vectorSamples = 16
 
-// chunk is the number of samples whose single rows are made at once.
-func (x *Executor) chunk() int {
+// chunk is the number of samples whose single rows are made at once, for blocks of the given size.
+func (x *Executor) chunk(block int) int {
 	if x.plan.Vectors == 0 {
-		return x.block
+		return block
 	}
-	return max(x.block, vectorSamples)
+	return max(block, vectorSamples)
 }
 
 // samples computes samples [first, end) of a batch.
 func (x *Executor) samples(ctx context.Context, b *Batch, first, end int) error {
 	x.ended, x.accumulate = nil, false // also after a run that panicked
 	x.reserve(min(end-first, x.block))
-	for at := first; at < end; at += x.chunk() {
-		c := min(x.chunk(), end-at)
+	chunk := x.chunk(x.block)
+	for at := first; at < end; at += chunk {
+		c := min(chunk, end-at)
 		if x.plan.Vectors > 0 {
-			if need := min(end-first, x.chunk()) * x.plan.Vectors; len(x.vectors) < need {
+			if need := min(end-first, chunk) * x.plan.Vectors; len(x.vectors) < need {
 				x.vectors = aligned(need)
 			}
 			x.arrangeVectors(c, 0, c)

@@ -23,8 +23,11 @@ const (
 	laneBytes  = 4 << 20 // of the values of a block of more samples than laneTokens
 )
 
-// tokens is the number of samples of a block of a lane without convolutions.
-func (x *Executor) tokens() int {
+// laneSamples is the number of samples of a block of a lane, if memory is not a limit.
+func (x *Executor) laneSamples() int {
+	if x.convolves() {
+		return laneImages
+	}
 	rows := 1
 	for _, s := range x.steps {
 		if s.stage == plan.Samples && x.values[s.Out[0]].Rate == program.Sample && x.prog.InstrCost(s.Instr).MulAdds > 0 {
@@ -39,13 +42,7 @@ func (x *Executor) tokens() int {
 }
 
 // lane is the number of samples of a block of a lane: a worker's share of a block. 0: there is no memory for lanes.
-func (x *Executor) lane() int {
-	most := x.tokens()
-	if x.convolves() {
-		most = laneImages
-	}
-	return min(most, x.block/x.team.Workers())
-}
+func (x *Executor) lane() int { return min(x.mostInLane, x.block/x.team.Workers()) }
 
 // pieces is the number of samples of each piece of a batch of n in lanes, each of some blocks, from the least to the most, or nil where all workers share
 // each instruction: where the program has sums over the batch, which have an order, and where lanes would leave workers idle for more
@@ -55,9 +52,7 @@ func (x *Executor) pieces(n int) []int {
 	if w == 1 || most == 0 || 4*n < 3*w*((n+w-1)/w) || x.sums() {
 		return nil
 	}
-	if x.plan.Vectors > 0 {
-		most = max(most, vectorSamples)
-	}
+	most = x.chunk(most)
 	rounds := (n + w*most - 1) / (w * most)
 	pieces := make([]int, rounds*w)
 	for i := range pieces {

@@ -258,17 +258,20 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 			t.Impl.Pack(x, src[full*lanes:], ld, n, nc-full*lanes)
 		}
 		r.K = n
-		packs := no >= packedRows
-		for p := 0; p < full && packs; p += 2 {
-			r.NP = min(2, full-p)
-			t.Impl.Pack(pair, src[p*lanes:], ld, n, r.NP*lanes)
-			r.M, r.A, r.B, r.BP, r.BK, r.C, r.CM, r.CP = no, dy, pair, lanes*n, lanes, dw[p*lanes:], g.lddw, lanes
-			t.Impl.Product32(&r)
+		strips := full // panels that products take as they are
+		if no >= packedRows {
+			strips = 0
+			for p := 0; p < full; p += 2 {
+				r.NP = min(2, full-p)
+				t.Impl.Pack(pair, src[p*lanes:], ld, n, r.NP*lanes)
+				r.M, r.A, r.B, r.BP, r.BK, r.C, r.CM, r.CP = no, dy, pair, lanes*n, lanes, dw[p*lanes:], g.lddw, lanes
+				t.Impl.Product32(&r)
+			}
 		}
 		for m := 0; m < no; m += stripRows {
 			r.M, r.A = min(stripRows, no-m), dy[m:]
-			if full > 0 && !packs {
-				r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = src, lanes, ld, dw[m*g.lddw:], g.lddw, lanes, full
+			if strips > 0 {
+				r.B, r.BP, r.BK, r.C, r.CM, r.CP, r.NP = src, lanes, ld, dw[m*g.lddw:], g.lddw, lanes, strips
 				t.Impl.Product32(&r)
 			}
 			if tail > 0 {
