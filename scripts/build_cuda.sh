@@ -24,14 +24,15 @@ digest() {
     seen+="$f "
     mapfile -t -O ${#todo[@]} todo < <(sed -n 's/^ *# *include "\(.*\)".*/\1/p' "$f")
   done
-  # The order is that of the includes. Of this file only what compiles.
-  { cat $seen; sed -n '/^arch=/,/^done/p' "$script"; } | sha256sum | cut -d' ' -f1
+  # The order is that of the includes. Of this file only the lines that compile.
+  { cat $seen; sed -n -e '/^arch=/,/^done/p' -e '/^  nvcc -ptx/,/fatbinary/p' "$script"; } | sha256sum | cut -d' ' -f1
 }
 
 if [ "${1:-}" = --check ]; then
   bad=0
-  for f in *.cu; do
-    name=${f%.cu}
+  for f in *.fatbin; do
+    name=${f%.fatbin}
+    [ -f "$name.cu" ] || { echo "kernels/gpu/$f has no source" >&2; bad=1; continue; }
     [ "$(awk -v n="$name" '$2 == n {print $1}' sources.sha256)" = "$(digest "$name")" ] || { echo "kernels/gpu/$name.fatbin is of other sources: scripts/build_cuda.sh $name" >&2; bad=1; }
   done
   exit $bad
@@ -48,14 +49,11 @@ for name in "${names[@]}"; do
   echo "-Xptxas -Werror,-warn-spills,-warn-lmem-usage$double $name.cu -o $out/$name.fatbin"
 done | xargs -r -P "$(nproc)" -L 1 nvcc -fatbin -O3 -std=c++17 "${arch[@]}" -Werror all-warnings -Xfatbin -compress-all
 
-# note NAME... records of which sources fatbins in this folder are.
+# note NAME records of which sources NAME.fatbin in this folder is.
 note() {
   [ "$out" = . ] || return 0
-  local name
-  for name; do
-    { awk -v n="$name" '$2 != n' sources.sha256 2>/dev/null || true; echo "$(digest "$name") $name"; } | sort -k2 >sources.tmp
-    mv sources.tmp sources.sha256
-  done
+  { awk -v n="$1" '$2 != n' sources.sha256; echo "$(digest "$1") $1"; } | sort -k2 >sources.tmp
+  mv sources.tmp sources.sha256
 }
 for name in "${names[@]}"; do
   case $name in *_wgmma) ;; *) note "$name" ;; esac
