@@ -12,8 +12,8 @@ import (
 //
 //	y = softmax(q kᵀ/√D) v
 //
-// No more than a few rows of a head's TQ×TK matrix are in memory at once, except that Backward keeps the matrices of a
-// few heads where there are too few heads for all workers.
+// No more than a few rows of a head's TQ×TK matrix are in memory at once, except where ForwardKeep stores the matrices for
+// Backward, and where Backward has too few heads for all workers.
 type Attention struct{ N, Heads, TQ, TK, D int }
 
 // Heads is a view of an array [N, T, ≥ Heads·D] for Attention: row t of sample n starts at n·Sample + t·Row. The three
@@ -99,8 +99,28 @@ func (c *carve) take(n int) []float32 {
 	return s
 }
 
+// Row is the distance of the rows of a head's matrix in the memory that ForwardKeep writes: TK rounded up to what products write at once.
+func (a *Attention) Row() int { return padded(a.TK) }
+
+// kept are the rows from i on of a head's matrix in memory that ForwardKeep wrote.
+func (a *Attention) kept(p []float32, n, h, i int) []float32 {
+	return p[((n*a.Heads+h)*a.TQ+i)*a.Row():]
+}
+
+func (a *Attention) checkKept(op string, p []float32) {
+	want(op, "the matrix", len(p), a.N*a.Heads*a.TQ*a.Row())
+}
+
 // Forward writes y.
-func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
+func (a *Attention) Forward(t *Team, y, q, k, v Heads) { a.forward(t, y, q, k, v, nil) }
+
+// ForwardKeep writes y, the same bits as Forward, and the softmax of each head to p, [N, Heads, TQ, Row].
+func (a *Attention) ForwardKeep(t *Team, y, q, k, v Heads, p []float32) {
+	a.checkKept("Attention.ForwardKeep", p)
+	a.forward(t, y, q, k, v, p)
+}
+
+func (a *Attention) forward(t *Team, y, q, k, v Heads, keep []float32) {
 	a.check("Attention", []Heads{q, y}, []Heads{k, v})
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
@@ -117,6 +137,9 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
 			w.prefetch(n, h, i+m, min(hi, i+m+step), q, y)
+			if keep != nil {
+				s = a.kept(keep, n, h, i)
+			}
 			w.scores(&p, s, q1, i, m, kt, false)
 			for r := range m {
 				row := s[r*w.tk:][:a.TK]
@@ -125,6 +148,12 @@ func (a *Attention) Forward(t *Team, y, q, k, v Heads) {
 			w.values(&p, head{o, w.d}, s, m, vp, false)
 			for r := range m {
 				w.im.Scale(y1.s[(i+r)*y1.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
+			}
+			if keep != nil {
+				for r := range m {
+					row := s[r*w.tk:][:a.TK]
+					w.im.Scale(row, row, 1/sums[r])
+				}
 			}
 		}
 	})

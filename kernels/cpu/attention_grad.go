@@ -7,8 +7,18 @@ import "hbar/kernels/simd"
 // With P = softmax(q kᵀ/√D) and dP = dy vᵀ: dS = P∘(dP - Σ P∘dP)/√D, dq = dS k, dk = dSᵀ q, dv = Pᵀ dy. The sums over
 // queries run in their order, one multiply-add after the other, so that they do not depend on tiles.
 func (a *Attention) Backward(t *Team, dq, dk, dv, dy, q, k, v Heads) {
+	a.backward(t, dq, dk, dv, dy, q, k, v, nil)
+}
+
+// BackwardKept is Backward with the matrices P that ForwardKeep wrote for the same q and k. It gives the same bits.
+func (a *Attention) BackwardKept(t *Team, dq, dk, dv, dy, q, k, v Heads, p []float32) {
+	a.checkKept("Attention.BackwardKept", p)
+	a.backward(t, dq, dk, dv, dy, q, k, v, p)
+}
+
+func (a *Attention) backward(t *Team, dq, dk, dv, dy, q, k, v Heads, p []float32) {
 	a.check("Attention.Backward", []Heads{q, dy, dq}, []Heads{k, v, dk, dv})
-	w := &attentionBackward{newAttentionWork(t, a), t, dq, dk, dv, dy, q, k, v}
+	w := &attentionBackward{newAttentionWork(t, a), t, dq, dk, dv, dy, q, k, v, p}
 	if a.parts(t) == 1 {
 		t.Run(a.N*a.Heads, func(worker, i int) { w.whole(worker, i/a.Heads, i%a.Heads) })
 		return
@@ -20,6 +30,7 @@ type attentionBackward struct {
 	*attentionWork
 	t                       *Team
 	dq, dk, dv, dy, q, k, v Heads
+	p                       []float32 // the matrices P; nil: they are computed
 }
 
 // packed are a head's keys and values in the panels that the rows of the matrix need.
@@ -28,16 +39,20 @@ type packed struct{ kt, vt, k []float32 }
 func (w *attentionBackward) pack(c *carve, n, h int) (p packed) {
 	w.prefetch(n, h, 0, w.TK, w.k, w.v)
 	p.kt, p.vt, p.k = c.take(w.panels), c.take(w.panels), c.take(w.panels)
-	w.im.PackT(p.kt, w.k.head(n, h, w.D).s, w.k.Row, w.TK, w.D)
+	if w.p == nil {
+		w.im.PackT(p.kt, w.k.head(n, h, w.D).s, w.k.Row, w.TK, w.D)
+	}
 	w.im.PackT(p.vt, w.v.head(n, h, w.D).s, w.v.Row, w.TK, w.D)
 	w.attentionWork.pack(p.k, w.k.head(n, h, w.D), w.TK)
 	return p
 }
 
-// rows computes P and dS, [m, tk], for queries i.., and their dq through o.
+// rows computes P, unless it is there, and dS, [m, tk], for queries i.., and their dq through o.
 func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o []float32, n, h, i, m int) {
-	w.scores(prod, p, w.q.head(n, h, w.D), i, m, c.kt, false)
-	w.probabilities(p, m)
+	if w.p == nil {
+		w.scores(prod, p, w.q.head(n, h, w.D), i, m, c.kt, false)
+		w.probabilities(p, m)
+	}
 	w.scores(prod, ds, w.dy.head(n, h, w.D), i, m, c.vt, false)
 	for r := range m {
 		row := ds[r*w.tk:][:w.TK]
@@ -76,6 +91,9 @@ func (w *attentionBackward) whole(worker, n, h int) {
 	for i := 0; i < w.TQ; i += step {
 		m := min(step, w.TQ-i)
 		w.prefetch(n, h, i+m, min(w.TQ, i+m+step), w.q, w.dy, w.dq)
+		if w.p != nil {
+			p = w.kept(w.p, n, h, i)
+		}
 		w.rows(&prod, in, p, ds, o, n, h, i, m)
 		w.attentionWork.pack(xp, w.dy.head(n, h, w.D).from(i), m)
 		w.columns(&prod, dv, p, 0, w.TK, m, xp, i > 0)
@@ -94,9 +112,23 @@ func (x head) from(rows int) head { return head{x.s[rows*x.ld:], x.ld} }
 // shared computes few heads, whose work is divided among the workers: the rows of P and dS by parts, then dk and dv by parts of the keys.
 func (w *attentionBackward) shared() {
 	size := w.TQ * w.tk
-	all, back := borrow[float32](&pool32, 2*w.N*w.Heads*size)
+	heads := w.N * w.Heads
+	matrices := 2 * heads
+	if w.p != nil {
+		matrices = heads
+	}
+	all, back := borrow[float32](&pool32, matrices*size)
 	defer pool32.Put(back)
-	matrix := func(n, h, which int) []float32 { return all[(2*(n*w.Heads+h)+which)*size:][:size] }
+	// Of a head dS is matrix 1, and P is matrix 0.
+	matrix := func(n, h, which int) []float32 {
+		switch {
+		case which == 1:
+			return all[(n*w.Heads+h)*size:][:size]
+		case w.p != nil:
+			return w.kept(w.p, n, h, 0)
+		}
+		return all[(heads+n*w.Heads+h)*size:][:size]
+	}
 	w.each(w.t, func(worker, n, h, lo, hi int) {
 		c := carve(w.t.Scratch(worker, 3*w.panels+w.out))
 		in := w.pack(&c, n, h)
@@ -111,7 +143,7 @@ func (w *attentionBackward) shared() {
 	})
 	parts := min(w.t.Workers(), w.tk/panel)
 	step := (w.TK + parts - 1) / parts
-	w.t.Run(2*w.N*w.Heads*parts, func(worker, task int) {
+	w.t.Run(2*heads*parts, func(worker, task int) {
 		part, which, i := task%parts, task/parts%2, task/parts/2
 		n, h := i/w.Heads, i%w.Heads
 		lo, hi := part*step, min(w.TK, (part+1)*step)

@@ -69,6 +69,8 @@ func init() {
 		{fuse.Slope{}, bindSlope},
 		{fuse.DenseInputTimes{}, bindDenseInputTimes},
 		{fuse.JoinedAttention{}, bindJoinedAttention},
+		{fuse.KeptAttention{}, bindKeptAttention},
+		{fuse.KeptAttentionInput{}, bindKeptAttentionInput},
 	} {
 		table[reflect.TypeOf(e.op)] = e.b
 	}

@@ -9,7 +9,7 @@ import (
 
 // SampleBytes is the memory of the values of one sample while p runs.
 func SampleBytes(p *program.Program) float64 {
-	pl := plan.New(fuse.Program(p, fuse.KeepSlopes), plan.Options{
+	pl := plan.New(fuse.Program(p, fuse.KeepSlopes, fuse.KeepProbabilities), plan.Options{
 		Own:  func(program.ID) bool { return false },
 		View: func(program.ID) program.ID { return program.None },
 	})

@@ -103,7 +103,7 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := newExecutor(fuse.Program(p, fuse.KeepSlopes), team, nil)
+	x, err := newExecutor(fuse.Program(p, fuse.KeepSlopes, fuse.KeepProbabilities), team, nil)
 	if err != nil {
 		return nil, err
 	}

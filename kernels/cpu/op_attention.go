@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"hbar/program"
+	"hbar/program/fuse"
 	"hbar/program/ops"
 )
 
@@ -49,5 +50,23 @@ func bindAttentionTangent(x *Executor, in program.Instr) (bound, error) {
 		a.N = x.n
 		h := x.allHeads(in.In)
 		a.Tangent(x.team, x.heads(in.Out[0]), h[0], h[1], h[2], h[3], h[4], h[5])
+	}}, nil
+}
+
+func bindKeptAttention(x *Executor, in program.Instr) (bound, error) {
+	a := x.attention(in.Op.(fuse.KeptAttention).Attention, in.In[0], in.In[1])
+	return bound{run: func() {
+		a.N = x.n
+		h := x.allHeads(in.In)
+		a.ForwardKeep(x.team, x.heads(in.Out[0]), h[0], h[1], h[2], x.get(in.Out[1]))
+	}}, nil
+}
+
+func bindKeptAttentionInput(x *Executor, in program.Instr) (bound, error) {
+	a := x.attention(in.Op.(fuse.KeptAttentionInput).Of, in.In[0], in.In[1])
+	return bound{run: func() {
+		a.N = x.n
+		h, d := x.allHeads(in.In[:4]), x.allHeads(in.Out)
+		a.BackwardKept(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2], x.get(in.In[4]))
 	}}, nil
 }

@@ -1,6 +1,6 @@
 // Package fuse finds patterns that back ends run as one kernel: a product with the bias, activation, residual and gate after it, a
-// cotangent through an activation, the three cotangents of an attention. And it replaces operations that a back end has no kernel for
-// by their fallbacks.
+// cotangent through an activation, the three cotangents of an attention. And it has what the backward pass needs again stored by the forward pass, and replaces
+// operations that a back end has no kernel for by their fallbacks.
 package fuse
 
 import (
@@ -84,7 +84,7 @@ func Program(p *program.Program, with ...Pattern) *program.Program {
 	f := &fusion{
 		p: p, b: b, env: make([]program.Value, n), readers: make([][]int, n), maker: make([]int, n),
 		output: make([]bool, n), waiting: map[program.ID]*waiting{}, done: make([]bool, len(p.Instrs)),
-		keepSlopes: slices.Contains(with, KeepSlopes),
+		keepSlopes: slices.Contains(with, KeepSlopes), forward: map[int]int{}, kept: map[int]program.Value{},
 	}
 	leaf := b.Leaves()
 	for i, v := range p.Values {
@@ -103,6 +103,9 @@ func Program(p *program.Program, with ...Pattern) *program.Program {
 	}
 	for _, o := range p.Outputs {
 		f.output[o.ID] = true
+	}
+	if slices.Contains(with, KeepProbabilities) {
+		f.keepProbabilities()
 	}
 	for i := range p.Instrs {
 		if !f.done[i] {
@@ -126,6 +129,8 @@ type fusion struct {
 	done    []bool
 
 	keepSlopes bool
+	forward    map[int]int           // of the backward pass of an attention, the attention whose probabilities it takes
+	kept       map[int]program.Value // these probabilities, by attention
 }
 
 // waiting is a layer that is not emitted yet because its only reader may join it.
@@ -177,8 +182,12 @@ func (f *fusion) instr(i int) {
 		if f.mul(in) {
 			return
 		}
+	case ops.Attention:
+		if f.keeps(i, in) {
+			return
+		}
 	case ops.AttentionInput:
-		if f.joined(in) {
+		if f.attentionInput(i, in) {
 			return
 		}
 	case ops.DenseInput:

@@ -6,17 +6,18 @@ import (
 )
 
 // JoinedAttention is ops.AttentionInput for queries, keys and values that are channels of one value, at Lo, of Channels: the
-// output is that value's cotangent, whose parts the routine writes where they belong.
+// output is that value's cotangent, whose parts the routine writes where they belong. If Kept, a fifth input are the probabilities that KeptAttention stored.
 type JoinedAttention struct {
 	Of       ops.Attention
 	Lo       [3]int
 	Channels int
+	Kept     bool
 }
 
 func (JoinedAttention) Name() string { return "joined_attention_input" }
 
 func (o JoinedAttention) Shapes(in [][]int) ([][]int, error) {
-	s, err := ops.AttentionInput{Of: o.Of}.Shapes(in)
+	s, err := ops.AttentionInput{Of: o.Of}.Shapes(in[:4])
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +25,7 @@ func (o JoinedAttention) Shapes(in [][]int) ([][]int, error) {
 }
 
 func (o JoinedAttention) Cost(in, _ [][]int) program.Cost {
-	return ops.AttentionInput{Of: o.Of}.Cost(in, in[:3])
+	return ops.AttentionInput{Of: o.Of}.Cost(in[:4], in[:3])
 }
 
 func (o JoinedAttention) Reference(in, out []program.Tensor) {
@@ -32,7 +33,7 @@ func (o JoinedAttention) Reference(in, out []program.Tensor) {
 	for i := range parts {
 		parts[i] = program.Tensor{Shape: in[i].Shape, Data: make([]float64, program.Size(in[i].Shape))}
 	}
-	ops.AttentionInput{Of: o.Of}.Reference(in, parts)
+	ops.AttentionInput{Of: o.Of}.Reference(in[:4], parts)
 	for i, p := range parts {
 		c := last(p.Shape)
 		for r := range p.Shape[0] {
@@ -50,8 +51,8 @@ func (f *fusion) reader(id program.ID) int {
 }
 
 // joined emits the cotangents of an attention's inputs as one value, if each is placed among the channels of that value and
-// the three are added there without overlap.
-func (f *fusion) joined(in program.Instr) bool {
+// the three are added there without overlap. kept are the probabilities, or nil.
+func (f *fusion) joined(in program.Instr, kept program.Value) bool {
 	j := JoinedAttention{Of: in.Op.(ops.AttentionInput).Of}
 	covered := 0
 	var placed [3]program.ID
@@ -91,7 +92,11 @@ func (f *fusion) joined(in program.Instr) bool {
 		for _, r := range append(absorbed, first, last) {
 			f.done[r] = true
 		}
-		f.env[f.p.Instrs[last].Out[0]] = f.b.Apply(j, f.values(in.In)...)[0]
+		inputs := f.values(in.In)
+		if j.Kept = kept != nil; j.Kept {
+			inputs = append(inputs, kept)
+		}
+		f.env[f.p.Instrs[last].Out[0]] = f.b.Apply(j, inputs...)[0]
 		return true
 	}
 	return false

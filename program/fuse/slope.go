@@ -5,13 +5,6 @@ import (
 	"hbar/program/ops"
 )
 
-// Pattern is a pattern that only some back ends have a kernel for.
-type Pattern int
-
-// KeepSlopes has dense layers store the derivatives of their activations for the backward pass (Layer.Slope), and joins the
-// products with them to the cotangents (DenseInputTimes).
-const KeepSlopes Pattern = iota
-
 // Slope is dx = g f′(x): inputs g, x.
 type Slope struct{ Fn ops.Fn }
 

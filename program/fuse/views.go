@@ -52,7 +52,7 @@ func Views(p *program.Program, own func(program.ID) bool) []*View {
 func strided(readers []program.Instr) bool {
 	for _, in := range readers {
 		switch in.Op.(type) {
-		case ops.Attention, ops.AttentionInput, ops.AttentionTangent, JoinedAttention:
+		case ops.Attention, ops.AttentionInput, ops.AttentionTangent, JoinedAttention, KeptAttention, KeptAttentionInput:
 		default:
 			return false
 		}
