@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Do the checks of the CUDA kernels bite? Breaks each kernel file in some way and wants its tests to fail for that reason.
 #   scripts/cuda_mutants.sh DIR [NAME...]     NAMEs choose mutants by a part of their name
-#   scripts/cuda_mutants.sh --half N DIR      every second one: numbered from 1, the even ones if N is even, else the odd ones
+#   scripts/cuda_mutants.sh --part K M DIR    one of M parts: those whose numbers, from 1 on, leave the rest that K leaves when divided by M
 # DIR has the tests: go test -c -tags gpu -o DIR/ ./cuda/exec ./cuda/chains ./cuda/programs
 set -euo pipefail
 cd "$(dirname "$0")/.."
-half=''
-if [ "$1" = --half ]; then half=$(($2 % 2)); shift 2; fi
+part=0 parts=1
+if [ "$1" = --part ]; then part=$(($2 % $3)) parts=$3; shift 3; fi
 tests=$(realpath "$1")
 chosen=("${@:2}")
 work=$(mktemp -d)
@@ -22,7 +22,7 @@ mutants=0 listed=0
 mutant() {
   local k hit=yes
   listed=$((listed + 1))
-  [ -z "$half" ] || [ $((listed % 2)) -ne "$half" ] || return 0
+  [ $((listed % parts)) -eq "$part" ] || return 0
   if [ ${#chosen[@]} -gt 0 ]; then
     hit=''
     for k in "${chosen[@]}"; do [[ $1 != *$k* ]] || hit=yes; done
