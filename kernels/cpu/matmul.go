@@ -28,7 +28,8 @@ const (
 	tileFloats  = 96 << 10 // elements of A in a tile of rows: three eighths of a second-level cache of one megabyte
 	mostRows    = 240      // of a tile
 	fewestRows  = 24
-	tasksWanted = 4 // for each worker, where there are many rows; else half as many, by dividing the panels too
+	tasksWanted = 4 // for each worker, where there are many rows
+	groupTasks  = 8 // for each worker, where panels can be divided at no cost: with fewer a worker waits longer for a slower one
 )
 
 // tiles cuts rows into tiles of a size that suits sums over in elements: as equal as can be, multiples of 12 but the last. With small there are enough of them for all
@@ -47,12 +48,12 @@ func tiles(rows, in, workers int, small bool) (size, count int) {
 	return size, count
 }
 
-// groups cuts panels into groups so that there are enough tasks.
-func groups(panels, tiles, workers int) (size, count int) {
-	if workers == 1 || tiles >= 2*workers {
+// groups cuts panels into groups so that there are as many tasks as wanted, if there are several workers.
+func groups(panels, tiles, workers, wanted int) (size, count int) {
+	if workers == 1 || tiles >= wanted {
 		return panels, 1
 	}
-	count = min((panels+1)/2, (2*workers+tiles-1)/tiles)
+	count = min((panels+1)/2, (wanted+tiles-1)/tiles)
 	size = (panels + count - 1) / count
 	size += size & 1
 	return size, (panels + size - 1) / size
@@ -63,7 +64,11 @@ func matmul(t *Team, j *job) {
 	panels := roundUp(j.out) / lanes
 	// Each tile reads all weights that its task has, and each group of panels all rows.
 	rows, nr := tiles(j.rows, j.in, t.Workers(), j.gathered > 0 || j.rows >= j.out)
-	np, ng := groups(panels, nr, t.Workers())
+	wanted := groupTasks * t.Workers()
+	if j.gathered > 0 { // each task gathers its rows
+		wanted = 2 * t.Workers()
+	}
+	np, ng := groups(panels, nr, t.Workers(), wanted)
 	t.Run(nr*ng, func(w, task int) {
 		lo, p := task/ng*rows, task%ng*np
 		j.tile(t, w, lo, min(j.rows, lo+rows), p, min(panels, p+np))
