@@ -26,6 +26,7 @@ type Executor struct {
 	values    []storage
 	labels    map[program.ID]int // rows of the tables in which these inputs choose one
 	steps     []step
+	packings  []*packing
 	most      int // most samples of a block
 	block     int // the same, or fewer where the device had no memory for so many
 
@@ -201,6 +202,10 @@ func (x *Executor) place(o Options) error {
 		if v.Role == program.Input && v.size == 1 || v.loss {
 			v.wide = take(2)
 		}
+	}
+	for _, p := range x.packings {
+		p.offset = z.shared
+		z.shared += 4 * p.chunks
 	}
 	if err := x.chooseBlock(o, largest); err != nil {
 		return err

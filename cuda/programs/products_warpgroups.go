@@ -3,8 +3,11 @@
 package programs
 
 import (
+	"slices"
+
 	"hbar/cuda/driver"
 	"hbar/cuda/exec"
+	"hbar/program"
 )
 
 // These mirror structs of kernels/gpu/net_products_wgmma.cu.
@@ -32,42 +35,93 @@ const (
 	warpgroupShared  = 2 * (16*warpgroupChunks + 4*warpgroupTile*warpgroupSlice)
 )
 
-// packed is a product with weights on warpgroup products: their weights are packed to bf16 before each product, since they may have changed.
-type packed struct {
-	pack, kernel              *driver.Kernel
-	n, channels, taps, chunks int
+// packing is weights in bf16, in the order in which products read them. They are packed when they have changed, not before each product: parameters at the
+// beginning of stage Constants, inputs at that of Steps, and others right after the instruction that makes them. Products of the same weights in the
+// same order share a packing.
+type packing struct {
+	weights        packedWeights
+	pack           *driver.Kernel
+	chunks, offset int // offset: in the memory of values that all samples share
 }
 
-// packed binds a product of a kind with weights of n columns, a sum over taps and channels, for so many rows to a sample; nil where net_products.cu
-// does it. Which of the two depends on precision, device and shapes alone, so that the batch changes no bit of the result.
-func (x *Executor) packed(kind string, rows, n, channels, taps int) (*packed, error) {
+// packedWeights are those of n columns, of a sum over taps and channels. Weights of a column, a tap and a channel are sn, st and sk numbers apart.
+type packedWeights struct {
+	of                program.ID
+	n, channels, taps int
+	sn, st, sk        int
+}
+
+// packing finds or makes the packing of weights.
+func (x *Executor) packing(w packedWeights) (*packing, error) {
+	for x.values[w.of].view != nil { // another shape of a value, since products take no others
+		w.of = x.values[w.of].view.Of
+	}
+	if i := slices.IndexFunc(x.packings, func(p *packing) bool { return p.weights == w }); i >= 0 {
+		return x.packings[i], nil
+	}
+	k, err := x.kernel("products_wgmma", "net_pack_weights", 256, 0)
+	if err != nil {
+		return nil, err
+	}
+	halves := (w.channels + warpgroupSlice/2 - 1) / (warpgroupSlice / 2) * w.taps
+	p := &packing{weights: w, pack: k, chunks: (w.n + warpgroupTile - 1) / warpgroupTile * ((halves + 1) / 2) * warpgroupChunks}
+	x.packings = append(x.packings, p)
+	if x.values[w.of].Role != program.Derived {
+		return p, nil
+	}
+	i := slices.IndexFunc(x.steps, func(s step) bool { return slices.Contains(s.Out, w.of) })
+	made := x.steps[i].run
+	x.steps[i].run = func() {
+		made()
+		p.run(x)
+	}
+	return p, nil
+}
+
+// run enqueues the packing.
+func (p *packing) run(x *Executor) {
+	w := p.weights
+	v := packWire{W: x.get(w.of), To: x.shared.At(p.offset), SN: int64(w.sn), ST: int64(w.st), SK: int64(w.sk),
+		N: int32(w.n), Channels: int32(w.channels), Taps: int32(w.taps), Chunks: int32(p.chunks)}
+	x.each(p.pack, p.chunks, driver.Pack(&driver.Args{}, v))
+}
+
+// packGiven enqueues the packing of what no instruction makes: parameters, or inputs.
+func (x *Executor) packGiven(role program.Role) {
+	for _, p := range x.packings {
+		if x.values[p.weights.of].Role == role {
+			p.run(x)
+		}
+	}
+}
+
+// packed is a product with packed weights on warpgroup products.
+type packed struct {
+	*packing
+	kernel *driver.Kernel
+}
+
+// packed binds a product of a kind with weights, for so many rows to a sample; nil where net_products.cu does it. Which of the two depends on precision,
+// device and shapes alone, so that the batch changes no bit of the result.
+func (x *Executor) packed(kind string, rows int, w packedWeights) (*packed, error) {
 	if x.precision != exec.BF16 || x.d.Major != 9 || x.d.Minor != 0 || x.d.SharedPerBlock < warpgroupShared {
 		return nil, nil
 	}
-	if rows < 16 || n < 96 || channels*taps < warpgroupSlice || kind != alongProduct && channels%(warpgroupSlice/2) != 0 {
+	if rows < 16 || w.n < 96 || w.channels*w.taps < warpgroupSlice || kind != alongProduct && w.channels%(warpgroupSlice/2) != 0 {
 		return nil, nil
 	}
-	p := &packed{n: n, channels: channels, taps: taps}
-	halves := (channels + warpgroupSlice/2 - 1) / (warpgroupSlice / 2) * taps
-	p.chunks = (n + warpgroupTile - 1) / warpgroupTile * ((halves + 1) / 2) * warpgroupChunks
-	x.reserve(0, 4*p.chunks)
-	var err error
-	if p.pack, err = x.kernel("products_wgmma", "net_pack_weights", 256, 0); err != nil {
+	p, err := x.packing(w)
+	if err != nil {
 		return nil, err
 	}
-	p.kernel, err = x.kernel("products_wgmma", "net_"+kind+"_bf16_wgmma", warpgroupThreads, warpgroupShared)
-	return p, err
+	k, err := x.kernel("products_wgmma", "net_"+kind+"_bf16_wgmma", warpgroupThreads, warpgroupShared)
+	return &packed{p, k}, err
 }
 
-// weights enqueues the packing of weights, of which those of a column, a tap and a channel are at sn, st and sk, and returns where they are.
-func (p *packed) weights(x *Executor, w uint64, sn, st, sk int) uint64 {
-	v := packWire{W: w, To: x.scratch.Address(), SN: int64(sn), ST: int64(st), SK: int64(sk),
-		N: int32(p.n), Channels: int32(p.channels), Taps: int32(p.taps), Chunks: int32(p.chunks)}
-	x.each(p.pack, p.chunks, driver.Pack(&driver.Args{}, v))
-	return v.To
-}
+// at is where the weights are.
+func (p *packed) at(x *Executor) uint64 { return x.shared.At(p.offset) }
 
 // run enqueues the product of m rows.
 func (p *packed) run(x *Executor, m int, a *driver.Args) {
-	x.launch(p.kernel, (m+warpgroupTile-1)/warpgroupTile*((p.n+warpgroupTile-1)/warpgroupTile), a)
+	x.launch(p.kernel, (m+warpgroupTile-1)/warpgroupTile*((p.weights.n+warpgroupTile-1)/warpgroupTile), a)
 }
