@@ -68,6 +68,7 @@ type storage struct {
 	loss   bool
 	view   *fuse.View
 	own    bool // memory of a caller's, or of an input
+	half   bool // bf16 in memory; halves.go
 }
 
 // copied is a value that all samples share and an address where it is wanted too.
@@ -102,6 +103,8 @@ type Options struct {
 	Failed func() error
 	// Bucket is the least size in bytes of what is summed over them at a time; 0 chooses.
 	Bucket int
+
+	float32 bool // all values are float32 in memory, for tests
 }
 
 // DefaultBlock is the most samples of a block that an executor chooses.
@@ -138,6 +141,9 @@ func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*
 	for _, in := range p.Instrs {
 		x.steps = append(x.steps, step{Instr: in, skipped: len(in.Out) == 1 && views[in.Out[0]] != nil})
 	}
+	if !o.float32 {
+		x.chooseHalves()
+	}
 	if err := x.bind(); err != nil {
 		return nil, err
 	}
@@ -169,7 +175,8 @@ func rounded(n int) int { return (n + 15) &^ 15 }
 // place makes the plan of memory, and takes that of shared values.
 func (x *Executor) place(o Options) error {
 	x.plan = plan.New(x.prog, plan.Options{
-		Own: func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
+		Size: x.numbers,
+		Own:  func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
 		View: func(id program.ID) program.ID {
 			if v := x.values[id].view; v != nil {
 				return v.Of

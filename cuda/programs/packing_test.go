@@ -170,26 +170,9 @@ func TestPackedOnce(t *testing.T) {
 	right("others of somebody else's", run())
 }
 
-// wideTraining is the training of a transformer whose products run on warpgroups.
-func wideTraining(t *testing.T) (general.Training, int) {
+// trainingOf is the training of a network.
+func trainingOf(t *testing.T, n *nets.Network) general.Training {
 	t.Helper()
-	c, err := nets.NewDiT([]int{8, 8, 1}, 3, nets.DiTSizes{Patch: 2, Width: 96, Depth: 1, Heads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := nets.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.Initialise(1)
-	for i, q := range n.Params {
-		if !q.Fixed {
-			copy(n.Weights[i], ramp(q.Size(), uint64(i)))
-			for j := range n.Weights[i] {
-				n.Weights[i][j] /= 10
-			}
-		}
-	}
 	p, err := n.TrainingProgram(3)
 	if err != nil {
 		t.Fatal(err)
@@ -208,15 +191,12 @@ func wideTraining(t *testing.T) (general.Training, int) {
 		t.Fatal(err)
 	}
 	g.Program = diff.Program
-	return g, program.Size(c.SampleShape())
+	return g
 }
 
-// TestPackedForTraining: a step packs weights once, with all its blocks of samples, and the next one those that it has made.
-func TestPackedForTraining(t *testing.T) {
-	d, _ := device(t)
-	g, size := wideTraining(t)
-	ctx := context.Background()
-	src := fit.SourceFunc(func(t *fit.Tile) {
+// numbered draws the examples of samples of a size by their own numbers.
+func numbered(size int) fit.Source {
+	return fit.SourceFunc(func(t *fit.Tile) {
 		for i := range t.Hi - t.Lo {
 			x := ramp(2*size, uint64(t.Step)*100+uint64(t.Lo+i))
 			copy(t.X[i*size:], x[:size])
@@ -224,6 +204,13 @@ func TestPackedForTraining(t *testing.T) {
 			t.Tau[i], t.Weight[i], t.Label[i] = float64(i)+0.5, 1, float64(i)
 		}
 	})
+}
+
+// TestPackedForTraining: a step packs weights once, with all its blocks of samples, and the next one those that it has made.
+func TestPackedForTraining(t *testing.T) {
+	d, _ := device(t)
+	n := wideNetworks(t)["dit"]
+	g, src, ctx := trainingOf(t, n), numbered(program.Size(n.Config.SampleShape())), context.Background()
 	trainer := func(block int) *Trainer {
 		r, err := NewTrainer(d, g, fit.Options{Batch: 3}, Options{Precision: exec.BF16, Block: block})
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"hbar/cuda/driver"
-	"hbar/cuda/exec"
 	"hbar/program"
 )
 
@@ -15,16 +14,19 @@ type packWire struct {
 	W, To                     uint64
 	SN, ST, SK                int64
 	N, Channels, Taps, Chunks int32
+	Plain, _                  int32
 }
 
+type packedWire struct{ Weights, Halves uint64 }
+
 type packedProductWire struct {
-	P       productWire
-	Weights uint64
+	P    productWire
+	With packedWire
 }
 
 type packedConvProductWire struct {
-	P       convProductWire
-	Weights uint64
+	P    convProductWire
+	With packedWire
 }
 
 const (
@@ -33,6 +35,7 @@ const (
 	warpgroupChunks  = 1024 // chunks of 16 bytes of a slice of weights
 	warpgroupThreads = 256
 	warpgroupShared  = 2 * (16*warpgroupChunks + 4*warpgroupTile*warpgroupSlice)
+	halvesShared     = 3 * 2 * 16 * warpgroupChunks // of products whose first operand is bf16 in memory
 )
 
 // packing is weights in bf16, in the order in which products read them. They are packed when they have changed, not before each product: parameters at the
@@ -49,6 +52,7 @@ type packedWeights struct {
 	of                program.ID
 	n, channels, taps int
 	sn, st, sk        int
+	plain             bool // in the order of memory, for a first operand that is bf16 there
 }
 
 // packing finds or makes the packing of weights.
@@ -83,6 +87,9 @@ func (p *packing) run(x *Executor) {
 	w := p.weights
 	v := packWire{W: x.get(w.of), To: x.shared.At(p.offset), SN: int64(w.sn), ST: int64(w.st), SK: int64(w.sk),
 		N: int32(w.n), Channels: int32(w.channels), Taps: int32(w.taps), Chunks: int32(p.chunks)}
+	if w.plain {
+		v.Plain = 1
+	}
 	x.each(p.pack, p.chunks, driver.Pack(&driver.Args{}, v))
 }
 
@@ -104,22 +111,48 @@ type packed struct {
 // packed binds a product of a kind with weights, for so many rows to a sample; nil where net_products.cu does it. Which of the two depends on precision,
 // device and shapes alone, so that the batch changes no bit of the result.
 func (x *Executor) packed(kind string, rows int, w packedWeights) (*packed, error) {
-	if x.precision != exec.BF16 || x.d.Major != 9 || x.d.Minor != 0 || x.d.SharedPerBlock < warpgroupShared {
-		return nil, nil
-	}
-	if rows < 16 || w.n < 96 || w.channels*w.taps < warpgroupSlice || kind != alongProduct && w.channels%(warpgroupSlice/2) != 0 {
+	if !x.packs(kind, rows, w) {
 		return nil, nil
 	}
 	p, err := x.packing(w)
 	if err != nil {
 		return nil, err
 	}
-	k, err := x.kernel("products_wgmma", "net_"+kind+"_bf16_wgmma", warpgroupThreads, warpgroupShared)
+	name, shared := "net_"+kind+"_bf16_wgmma", warpgroupShared
+	if w.plain {
+		name, shared = "net_"+kind+"_halves_wgmma", halvesShared
+	}
+	k, err := x.kernel("products_wgmma", name, warpgroupThreads, shared)
 	return &packed{p, k}, err
 }
 
-// at is where the weights are.
-func (p *packed) at(x *Executor) uint64 { return x.shared.At(p.offset) }
+// packs reports whether a product runs on warpgroups.
+func (x *Executor) packs(kind string, rows int, w packedWeights) bool {
+	return warpgroups(x.d, x.precision) && rows >= 16 && w.n >= 96 && w.channels*w.taps >= warpgroupSlice && (kind == alongProduct || w.channels%(warpgroupSlice/2) == 0)
+}
+
+// denseWeights are those of a dense layer, [n][k], and convWeights those of a convolution, [n][KH][KW][channels], as they lie.
+func denseWeights(of program.ID, w []int) packedWeights {
+	return packedWeights{of: of, n: w[0], channels: w[1], taps: 1, sn: w[1], sk: 1}
+}
+func convWeights(of program.ID, w []int) packedWeights {
+	return packedWeights{of: of, n: w[0], channels: w[3], taps: w[1] * w[2], sn: w[1] * w[2] * w[3], st: w[3], sk: 1}
+}
+
+// after is the weights in the order that goes with the first operand.
+func (w packedWeights) after(x *Executor, first program.ID) packedWeights {
+	w.plain = x.half(first)
+	return w
+}
+
+// with is where the weights are, and the result if it is bf16.
+func (p *packed) with(x *Executor, out program.ID) packedWire {
+	w := packedWire{Weights: x.shared.At(p.offset)}
+	if x.half(out) {
+		w.Halves = x.get(out)
+	}
+	return w
+}
 
 // run enqueues the product of m rows.
 func (p *packed) run(x *Executor, m int, a *driver.Args) {
