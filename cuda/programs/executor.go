@@ -26,6 +26,7 @@ type Executor struct {
 	values    []storage
 	labels    map[program.ID]int // rows of the tables in which these inputs choose one
 	steps     []step
+	packings  []*packing
 	most      int // most samples of a block
 	block     int // the same, or fewer where the device had no memory for so many
 
@@ -67,6 +68,7 @@ type storage struct {
 	loss   bool
 	view   *fuse.View
 	own    bool // memory of a caller's, or of an input
+	half   bool // bf16 in memory; halves.go
 }
 
 // copied is a value that all samples share and an address where it is wanted too.
@@ -101,6 +103,8 @@ type Options struct {
 	Failed func() error
 	// Bucket is the least size in bytes of what is summed over them at a time; 0 chooses.
 	Bucket int
+
+	float32 bool // all values are float32 in memory, for tests
 }
 
 // DefaultBlock is the most samples of a block that an executor chooses.
@@ -137,6 +141,9 @@ func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*
 	for _, in := range p.Instrs {
 		x.steps = append(x.steps, step{Instr: in, skipped: len(in.Out) == 1 && views[in.Out[0]] != nil})
 	}
+	if !o.float32 {
+		x.chooseHalves()
+	}
 	if err := x.bind(); err != nil {
 		return nil, err
 	}
@@ -168,7 +175,8 @@ func rounded(n int) int { return (n + 15) &^ 15 }
 // place makes the plan of memory, and takes that of shared values.
 func (x *Executor) place(o Options) error {
 	x.plan = plan.New(x.prog, plan.Options{
-		Own: func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
+		Size: x.numbers,
+		Own:  func(id program.ID) bool { return x.values[id].own || x.values[id].view != nil },
 		View: func(id program.ID) program.ID {
 			if v := x.values[id].view; v != nil {
 				return v.Of
@@ -201,6 +209,10 @@ func (x *Executor) place(o Options) error {
 		if v.Role == program.Input && v.size == 1 || v.loss {
 			v.wide = take(2)
 		}
+	}
+	for _, p := range x.packings {
+		p.offset = z.shared
+		z.shared += 4 * p.chunks
 	}
 	if err := x.chooseBlock(o, largest); err != nil {
 		return err

@@ -14,12 +14,14 @@ import (
 )
 
 // headsWire mirrors structs Heads and HeadsOut of kernels/gpu/net_heads.cuh: Whole says that rows of heads begin at multiples of four numbers
-// and end with whole quads; of a result, the same of pairs.
+// and end with whole quads; of a result, the same of pairs. For kernels by strips it is wholeHalves where the numbers are bf16.
 type headsWire struct {
 	P          uint64
 	Sample     int64
 	Row, Whole int32
 }
+
+const wholeHalves = 2 // HALVES in kernels/gpu/net_strips.cuh
 
 type attentionWire struct {
 	Q, K, V, G, DQ, DK, DV headsWire
@@ -90,7 +92,10 @@ func (a *attention) strips(name string, p exec.Precision) (*strips, error) {
 // quads says that arrays have whole quads of channels, as kernels by strips want them.
 func (a *attention) quads(all ...headsWire) bool {
 	for _, h := range all {
-		if h.Whole = 0; a.whole(h, 4).Whole == 0 {
+		if h.Whole == wholeHalves {
+			continue
+		}
+		if h.Whole = 0; a.whole(h, 4, false).Whole == 0 {
 			return false
 		}
 	}
@@ -128,17 +133,19 @@ func (a *attention) kernel(name string, p exec.Precision, own, next, turned int)
 // heads is a value as the kernels take it.
 func (a *attention) heads(id program.ID) headsWire {
 	v := a.x.array(id)
-	return a.whole(headsWire{P: v.at, Sample: int64(v.sample), Row: int32(v.ld)}, 4)
+	return a.whole(headsWire{P: v.at, Sample: int64(v.sample), Row: int32(v.ld)}, 4, v.half)
 }
 
 // result is a place for cotangents or a result, lo numbers further in each row.
 func (a *attention) result(id program.ID, lo int) headsWire {
 	v := a.x.array(id)
-	return a.whole(headsWire{P: v.at + 4*uint64(lo), Sample: int64(v.sample), Row: int32(v.ld)}, 2)
+	return a.whole(headsWire{P: v.offset(lo), Sample: int64(v.sample), Row: int32(v.ld)}, 2, v.half)
 }
 
-func (a *attention) whole(h headsWire, n int) headsWire {
-	if h.P%uint64(4*n) == 0 && h.Sample%int64(n) == 0 && h.Row%int32(n) == 0 && a.wire.D%int32(n) == 0 {
+func (a *attention) whole(h headsWire, n int, half bool) headsWire {
+	if half { // chosen where all is whole quads
+		h.Whole = wholeHalves
+	} else if h.P%uint64(4*n) == 0 && h.Sample%int64(n) == 0 && h.Row%int32(n) == 0 && a.wire.D%int32(n) == 0 {
 		h.Whole = 1
 	}
 	return h

@@ -17,6 +17,7 @@ type groupNormWire struct {
 	Positions, Channels, Groups, Act                int32
 	Eps                                             float64
 	Blocks, Columns, Step, Lanes, Together, Vectors int32
+	Halves, _                                       int32
 }
 
 const (
@@ -101,7 +102,7 @@ func (x *Executor) groupNorm(kernel string, sums int, op ops.GroupNorm, in progr
 }
 
 func bindGroupNorm(x *Executor, in program.Instr) (func(), error) {
-	run, err := x.groupNorm("net_group_norm", 1, in.Op.(ops.GroupNorm), in, func(w *groupNormWire) { w.Y = x.get(in.Out[0]) })
+	run, err := x.groupNorm("net_group_norm", 1, in.Op.(ops.GroupNorm), in, func(w *groupNormWire) { w.Y, w.Halves = x.get(in.Out[0]), x.flag(in.Out[0]) })
 	return func() { run() }, err
 }
 
@@ -205,6 +206,7 @@ type rowNormWire struct {
 	Rows, XSample, ShiftSample, ScaleSample, GSample int64
 	Positions, Channels, Centred                     int32
 	Offset                                           float32
+	Halves, _                                        int32
 	Eps, Share                                       float64
 }
 
@@ -232,18 +234,22 @@ func (x *Executor) rowKernels(name string) (k rowKernels, err error) {
 
 func (x *Executor) normRows(ks rowKernels, w rowNormWire) {
 	k := ks.loop
-	whole := w.Channels%4 == 0 && w.Channels <= rowChannels && (w.XSample|w.ShiftSample|w.ScaleSample|w.GSample)%4 == 0
-	if whole && (w.X|w.Shift|w.Scale|w.G|w.Y)%16 == 0 {
+	if w.held() {
 		k = ks.held
 	}
 	x.each(k, 32*int(w.Rows), driver.Pack(&driver.Args{}, w))
+}
+
+// held reports whether rows are of whole vectors that a warp holds.
+func (w *rowNormWire) held() bool {
+	return w.Channels%4 == 0 && w.Channels <= rowChannels && (w.XSample|w.ShiftSample|w.ScaleSample|w.GSample)%4 == 0 && (w.X|w.Shift|w.Scale|w.G|w.Y)%16 == 0
 }
 
 func bindLayerNorm(x *Executor, in program.Instr) (func(), error) {
 	k, err := x.rowKernels("net_row_norm")
 	return func() {
 		w := x.rowNorm(in.In[0], in.Op.(ops.LayerNorm).Eps, true)
-		w.Y = x.get(in.Out[0])
+		w.Y, w.Halves = x.get(in.Out[0]), x.flag(in.Out[0])
 		if len(in.In) == 3 {
 			w.Shift, w.ShiftSample = x.get(in.In[1]), int64(x.per(in.In[1]))
 			w.Scale, w.ScaleSample = x.get(in.In[2]), int64(x.per(in.In[2]))
@@ -256,7 +262,7 @@ func bindRMSNorm(x *Executor, in program.Instr) (func(), error) {
 	k, err := x.rowKernels("net_row_norm")
 	return func() {
 		w := x.rowNorm(in.In[0], in.Op.(ops.RMSNorm).Eps, false)
-		w.Y = x.get(in.Out[0])
+		w.Y, w.Halves = x.get(in.Out[0]), x.flag(in.Out[0])
 		w.Scale, w.ScaleSample = x.get(in.In[1]), int64(x.per(in.In[1]))
 		x.normRows(k, w)
 	}, err

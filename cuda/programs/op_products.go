@@ -165,7 +165,7 @@ func bindLayer(x *Executor, in program.Instr) (func(), error) {
 		return x.convolution(l, in, act)
 	}
 	w, rows := x.shape(in.In[1]), x.rows(in.In[0])
-	g, err := x.packed(alongProduct, rows, w[0], w[1], 1)
+	g, err := x.packed(alongProduct, rows, denseWeights(in.In[1], w).after(x, in.In[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func bindLayer(x *Executor, in program.Instr) (func(), error) {
 		v := productWire{A: along(x.get(in.In[0]), w[1], w[1]), B: along(x.get(in.In[1]), w[1], w[1]), Q: x.after(l, in, act),
 			M: int32(x.n * rows), N: int32(w[0]), K: int32(w[1]), InnerItems: 1}
 		if g != nil {
-			g.run(x, x.n*rows, driver.Pack(&driver.Args{}, packedProductWire{v, g.weights(x, v.B.P, w[1], 0, 1)}))
+			g.run(x, x.n*rows, driver.Pack(&driver.Args{}, packedProductWire{v, g.with(x, in.Out[0])}))
 			return
 		}
 		p.run(x, x.n*rows, w[0], 1, driver.Pack(&driver.Args{}, v))
@@ -186,7 +186,7 @@ func bindDenseInput(x *Executor, in program.Instr) (func(), error) {
 		return nil, err
 	}
 	w, rows := x.shape(in.In[1]), x.rows(in.In[0])
-	g, err := x.packed(alongProduct, rows, w[1], w[0], 1)
+	g, err := x.packed(alongProduct, rows, packedWeights{of: in.In[1], n: w[1], channels: w[0], taps: 1, sn: 1, sk: w[1]})
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func bindDenseInput(x *Executor, in program.Instr) (func(), error) {
 		v := productWire{A: along(x.get(in.In[0]), w[0], w[0]), B: across(x.get(in.In[1]), w[1], w[1]), Q: epilogueWire{Y: x.get(in.Out[0]), YRow: int64(w[1])},
 			M: int32(x.n * rows), N: int32(w[1]), K: int32(w[0]), InnerItems: 1}
 		if g != nil {
-			g.run(x, x.n*rows, driver.Pack(&driver.Args{}, packedProductWire{v, g.weights(x, v.B.P, 1, 0, w[1])}))
+			g.run(x, x.n*rows, driver.Pack(&driver.Args{}, packedProductWire{v, g.with(x, in.Out[0])}))
 			return
 		}
 		p.run(x, x.n*rows, w[1], 1, driver.Pack(&driver.Args{}, v))
@@ -290,7 +290,7 @@ func (x *Executor) convolution(l fuse.Layer, in program.Instr, act int) (func(),
 		return nil, err
 	}
 	g := geometry(l.Op.(ops.Conv), x.shape(in.In[0]), w, y)
-	c, err := x.packed("conv", y[0]*y[1], w[0], w[3], w[1]*w[2])
+	c, err := x.packed("conv", y[0]*y[1], convWeights(in.In[1], w).after(x, in.In[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func (x *Executor) convolution(l fuse.Layer, in program.Instr, act int) (func(),
 		g.X, g.W = x.get(in.In[0]), x.get(in.In[1])
 		v := convProductWire{C: g, Q: x.after(l, in, act), M: int32(x.n * y[0] * y[1]), N: int32(y[2]), K: int32(w[1] * w[2] * w[3])}
 		if c != nil {
-			c.run(x, int(v.M), driver.Pack(&driver.Args{}, packedConvProductWire{v, c.weights(x, g.W, int(v.K), w[3], 1)}))
+			c.run(x, int(v.M), driver.Pack(&driver.Args{}, packedConvProductWire{v, c.with(x, in.Out[0])}))
 			return
 		}
 		p.run(x, int(v.M), y[2], 1, driver.Pack(&driver.Args{}, v))
@@ -315,7 +315,7 @@ func bindConvInput(x *Executor, in program.Instr) (func(), error) {
 		return nil, err
 	}
 	g := geometry(in.Op.(ops.ConvInput).Conv, y, w, x.shape(in.In[0]))
-	c, err := x.packed("conv_input", y[0]*y[1], w[3], w[0], w[1]*w[2])
+	c, err := x.packed("conv_input", y[0]*y[1], packedWeights{of: in.In[1], n: w[3], channels: w[0], taps: w[1] * w[2], sn: 1, st: w[3], sk: w[1] * w[2] * w[3]})
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +324,7 @@ func bindConvInput(x *Executor, in program.Instr) (func(), error) {
 		g.G, g.W = x.get(in.In[0]), x.get(in.In[1])
 		v := convProductWire{C: g, Q: epilogueWire{Y: x.get(in.Out[0]), YRow: int64(y[2])}, M: int32(x.n * y[0] * y[1]), N: int32(y[2]), K: int32(w[1] * w[2] * w[0])}
 		if c != nil {
-			c.run(x, int(v.M), driver.Pack(&driver.Args{}, packedConvProductWire{v, c.weights(x, g.W, 1, w[3], w[1]*w[2]*w[3])}))
+			c.run(x, int(v.M), driver.Pack(&driver.Args{}, packedConvProductWire{v, c.with(x, in.Out[0])}))
 			return
 		}
 		p.run(x, int(v.M), y[2], 1, driver.Pack(&driver.Args{}, v))

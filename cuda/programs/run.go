@@ -115,6 +115,12 @@ func (x *Executor) enqueue(p pass) error {
 			continue
 		}
 		x.n, x.accumulate = s.n, s.more
+		switch s.bit {
+		case runConstants:
+			x.packGiven(program.Param)
+		case runSteps:
+			x.packGiven(program.Input)
+		}
 		for i := range x.steps {
 			if t := &x.steps[i]; t.stage == s.stage && !t.skipped {
 				t.run()

@@ -12,6 +12,15 @@ type array struct {
 	at     uint64
 	sample int
 	ld     int
+	half   bool // bf16 in memory
+}
+
+// offset is the address of number i of an array.
+func (a array) offset(i int) uint64 {
+	if a.half {
+		return a.at + 2*uint64(i)
+	}
+	return a.at + 4*uint64(i)
 }
 
 func lastDim(shape []int) int {
@@ -25,7 +34,7 @@ func lastDim(shape []int) int {
 func (x *Executor) array(id program.ID) array {
 	v := &x.values[id]
 	if v.view == nil {
-		a := array{at: v.at, ld: lastDim(v.Shape)}
+		a := array{at: v.at, ld: lastDim(v.Shape), half: v.half}
 		if v.Rate == program.Sample {
 			a.sample = v.size
 		}
@@ -36,7 +45,7 @@ func (x *Executor) array(id program.ID) array {
 		of.ld = lastDim(v.Shape)
 		return of
 	}
-	of.at += 4 * uint64(v.view.Lo)
+	of.at = of.offset(v.view.Lo)
 	return of
 }
 

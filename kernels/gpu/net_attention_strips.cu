@@ -17,7 +17,8 @@ __device__ __forceinline__ void attend_strips(const Attention& q) {
   EXTERN_SHARED(uint4, shared);
   uint32_t *const tk = (uint32_t*)shared, *const tv = tk + 2 * B::ALONG_WORDS, *const tq = tv + 2 * B::TURNED_WORDS;
   const StripPlace<B> w(q.blocks, q.heads, threadIdx.x);
-  const float *k = w.of(q.k, q.d), *v = w.of(q.v, q.d), to_base_2 = q.scale * 1.44269504f;
+  const long long k = w.of(q.k, q.d), v = w.of(q.v, q.d);
+  const float to_base_2 = q.scale * 1.44269504f;
   Fetched<B> f;
   f.fetch(q.k, k, 0, q.S, q.d), f.along(tk);
   f.fetch(q.v, v, 0, q.S, q.d), f.turned(tv);
@@ -77,7 +78,8 @@ __device__ __forceinline__ void attention_queries_strips(const Attention& q) {
   uint32_t *const tk = (uint32_t*)shared, *const tv = tk + 2 * B::ALONG_WORDS, *const turned = tv + 2 * B::ALONG_WORDS;
   uint32_t *const tq = turned + 2 * B::TURNED_WORDS, *const tg = tq + B::OWN_WORDS;
   const StripPlace<B> w(q.blocks, q.heads, threadIdx.x);
-  const float *k = w.of(q.k, q.d), *v = w.of(q.v, q.d), to_base_2 = q.scale * 1.44269504f;
+  const long long k = w.of(q.k, q.d), v = w.of(q.v, q.d);
+  const float to_base_2 = q.scale * 1.44269504f;
   Fetched<B> f;
   f.fetch(q.k, k, 0, q.S, q.d), f.along(tk);
   f.fetch(q.v, v, 0, q.S, q.d), f.along(tv);
@@ -166,7 +168,8 @@ __device__ __forceinline__ void attention_keys_strips(const Attention& q) {
   uint32_t *const tk = turned_g + 2 * B::TURNED_WORDS, *const tv = tk + B::OWN_WORDS;
   float* const of = (float*)(tv + B::OWN_WORDS);  // twice the statistics of the tile's queries: [3][NEXT]
   const StripPlace<B> w(q.blocks, q.heads, threadIdx.x);
-  const float *p = w.of(q.q, q.d), *g = w.of(q.g, q.d), to_base_2 = q.scale * 1.44269504f;
+  const long long p = w.of(q.q, q.d), g = w.of(q.g, q.d);
+  const float to_base_2 = q.scale * 1.44269504f;
   const float* stats = q.stats + ((long long)w.sample * q.heads + w.head) * q.T * 3;
   // Of queries that do not exist the probabilities are zero.
   auto statistic = [&](int t0) {

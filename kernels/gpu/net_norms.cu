@@ -1,5 +1,5 @@
 // Norms of programs: by groups of channels over all positions of a sample, or by rows of the last dimension.
-#include "net_vectors.cuh"
+#include "net_halves.cuh"
 
 enum { NORM_THREADS = 256, MOST_COLUMNS = 64 };
 
@@ -13,6 +13,7 @@ struct GroupNorm {
   // Of the kernels on vectors: blocks of a sample, columns of a block, positions that it has at a time, threads that add up a column, groups of a block, and
   // vectors of a group.
   int blocks, columns, step, lanes, together, vectors;
+  int halves;  // y is bf16, of the kernels on vectors
 };
 
 // The kernels for any sizes: a block takes the `per` channels of a group; element e of it is channel e % per of position e / per.
@@ -126,12 +127,12 @@ struct Columns {
       p += q.step * q.channels;
     }
   }
-  __device__ __forceinline__ void store(float* p, const float (&x)[HELD][V], const GroupNorm& q, int base) const {
-    p += at(q, base);
+  __device__ __forceinline__ void store(const float (&x)[HELD][V], const GroupNorm& q, int base) const {
+    long long to = sample * q.positions * q.channels + at(q, base);
 #pragma unroll
     for (int k = 0; k < HELD; k++) {
-      if (base + k < places) store_vector(p, x[k]);
-      p += q.step * q.channels;
+      if (base + k < places) store_numbers(q.y, to, x[k], q.halves);
+      to += q.step * q.channels;
     }
   }
   // The sums of each column, of SUMS numbers of each thread, behind those in shared memory; finish makes results of a group of them, which total returns.
@@ -218,7 +219,6 @@ __device__ __forceinline__ void group_norm(const GroupNorm& q) {
   EXTERN_SHARED(double, shared);
   const Columns<V, HELD, ONCE> c(q);
   const float* from = q.x + c.sample * q.x_sample;
-  float* to = q.y + c.sample * q.positions * q.channels;
   float x[HELD][V], w[V], b[V];
   const Normalised<V, HELD, ONCE> n(c, q, x, from, shared);
   load_vector(w, q.weight + c.channel), load_vector(b, q.bias + c.channel);
@@ -233,7 +233,7 @@ __device__ __forceinline__ void group_norm(const GroupNorm& q) {
 #pragma unroll
       for (int v = 0; v < V; v++) x[k][v] = act_near<ACT>(q.act, fmaf(w[v], n.centred(x[k][v]), b[v]));
     }
-    c.store(to, x, q, base);
+    c.store(x, q, base);
   }
 }
 
@@ -244,7 +244,6 @@ __device__ __forceinline__ void group_norm_input(const GroupNorm& q) {
   EXTERN_SHARED(double, shared);
   const Columns<V, HELD, ONCE> c(q);
   const float *from = q.x + c.sample * q.x_sample, *g = q.g + c.sample * q.g_sample;
-  float* to = q.y + c.sample * q.positions * q.channels;
   float x[HELD][V], dy[HELD][V], w[V], b[V];
   if (ONCE) c.load(dy, g, q, 0);
   const Normalised<V, HELD, ONCE> n(c, q, x, from, shared);
@@ -305,7 +304,7 @@ __device__ __forceinline__ void group_norm_input(const GroupNorm& q) {
 #pragma unroll
       for (int v = 0; v < V; v++) x[k][v] = n.rstd * fmaf(-x[k][v], slope, fmaf(dy[k][v], w[v], -mean));
     }
-    c.store(to, x, q, base);
+    c.store(x, q, base);
   }
 }
 
@@ -329,6 +328,7 @@ struct RowNorm {
   long long rows, x_sample, shift_sample, scale_sample, g_sample;
   int positions, channels, centred;
   float offset;
+  int halves;  // y is bf16, of the kernels of rows that a warp holds
   double eps, share;  // share: 1/channels
 };
 
@@ -431,7 +431,6 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS) net_row_norm_held(Row
     double mean, exact;
     const float rstd = h.centre(q, &mean, &exact);
     const float *scale = q.scale + sample * q.scale_sample, *shift = q.shift + sample * q.shift_sample;
-    float* y = q.y + r * q.channels;
 #pragma unroll
     for (int k = 0; k < ROW_QUADS; k++) {
       if (!h.there(k)) continue;
@@ -445,7 +444,7 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS) net_row_norm_held(Row
       if (q.shift) load_vector(b, shift + c);
 #pragma unroll
       for (int v = 0; v < 4; v++) b[v] = fmaf(h.x[k][v] * rstd, a[v], b[v]);
-      store_vector(y + c, b);
+      store_numbers(q.y, r * q.channels + c, b, q.halves);
     }
   }
 }
@@ -473,13 +472,12 @@ extern "C" __global__ void __launch_bounds__(NORM_THREADS, 2) net_row_norm_input
       sum += vector_sum(g.x[k]), dot += vector_sum(a);
     }
     const float less = q.centred ? (float)(warp_sum(sum) * q.share) : 0.0f, slope = (float)(warp_sum(dot) * q.share);
-    float* y = q.y + r * q.channels;
 #pragma unroll
     for (int k = 0; k < ROW_QUADS; k++) {
       if (!h.there(k)) continue;
 #pragma unroll
       for (int v = 0; v < 4; v++) h.x[k][v] = rstd * fmaf(-h.x[k][v], slope, g.x[k][v] - less);
-      store_vector(y + 4 * (k * 32 + h.lane), h.x[k]);
+      store_numbers(q.y, r * q.channels + 4 * (k * 32 + h.lane), h.x[k], q.halves);
     }
     if (q.stats && h.lane == 0) q.stats[2 * r] = mean, q.stats[2 * r + 1] = exact;
   }

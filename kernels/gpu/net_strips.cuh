@@ -1,6 +1,6 @@
 // Attention in bf16, for warps that have strips of TILES times 16 rows: a block owns the strips of its warps, of which GROUPS share one, each with its part of the channels of results, and passes over the rows of the other side, NEXT at a time. Tiles of
 // these lie in shared memory twice, so that the next are fetched while products of the last are made, with one barrier between.
-// All arrays have whole quads of channels, at multiples of 16 bytes.
+// All arrays have whole quads of channels, at multiples of 16 bytes; or in bf16, at multiples of 8 bytes, where `wide`, or `even` of a result, is HALVES.
 //
 // The order of a sum is free if both factors share it, and so is the order of columns. So a lane's words of a fragment lie side by side, and come with one load of 16 bytes: of 16
 // words along a row, lane q = lane % 4 has words 4 q ... 4 q + 3, for two products; of 32 channels of a turned tile, lane g = lane / 4 has channels 4 g ... 4 g + 3, columns of four products.
@@ -27,6 +27,16 @@ __device__ __forceinline__ float exp2_fast(float x) {
 inline float exp2_fast(float x) { return emu::ex2(x); }
 #endif
 
+enum { HALVES = 2 };  // mirrored by cuda/programs/op_attention.go
+
+// Four numbers at number `at` of a float32 or bf16 array, zeros where there are none. A bf16 number is the upper half of a float32 one, and so of one of tf32.
+__device__ __forceinline__ float4 read_numbers(const float* p, long long at, bool halves, bool there) {
+  if (!there) return float4{0.0f, 0.0f, 0.0f, 0.0f};
+  if (!halves) return *(const float4*)(p + at);
+  const uint2 v = *(const uint2*)((const uint16_t*)p + at);
+  return float4{from_tf32(v.x << 16), from_tf32(v.x & 0xffff0000u), from_tf32(v.y << 16), from_tf32(v.y & 0xffff0000u)};
+}
+
 template <class B>
 struct StripPlace {
   int sample, head, first, row, channel, g, q;  // row: of the warp's first, in the block; channel: the first of its results
@@ -35,7 +45,7 @@ struct StripPlace {
     first = (blockIdx.x - next * blocks) * B::OWN, sample = next / heads, head = next - sample * heads;
     g = lane / 4, q = lane % 4, row = thread / 32 / B::GROUPS * B::TILES * 16, channel = thread / 32 % B::GROUPS * B::C;
   }
-  __device__ __forceinline__ const float* of(const Heads& h, int d) const { return h.p + sample * h.sample + head * d; }
+  __device__ __forceinline__ long long of(const Heads& h, int d) const { return sample * h.sample + head * d; }  // the number where the head begins
 };
 
 // Quads of two neighbouring rows on their way to shared memory, zeros behind the last row and the channels. A thread has a quad of channels, of every STEP-th pair of rows.
@@ -43,13 +53,14 @@ template <class B>
 struct Fetched {
   enum { QUADS = B::D / 4, STEP = B::THREADS / QUADS };
   float4 x[B::TASKS], y[B::TASKS];
-  __device__ __forceinline__ void fetch(const Heads& h, const float* p, int first, int rows, int d) {
+  __device__ __forceinline__ void fetch(const Heads& h, long long at, int first, int rows, int d) {
     const int c = threadIdx.x % QUADS * 4, r = first + threadIdx.x / QUADS * 2, left = c < d ? rows - r : 0;
-    p += (long long)r * h.row + c;
+    const bool halves = h.wide == HALVES;
+    at += (long long)r * h.row + c;
 #pragma unroll
     for (int t = 0; t < B::TASKS; t++) {
-      x[t] = read_quad<true>(p, 2 * STEP * t < left, 4), y[t] = read_quad<true>(p + h.row, 2 * STEP * t + 1 < left, 4);
-      p += 2 * STEP * h.row;
+      x[t] = read_numbers(h.p, at, halves, 2 * STEP * t < left), y[t] = read_numbers(h.p, at + h.row, halves, 2 * STEP * t + 1 < left);
+      at += 2 * STEP * h.row;
     }
   }
   __device__ __forceinline__ void along(uint32_t* to) const {
@@ -74,7 +85,7 @@ template <class B>
 struct Owned {
   const uint32_t* tile;  // this lane's words
   __device__ __forceinline__ Owned(const Heads& h, const StripPlace<B>& w, int rows, int d, uint32_t* shared) : tile(shared + (w.row + w.g) * B::ALONG + 4 * w.q) {
-    const float* p = w.of(h, d);
+    const long long p = w.of(h, d);
 #pragma unroll 1
     for (int r = 0; r < B::OWN; r += B::NEXT) {
       Fetched<B> f;
@@ -143,14 +154,16 @@ __device__ __forceinline__ void strip_store(const HeadsOut& h, const StripPlace<
     for (int r = 0; r < 2; r++) {
       const int t = w.first + w.row + m * 16 + 8 * r + w.g;
       if (t >= rows) continue;
-      float* p = h.p + w.sample * h.sample + w.head * d + (long long)t * h.row;
+      const long long at = w.sample * h.sample + w.head * d + (long long)t * h.row;
 #pragma unroll
       for (int n = 0; n < B::OUTS; n += 4)
 #pragma unroll
         for (int e = 0; e < 2; e++) {
           const int c = w.channel + 8 * n + 8 * w.q + 4 * e;
           const float4 v = float4{acc[m][n][2 * r + e] * scale[m][r], acc[m][n + 1][2 * r + e] * scale[m][r], acc[m][n + 2][2 * r + e] * scale[m][r], acc[m][n + 3][2 * r + e] * scale[m][r]};
-          if (c < d) *(float4*)(p + c) = v;
+          if (c >= d) continue;
+          if (h.even == HALVES) *(uint2*)((uint16_t*)h.p + at + c) = uint2{pack_bf16(v.x, v.y), pack_bf16(v.z, v.w)};
+          else *(float4*)(h.p + at + c) = v;
         }
     }
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Own func(id program.ID) bool
 	// Views returns the value whose memory a value is a view of, or None.
 	View func(id program.ID) program.ID
+	// Size is the memory of a value of one sample, in elements. nil: as many as its shape has.
+	Size func(id program.ID) int
 	// Vector reports the operations that may run in the stage Vectors: all that they leave for others is in their results, so that a block can take its part of it. nil: there
 	// is no such stage.
 	Vector func(op program.Op) bool
@@ -52,6 +54,10 @@ type Options struct {
 
 // New plans p. Values of outputs live to the end.
 func New(p *program.Program, o Options) *Plan {
+	elements := o.Size
+	if elements == nil {
+		elements = func(id program.ID) int { return program.Size(p.Values[id].Shape) }
+	}
 	pl := &Plan{Stage: stages(p), Offset: make([]int, len(p.Values))}
 	if o.Vector != nil {
 		pl.vectors(p, o.Vector)
@@ -67,7 +73,7 @@ func New(p *program.Program, o Options) *Plan {
 			if o.Own(id) {
 				continue
 			}
-			size := rounded(program.Size(p.Values[id].Shape))
+			size := rounded(elements(id))
 			if p.Values[id].Rate != program.Sample {
 				pl.Offset[id] = pl.Shared
 				pl.Shared += size
@@ -82,7 +88,7 @@ func New(p *program.Program, o Options) *Plan {
 			expiring[last[id]] = append(expiring[last[id]], id)
 		}
 		for _, id := range expiring[i] {
-			free.give(pl.Offset[id], rounded(program.Size(p.Values[id].Shape)))
+			free.give(pl.Offset[id], rounded(elements(id)))
 		}
 	}
 	pl.PerSample = free.top

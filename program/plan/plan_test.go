@@ -6,6 +6,7 @@ import (
 
 	"hbar/nets"
 	"hbar/program"
+	"hbar/program/ops"
 	"hbar/program/plan"
 )
 
@@ -67,5 +68,35 @@ func TestVectors(t *testing.T) {
 	}
 	if pl.PerSample > without.PerSample {
 		t.Errorf("a block takes %d numbers a sample; without the stage %d", pl.PerSample, without.PerSample)
+	}
+}
+
+// TestSize: values take as much memory as the executor says, and the plan of all others is the same.
+func TestSize(t *testing.T) {
+	b := program.NewBuilder()
+	x := b.Input("x", program.Sample, 10, 16)
+	y := b.Apply(ops.Unary{Fn: ops.SiLU}, x)[0]
+	z := b.Apply(ops.Unary{Fn: ops.SiLU}, y)[0]
+	b.Output("z", b.Apply(ops.Unary{Fn: ops.SiLU}, z)[0])
+	p, half := b.Program(), b.ID(y)
+	of := func(size func(id program.ID) int) *plan.Plan {
+		return plan.New(p, plan.Options{
+			Own:  func(id program.ID) bool { return p.Values[id].Role != program.Derived },
+			View: func(program.ID) program.ID { return program.None },
+			Size: size,
+		})
+	}
+	whole := of(nil)
+	if want := 2 * 160; whole.PerSample != want { // the result is where the first value was
+		t.Errorf("a sample takes %d elements; want %d", whole.PerSample, want)
+	}
+	halves := of(func(id program.ID) int {
+		if id == half {
+			return 80
+		}
+		return 160
+	})
+	if want := 80 + 160 + 160; halves.PerSample > want || halves.Offset[b.ID(z)] != 80 {
+		t.Errorf("a sample takes %d elements, and the second value is at %d; want at most %d, and 80", halves.PerSample, halves.Offset[b.ID(z)], want)
 	}
 }

@@ -68,25 +68,41 @@ float towards_zero(double v) {
   return fabs((double)f) > fabs(v) ? nextafterf(f, 0.0f) : f;
 }
 
+// The power of two above |x|, or 0 for what has none.
+double power_above(double x) { return x != 0 && std::isfinite(x) ? ldexp(1.0, ilogb(x) + 1) : 0; }
+
+// A sum of 16 products does not depend on their order, as in tensor cores of compute capability 9.0: the products are rounded to 43 bits below the largest that there
+// may be, so that their sum is exact.
 void run(Product& p) {
   const int n = 2 * p.sums->n;  // columns, 64, 128 or 256
-  float b[16][256], a[16][16];
+  static thread_local float b[16][256], a[16][16];
   read_panel(p.descriptor, p.bf16, 0, n, b[0], 256, 1);
   if (p.shared_a) read_panel(p.shared_a, p.bf16, 16 * p.quarter, 16, a[0], 1, 16);
   for (int l = 0; l < 32 && !p.shared_a; l++)
     for (int r = 0; r < 4; r++)
       for (int e = 0; e < 2; e++) a[(l >> 2) + 8 * (r & 1)][(l & 3) * 2 + e + 8 * (r >> 1)] = number((uint16_t)(p.a[l][r] >> 16 * e), p.bf16);
+  double above[16] = {0};
   for (int i = 0; i < 16; i++) {
-    float s[256] = {0};
-    double exact[256] = {0};
+    for (int k = 0; k < 16; k++) above[i] = fmax(above[i], fabs(a[i][k]));
+    above[i] = power_above(above[i]);
+  }
+  for (int c0 = 0; c0 < n; c0 += 64) {  // 64 at a time, which compilers make vectors of
+    double wide[16][64], top[64] = {0};
     for (int k = 0; k < 16; k++)
-      for (int c0 = 0; c0 < n; c0 += 64)  // 64 at a time, which compilers make vectors of
-        if (approximate) for (int c = 0; c < 64; c++) exact[c0 + c] += (double)a[i][k] * b[k][c0 + c];
-        else for (int c = 0; c < 64; c++) s[c0 + c] += a[i][k] * b[k][c0 + c];
-    for (int c = 0; c < n; c++) {
-      float& v = p.sums->v[(i & 7) * 4 + (c & 7) / 2][c / 8 * 4 + i / 8 * 2 + (c & 1)];
-      const float before = p.add ? v : 0.0f;
-      v = approximate ? towards_zero(before + exact[c]) : before + s[c];
+      for (int c = 0; c < 64; c++) wide[k][c] = b[k][c0 + c], top[c] = fmax(top[c], fabs(wide[k][c]));
+    for (int c = 0; c < 64; c++) top[c] = power_above(top[c]);
+    for (int i = 0; i < 16; i++) {
+      double s[64] = {0}, shift[64];  // x + shift has no bits behind those that are kept
+      for (int c = 0; c < 64; c++) shift[c] = 1.5 * 512 * above[i] * top[c];
+      for (int k = 0; k < 16; k++) {
+        const double x = a[i][k];
+        for (int c = 0; c < 64; c++) s[c] += (x * wide[k][c] + shift[c]) - shift[c];
+      }
+      for (int c = 0; c < 64; c++) {
+        float& v = p.sums->v[(i & 7) * 4 + (c & 7) / 2][(c0 + c) / 8 * 4 + i / 8 * 2 + (c & 1)];
+        const float before = p.add ? v : 0.0f;
+        v = approximate ? towards_zero(before + s[c]) : before + (float)s[c];
+      }
     }
   }
   p.done = true;
@@ -238,7 +254,7 @@ static void product(const Request& q) {
 }
 
 void product(float* sums, int n, const uint32_t a[4], uint64_t descriptor, bool add, bool bf16) { product({sums, descriptor, 0, {a[0], a[1], a[2], a[3]}, n, add, bf16}); }
-void product(float* sums, int n, uint64_t a, uint64_t b, bool add) { product({sums, b, a, {}, n, add, false}); }
+void product(float* sums, int n, uint64_t a, uint64_t b, bool add, bool bf16) { product({sums, b, a, {}, n, add, bf16}); }
 
 void products_fence() { flights[cur->warp].fenced[cur->lane] = true; }
 
