@@ -3,6 +3,7 @@ package nets
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -25,6 +26,9 @@ var classNames = []string{classUNet, classDiT, classDiT1D}
 func FromPublished(text []byte) (Config, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {
+		if errors.As(err, new(*json.UnmarshalTypeError)) {
+			return nil, errors.New(`nets: the JSON value is no object; want settings by name, {"_class_name": …}`)
+		}
 		return nil, fmt.Errorf("nets: %w", err)
 	}
 	var class string
@@ -32,8 +36,8 @@ func FromPublished(text []byte) (Config, error) {
 	if !ok {
 		return nil, fmt.Errorf(`nets: no "_class_name"; want one of %s`, strings.Join(classNames, ", "))
 	}
-	if err := json.Unmarshal(raw, &class); err != nil {
-		return nil, fmt.Errorf(`nets: "_class_name": %w`, err)
+	if err := json.Unmarshal(raw, &class); err != nil || isNull(raw) {
+		return nil, fmt.Errorf(`nets: "_class_name" is %.60s; want one of %s`, raw, strings.Join(classNames, ", "))
 	}
 	p := &published{class: class, fields: fields}
 	var c Config

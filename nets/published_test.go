@@ -67,9 +67,11 @@ func TestPublishedRefused(t *testing.T) {
 		return strings.Replace(ddpmConfig, `{`, `{`+settings+`, `, 1)
 	}
 	for text, want := range map[string]string{
-		`[]`: "cannot unmarshal array",
-		`{`:  "unexpected end",
-		`{}`: `no "_class_name"; want one of UNet2DModel, DiT, DiT1D`,
+		`[]`:                    `no object; want settings by name, {"_class_name": …}`,
+		`{`:                     "unexpected end",
+		`{"_class_name": 3}`:    `"_class_name" is 3; want one of UNet2DModel, DiT, DiT1D`,
+		`{"_class_name": null}`: `"_class_name" is null; want one of`,
+		`{}`:                    `no "_class_name"; want one of UNet2DModel, DiT, DiT1D`,
 		`{"_class_name": "UNet2DConditionModel"}`:                                                    `class "UNet2DConditionModel" unknown; have UNet2DModel, DiT, DiT1D`,
 		`{"_class_name": "UNet2DModel"}`:                                                             `"sample_size" is missing`,
 		`{"_class_name": "UNet2DModel", "sample_size": null}`:                                        `"sample_size" is missing`,
