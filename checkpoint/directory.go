@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -258,7 +259,8 @@ func settingError(text []byte, err error) error {
 		return err
 	}
 	var fields map[string]json.RawMessage
-	if json.Unmarshal(text, &fields) != nil {
+	var b bytes.Buffer
+	if json.Compact(&b, text) != nil || json.Unmarshal(b.Bytes(), &fields) != nil {
 		return errors.New("the JSON value is no object; want settings by name")
 	}
 	want := map[reflect.Kind]string{reflect.Float64: "a number", reflect.String: "text", reflect.Bool: "true or false"}[e.Type.Kind()]

@@ -157,6 +157,7 @@ func TestScheduler(t *testing.T) {
 		`{"num_train_timesteps": "many"}`:                               `"num_train_timesteps" is "many"; want a number`,
 		`{"prediction_type": 3}`:                                        `"prediction_type" is 3; want text`,
 		`{"use_flow_sigmas": "no"}`:                                     `"use_flow_sigmas" is "no"; want true or false`,
+		"{\"beta_start\": [\n  1\n]}":                                   `"beta_start" is [1]; want a number`,
 		`[1]`:                                                           "no object; want settings by name",
 		`{"beta_end": NaN}`:                                             `"beta_end" is "NaN"; want a number`,
 		`{"use_flow_sigmas": true}`:                                     `"use_flow_sigmas" is true`,

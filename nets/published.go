@@ -31,6 +31,9 @@ func FromPublished(text []byte) (Config, error) {
 		}
 		return nil, fmt.Errorf("nets: %w", err)
 	}
+	for name, raw := range fields { // values stand in messages, which have one line
+		fields[name] = compact(raw)
+	}
 	var class string
 	raw, ok := fields["_class_name"]
 	if !ok {
@@ -54,6 +57,15 @@ func FromPublished(text []byte) (Config, error) {
 		return nil, p.err
 	}
 	return c, c.Validate()
+}
+
+// compact is a value without the spaces and the ends of lines between its parts.
+func compact(raw json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return raw
+	}
+	return b.Bytes()
 }
 
 // published reads settings one by one; what is left at the end is not known.
