@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -250,10 +252,26 @@ func quoteNumbers(text []byte) []byte {
 // pythonNumbers matches strings too, so that what is in one is left alone.
 var pythonNumbers = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?Infinity|NaN`)
 
+// settingError says in the words of JSON that a setting has another type than it must have. Other errors it leaves.
+func settingError(text []byte, err error) error {
+	var e *json.UnmarshalTypeError
+	if !errors.As(err, &e) {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	var b bytes.Buffer
+	if json.Compact(&b, text) != nil || json.Unmarshal(b.Bytes(), &fields) != nil {
+		return errors.New("the JSON value is no object; want settings by name")
+	}
+	want := map[reflect.Kind]string{reflect.Float64: "a number", reflect.String: "text", reflect.Bool: "true or false"}[e.Type.Kind()]
+	return fmt.Errorf("setting %q is %.60s; want %s", e.Field, cmp.Or(string(fields[e.Field]), e.Value), want)
+}
+
 func (m *Model) setScheduler(text []byte) error {
 	var s scheduler
-	if err := json.Unmarshal(quoteNumbers(text), &s); err != nil {
-		return err
+	text = quoteNumbers(text)
+	if err := json.Unmarshal(text, &s); err != nil {
+		return settingError(text, err)
 	}
 	if s.PredictEpsilon != nil {
 		says := "sample"

@@ -3,6 +3,7 @@ package nets
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -25,15 +26,21 @@ var classNames = []string{classUNet, classDiT, classDiT1D}
 func FromPublished(text []byte) (Config, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {
+		if errors.As(err, new(*json.UnmarshalTypeError)) {
+			return nil, errors.New(`nets: the JSON value is no object; want settings by name, {"_class_name": …}`)
+		}
 		return nil, fmt.Errorf("nets: %w", err)
+	}
+	for name, raw := range fields { // values stand in messages, which have one line
+		fields[name] = compact(raw)
 	}
 	var class string
 	raw, ok := fields["_class_name"]
 	if !ok {
 		return nil, fmt.Errorf(`nets: no "_class_name"; want one of %s`, strings.Join(classNames, ", "))
 	}
-	if err := json.Unmarshal(raw, &class); err != nil {
-		return nil, fmt.Errorf(`nets: "_class_name": %w`, err)
+	if err := json.Unmarshal(raw, &class); err != nil || isNull(raw) {
+		return nil, fmt.Errorf(`nets: "_class_name" is %.60s; want one of %s`, raw, strings.Join(classNames, ", "))
 	}
 	p := &published{class: class, fields: fields}
 	var c Config
@@ -50,6 +57,15 @@ func FromPublished(text []byte) (Config, error) {
 		return nil, p.err
 	}
 	return c, c.Validate()
+}
+
+// compact is a value without the spaces and the ends of lines between its parts.
+func compact(raw json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return raw
+	}
+	return b.Bytes()
 }
 
 // published reads settings one by one; what is left at the end is not known.

@@ -67,9 +67,11 @@ func TestPublishedRefused(t *testing.T) {
 		return strings.Replace(ddpmConfig, `{`, `{`+settings+`, `, 1)
 	}
 	for text, want := range map[string]string{
-		`[]`: "cannot unmarshal array",
-		`{`:  "unexpected end",
-		`{}`: `no "_class_name"; want one of UNet2DModel, DiT, DiT1D`,
+		`[]`:                    `no object; want settings by name, {"_class_name": …}`,
+		`{`:                     "unexpected end",
+		`{"_class_name": 3}`:    `"_class_name" is 3; want one of UNet2DModel, DiT, DiT1D`,
+		`{"_class_name": null}`: `"_class_name" is null; want one of`,
+		`{}`:                    `no "_class_name"; want one of UNet2DModel, DiT, DiT1D`,
 		`{"_class_name": "UNet2DConditionModel"}`:                                                    `class "UNet2DConditionModel" unknown; have UNet2DModel, DiT, DiT1D`,
 		`{"_class_name": "UNet2DModel"}`:                                                             `"sample_size" is missing`,
 		`{"_class_name": "UNet2DModel", "sample_size": null}`:                                        `"sample_size" is missing`,
@@ -82,6 +84,7 @@ func TestPublishedRefused(t *testing.T) {
 		`{"_class_name": "UNet2DModel", "sample_size": 32, "class_embed_type": "timestep"}`:          `setting "class_embed_type" is "timestep"; only null`,
 		`{"_class_name": "UNet2DModel", "sample_size": 32, "mid_block_scale_factor": 2}`:             `"mid_block_scale_factor" is 2; have 1`,
 		`{"_class_name": "UNet2DModel", "sample_size": 32, "layers_per_block": 1.5}`:                 `setting "layers_per_block" is 1.5`,
+		unet("\"new_list\": [\n  1,\n  2\n]"):                                                        `setting "new_list", [1,2], is not known`,
 		unet(`"mid_block_type": null`):                                                               `"mid_block_type" is null`,
 		`{"_class_name": "DiT", "qk_norm": true}`:                                                    `setting "qk_norm", true, is not known`,
 		`{"_class_name": "DiT", "hidden_size": 100}`:                                                 "16 heads (num_heads) do not divide the width 100",

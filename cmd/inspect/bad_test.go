@@ -109,7 +109,7 @@ func TestBadArrays(t *testing.T) {
 	}
 }
 
-// Files of references that cannot be compared.
+// Files of references that cannot be compared are found before the network is evaluated.
 func TestBadReference(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "in.npz", map[string]*npz.Array{"x": noise(0, 4, 2), "t": noise(4, 4)})
@@ -120,9 +120,12 @@ func TestBadReference(t *testing.T) {
 		"short.npz": "out has the shape 3 × 2; the result has 4 × 2",
 		"none.npz":  "no such file",
 	} {
-		_, _, err := call(dir, "--checkpoint "+swissRoll+" --eval DIR/in.npz --compare DIR/"+file)
+		_, _, err := call(dir, "--checkpoint "+swissRoll+" --eval DIR/in.npz --out DIR/out.npz --compare DIR/"+file)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", file, err, want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "out.npz")); err == nil {
+			t.Errorf("%s: the network was evaluated", file)
 		}
 	}
 }

@@ -42,9 +42,9 @@ func readReference(path string) (*reference, error) {
 	return &reference{path, arrays}, err
 }
 
-// compare returns the differences of the arrays that both have.
-func (r *reference) compare(out map[string]*npz.Array) ([]difference, error) {
-	var all []difference
+// common are the names of the results that the reference has too, in their shapes.
+func (r *reference) common(out map[string]*npz.Array) ([]string, error) {
+	var names []string
 	for _, name := range npz.Names(out) {
 		want, got := r.arrays[name], out[name]
 		if want == nil {
@@ -53,10 +53,23 @@ func (r *reference) compare(out map[string]*npz.Array) ([]difference, error) {
 		if !program.SameShape(want.Shape, got.Shape) {
 			return nil, fmt.Errorf("%s: %s has the shape %s; the result has %s", r.path, name, shapeText(want.Shape), shapeText(got.Shape))
 		}
-		all = append(all, distance(name, got.X, want.X))
+		names = append(names, name)
 	}
-	if all == nil {
+	if names == nil {
 		return nil, fmt.Errorf("%s has no array of the results, %s; have %s", r.path, strings.Join(npz.Names(out), ", "), strings.Join(npz.Names(r.arrays), ", "))
+	}
+	return names, nil
+}
+
+// compare returns the differences of the arrays that both have.
+func (r *reference) compare(out map[string]*npz.Array) ([]difference, error) {
+	names, err := r.common(out)
+	if err != nil {
+		return nil, err
+	}
+	var all []difference
+	for _, name := range names {
+		all = append(all, distance(name, out[name].X, r.arrays[name].X))
 	}
 	return all, nil
 }

@@ -31,7 +31,7 @@ func (s *subject) evaluate(ctx context.Context, o options, io ui.Streams) error 
 		fmt.Fprintf(io.Err, "%s: array %s is not used\n", o.Eval, name)
 	}
 	begin := time.Now()
-	out, err := s.compute(ctx, o, in, io)
+	out, err := s.compute(ctx, o, in, ref, io)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w; nothing is written", ui.ErrInterrupted)
 	}
@@ -82,18 +82,28 @@ type result struct {
 	Differences []difference     `json:"differences,omitempty"`
 }
 
-// compute returns the results of all samples, in the layout of the inputs.
-func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Streams) (map[string]*npz.Array, error) {
+// compute returns the results of all samples, in the layout of the inputs. It begins only if they can be compared with the reference, which may be nil.
+func (s *subject) compute(ctx context.Context, o options, in *inputs, ref *reference, io ui.Streams) (map[string]*npz.Array, error) {
 	all, err := programs(s.net.Program, in.given)
 	if err != nil {
 		return nil, err
+	}
+	out := map[string]*npz.Array{}
+	for _, p := range all {
+		for _, output := range p.Outputs {
+			out[output.Name] = &npz.Array{Shape: in.resultShape(output.Name), Single: o.Precision != fp64}
+		}
+	}
+	if ref != nil {
+		if _, err := ref.common(out); err != nil {
+			return nil, err
+		}
 	}
 	team := cpu.NewTeam(o.Workers)
 	defer team.Close()
 	if err := s.checkEval(all, o, in.n, results(all, in.layout), team, memory.Available()); err != nil {
 		return nil, err
 	}
-	out := map[string]*npz.Array{}
 	bar := ui.NewProgress(io.Err, "evaluations", 0, int64(in.n*len(all)), nil)
 	for i, p := range all {
 		e, err := newEngine(p, s.params(), o, team)
@@ -101,9 +111,8 @@ func (s *subject) compute(ctx context.Context, o options, in *inputs, io ui.Stre
 			return nil, err
 		}
 		for _, output := range p.Outputs {
-			a := &npz.Array{Shape: in.resultShape(output.Name), Single: o.Precision != fp64}
+			a := out[output.Name]
 			a.X = make([]float64, program.Size(a.Shape))
-			out[output.Name] = a
 		}
 		for lo := 0; lo < in.n; lo += e.chunk() {
 			hi := min(in.n, lo+e.chunk())

@@ -23,7 +23,7 @@ func (f File) folder() bool {
 	return slices.Contains(f.Endings, "/") && (strings.HasSuffix(f.Path, "/") || strings.HasSuffix(f.Path, string(filepath.Separator)))
 }
 
-// CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist, that are folders
+// CheckOutputs finds what can be known to fail before the work begins: outputs whose folder does not exist or takes no new files, that are folders
 // themselves, that would replace one another or one of the inputs, by whatever path or link these are named, pictures
 // that are called anything but .png, and names with other endings than there are formats. It removes what killed processes left of earlier attempts at these outputs.
 func CheckOutputs(outputs, inputs []File) error {
@@ -62,7 +62,25 @@ func CheckOutputs(outputs, inputs []File) error {
 		}
 		taken = append(taken[:len(taken):len(taken)], f)
 		atomicfile.RemoveStale(dir, filepath.Base(f.Path))
+		if !folder {
+			if err := f.checkFolder(); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// checkFolder refuses a file whose folder takes no new ones, by making one there. What is no regular file, such as /dev/null, is not replaced, so that its folder does not matter.
+func (f File) checkFolder() error {
+	if st, err := os.Stat(f.Path); err == nil && !st.Mode().IsRegular() {
+		return nil
+	}
+	tmp, err := atomicfile.Create(f.Path)
+	if err != nil {
+		return fmt.Errorf("--%s: %w", f.Name, err)
+	}
+	tmp.Abort()
 	return nil
 }
 

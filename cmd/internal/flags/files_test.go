@@ -41,3 +41,31 @@ func TestCheckOutputs(t *testing.T) {
 		}
 	}
 }
+
+// A folder that takes no files is refused before the work, not after it.
+func TestReadOnlyFolder(t *testing.T) {
+	dir := t.TempDir()
+	locked := filepath.Join(dir, "locked")
+	if err := os.Mkdir(locked, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Create(filepath.Join(locked, "x")); err == nil { // root may
+		_ = f.Close()
+		if locked = "/proc"; os.WriteFile("/proc/hbar-test", nil, 0o666) == nil {
+			t.Skip("no folder here is closed to this user")
+		}
+	}
+	if _, err := os.Stat(locked); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(locked, "x.npy")
+	if err := CheckOutputs([]File{{Name: "out", Path: path}}, nil); err == nil || !strings.HasPrefix(err.Error(), "--out: write "+path+": ") {
+		t.Errorf("error %v", err)
+	}
+	if err := CheckOutputs([]File{{Name: "out", Path: filepath.Join(dir, "x.npy")}, {Name: "json", Path: os.DevNull}}, nil); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the check leaves %v, %v", entries, err)
+	}
+}
