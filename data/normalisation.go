@@ -45,7 +45,7 @@ func Fit(kind string, x []float64, d int) (Normalisation, error) {
 	if kind == NormSet {
 		mean, std := moments(x)
 		if !varies(mean, std) {
-			return Normalisation{}, fmt.Errorf("data: cannot normalise: all values are %g", mean)
+			return Normalisation{}, fmt.Errorf("data: cannot normalise: all values are %g; want data that vary, or normalisation none", mean)
 		}
 		return Normalisation{Mean: []float64{mean}, Scale: []float64{std}}, nil
 	}
@@ -58,7 +58,7 @@ func Fit(kind string, x []float64, d int) (Normalisation, error) {
 		}
 	}
 	if math.IsInf(least, 1) {
-		return Normalisation{}, fmt.Errorf("data: cannot normalise: all samples are alike")
+		return Normalisation{}, fmt.Errorf("data: cannot normalise: all samples are alike; want data that vary, or normalisation none")
 	}
 	for j, s := range no.Scale {
 		switch mean := no.Mean[j]; {

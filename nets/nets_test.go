@@ -88,6 +88,12 @@ func TestPresets(t *testing.T) {
 		if config.Kind() != c.kind || config.Classes() != c.labels || config.NoLabel() != (c.labels > 0) || !slices.Equal(config.SampleShape(), c.shape) {
 			t.Errorf("%s: kind %s, %d labels, shape %v", c.name, config.Kind(), config.Classes(), config.SampleShape())
 		}
+		if kind := PresetKind(c.name); kind != strings.TrimSuffix(c.kind, "1d") {
+			t.Errorf("%s is said to be the size of a %q", c.name, kind)
+		}
+	}
+	if PresetKind("vit") != "" {
+		t.Error("an unknown size has a network")
 	}
 	if _, err := Preset("vit", []int{8, 8, 1}, 0); err == nil || !strings.Contains(err.Error(), "have cifar10, dit-s2") {
 		t.Error(err)

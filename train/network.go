@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"strings"
 
 	"hbar/data"
 	"hbar/nets"
@@ -51,10 +50,10 @@ func (o Options) Config(shape []int, classes int) (nets.Config, error) {
 func (o Options) sized(shape []int, classes int) (nets.Config, error) {
 	o = o.WithDefaults()
 	if o.Size != "" {
-		c, err := nets.Preset(o.Size, shape, classes)
-		if err == nil && strings.TrimSuffix(c.Kind(), "1d") != o.Net {
-			err = fmt.Errorf("train: size %s is that of a %s; the network is a %s", o.Size, c.Kind(), o.Net)
+		if kind := nets.PresetKind(o.Size); kind != "" && kind != o.Net {
+			return nil, fmt.Errorf("train: size %s is that of a %s; the network is a %s", o.Size, kind, o.Net)
 		}
+		c, err := nets.Preset(o.Size, shape, classes)
 		if u, ok := c.(nets.UNet); ok && o.Dropout > 0 {
 			u.Dropout, c = o.Dropout, u
 		}

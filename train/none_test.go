@@ -32,6 +32,14 @@ func TestNoLabelNone(t *testing.T) {
 	}
 }
 
+// A size of another network is named as that, also for data that it would not take.
+func TestSizeOfAnother(t *testing.T) {
+	o := Options{Net: NetDiT, Sizes: Sizes{Size: "cifar10"}}
+	if _, err := o.Config([]int{9, 9, 1}, 0); err == nil || !strings.Contains(err.Error(), "size cifar10 is that of a unet; the network is a dit") {
+		t.Error(err)
+	}
+}
+
 // A network or a batch that does not fit is refused with what would.
 func TestNetworkDoesNotFit(t *testing.T) {
 	set := &data.Dataset{X: make([]float64, 64), D: 64, Shape: []int{8, 8, 1}}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -41,10 +42,7 @@ func (o *options) networkDefaults(s *flags.Set) error {
 		return nil
 	}
 	if o.Size != "" && !s.Given("net") {
-		o.Net = train.NetUNet
-		if strings.HasPrefix(o.Size, "dit") {
-			o.Net = train.NetDiT
-		}
+		o.Net = cmp.Or(nets.PresetKind(o.Size), train.NetUNet) // an unknown size is an error later
 	}
 	if err := o.unused(s); err != nil {
 		return err
