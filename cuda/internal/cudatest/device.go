@@ -39,10 +39,13 @@ func Open(t testing.TB) *driver.Device {
 	return d
 }
 
+// OnEmulator reports whether the device is the emulated one.
+func OnEmulator() bool { return os.Getenv("HBAR_LIBCUDA") != "" }
+
 // Emulated skips where the device's memory cannot be set by the test.
 func Emulated(t *testing.T) {
 	t.Helper()
-	if os.Getenv("HBAR_LIBCUDA") == "" {
+	if !OnEmulator() {
 		t.Skip("sets what the emulated device has: no HBAR_LIBCUDA")
 	}
 }
