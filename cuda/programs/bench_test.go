@@ -74,7 +74,7 @@ func BenchmarkNetworks(b *testing.B) {
 			})
 			b.Run(fmt.Sprintf("train/%s/%v/n=%d", name, p, batch), func(b *testing.B) {
 				dev := cudatest.Open(b)
-				r, err := programs.NewTrainer(dev, training(b, net), fit.Options{Batch: batch, Clip: 1, EMA: 0.999}, programs.Options{Precision: p})
+				r, err := programs.NewTrainer(dev, programs.TrainingOf(b, net), fit.Options{Batch: batch, Clip: 1, EMA: 0.999}, programs.Options{Precision: p})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -196,7 +196,7 @@ func TestHalves(t *testing.T) {
 			}
 			var params [2][][]float32
 			for i := range params {
-				r, err := NewTrainer(d, trainingOf(t, net), fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
+				r, err := NewTrainer(d, TrainingOf(t, net), fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
 				if err != nil {
 					t.Fatal(err)
 				}

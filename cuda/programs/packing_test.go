@@ -170,8 +170,8 @@ func TestPackedOnce(t *testing.T) {
 	right("others of somebody else's", run())
 }
 
-// trainingOf is the training of a network.
-func trainingOf(t *testing.T, n *nets.Network) general.Training {
+// TrainingOf is the training of a network, for the tests outside of the package too.
+func TrainingOf(t testing.TB, n *nets.Network) general.Training {
 	t.Helper()
 	p, err := n.TrainingProgram(3)
 	if err != nil {
@@ -210,7 +210,7 @@ func numbered(size int) fit.Source {
 func TestPackedForTraining(t *testing.T) {
 	d, _ := device(t)
 	n := wideNetworks(t)["dit"]
-	g, src, ctx := trainingOf(t, n), numbered(program.Size(n.Config.SampleShape())), context.Background()
+	g, src, ctx := TrainingOf(t, n), numbered(program.Size(n.Config.SampleShape())), context.Background()
 	trainer := func(block int) *Trainer {
 		r, err := NewTrainer(d, g, fit.Options{Batch: 3}, Options{Precision: exec.BF16, Block: block})
 		if err != nil {

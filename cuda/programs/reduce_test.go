@@ -44,7 +44,7 @@ func (j job) run(t *testing.T, p cudatest.Rank) (o outcome) {
 	net := networks(t)[j.Net]
 	d, comm := p.Open(t, j.Ranks, j.Alone)
 	e := programs.Options{Block: j.Block, Comm: comm, Failed: p.Lost, Bucket: j.Bucket}
-	r, err := programs.NewTrainer(d, training(t, net), fit.Options{Batch: j.Batch, Clip: 0.5, EMA: 0.9}, e)
+	r, err := programs.NewTrainer(d, programs.TrainingOf(t, net), fit.Options{Batch: j.Batch, Clip: 0.5, EMA: 0.9}, e)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,37 +13,10 @@ import (
 	"hbar/cuda/exec"
 	"hbar/cuda/internal/cudatest"
 	"hbar/cuda/programs"
-	"hbar/graph"
 	"hbar/kernels/cpu"
 	"hbar/kernels/fit"
-	"hbar/kernels/general"
-	"hbar/nets"
 	"hbar/program"
 )
-
-// training is the program of a network's loss and gradients.
-func training(t testing.TB, n *nets.Network) general.Training {
-	t.Helper()
-	p, err := n.TrainingProgram(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := general.Training{Params: n.Matrices()}
-	var names []string
-	for _, q := range n.Params {
-		if q.Fixed {
-			g.Gradients = append(g.Gradients, "")
-			continue
-		}
-		names, g.Gradients = append(names, q.Name), append(g.Gradients, graph.GradName(q.Name))
-	}
-	d, err := graph.Differentiate(p, names, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Program = d.Program
-	return g
-}
 
 // examples draw numbers by the example's own number.
 func examples(d int) fit.Source {
@@ -82,7 +55,7 @@ func TestTrainer(t *testing.T) {
 	opt := fit.Options{Batch: batch, Clip: 0.5, EMA: 0.9, Decay: 0.01}
 	ctx := context.Background()
 	for name, net := range networks(t) {
-		g := training(t, net)
+		g := programs.TrainingOf(t, net)
 		src := examples(program.Size(net.Config.SampleShape()))
 		on, err := cpu.NewTrainer(g, opt, cpu.Options{})
 		if err != nil {
@@ -159,7 +132,7 @@ func TestTrainer(t *testing.T) {
 // A loss that is not finite changes nothing, and with bf16 products gradients are those of fp32 but for rounding.
 func TestTrainerEdges(t *testing.T) {
 	net := networks(t)["dit"]
-	g, d := training(t, net), program.Size(net.Config.SampleShape())
+	g, d := programs.TrainingOf(t, net), program.Size(net.Config.SampleShape())
 	ctx := context.Background()
 	var norms [2]float64
 	for i, p := range []exec.Precision{exec.FP32, exec.BF16} {

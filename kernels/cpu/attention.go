@@ -107,16 +107,15 @@ func (a *Attention) kept(p []float32, n, h, i int) []float32 {
 	return p[((n*a.Heads+h)*a.TQ+i)*a.Row():]
 }
 
-func (a *Attention) checkKept(op string, p []float32) {
-	want(op, "the matrix", len(p), a.N*a.Heads*a.TQ*a.Row())
-}
+// matrices is the size of that memory.
+func (a *Attention) matrices() int { return a.N * a.Heads * a.TQ * a.Row() }
 
 // Forward writes y.
 func (a *Attention) Forward(t *Team, y, q, k, v Heads) { a.forward(t, y, q, k, v, nil) }
 
 // ForwardKeep writes y, the same bits as Forward, and the softmax of each head to p, [N, Heads, TQ, Row].
 func (a *Attention) ForwardKeep(t *Team, y, q, k, v Heads, p []float32) {
-	a.checkKept("Attention.ForwardKeep", p)
+	want("Attention.ForwardKeep", "the matrices", len(p), a.matrices())
 	a.forward(t, y, q, k, v, p)
 }
 

@@ -6,17 +6,11 @@ import "hbar/kernels/simd"
 //
 // With P = softmax(q kᵀ/√D) and dP = dy vᵀ: dS = P∘(dP - Σ P∘dP)/√D, dq = dS k, dk = dSᵀ q, dv = Pᵀ dy. The sums over
 // queries run in their order, one multiply-add after the other, so that they do not depend on tiles.
-func (a *Attention) Backward(t *Team, dq, dk, dv, dy, q, k, v Heads) {
-	a.backward(t, dq, dk, dv, dy, q, k, v, nil)
-}
-
-// BackwardKept is Backward with the matrices P that ForwardKeep wrote for the same q and k. It gives the same bits.
-func (a *Attention) BackwardKept(t *Team, dq, dk, dv, dy, q, k, v Heads, p []float32) {
-	a.checkKept("Attention.BackwardKept", p)
-	a.backward(t, dq, dk, dv, dy, q, k, v, p)
-}
-
-func (a *Attention) backward(t *Team, dq, dk, dv, dy, q, k, v Heads, p []float32) {
+// p is nil, or the matrices P that ForwardKeep wrote for the same q and k, which give the same bits.
+func (a *Attention) Backward(t *Team, dq, dk, dv, dy, q, k, v Heads, p []float32) {
+	if p != nil {
+		want("Attention.Backward", "the matrices", len(p), a.matrices())
+	}
 	a.check("Attention.Backward", []Heads{q, dy, dq}, []Heads{k, v, dk, dv})
 	w := &attentionBackward{newAttentionWork(t, a), t, dq, dk, dv, dy, q, k, v, p}
 	if a.parts(t) == 1 {
@@ -111,24 +105,18 @@ func (x head) from(rows int) head { return head{x.s[rows*x.ld:], x.ld} }
 
 // shared computes few heads, whose work is divided among the workers: the rows of P and dS by parts, then dk and dv by parts of the keys.
 func (w *attentionBackward) shared() {
-	size := w.TQ * w.tk
-	heads := w.N * w.Heads
-	matrices := 2 * heads
-	if w.p != nil {
-		matrices = heads
+	size := w.matrices()
+	borrowed := size
+	if w.p == nil {
+		borrowed = 2 * size
 	}
-	all, back := borrow[float32](&pool32, matrices*size)
+	all, back := borrow[float32](&pool32, borrowed)
 	defer pool32.Put(back)
-	// Of a head dS is matrix 1, and P is matrix 0.
-	matrix := func(n, h, which int) []float32 {
-		switch {
-		case which == 1:
-			return all[(n*w.Heads+h)*size:][:size]
-		case w.p != nil:
-			return w.kept(w.p, n, h, 0)
-		}
-		return all[(heads+n*w.Heads+h)*size:][:size]
+	matrices := [2][]float32{w.p, all[:size]} // P, dS
+	if w.p == nil {
+		matrices[0] = all[size:]
 	}
+	matrix := func(n, h, which int) []float32 { return w.kept(matrices[which], n, h, 0) }
 	w.each(w.t, func(worker, n, h, lo, hi int) {
 		c := carve(w.t.Scratch(worker, 3*w.panels+w.out))
 		in := w.pack(&c, n, h)
@@ -143,7 +131,7 @@ func (w *attentionBackward) shared() {
 	})
 	parts := min(w.t.Workers(), w.tk/panel)
 	step := (w.TK + parts - 1) / parts
-	w.t.Run(2*heads*parts, func(worker, task int) {
+	w.t.Run(2*w.N*w.Heads*parts, func(worker, task int) {
 		part, which, i := task%parts, task/parts%2, task/parts/2
 		n, h := i/w.Heads, i%w.Heads
 		lo, hi := part*step, min(w.TK, (part+1)*step)

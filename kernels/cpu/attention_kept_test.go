@@ -34,10 +34,10 @@ func TestKeptAttention(t *testing.T) {
 					if keep {
 						p := make([]float32, a.N*a.Heads*a.TQ*a.Row())
 						a.ForwardKeep(team, query(y), query(q), key(k), key(v), p)
-						a.BackwardKept(team, query(dq), key(dk), key(dv), query(dy), query(q), key(k), key(v), p)
+						a.Backward(team, query(dq), key(dk), key(dv), query(dy), query(q), key(k), key(v), p)
 					} else {
 						a.Forward(team, query(y), query(q), key(k), key(v))
-						a.Backward(team, query(dq), key(dk), key(dv), query(dy), query(q), key(k), key(v))
+						a.Backward(team, query(dq), key(dk), key(dv), query(dy), query(q), key(k), key(v), nil)
 					}
 					return [4][]float32{y, dq, dk, dv}
 				}

@@ -3,13 +3,12 @@ package cpu
 import (
 	"hbar/program"
 	"hbar/program/diff"
-	"hbar/program/fuse"
 	"hbar/program/plan"
 )
 
 // SampleBytes is the memory of the values of one sample while p runs.
 func SampleBytes(p *program.Program) float64 {
-	pl := plan.New(fuse.Program(p, fuse.KeepSlopes, fuse.KeepProbabilities), plan.Options{
+	pl := plan.New(fused(p), plan.Options{
 		Own:  func(program.ID) bool { return false },
 		View: func(program.ID) program.ID { return program.None },
 	})

@@ -103,12 +103,17 @@ func NewExecutor(p *program.Program, team *Team, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := newExecutor(fuse.Program(p, fuse.KeepSlopes, fuse.KeepProbabilities), team, nil)
+	x, err := newExecutor(fused(p), team, nil)
 	if err != nil {
 		return nil, err
 	}
 	x.allocate(o)
 	return x, nil
+}
+
+// fused is a program with the patterns that there are routines for.
+func fused(p *program.Program) *program.Program {
+	return fuse.Program(p, fuse.KeepSlopes, fuse.KeepProbabilities)
 }
 
 // newExecutor binds a program whose operations all have routines. of is nil, or what the executor is a lane of.

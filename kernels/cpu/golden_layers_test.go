@@ -102,7 +102,7 @@ func goldenAttention(t *testing.T, team *Team, c *goldenCase) (results, bool) {
 	qkv, gy, tan := join("q", "k", "v"), join("gy"), join("dq", "dk", "dv")
 	y, dy, g := like(gy), like(gy), like(qkv)
 	a.Forward(team, view(y, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3))
-	a.Backward(team, view(g, 0, 3), view(g, 1, 3), view(g, 2, 3), view(gy, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3))
+	a.Backward(team, view(g, 0, 3), view(g, 1, 3), view(g, 2, 3), view(gy, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3), nil)
 	a.Tangent(team, view(dy, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3), view(tan, 0, 3), view(tan, 1, 3), view(tan, 2, 3))
 	return results{"y": split(y, 0, 1), "dy": split(dy, 0, 1), "gq": split(g, 0, 3), "gk": split(g, 1, 3), "gv": split(g, 2, 3)}, false
 }

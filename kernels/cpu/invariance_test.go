@@ -108,7 +108,7 @@ func attentionCases(r *rand.Rand) (cases []batchCase) {
 				return Heads{out[len(out)-1], c, rows * c}
 			}
 			a.Forward(t, result(s.tq), query(q), key(k), key(v))
-			a.Backward(t, result(s.tq), result(s.tk), result(s.tk), query(dy), query(q), key(k), key(v))
+			a.Backward(t, result(s.tq), result(s.tk), result(s.tk), query(dy), query(q), key(k), key(v), nil)
 			a.Tangent(t, result(s.tq), query(q), key(k), key(v), query(dy), key(v), key(k))
 			return out
 		}})

@@ -71,7 +71,7 @@ func BenchmarkAttention(b *testing.B) {
 				})
 				b.Run("backward", func(b *testing.B) { // counted with the scores it computes again
 					measureLayer(b, team, func() {
-						a.Backward(team, view(g, 0, 3), view(g, 1, 3), view(g, 2, 3), view(dy, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3))
+						a.Backward(team, view(g, 0, 3), view(g, 1, 3), view(g, 2, 3), view(dy, 0, 1), view(qkv, 0, 3), view(qkv, 1, 3), view(qkv, 2, 3), nil)
 					}, 2.5*flops, "GFLOP", 2.5*flops)
 				})
 			})

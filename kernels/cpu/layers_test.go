@@ -266,7 +266,7 @@ func attentionReference(a Attention, size float32, r *rand.Rand) *reference {
 			x, d, g := views(in), views(du), views(grads)
 			out := func(s []float32) Heads { return Heads{s, c, a.TQ * c} }
 			a.Forward(t, out(y), x[0], x[1], x[2])
-			a.Backward(t, g[0], g[1], g[2], out(dy), x[0], x[1], x[2])
+			a.Backward(t, g[0], g[1], g[2], out(dy), x[0], x[1], x[2], nil)
 			a.Tangent(t, out(dt), x[0], x[1], x[2], d[0], d[1], d[2])
 			return y, grads, dt
 		},

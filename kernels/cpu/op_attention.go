@@ -35,13 +35,23 @@ func bindAttention(x *Executor, in program.Instr) (bound, error) {
 	}}, nil
 }
 
-func bindAttentionInput(x *Executor, in program.Instr) (bound, error) {
-	a := x.attention(in.Op.(ops.AttentionInput).Of, in.In[0], in.In[1])
+// attentionInput binds the cotangents of an attention; out are the places of those of queries, keys and values. Inputs are these, the cotangent of the result and, if
+// they were kept, the probabilities.
+func (x *Executor) attentionInput(op ops.Attention, in program.Instr, out func(a *Attention) []Heads) bound {
+	a := x.attention(op, in.In[0], in.In[1])
 	return bound{run: func() {
 		a.N = x.n
-		h, d := x.allHeads(in.In), x.allHeads(in.Out)
-		a.Backward(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2])
-	}}, nil
+		h, d := x.allHeads(in.In[:4]), out(a)
+		var p []float32
+		if len(in.In) == 5 {
+			p = x.get(in.In[4])
+		}
+		a.Backward(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2], p)
+	}}
+}
+
+func bindAttentionInput(x *Executor, in program.Instr) (bound, error) {
+	return x.attentionInput(in.Op.(ops.AttentionInput).Of, in, func(*Attention) []Heads { return x.allHeads(in.Out) }), nil
 }
 
 func bindAttentionTangent(x *Executor, in program.Instr) (bound, error) {
@@ -63,10 +73,5 @@ func bindKeptAttention(x *Executor, in program.Instr) (bound, error) {
 }
 
 func bindKeptAttentionInput(x *Executor, in program.Instr) (bound, error) {
-	a := x.attention(in.Op.(fuse.KeptAttentionInput).Of, in.In[0], in.In[1])
-	return bound{run: func() {
-		a.N = x.n
-		h, d := x.allHeads(in.In[:4]), x.allHeads(in.Out)
-		a.BackwardKept(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2], x.get(in.In[4]))
-	}}, nil
+	return x.attentionInput(in.Op.(fuse.KeptAttentionInput).Of, in, func(*Attention) []Heads { return x.allHeads(in.Out) }), nil
 }

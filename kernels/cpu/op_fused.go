@@ -50,21 +50,14 @@ func bindSlope(x *Executor, in program.Instr) (bound, error) {
 
 func bindJoinedAttention(x *Executor, in program.Instr) (bound, error) {
 	op := in.Op.(fuse.JoinedAttention)
-	a := x.attention(op.Of, in.In[0], in.In[1])
-	return bound{run: func() {
-		a.N = x.n
-		h := x.allHeads(in.In[:4])
+	return x.attentionInput(op.Of, in, func(a *Attention) []Heads {
 		y := x.get(in.Out[0])
-		var d [3]Heads
-		for i, lo := range op.Lo {
-			d[i] = Heads{S: y[lo:], Row: op.Channels, Sample: a.TQ * op.Channels}
+		var d []Heads
+		for _, lo := range op.Lo {
+			d = append(d, Heads{S: y[lo:], Row: op.Channels, Sample: a.TQ * op.Channels})
 		}
-		if op.Kept {
-			a.BackwardKept(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2], x.get(in.In[4]))
-			return
-		}
-		a.Backward(x.team, d[0], d[1], d[2], h[3], h[0], h[1], h[2])
-	}}, nil
+		return d
+	}), nil
 }
 
 func bindDenseInputTimes(x *Executor, in program.Instr) (bound, error) {

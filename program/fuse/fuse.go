@@ -84,7 +84,7 @@ func Program(p *program.Program, with ...Pattern) *program.Program {
 	f := &fusion{
 		p: p, b: b, env: make([]program.Value, n), readers: make([][]int, n), maker: make([]int, n),
 		output: make([]bool, n), waiting: map[program.ID]*waiting{}, done: make([]bool, len(p.Instrs)),
-		keepSlopes: slices.Contains(with, KeepSlopes), forward: map[int]int{}, kept: map[int]program.Value{},
+		keepSlopes: slices.Contains(with, KeepSlopes), backward: map[int][]int{}, probabilities: map[int]program.Value{},
 	}
 	leaf := b.Leaves()
 	for i, v := range p.Values {
@@ -128,9 +128,9 @@ type fusion struct {
 	waiting map[program.ID]*waiting
 	done    []bool
 
-	keepSlopes bool
-	forward    map[int]int           // of the backward pass of an attention, the attention whose probabilities it takes
-	kept       map[int]program.Value // these probabilities, by attention
+	keepSlopes    bool
+	backward      map[int][]int         // of an attention whose probabilities are kept, its backward passes
+	probabilities map[int]program.Value // what is kept, by backward pass
 }
 
 // waiting is a layer that is not emitted yet because its only reader may join it.

@@ -6,12 +6,11 @@ import (
 )
 
 // JoinedAttention is ops.AttentionInput for queries, keys and values that are channels of one value, at Lo, of Channels: the
-// output is that value's cotangent, whose parts the routine writes where they belong. If Kept, a fifth input are the probabilities that KeptAttention stored.
+// output is that value's cotangent, whose parts the routine writes where they belong. A fifth input, if there is one, are the probabilities that KeptAttention stored.
 type JoinedAttention struct {
 	Of       ops.Attention
 	Lo       [3]int
 	Channels int
-	Kept     bool
 }
 
 func (JoinedAttention) Name() string { return "joined_attention_input" }
@@ -93,7 +92,7 @@ func (f *fusion) joined(in program.Instr, kept program.Value) bool {
 			f.done[r] = true
 		}
 		inputs := f.values(in.In)
-		if j.Kept = kept != nil; j.Kept {
+		if kept != nil {
 			inputs = append(inputs, kept)
 		}
 		f.env[f.p.Instrs[last].Out[0]] = f.b.Apply(j, inputs...)[0]

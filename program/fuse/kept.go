@@ -83,7 +83,7 @@ func (f *fusion) keepProbabilities() {
 		if !ok || f.p.Values[in.Out[0]].Rate != program.Sample {
 			continue
 		}
-		var back []int
+		var back []int // an instruction as often as it reads the queries
 		for _, r := range f.readers[in.In[0]] {
 			b := f.p.Instrs[r]
 			if b.Op == program.Op(ops.AttentionInput{Of: op}) && slices.Equal(b.In[:3], in.In) {
@@ -95,35 +95,27 @@ func (f *fusion) keepProbabilities() {
 			continue
 		}
 		total += size
-		for _, r := range back {
-			f.forward[r] = i
-		}
+		f.backward[i] = back
 	}
 }
 
 // keeps emits an attention whose probabilities are kept.
 func (f *fusion) keeps(i int, in program.Instr) bool {
-	for _, of := range f.forward {
-		if of == i {
-			out := f.b.Apply(KeptAttention{in.Op.(ops.Attention)}, f.values(in.In)...)
-			f.env[in.Out[0]], f.kept[i] = out[0], out[1]
-			return true
-		}
+	back := f.backward[i]
+	if back == nil {
+		return false
 	}
-	return false
-}
-
-// probabilities are those that were kept for the backward pass of an attention, or nil.
-func (f *fusion) probabilities(i int) program.Value {
-	if of, ok := f.forward[i]; ok {
-		return f.kept[of]
+	out := f.b.Apply(KeptAttention{in.Op.(ops.Attention)}, f.values(in.In)...)
+	f.env[in.Out[0]] = out[0]
+	for _, r := range back {
+		f.probabilities[r] = out[1]
 	}
-	return nil
+	return true
 }
 
 // attentionInput emits the backward pass of an attention.
 func (f *fusion) attentionInput(i int, in program.Instr) bool {
-	p := f.probabilities(i)
+	p := f.probabilities[i]
 	if f.joined(in, p) {
 		return true
 	}
