@@ -172,6 +172,12 @@ func (s *block) rest() {
 		ADDQ(operand.NewParamAddr("stride", 15*8), s.p)
 	}
 	s.step()
+	if s.asks {
+		TESTQ(s.k, operand.NewParamAddr("mask", 19*8))
+		JNZ(label("row"))
+		ADDQ(operand.NewParamAddr("jump", 20*8), s.p)
+		Label("row")
+	}
 	SUBQ(operand.Imm(2), s.k)
 	JGE(label("two"))
 	if s.asks {
@@ -216,10 +222,11 @@ const askingRows = 4
 // A block of many rows also prefetches what is needed after it, a few cache lines at a time, so that its multiply-adds do not wait:
 //
 //   - at its beginning the lines of c, into which it stores at its end;
-//   - with every second step the lines at next and at next + second, after which next grows by stride. They are the rows of b of a later product;
+//   - with every second step the lines at next and at next + second, after which next grows by stride, and by jump where the steps that are left have no bit of mask. They are
+//     the rows of b of a later product, or pieces of rows of another array;
 //   - after its first steps the lines of a block of an array at ask, which is laid out as c. first is even unless it is all of k. first = k: there is no such array.
 func (t isa) product(e elem, R, NP int) {
-	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second int, ask %[1]s, first int)", e.ptr()))
+	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second int, ask %[1]s, first, mask, jump int)", e.ptr()))
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
 	if R >= askingRows {

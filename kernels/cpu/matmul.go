@@ -269,6 +269,7 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 			for p := 0; p < full; p += 2 {
 				r.NP = min(2, full-p)
 				t.Impl.Pack(pair, src[p*lanes:], ld, n, r.NP*lanes)
+				r.Next = g.next(src, ld, lo, hi, o, no, p, full)
 				r.M, r.A, r.B, r.BP, r.BK, r.C, r.CM, r.CP = no, dy, pair, lanes*n, lanes, dw[p*lanes:], g.lddw, lanes
 				t.Impl.Product32(&r)
 			}
@@ -291,4 +292,29 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 			copy(dw[k*g.lddw+full*lanes:k*g.lddw+nc], sums[k*lanes:])
 		}
 	}
+}
+
+// next is what the products of panels p and p+1 of rows [lo, hi) prefetch, so that copies of it do not wait for memory. Every other two panels it is columns of A in memory, src: of
+// the four panels after the next two, or the first four of the rows behind. Between these it is parts of the following rows of dy.
+func (g *outer) next(src []float32, ld, lo, hi, o, no, p, full int) (r simd.Region[float32]) {
+	rows := min(g.rows, 2*hi-lo) - hi // that follow
+	if i := p / 4; p%4 != 0 {
+		parts := (full + 1) / 4
+		cols := (no + parts - 1) / parts
+		if rows > 0 && i*cols < no {
+			r = simd.Region[float32]{S: g.dy[hi*g.lddy+o+i*cols:], Ld: g.lddy, Rows: rows, Cols: min(cols, no-i*cols)}
+		}
+		return r
+	}
+	if g.gathered {
+		return r
+	}
+	first := p + 4
+	if first < full {
+		return simd.Region[float32]{S: src[first*lanes:], Ld: ld, Rows: hi - lo, Cols: min(4, full-first) * lanes}
+	}
+	if rows > 0 {
+		r = simd.Region[float32]{S: src[(hi-lo)*ld:], Ld: ld, Rows: rows, Cols: min(4, full) * lanes}
+	}
+	return r
 }

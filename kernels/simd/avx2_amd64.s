@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -182,9 +182,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -286,9 +286,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -418,9 +418,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -550,9 +550,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -710,9 +710,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-152
+TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -870,9 +870,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -982,31 +982,36 @@ two:
 	VFMADD231PS  Y9, Y13, Y7
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:
@@ -1093,9 +1098,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1205,31 +1210,36 @@ two:
 	VFMADD231PD  Y9, Y13, Y7
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:
@@ -1316,9 +1326,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1443,33 +1453,38 @@ two:
 	VFMADD231PS  Y11, Y13, Y9
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:
@@ -1569,9 +1584,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1696,33 +1711,38 @@ two:
 	VFMADD231PD  Y11, Y13, Y9
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:
@@ -1822,9 +1842,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1964,35 +1984,40 @@ two:
 	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:
@@ -2105,9 +2130,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-152
+TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2247,35 +2272,40 @@ two:
 	VFMADD231PD  Y13, Y15, Y11
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, R8
-	JGE          two
-	MOVQ         k+80(FP), R9
-	SUBQ         first+144(FP), R9
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R10, (SP)
-	MOVQ         R9, R8
-	MOVQ         ask+136(FP), R10
-	ADDQ         SI, R10
-	SUBQ         c+0(FP), R10
-	MOVQ         cp+16(FP), R9
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	PREFETCHT0   (R10)
-	ADDQ         cm+8(FP), R10
-	MOVQ         (SP), R10
-	MOVQ         second+128(FP), R9
-	SUBQ         $0x02, R8
-	JMP          two
+	TESTQ        R8, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R10
+
+row:
+	SUBQ       $0x02, R8
+	JGE        two
+	MOVQ       k+80(FP), R9
+	SUBQ       first+144(FP), R9
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R10, (SP)
+	MOVQ       R9, R8
+	MOVQ       ask+136(FP), R10
+	ADDQ       SI, R10
+	SUBQ       c+0(FP), R10
+	MOVQ       cp+16(FP), R9
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	PREFETCHT0 (R10)
+	ADDQ       cm+8(FP), R10
+	MOVQ       (SP), R10
+	MOVQ       second+128(FP), R9
+	SUBQ       $0x02, R8
+	JMP        two
 
 last:
 odd:

@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -183,9 +183,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -274,9 +274,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -379,9 +379,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -513,9 +513,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -623,9 +623,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -757,9 +757,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -920,9 +920,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-152
+TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1049,9 +1049,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-152
+TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1212,9 +1212,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1328,35 +1328,40 @@ two:
 	VFMADD231PS  Z9, Z13, Z7
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -1443,9 +1448,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1532,31 +1537,36 @@ two:
 	VFMADD231PS  Z4, Z8, Z3
 	ADDQ         DX, R10
 	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -1626,9 +1636,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1742,35 +1752,40 @@ two:
 	VFMADD231PD  Z9, Z13, Z7
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -1857,9 +1872,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1989,38 +2004,43 @@ two:
 	VFMADD231PS  Z11, Z13, Z9
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -2120,9 +2140,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2219,33 +2239,38 @@ two:
 	VFMADD231PS  Z5, Z7, Z4
 	ADDQ         DX, R10
 	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -2324,9 +2349,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2456,38 +2481,43 @@ two:
 	VFMADD231PD  Z11, Z13, Z9
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -2587,9 +2617,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2735,41 +2765,46 @@ two:
 	VFMADD231PS  Z13, Z17, Z11
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -2882,9 +2917,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2991,35 +3026,40 @@ two:
 	VFMADD231PS  Z6, Z10, Z5
 	ADDQ         DX, R10
 	ADDQ         DX, R11
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -3107,9 +3147,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3255,41 +3295,46 @@ two:
 	VFMADD231PD  Z13, Z17, Z11
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -3402,9 +3447,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3569,44 +3614,49 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -3733,9 +3783,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3855,37 +3905,42 @@ two:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -3983,9 +4038,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4150,44 +4205,49 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -4314,9 +4374,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4497,47 +4557,52 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -4677,9 +4742,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4809,39 +4874,44 @@ two:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -4948,9 +5018,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5131,47 +5201,52 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -5311,9 +5386,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5510,50 +5585,55 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -5706,9 +5786,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5848,41 +5928,46 @@ two:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 	ADDQ         DX, R12
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -5998,9 +6083,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6197,50 +6282,55 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -6393,9 +6483,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6611,53 +6701,58 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -6824,9 +6919,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6979,43 +7074,48 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -7141,9 +7241,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7359,53 +7459,58 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -7572,9 +7677,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7806,56 +7911,61 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -8035,9 +8145,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8200,45 +8310,50 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -8373,9 +8488,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8607,56 +8722,61 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -8836,9 +8956,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9086,59 +9206,64 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -9331,9 +9456,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int)
+// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-152
+TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9506,47 +9631,52 @@ two:
 	ADDQ         DX, R11
 	ADDQ         DX, R12
 	ADDQ         DX, R13
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:
@@ -9690,9 +9820,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int)
+// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-152
+TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-168
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9940,59 +10070,64 @@ two:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 	ADDQ         DX, R14
-	SUBQ         $0x02, DI
-	JGE          two
-	MOVQ         k+80(FP), R8
-	SUBQ         first+144(FP), R8
-	JLE          last
-	CMPQ         (SP), $0x00
-	JNE          last
-	MOVQ         R9, (SP)
-	MOVQ         R8, DI
-	MOVQ         ask+136(FP), R9
-	ADDQ         BX, R9
-	SUBQ         c+0(FP), R9
-	MOVQ         cp+16(FP), R8
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	PREFETCHT0   (R9)
-	PREFETCHT0   (R9)(R8*1)
-	ADDQ         cm+8(FP), R9
-	MOVQ         (SP), R9
-	MOVQ         second+128(FP), R8
-	SUBQ         $0x02, DI
-	JMP          two
+	TESTQ        DI, mask+152(FP)
+	JNZ          row
+	ADDQ         jump+160(FP), R9
+
+row:
+	SUBQ       $0x02, DI
+	JGE        two
+	MOVQ       k+80(FP), R8
+	SUBQ       first+144(FP), R8
+	JLE        last
+	CMPQ       (SP), $0x00
+	JNE        last
+	MOVQ       R9, (SP)
+	MOVQ       R8, DI
+	MOVQ       ask+136(FP), R9
+	ADDQ       BX, R9
+	SUBQ       c+0(FP), R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       (SP), R9
+	MOVQ       second+128(FP), R8
+	SUBQ       $0x02, DI
+	JMP        two
 
 last:
 odd:

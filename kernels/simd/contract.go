@@ -55,7 +55,14 @@ type Product[F Float] struct {
 	Chunk      int // 0: one chain of K steps; what is beyond 4096 steps of a chunk may be chained to acc
 	Ep         Epilogue
 	Act        Act
-	Ask        []F // nil, or an array laid out as C that the caller reads next: it is prefetched during the last steps, which changes no result
+	Ask        []F       // nil, or an array laid out as C that the caller reads next: it is prefetched during the last steps, which changes no result
+	Next       Region[F] // what the caller reads after this product: it is prefetched as far as there are steps for it, which changes no result
+}
+
+// Region is Rows rows of Cols elements, Ld elements apart, the first of them at the beginning of S. It may end behind S.
+type Region[F Float] struct {
+	S              []F
+	Ld, Rows, Cols int
 }
 
 // AdamStep holds one step's constants of Adam with decoupled weight decay (Kingma 2015, Loshchilov 2019):

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // TestChoose switches features off one by one.
@@ -65,5 +66,52 @@ func TestCarry(t *testing.T) {
 				k.r.carry.off = false
 			}
 		}
+	}
+}
+
+// TestRegion follows the addresses that a kernel prefetches through its blocks: where there is time for it, they come to every cache line of a region's rows.
+func TestRegion(t *testing.T) {
+	r := rand.New(rand.NewPCG(41, 42))
+	tried := 0
+	for range 3000 {
+		kn, blocks := 1<<(3+r.IntN(6)), 1+r.IntN(50)
+		g := Region[float32]{Ld: 16 * (1 + r.IntN(40)), Rows: 1 + r.IntN(200)}
+		g.Cols = 1 + r.IntN(g.Ld)
+		g.S = make([]float32, (g.Rows-1)*g.Ld+g.Cols)
+		base := uintptr(unsafe.Pointer(&g.S[0]))
+		seen := map[int]bool{} // lines, by their distance from the region's
+		left, complete := g.Rows, true
+		for left > 0 {
+			done := g.Rows - left
+			a := g.ahead(kn, blocks, &left)
+			rows, lines := g.Rows-left-done, (4*g.Cols+63)/64
+			// The kernel counts the steps of two parts of a block.
+			at := int(a.at - base)
+			for range blocks {
+				began := at
+				for _, k := range []int{kn / 4 * 2, kn - kn/4*2} {
+					for k -= 2; k >= 0; k -= 2 {
+						seen[at/64], seen[(at+a.second)/64] = true, true
+						at += a.stride
+						if k&a.mask == 0 {
+							at += a.jump
+						}
+					}
+				}
+				at = began + a.block // as the caller says after some blocks
+			}
+			complete = complete && a.stride < 64 // less: the row has time
+			for row := done; complete && row < done+rows; row++ {
+				tried++
+				for l := range lines {
+					if !seen[row*4*g.Ld/64+l] {
+						t.Fatalf("%d steps, %d blocks, %d rows of %d, %d apart: line %d of row %d is left out", kn, blocks, g.Rows, g.Cols, g.Ld, l, row)
+					}
+				}
+			}
+		}
+	}
+	if tried < 10_000 {
+		t.Errorf("%d rows with time for them", tried)
 	}
 }

@@ -64,6 +64,12 @@ func build[F Float](s shape, r *rand.Rand) (o operands[F]) {
 	if s.ep == ActivateGrad || s.ep == MulD {
 		q.D = o.d.s
 	}
+	if rows := r.IntN(40) - 20; rows > 0 {
+		q.Next = Region[F]{S: o.b.s, Ld: 1 + r.IntN(300), Rows: rows, Cols: r.IntN(100)}
+		if len(o.b.s) < 1+(rows-1)*q.Next.Ld {
+			q.Next = Region[F]{}
+		}
+	}
 	o.q = q
 	return o
 }

@@ -6,9 +6,9 @@ import "unsafe"
 
 type (
 	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides are in bytes. cm, am are from row to row, cp, bp from panel to
-	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, ask and first say what is
-	// prefetched.
-	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first int)
+	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, mask and jump, ask and first say
+	// what is prefetched.
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first, mask, jump int)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
 	// with the derivative writes that dd bytes further (kernels/_asm, carry).
@@ -60,6 +60,7 @@ func (t *productKernels[F]) product(q *Product[F]) {
 	if !q.check() {
 		return
 	}
+	rowsAhead := q.Next.Rows
 	for m := 0; m < q.M; m += tileRows {
 		rows := min(tileRows, q.M-m)
 		p := t.carried(q, m, rows)
@@ -68,7 +69,7 @@ func (t *productKernels[F]) product(q *Product[F]) {
 			if t.two != nil && p+1 < q.NP {
 				np = 2
 			}
-			t.sums(q, p, np, m, rows)
+			t.sums(q, p, np, m, rows, &rowsAhead)
 			for i := range np {
 				t.finish(q, p+i, m, rows)
 			}
@@ -96,8 +97,8 @@ func (q *Product[F]) start() int {
 }
 
 // sums computes all sums of n rows, first and on, of np panels from p on, up to the activation. The rows are cut into
-// blocks as equal as can be.
-func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
+// blocks as equal as can be. It lowers rowsAhead, the rows of q.Next that are not prefetched yet.
+func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
 	if np == 2 {
@@ -120,7 +121,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
-		next := q.ahead(p, np, k, kn, blocks)
+		next := q.ahead(p, np, k, kn, blocks, rowsAhead)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
@@ -137,25 +138,30 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int) {
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps)
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps, next.mask, next.jump)
 				left -= mb
-				next.at += uintptr(mb * (kn / 2) * next.stride)
+				next.at += uintptr(mb * next.block)
 				row += mb * g.rows
 			}
 		}
 	}
 }
 
-// ahead says which rows of B a product prefetches for the next one: with every second step the cache lines at the address at and second bytes further, after which the address
-// grows by stride. Nothing is read there.
+// ahead is what a product prefetches while it sums: with every second step the cache lines at the address at and second bytes further, after which the address grows by stride, and by jump
+// where the steps left of the block have no bit of mask; by block with each block. Nothing is read there.
 type ahead struct {
 	at             uintptr
 	stride, second int
+	mask, jump     int
+	block          int
 }
 
-// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B. What is prefetched is the following rows of these panels, or, after the last, the first
-// rows of the following panels. Rows that are not neighbouring cache lines are left alone.
-func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
+// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B. What is prefetched is the last rows of Next, whose number is lowered, or else the
+// following rows of these panels, or, after the last, the first rows of the following panels. Rows of B that are not neighbouring cache lines are left alone.
+func (q *Product[F]) ahead(p, np, k, kn, blocks int, rows *int) ahead {
+	if *rows > 0 && kn >= 4 {
+		return q.Next.ahead(kn, blocks, rows)
+	}
 	k += kn
 	if k >= q.K {
 		k, p = 0, p+np
@@ -164,7 +170,26 @@ func (q *Product[F]) ahead(p, np, k, kn, blocks int) ahead {
 	if q.BK != panel[F]() || i >= len(q.B) || steps == 0 {
 		return ahead{at: uintptr(unsafe.Pointer(unsafe.SliceData(q.B)))}
 	}
-	return ahead{uintptr(unsafe.Pointer(&q.B[i])), (64*min(q.K-k, q.chunk()) + steps - 1) / steps, (np - 1) * size[F]() * q.BP}
+	stride := (64*min(q.K-k, q.chunk()) + steps - 1) / steps
+	return ahead{at: uintptr(unsafe.Pointer(&q.B[i])), stride: stride, second: (np - 1) * size[F]() * q.BP, block: kn / 2 * stride}
+}
+
+// ahead spreads the last rows of a region, of which so many are left, over blocks of kn ≥ 4 steps. One address goes through the first half of the rows that the blocks have time for, the second
+// through the other half. Of rows that are too long for their steps only the first lines are prefetched.
+func (r *Region[F]) ahead(kn, blocks int, left *int) ahead {
+	sz := size[F]()
+	each := 1 // every second step of a row: a power of two, so that a mask finds the last one
+	for 2*each <= kn/4 && 2*each**left <= blocks*kn {
+		each *= 2
+	}
+	half := (min(*left, blocks*(kn/2/each)*2) + 1) / 2
+	first := (r.Rows - *left) * r.Ld
+	*left -= min(*left, 2*half)
+	stride := min(64, ((sz*r.Cols+63)/64*64+each-1)/each)
+	return ahead{
+		at: uintptr(unsafe.Pointer(&r.S[first])), stride: stride, second: half * r.Ld * sz,
+		mask: 2*each - 2, jump: sz*r.Ld - each*stride, block: kn / 2 / each * sz * r.Ld,
+	}
 }
 
 // later is an array laid out as C that is prefetched in the middle of the sums of a block at c, and where in it the block's part begins: an operand of the epilogue or of the caller if k, the
@@ -225,7 +250,7 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 				o := row*q.CM + p*q.CP
 				c, a := at(q.C, o), at(q.A, row*q.AM)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K, 0, 0)
 				} else {
 					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
 					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
