@@ -31,10 +31,7 @@ func (w *NpyWriter) Append(path string) error {
 	if h.descr != string(w.dtype) || h.fortran || len(h.shape) == 0 || !slices.Equal(h.shape[1:], tail) {
 		return fmt.Errorf("%s: an array of shape %v and type %s; want rows of shape %v and type %s", path, h.shape, h.descr, w.tail, w.dtype)
 	}
-	width := int64(4)
-	if w.dtype == Float64 {
-		width = 8
-	}
+	width := int64(w.dtype.Size())
 	elements := h.shape[0] * int64(w.d)
 	if have := st.Size() - start; have != elements*width {
 		return fmt.Errorf("%s: %d bytes of elements; its header says %d", path, have, elements*width)

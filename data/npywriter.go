@@ -17,6 +17,14 @@ const (
 	Float64 DType = "<f8"
 )
 
+// Size is the bytes of an element.
+func (t DType) Size() int {
+	if t == Float64 {
+		return 8
+	}
+	return 4
+}
+
 // npyHeaderSize is what numpy writes for small headers: magic to newline, a multiple of 64. The spaces in it leave room
 // for any N and up to ten sizes, so that N can be written last.
 const npyHeaderSize = 256

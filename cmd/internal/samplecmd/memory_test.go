@@ -1,10 +1,16 @@
 package samplecmd
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/model"
+	"hbar/data"
+	"hbar/internal/disk"
 	"hbar/nets"
 )
 
@@ -60,5 +66,47 @@ func TestNeed(t *testing.T) {
 		if !(p.need(2).Total() > o.need(2).Total()) {
 			t.Errorf("%s does not count", name)
 		}
+	}
+}
+
+// Files that are larger than what is free are refused with the number of samples that would fit; devices, and files whose size is not known before, are not.
+func TestFitsDisk(t *testing.T) {
+	dir := t.TempDir()
+	free, ok := disk.Free(filepath.Join(dir, "x"))
+	if !ok {
+		t.Skip("the free space is not known here")
+	}
+	m := &model.Model{Model: &checkpoint.Model{Net: &nets.Network{Config: nets.MLP{D: 2}}}}
+	m.Model.Norm = data.Normalisation{}
+	for _, c := range []struct {
+		out  string
+		rows float64 // of what is free
+		runs int
+		fits bool
+	}{
+		{"x.npy", 1.0 / 16, 1, true},
+		{"x.npy", 1.0 / 4, 1, false},
+		{"x.npy", 1.0 / 12, 2, false},
+		{"x.csv", 1.0 / 8, 1, true},
+		{"x.csv", 1, 1, false},
+		{"x.npz", 1, 1, true},
+		{os.DevNull, 1, 1, true},
+	} {
+		path := c.out
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		o := options{out: path, n: int(c.rows * free)}
+		err := o.fitsDisk(m, slices.Repeat([]options{o}, c.runs))
+		if (err == nil) != c.fits {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), " would fit") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	o := options{out: filepath.Join(dir, "x.npy"), n: int(free / 16), trajectory: make([]float64, 3)}
+	if o.fitsDisk(m, []options{o}) == nil {
+		t.Error("trajectories are not counted")
 	}
 }

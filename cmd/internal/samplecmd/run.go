@@ -70,6 +70,9 @@ func run(ctx context.Context, args []string, io ui.Streams) (err error) {
 			return err
 		}
 	}
+	if err := o.fitsDisk(m, runs); err != nil {
+		return err
+	}
 	if o.n == 0 {
 		return o.empty(io, m, runs)
 	}
