@@ -66,7 +66,7 @@ func TestNetworkBesideFokkerPlanck(t *testing.T) {
 		if h != 1 && h != 0.2 {
 			continue
 		}
-		c, report, err := ownscore.Fit(ctx, net, s, h, ownscore.Options{Path: likelihood.PathOptions{Grid: solver.GridLambda, Steps: 200, Seed: 3}, Paths: 1500})
+		c, report, err := ownscore.Fit(ctx, net, s, h, ownscore.Options{Path: likelihood.PathOptions{Grid: solver.GridLambda, Steps: 200, Seed: 3}, Paths: 600})
 		if err != nil {
 			t.Fatal(err)
 		}
