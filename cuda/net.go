@@ -24,7 +24,7 @@ type NetEngine struct {
 // NewNetEngine opens device index for a network. It fails, saying why, where there is no such device, or by name of an operation that
 // has no kernel there. Derivatives are in FP32 whatever the precision.
 func NewNetEngine(net *program.Program, params []kernels.Param, index int, precision Precision, c general.Condition) (*NetEngine, error) {
-	if err := errors.Join(precision.OfPrograms(), Runs(net)); err != nil {
+	if err := Runs(net); err != nil {
 		return nil, err
 	}
 	d, err := driver.Open(index)
@@ -59,7 +59,7 @@ func (e *NetEngine) Close() error {
 type NetTrainer = programs.Trainer
 
 // NewNetTrainer uploads a training program with its parameters. Products are computed in the given precision; parameters and Adam's
-// state are float32. block is the most samples that pass through the network together, 0 for as many as fit. With a group the trainer computes the
+// state are float32. F16 is for sampling alone. block is the most samples that pass through the network together, 0 for as many as fit. With a group the trainer computes the
 // gradients of some rows of each batch, and the processes sum them. Close the trainer when done.
 func NewNetTrainer(d *Device, t general.Training, o fit.Options, precision Precision, block int, g *Group) (*NetTrainer, error) {
 	return programs.NewTrainer(d, t, o, programs.Options{Precision: precision, Block: block, Comm: g.communicator(), Failed: g.failed})
@@ -74,7 +74,7 @@ type Program struct {
 
 // NewProgram opens device index for a program with its parameters, by name.
 func NewProgram(p *program.Program, params map[string][]float32, index int, precision Precision) (*Program, error) {
-	if err := errors.Join(precision.OfPrograms(), Runs(p)); err != nil {
+	if err := Runs(p); err != nil {
 		return nil, err
 	}
 	d, err := driver.Open(index)

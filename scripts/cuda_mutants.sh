@@ -132,6 +132,8 @@ mutant 'products of halves: both halves of a slice are the first' net_products_w
 mutant 'products of halves: operands without swizzle' net_products_wgmma.cu 's/(chunk() ^ (row(0) & 7))/chunk()/' "$halves_kernels" 'TestLayersHalves)/(layernorm$' '--- FAIL'
 mutant 'products of halves: a stage is overwritten while products read it' net_products_wgmma.cu 's/next = HALF_STAGES - 1;/next = HALF_STAGES - 2;/' "$halves_kernels" 'TestLayersHalves)/(layer$' '--- FAIL'
 mutant 'products of halves: no barrier before results are packed' net_products_wgmma.cu '/^  if (!halves) return;$/{n;s/__syncthreads();//}' "$halves_kernels" 'TestLayersHalves)/(layer$' '--- FAIL'
+mutant 'products in f16: weights are packed in bf16' net_products_wgmma.cu 's/p\.f16 ? pack_f16(lo, hi) : //' 'net_products_wgmma net_products net_elements' 'TestLayers$)/(11$' '--- FAIL'
+mutant 'attention in f16: two numbers of a quad are swapped' net_strips.cuh 's/unpack_f16(v\.x, &x\.x, &x\.y)/unpack_f16(v.x, \&x.y, \&x.x)/' "$halves_kernels" 'TestLayersHalves)/(attention$' '--- FAIL'
 mutant 'scan: what came before a chunk is forgotten' net_scan.cu 's/\*sr = (float)r, \*si = (float)i;/*sr = 0, *si = 0;/' 'net_scan net_elements' 'TestSizesScan' '--- FAIL'
 mutant 'attention: the running sum does not fade' net_attention.cu 's/fmaf(sum\[i\], fade\[i\], row_sum/fmaf(sum[i], 1.0f, row_sum/' 'net_attention net_elements' 'TestSizes$)/(6_attention' '--- FAIL'
 mutant 'attention: no barrier before the values are read' net_attention.cu 's/__syncthreads();  .. the values are there//' 'net_attention net_elements' 'TestSizes$)/(6_attention' '--- FAIL'

@@ -28,7 +28,7 @@ type benchResult struct {
 	Peak       float64 `json:"peak_gflops"`
 	Forward    rate    `json:"forward"`
 	VJP        rate    `json:"vjp"`
-	Train      rate    `json:"train"`
+	Train      rate    `json:"train,omitzero"` // not in f16, which is not for training
 }
 
 // rate is the speed of a piece of work.
@@ -113,6 +113,9 @@ func (s *subject) bench(ctx context.Context, o options, io ui.Streams) (err erro
 // measure fills in the rates. The peak is measured before and after each.
 func (b *bencher) measure(ctx context.Context, r *benchResult, io ui.Streams) error {
 	jobs := b.work.Jobs()
+	if b.o.Precision == cuda.F16.String() {
+		jobs = jobs[:2]
+	}
 	done, total := int64(0), int64(len(jobs)*(b.o.Repeats+1))
 	bar := ui.NewProgress(io.Err, "runs", 0, total, nil)
 	bar.Show(0)
@@ -139,7 +142,7 @@ func (b *bencher) measure(ctx context.Context, r *benchResult, io ui.Streams) er
 		}
 	}
 	bar.Done()
-	for _, v := range into {
+	for _, v := range into[:len(jobs)] {
 		v.Share = v.GFLOPS / r.Peak
 	}
 	return nil
@@ -153,6 +156,9 @@ func (r benchResult) print(w io.Writer) {
 		name string
 		rate
 	}{{"forward", r.Forward}, {"VJP in x", r.VJP}, {"training step", r.Train}} {
+		if row.MS == 0 {
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%.4g\t%.4g\t%.1f %%\t%.4g\t\n", row.name, row.MS, row.GFLOPS, 100*row.Share, 1e3*float64(r.Batch)/row.MS)
 	}
 	t.Flush()

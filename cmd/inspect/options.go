@@ -51,7 +51,7 @@ func define(o *options) *flags.Set {
 	g.String(&o.Eval, "eval", "FILE.npz", "evaluate the network at these arrays, which are listed below")
 	g.String(&o.Out, "out", "FILE.npz", "the results: float32 arrays, with --precision fp64 float64 ones")
 	g.Choice(&o.Layout, "layout", []string{channelsLast, channelsFirst}, "of arrays with channels in all files: n × H × W × C and n × T × C, or n × C × H × W and n × C × T")
-	g.Choice(&o.Precision, "precision", []string{fp32, fp64, cuda.TF32.String(), cuda.BF16.String()}, "of --eval and --bench: fp32 runs the kernels that sampling and training use; fp64 the definitions of the operations, slowly, and not for --bench; tf32 and bf16 are for --device cuda")
+	g.Choice(&o.Precision, "precision", []string{fp32, fp64, cuda.TF32.String(), cuda.BF16.String(), cuda.F16.String()}, "of --eval and --bench: fp32 runs the kernels that sampling and training use; fp64 the definitions of the operations, slowly, and not for --bench; tf32, bf16 and f16 are for --device cuda, and in f16 --bench measures no training")
 	g.String(&o.Compare, "compare", "FILE.npz", "print the differences of the results from the arrays of the same names in this file; the exit status is 1 if one is larger than --tol")
 	g.Float(&o.Tol, "tol", "TOLERANCE", flags.NonNegative, "what --compare allows: the largest difference in an array over the largest absolute value that it has in the file")
 
@@ -107,9 +107,9 @@ func parse(args []string, help io.Writer) (options, error) {
 	case gpu && o.Eval == "" && !o.Bench:
 		return o, ui.Usagef("--device %s needs --eval FILE.npz or --bench", o.Device)
 	case o.Bench && o.Precision == fp64:
-		return o, ui.Usagef("--bench measures fp32 on the CPU, and fp32, tf32 and bf16 on a GPU; fp64 is for --eval")
+		return o, ui.Usagef("--bench measures fp32 on the CPU, and fp32, tf32, bf16 and f16 on a GPU; fp64 is for --eval")
 	case gpu && o.Precision == fp64:
-		return o, ui.Usagef("--precision fp64 is for the CPU; a GPU has fp32, tf32 and bf16")
+		return o, ui.Usagef("--precision fp64 is for the CPU; a GPU has fp32, tf32, bf16 and f16")
 	case !gpu && o.Precision != fp32 && o.Precision != fp64:
 		return o, ui.Usagef("--precision %s needs --device cuda; the CPU has fp32 and fp64", o.Precision)
 	}

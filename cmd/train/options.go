@@ -124,6 +124,7 @@ func define(o *options) *flags.Set {
 	g.Bool(&o.dryRun, "dry-run", "print the options as they are resolved, and stop")
 	g.Device(&o.Device)
 	g.Unset(&o.Precision, "precision", []string{cuda.FP32.String(), cuda.TF32.String(), cuda.BF16.String()}, "unet and dit on a GPU: arithmetic of products, with float32 sums, weights and optimiser: fp32, or factors rounded to 11 bits (tf32) or 8 (bf16), which is faster; default fp32")
+	g.Refuse("precision", cuda.F16.String(), "gradients need a wider range than half precision has")
 	g.Int(&o.Workers, "workers", "N", flags.Between(0, 4096), "goroutines that compute; 0 means all cores; does not change the result")
 	g.Int(&o.SaveEvery, "save-every", "STEPS", flags.NonNegative, "steps between checkpoints; 0 means a tenth of all, at least 1000")
 	g.Bool(&o.NoGrids, "no-grids", "do not draw samples of the averaged weights on the way; else networks of images leave samples-STEP.png with a checkpoint, not so often that it would cost much time")

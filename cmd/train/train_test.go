@@ -242,6 +242,7 @@ func TestErrors(t *testing.T) {
 		status int
 		want   string
 	}{
+		{"--precision f16", 2, `--precision: "f16": gradients need a wider range than half precision has; have fp32, tf32, bf16`},
 		{"--schedule cosin", 2, `--schedule: "cosin" unknown; have simple, cosine, vp, subvp, ve, edm, ddpm, ddpm-cosine`},
 		{"--lr -1", 2, "--lr: -1 is out of range; need > 0"},
 		{"--times lognormal --importance on", 2, "importance sampling is for times grid and uniform"},

@@ -38,7 +38,7 @@ func benchmarked(b *testing.B) map[string]*nets.Network {
 	return all
 }
 
-// BenchmarkNetworks measures a step of sampling and of training, transfers included, in each precision.
+// BenchmarkNetworks measures a step of sampling and of training, transfers included, in each precision that these have.
 func BenchmarkNetworks(b *testing.B) {
 	batch := 256
 	if testing.Short() {
@@ -48,7 +48,7 @@ func BenchmarkNetworks(b *testing.B) {
 	for name, net := range benchmarked(b) {
 		d := program.Size(net.Config.SampleShape())
 		adds := net.Program.Cost(1).MulAdds
-		for _, p := range []exec.Precision{exec.FP32, exec.TF32, exec.BF16} {
+		for _, p := range []exec.Precision{exec.FP32, exec.TF32, exec.BF16, exec.F16} {
 			b.Run(fmt.Sprintf("sample/%s/%v/n=%d", name, p, batch), func(b *testing.B) {
 				dev := cudatest.Open(b)
 				e, err := programs.NewEngine(dev, net.Program, net.Matrices(), programs.EngineOptions{Precision: p})
@@ -72,6 +72,9 @@ func BenchmarkNetworks(b *testing.B) {
 				}
 				rate(b, float64(batch*steps), adds)
 			})
+			if p.OfTraining() != nil {
+				continue
+			}
 			b.Run(fmt.Sprintf("train/%s/%v/n=%d", name, p, batch), func(b *testing.B) {
 				dev := cudatest.Open(b)
 				r, err := programs.NewTrainer(dev, programs.TrainingOf(b, net), fit.Options{Batch: batch, Clip: 1, EMA: 0.999}, programs.Options{Precision: p})

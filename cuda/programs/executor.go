@@ -68,7 +68,7 @@ type storage struct {
 	loss   bool
 	view   *fuse.View
 	own    bool // memory of a caller's, or of an input
-	half   bool // bf16 in memory; halves.go
+	half   bool // bf16 or f16 in memory; halves.go
 }
 
 // copied is a value that all samples share and an address where it is wanted too.
@@ -115,9 +115,6 @@ const DefaultBlock = 512
 func NewExecutor(d *driver.Device, k *Kernels, p *program.Program, o Options) (*Executor, error) {
 	p, err := prepared(p)
 	if err != nil {
-		return nil, err
-	}
-	if err := o.Precision.OfPrograms(); err != nil {
 		return nil, err
 	}
 	x := &Executor{d: d, k: k, precision: o.Precision, prog: p, values: make([]storage, len(p.Values)), labels: general.LabelRows(p), stale: true}

@@ -10,15 +10,15 @@ import (
 	"hbar/program/ops"
 )
 
-// Values that are bf16 in memory. In bf16 some kernels round an operand as they read it. Where all that read a value do, it is rounded by the kernel that writes it
+// Values that are halves in memory: bf16 in BF16, f16 in F16. In these some kernels round an operand as they read it. Where all that read a value do, it is rounded by the kernel that writes it
 // instead: the results are the same in all bits, with half of the memory's traffic, and products copy such operands as they are.
 
 // warpgroups reports whether products run on warpgroups.
 func warpgroups(d *driver.Device, p exec.Precision) bool {
-	return p == exec.BF16 && d.Major == 9 && d.Minor == 0 && d.SharedPerBlock >= max(warpgroupShared, halvesShared)
+	return p.Halves() && d.Major == 9 && d.Minor == 0 && d.SharedPerBlock >= max(warpgroupShared, halvesShared)
 }
 
-// chooseHalves finds the values that are bf16 in memory.
+// chooseHalves finds the values that are halves in memory.
 func (x *Executor) chooseHalves() {
 	if !warpgroups(x.d, x.precision) {
 		return
@@ -52,18 +52,21 @@ func (x *Executor) chooseHalves() {
 	}
 }
 
-// half reports whether a value is bf16 in memory.
+// half reports whether a value is halves in memory.
 func (x *Executor) half(id program.ID) bool { return x.array(id).half }
 
-// flag is half as kernels are told.
+// flag is half as kernels are told; it mirrors an enum of kernels/gpu/net_halves.cuh.
 func (x *Executor) flag(id program.ID) int32 {
-	if x.half(id) {
+	switch {
+	case !x.half(id):
+		return 0
+	case x.precision == exec.BF16:
 		return 1
 	}
-	return 0
+	return 2
 }
 
-// readsHalves reports whether an instruction rounds its operand k to bf16 and can read it so. Addresses are not known yet; those of values are multiples of 64 bytes.
+// readsHalves reports whether an instruction rounds its operand k to halves and can read it so. Addresses are not known yet; those of values are multiples of 64 bytes.
 func (x *Executor) readsHalves(in program.Instr, k int) bool {
 	switch op := in.Op.(type) {
 	case ops.Dense, ops.Conv:
@@ -89,7 +92,7 @@ func (x *Executor) runsPacked(op program.Op, in program.Instr) bool {
 	return x.packs(alongProduct, x.rows(in.In[0]), denseWeights(in.In[1], w))
 }
 
-// writesHalves reports whether an instruction can write its first result in bf16.
+// writesHalves reports whether an instruction can write its first result in halves.
 func (x *Executor) writesHalves(in program.Instr) bool {
 	switch op := in.Op.(type) {
 	case ops.Dense, ops.Conv:

@@ -53,10 +53,10 @@ func wideNetworks(t *testing.T) map[string]*nets.Network {
 	return all
 }
 
-// halvesOf are the values of an executor that are bf16 in memory, by the instruction that writes them.
-func halvesOf(t *testing.T, d *driver.Device, k *Kernels, p *program.Program) map[string]int {
+// halvesOf are the values of an executor that are halves in memory, by the instruction that writes them.
+func halvesOf(t *testing.T, d *driver.Device, k *Kernels, p *program.Program, precision exec.Precision) map[string]int {
 	t.Helper()
-	x, err := NewExecutor(d, k, p, Options{Precision: exec.BF16})
+	x, err := NewExecutor(d, k, p, Options{Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,17 +71,17 @@ func halvesOf(t *testing.T, d *driver.Device, k *Kernels, p *program.Program) ma
 	return count
 }
 
-// sameBits runs a program with values that are bf16 in memory and with all of them in float32, and wants the same bits, near the reference. Factors are rounded to 8 bits in both, as
-// in TestLayers.
-func sameBits(t *testing.T, d *driver.Device, k *Kernels, p *program.Program, n int, in map[string][]float64) {
+// sameBits runs a program with values that are halves in memory and with all of them in float32, and wants the same bits, near the reference. Factors are rounded to 8 or 11 bits in
+// both, as in TestLayers.
+func sameBits(t *testing.T, d *driver.Device, k *Kernels, p *program.Program, precision exec.Precision, n int, in map[string][]float64) {
 	t.Helper()
 	want, err := eval.Run(p, n, in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := execute(t, d, k, p, n, Options{Precision: exec.BF16}, in)
-	opstest.Compare(t, p, got, want, 6e-2)
-	for out, v := range execute(t, d, k, p, n, Options{Precision: exec.BF16, float32: true}, in) {
+	got := execute(t, d, k, p, n, Options{Precision: precision}, in)
+	opstest.Compare(t, p, got, want, map[exec.Precision]float64{exec.BF16: 6e-2, exec.F16: 7.5e-3}[precision])
+	for out, v := range execute(t, d, k, p, n, Options{Precision: precision, float32: true}, in) {
 		wantBits(t, out, got[out], v)
 	}
 }
@@ -105,7 +105,7 @@ func wantBits(t *testing.T, what string, got, want []float32) {
 	}
 }
 
-// TestLayersHalves: products of operands that are bf16 in memory, of sizes that are no whole tiles or slices, by all that writes such operands.
+// TestLayersHalves: products of operands that are halves in memory, of sizes that are no whole tiles or slices, by all that writes such operands.
 func TestLayersHalves(t *testing.T) {
 	d, k := device(t)
 	for name, make := range map[string]func(b *program.Builder) program.Value{
@@ -143,27 +143,29 @@ func TestLayersHalves(t *testing.T) {
 			b := program.NewBuilder()
 			b.Output("y", make(b))
 			p := b.Program()
-			count := 0
-			for _, n := range halvesOf(t, d, k, p) {
-				count += n
-			}
 			want := 1
 			if name == "attention" { // what it reads, and what it writes
 				want = 2
 			}
-			if count != want {
-				t.Errorf("%d values are bf16 in memory; want %d", count, want)
+			for _, precision := range []exec.Precision{exec.BF16, exec.F16} {
+				count := 0
+				for _, n := range halvesOf(t, d, k, p, precision) {
+					count += n
+				}
+				if count != want {
+					t.Errorf("%d values are %v in memory; want %d", count, precision, want)
+				}
+				sameBits(t, d, k, p, precision, 3, opstest.Random(p, opstest.Case{}, 3, rand.New(rand.NewPCG(8, 1))))
 			}
-			sameBits(t, d, k, p, 3, opstest.Random(p, opstest.Case{}, 3, rand.New(rand.NewPCG(8, 1))))
 		})
 	}
 }
 
-// TestHalves: that values are bf16 in memory changes no bit of a network's values, of cotangents, and of steps of training.
+// TestHalves: that values are bf16 in memory changes no bit of a network's values, of cotangents, and of steps of training; nor do f16 ones of its values.
 func TestHalves(t *testing.T) {
 	d, k := device(t)
 	const n = 2
-	// The values that are bf16, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer unless its cotangent wants the
+	// The values that are halves, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer unless its cotangent wants the
 	// values before them. After the last norms come few columns.
 	unet := map[string]int{"group_norm": 14, "dense": 12, "attention": 4}
 	wanted := map[string]map[string]int{
@@ -177,10 +179,6 @@ func TestHalves(t *testing.T) {
 				t.Fatal(err)
 			}
 			for what, p := range map[string]*program.Program{"values": net.Program, "cotangents": vjp} {
-				halves := halvesOf(t, d, k, p)
-				if want := wanted[name+" "+what]; !maps.Equal(halves, want) {
-					t.Errorf("%s: bf16 in memory are %v; want %v", what, halves, want)
-				}
 				in := map[string][]float64{"t": {3, 700}, "y": {0, 3}}
 				give := func(name string, v []float32) {
 					for _, f := range v {
@@ -192,7 +190,17 @@ func TestHalves(t *testing.T) {
 				for i, q := range net.Params {
 					give(q.Name, net.Weights[i])
 				}
-				sameBits(t, d, k, p, n, in)
+				precisions := []exec.Precision{exec.BF16, exec.F16}
+				if what == "cotangents" {
+					precisions = precisions[:1]
+				}
+				for _, precision := range precisions {
+					halves := halvesOf(t, d, k, p, precision)
+					if want := wanted[name+" "+what]; !maps.Equal(halves, want) {
+						t.Errorf("%s: %v in memory are %v; want %v", what, precision, halves, want)
+					}
+					sameBits(t, d, k, p, precision, n, in)
+				}
 			}
 			var params [2][][]float32
 			for i := range params {

@@ -14,7 +14,7 @@ import (
 )
 
 // headsWire mirrors structs Heads and HeadsOut of kernels/gpu/net_heads.cuh: Whole says that rows of heads begin at multiples of four numbers
-// and end with whole quads; of a result, the same of pairs. For kernels by strips it is wholeHalves where the numbers are bf16.
+// and end with whole quads; of a result, the same of pairs. For kernels by strips it is wholeHalves where the numbers are halves.
 type headsWire struct {
 	P          uint64
 	Sample     int64
@@ -42,14 +42,14 @@ var headTiles = []headTile{{64, 64, 32}, {128, 64, 32}, {256, 32, 16}}
 func (t headTile) bytes(p exec.Precision, own, next, turned int) int {
 	along := t.d + 4
 	words := turned * t.next * along
-	if p == exec.BF16 {
+	if p.Halves() {
 		along = t.d/2 + 4
 		words = turned * t.next / 2 * (t.d + 8)
 	}
 	return 4 * (words + (own*t.own+next*t.next)*along)
 }
 
-// stripTile is how a kernel by strips, in bf16, cuts heads of a width; Strip of kernels/gpu/net_strips.cuh in Go. A block owns 16 rows for each tile of each warp; groups of
+// stripTile is how a kernel by strips, in BF16 or F16, cuts heads of a width; Strip of kernels/gpu/net_strips.cuh in Go. A block owns 16 rows for each tile of each warp; groups of
 // warps share them.
 type stripTile struct{ tiles, warps, groups, next int }
 
@@ -73,7 +73,7 @@ type strips struct {
 	own int
 }
 
-// strips finds a kernel by strips. There is none for other arithmetic, nor where a block has too little shared memory.
+// strips finds a kernel by strips. There is none for other arithmetic, in F16 none but the result's, nor where a block has too little shared memory.
 func (a *attention) strips(name string, p exec.Precision) (*strips, error) {
 	k, d := stripKernels[name], a.tile.d
 	t := k.tiles[d]
@@ -82,10 +82,10 @@ func (a *attention) strips(name string, p exec.Precision) (*strips, error) {
 	if name == "_keys" {
 		bytes += 4 * 2 * 3 * t.next // statistics
 	}
-	if p != exec.BF16 || bytes > a.x.d.SharedPerBlock {
+	if !p.Halves() || p == exec.F16 && name != "" || bytes > a.x.d.SharedPerBlock {
 		return nil, nil
 	}
-	f, err := a.x.kernel("strips", fmt.Sprintf("net_attention_strips%s_bf16_d%d", name, d), 32*t.warps, bytes)
+	f, err := a.x.kernel("strips", fmt.Sprintf("net_attention_strips%s_%s_d%d", name, arithmetic[p], d), 32*t.warps, bytes)
 	return &strips{f, t.own()}, err
 }
 
@@ -124,7 +124,7 @@ func (x *Executor) attention(op ops.Attention, q, k program.ID) *attention {
 
 // kernel finds one in an arithmetic, by its tiles.
 func (a *attention) kernel(name string, p exec.Precision, own, next, turned int) (*driver.Kernel, error) {
-	if p != exec.BF16 {
+	if !p.Halves() {
 		next, turned = next+turned, 0
 	}
 	return a.x.kernel("attention", fmt.Sprintf("net_attention%s_%s_d%d", name, arithmetic[p], a.tile.d), 128, a.tile.bytes(p, own, next, turned))
@@ -196,27 +196,27 @@ func bindAttentionTangent(x *Executor, in program.Instr) (func(), error) {
 
 // attentionInput binds the cotangents; out gives where the i-th goes.
 func (x *Executor) attentionInput(op ops.Attention, in program.Instr, out func(i int) (id program.ID, lo int)) (func(), error) {
-	a, turned := x.attention(op, in.In[0], in.In[1]), 0
-	if x.precision == exec.BF16 {
+	a, turned, arith := x.attention(op, in.In[0], in.In[1]), 0, x.others()
+	if arith.Halves() {
 		turned = 1 // in float32 the same tile serves both sums
 	}
-	stats, err := a.kernel("_stats", x.precision, 2, 2, 0)
+	stats, err := a.kernel("_stats", arith, 2, 2, 0)
 	if err != nil {
 		return nil, err
 	}
-	queries, err := a.kernel("_queries", x.precision, 2, 2, turned)
+	queries, err := a.kernel("_queries", arith, 2, 2, turned)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := a.kernel("_keys", x.precision, 2, 2, 2*turned)
+	keys, err := a.kernel("_keys", arith, 2, 2, 2*turned)
 	if err != nil {
 		return nil, err
 	}
-	queryStrips, err := a.strips("_queries", x.precision)
+	queryStrips, err := a.strips("_queries", arith)
 	if err != nil {
 		return nil, err
 	}
-	keyStrips, err := a.strips("_keys", x.precision)
+	keyStrips, err := a.strips("_keys", arith)
 	x.reserve(3*int(a.wire.Heads*a.wire.T), 0)
 	return func() {
 		w := a.wire

@@ -56,18 +56,30 @@ type tile struct {
 var tiles = [2]tile{{"large", 128, 128, 256, 2 * (256 + 16) * 32 * 4}, {"small", 64, 64, 128, 3 * (128 + 16) * 32 * 4}}
 
 // arithmetic is how kernels' names say a precision.
-var arithmetic = map[exec.Precision]string{exec.FP32: "f32", exec.TF32: "tf32", exec.BF16: "bf16"}
+var arithmetic = map[exec.Precision]string{exec.FP32: "f32", exec.TF32: "tf32", exec.BF16: "bf16", exec.F16: "f16"}
 
 // products are a kernel in both sizes of tiles, or in small ones alone.
 type products [2]*driver.Kernel
 
-// products binds a kernel of net_products.cu in the executor's arithmetic.
-func (x *Executor) products(kind string) (p products, err error) {
+// others is the arithmetic of all products but those of dense layers, convolutions and attention. In F16 it is TF32, which rounds to as many bits and has float32's
+// range: they are cotangents and other rare products, for which there are no kernels in F16.
+func (x *Executor) others() exec.Precision {
+	if x.precision == exec.F16 {
+		return exec.TF32
+	}
+	return x.precision
+}
+
+// products binds a kernel of net_products.cu.
+func (x *Executor) products(kind string) (products, error) { return x.productsIn(x.others(), kind) }
+
+// productsIn binds one in an arithmetic.
+func (x *Executor) productsIn(arith exec.Precision, kind string) (p products, err error) {
 	for i, t := range tiles {
 		if kind == anyProduct && t.name != "small" {
 			continue
 		}
-		if p[i], err = x.kernel("products", "net_"+kind+"_"+arithmetic[x.precision]+"_"+t.name, t.threads, t.shared); err != nil {
+		if p[i], err = x.kernel("products", "net_"+kind+"_"+arithmetic[arith]+"_"+t.name, t.threads, t.shared); err != nil {
 			return p, err
 		}
 	}
@@ -169,7 +181,7 @@ func bindLayer(x *Executor, in program.Instr) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := x.products(alongProduct)
+	p, err := x.productsIn(x.precision, alongProduct)
 	return func() {
 		v := productWire{A: along(x.get(in.In[0]), w[1], w[1]), B: along(x.get(in.In[1]), w[1], w[1]), Q: x.after(l, in, act),
 			M: int32(x.n * rows), N: int32(w[0]), K: int32(w[1]), InnerItems: 1}
@@ -294,7 +306,7 @@ func (x *Executor) convolution(l fuse.Layer, in program.Instr, act int) (func(),
 	if err != nil {
 		return nil, err
 	}
-	p, err := x.products("conv")
+	p, err := x.productsIn(x.precision, "conv")
 	return func() {
 		g.X, g.W = x.get(in.In[0]), x.get(in.In[1])
 		v := convProductWire{C: g, Q: x.after(l, in, act), M: int32(x.n * y[0] * y[1]), N: int32(y[2]), K: int32(w[1] * w[2] * w[3])}

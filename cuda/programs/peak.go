@@ -20,9 +20,6 @@ const (
 // Peak is the rate of products on tensor cores in registers, in operations a second, in the arithmetic of a precision: the instruction
 // that the kernels' products are made of and nothing else. It runs for a few milliseconds.
 func Peak(d *driver.Device, p exec.Precision) (rate float64, err error) {
-	if err := p.OfPrograms(); err != nil {
-		return 0, err
-	}
 	k := NewKernels(d)
 	defer func() { err = errors.Join(err, k.Close()) }()
 	f, err := k.find("peak", "net_peak_"+arithmetic[p], peakThreads, 0)
@@ -36,7 +33,7 @@ func Peak(d *driver.Device, p exec.Precision) (rate float64, err error) {
 	}
 	defer func() { err = errors.Join(err, out.Free()) }()
 	depth := 8 // multiply-adds for one result
-	if p == exec.BF16 {
+	if p.Halves() {
 		depth = 16
 	}
 	ops := 2 * float64(grid*peakThreads/32) * peakSums * 16 * 8 * float64(depth)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"hbar/cuda/driver"
+	"hbar/cuda/exec"
 	"hbar/program"
 )
 
@@ -14,7 +15,7 @@ type packWire struct {
 	W, To                     uint64
 	SN, ST, SK                int64
 	N, Channels, Taps, Chunks int32
-	Plain, _                  int32
+	Plain, F16                int32
 }
 
 type packedWire struct{ Weights, Halves uint64 }
@@ -35,10 +36,10 @@ const (
 	warpgroupChunks  = 1024 // chunks of 16 bytes of a slice of weights
 	warpgroupThreads = 256
 	warpgroupShared  = 2 * (16*warpgroupChunks + 4*warpgroupTile*warpgroupSlice)
-	halvesShared     = 3 * 2 * 16 * warpgroupChunks // of products whose first operand is bf16 in memory
+	halvesShared     = 3 * 2 * 16 * warpgroupChunks // of products whose first operand is halves in memory
 )
 
-// packing is weights in bf16, in the order in which products read them. They are packed when they have changed, not before each product: parameters at the
+// packing is weights in halves, in the order in which products read them. They are packed when they have changed, not before each product: parameters at the
 // beginning of stage Constants, inputs at that of Steps, and others right after the instruction that makes them. Products of the same weights in the
 // same order share a packing.
 type packing struct {
@@ -52,7 +53,7 @@ type packedWeights struct {
 	of                program.ID
 	n, channels, taps int
 	sn, st, sk        int
-	plain             bool // in the order of memory, for a first operand that is bf16 there
+	plain             bool // in the order of memory, for a first operand that is halves there
 }
 
 // packing finds or makes the packing of weights.
@@ -90,6 +91,9 @@ func (p *packing) run(x *Executor) {
 	if w.plain {
 		v.Plain = 1
 	}
+	if x.precision == exec.F16 {
+		v.F16 = 1
+	}
 	x.each(p.pack, p.chunks, driver.Pack(&driver.Args{}, v))
 }
 
@@ -118,9 +122,12 @@ func (x *Executor) packed(kind string, rows int, w packedWeights) (*packed, erro
 	if err != nil {
 		return nil, err
 	}
-	name, shared := "net_"+kind+"_bf16_wgmma", warpgroupShared
+	name, shared := "net_"+kind+"_"+arithmetic[x.precision]+"_wgmma", warpgroupShared
 	if w.plain {
 		name, shared = "net_"+kind+"_halves_wgmma", halvesShared
+		if x.precision == exec.F16 {
+			name = "net_" + kind + "_halves_f16_wgmma"
+		}
 	}
 	k, err := x.kernel("products_wgmma", name, warpgroupThreads, shared)
 	return &packed{p, k}, err
@@ -128,8 +135,14 @@ func (x *Executor) packed(kind string, rows int, w packedWeights) (*packed, erro
 
 // packs reports whether a product runs on warpgroups.
 func (x *Executor) packs(kind string, rows int, w packedWeights) bool {
+	if x.precision == exec.F16 && w.turned() {
+		return false
+	}
 	return warpgroups(x.d, x.precision) && rows >= 16 && w.n >= 96 && w.channels*w.taps >= warpgroupSlice && (kind == alongProduct || w.channels%(warpgroupSlice/2) == 0)
 }
+
+// turned says that weights of neighbouring columns are neighbours, as in cotangents of inputs.
+func (w packedWeights) turned() bool { return w.sn == 1 }
 
 // denseWeights are those of a dense layer, [n][k], and convWeights those of a convolution, [n][KH][KW][channels], as they lie.
 func denseWeights(of program.ID, w []int) packedWeights {
@@ -145,7 +158,7 @@ func (w packedWeights) after(x *Executor, first program.ID) packedWeights {
 	return w
 }
 
-// with is where the weights are, and the result if it is bf16.
+// with is where the weights are, and the result if it is halves in memory.
 func (p *packed) with(x *Executor, out program.ID) packedWire {
 	w := packedWire{Weights: x.shared.At(p.offset)}
 	if x.half(out) {

@@ -80,6 +80,7 @@ func TestSizes(t *testing.T) {
 					t.Fatal(err)
 				}
 				opstest.Compare(t, p, execute(t, d, k, p, n, Options{Precision: exec.TF32}, in), want, 3e-3) // factors rounded to 11 bits, 5e-4 each
+				opstest.Compare(t, p, execute(t, d, k, p, n, Options{Precision: exec.F16}, in), want, 3e-3)  // so are these
 				opstest.Compare(t, p, execute(t, d, k, p, n, Options{Precision: exec.BF16}, in), want, 3e-2) // to 8 bits, 4e-3 each
 			}
 		})
@@ -145,6 +146,7 @@ func TestLayers(t *testing.T) {
 			opstest.Compare(t, p, execute(t, d, k, p, n, Options{}, in), want, 2e-5) // float32 against float64, as in TestSizes
 			// Factors rounded to 8 bits: a sum of 12 products is up to 0.03 away, and tanh's largest number is 1.
 			opstest.Compare(t, p, execute(t, d, k, p, n, Options{Precision: exec.BF16}, in), want, 6e-2)
+			opstest.Compare(t, p, execute(t, d, k, p, n, Options{Precision: exec.F16}, in), want, 7.5e-3) // 11 bits: an eighth
 		})
 	}
 }
@@ -168,7 +170,7 @@ func TestAttentionErrors(t *testing.T) {
 	for _, q := range []struct {
 		precision exec.Precision
 		bound     float64
-	}{{exec.FP32, 6e-7}, {exec.TF32, 1.4e-3}, {exec.BF16, 1.4e-2}} {
+	}{{exec.FP32, 6e-7}, {exec.TF32, 1.4e-3}, {exec.BF16, 1.4e-2}, {exec.F16, 1.4e-3}} {
 		got := execute(t, d, k, p, 1, Options{Precision: q.precision}, in)
 		for _, o := range p.Outputs {
 			worst, largest := 0.0, 0.0

@@ -86,6 +86,10 @@ func NewTrainer(d *driver.Device, t general.Training, o fit.Options, e Options) 
 		e.Comm.Abort(err)
 		return nil, errors.Join(err, e.Comm.Close())
 	}
+	if err := e.Precision.OfTraining(); err != nil {
+		e.Comm.Abort(err)
+		return nil, errors.Join(err, e.Comm.Close())
+	}
 	r := &Trainer{d: d, k: NewKernels(d), opt: o, comm: e.Comm, failed: e.Failed, total: o.Batch, size: program.Size(t.Program.Values[t.Program.Lookup("target")].Shape)}
 	if err := r.open(t, e); err != nil {
 		return nil, errors.Join(err, r.Abort(err))

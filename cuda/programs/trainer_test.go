@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"hbar/cuda/exec"
@@ -126,6 +127,14 @@ func TestTrainer(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Networks are not trained in f16, in one line.
+func TestTrainerRefusesF16(t *testing.T) {
+	r, err := programs.NewTrainer(cudatest.Open(t), programs.TrainingOf(t, networks(t)["dit"]), fit.Options{Batch: 4}, programs.Options{Precision: exec.F16})
+	if err == nil || r != nil || !strings.Contains(err.Error(), "not trained in f16") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a trainer in f16: %v", err)
 	}
 }
 

@@ -12,7 +12,7 @@ type array struct {
 	at     uint64
 	sample int
 	ld     int
-	half   bool // bf16 in memory
+	half   bool // bf16 or f16 in memory
 }
 
 // offset is the address of number i of an array.

@@ -1,5 +1,5 @@
 // Attention of programs without the matrix of probabilities in memory: result, tangent, and cotangents of queries, keys and values,
-// by tiles with a running maximum (Dao 2022, arXiv:2205.14135), on tensor cores in three arithmetics. Maxima, exponentials and sums are float32.
+// by tiles with a running maximum (Dao 2022, arXiv:2205.14135), on tensor cores in three arithmetics, the result also in F16. Maxima, exponentials and sums are float32.
 // net_heads.cuh has the tiles and their products.
 #include "net_heads.cuh"
 
@@ -264,6 +264,7 @@ __device__ __forceinline__ void attention_keys(const Attention& q) {
   ATTENTIONS(f32, ARITH_F32, D, OWN, NEXT, BLOCKS)                                \
   ATTENTIONS(tf32, ARITH_TF32, D, OWN, NEXT, BLOCKS)                              \
   ATTENTIONS(bf16, ARITH_BF16, D, OWN, NEXT, BLOCKS)                              \
+  ATTENTION(, attend, f16, ARITH_F16, D, OWN, NEXT, BLOCKS)                       \
   ATTENTION(_tangent, attend_tangent, f32, ARITH_F32, D, OWN, NEXT, (BLOCKS + 1) / 2)
 
 WIDTH(64, 64, 32, 3)

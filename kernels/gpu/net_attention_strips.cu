@@ -1,4 +1,4 @@
-// Attention of programs in bf16, by strips: the result, and the cotangents of queries, keys and values, by tiles with a running maximum as in net_attention.cu, which has
+// Attention of programs in halves, by strips: the result in BF16 and F16, and in BF16 the cotangents of queries, keys and values, by tiles with a running maximum as in net_attention.cu, which has
 // the kernels for other arithmetic and for arrays without whole quads.
 #include "net_strips.cuh"
 
@@ -11,7 +11,7 @@ __device__ __forceinline__ void strip_mask(float (&s)[B::TILES][B::COLS][4], int
     if (s0 + e / 4 % B::COLS * 8 + 2 * w.q + e % 2 >= rows) s[e / (4 * B::COLS)][e / 4 % B::COLS][e % 4] = -INFINITY;
 }
 
-// The result in bf16, by strips.
+// The result, by strips.
 template <class B>
 __device__ __forceinline__ void attend_strips(const Attention& q) {
   EXTERN_SHARED(uint4, shared);
@@ -225,16 +225,19 @@ __device__ __forceinline__ void attention_keys_strips(const Attention& q) {
   strip_store<B>(q.gv, end, av, q.S, q.d, one);
 }
 
-#define STRIPS(name, does, D, TILES, WARPS, GROUPS, NEXT, BLOCKS)                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS) net_attention_strips##name##_bf16_d##D(Attention q) { does<Strip<D, TILES, WARPS, GROUPS, NEXT>>(q); } \
-  KERNEL(net_attention_strips##name##_bf16_d##D)
+#define STRIPS(name, does, arith, ARITH, D, TILES, WARPS, GROUPS, NEXT, BLOCKS)                                                                                                            \
+  extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS) net_attention_strips##name##_##arith##_d##D(Attention q) { does<Strip<ARITH, D, TILES, WARPS, GROUPS, NEXT>>(q); } \
+  KERNEL(net_attention_strips##name##_##arith##_d##D)
 // Mirrored by cuda/programs/op_attention.go.
-STRIPS(, attend_strips, 64, 2, 4, 1, 32, 3)
-STRIPS(, attend_strips, 128, 1, 4, 1, 32, 3)
-STRIPS(, attend_strips, 256, 1, 8, 1, 32, 1)
-STRIPS(_queries, attention_queries_strips, 64, 2, 4, 1, 32, 2)
-STRIPS(_queries, attention_queries_strips, 128, 1, 4, 1, 32, 2)
-STRIPS(_queries, attention_queries_strips, 256, 1, 8, 1, 16, 1)
-STRIPS(_keys, attention_keys_strips, 64, 2, 4, 1, 32, 2)
-STRIPS(_keys, attention_keys_strips, 128, 1, 4, 1, 16, 2)
-STRIPS(_keys, attention_keys_strips, 256, 1, 8, 2, 16, 1)
+STRIPS(, attend_strips, bf16, ARITH_BF16, 64, 2, 4, 1, 32, 3)
+STRIPS(, attend_strips, bf16, ARITH_BF16, 128, 1, 4, 1, 32, 3)
+STRIPS(, attend_strips, bf16, ARITH_BF16, 256, 1, 8, 1, 32, 1)
+STRIPS(_queries, attention_queries_strips, bf16, ARITH_BF16, 64, 2, 4, 1, 32, 2)
+STRIPS(_queries, attention_queries_strips, bf16, ARITH_BF16, 128, 1, 4, 1, 32, 2)
+STRIPS(_queries, attention_queries_strips, bf16, ARITH_BF16, 256, 1, 8, 1, 16, 1)
+STRIPS(_keys, attention_keys_strips, bf16, ARITH_BF16, 64, 2, 4, 1, 32, 2)
+STRIPS(_keys, attention_keys_strips, bf16, ARITH_BF16, 128, 1, 4, 1, 16, 2)
+STRIPS(_keys, attention_keys_strips, bf16, ARITH_BF16, 256, 1, 8, 2, 16, 1)
+STRIPS(, attend_strips, f16, ARITH_F16, 64, 2, 4, 1, 32, 3)
+STRIPS(, attend_strips, f16, ARITH_F16, 128, 1, 4, 1, 32, 3)
+STRIPS(, attend_strips, f16, ARITH_F16, 256, 1, 8, 1, 32, 1)

@@ -617,16 +617,16 @@ __device__ __forceinline__ void net_gemm(int tile_m, int tile_n, int M, int N, i
 #pragma unroll
         for (int j = 0; j < 2 * NT; j++)
 #pragma unroll
-          for (int s = 0; s < 2; s++) bb[j][s] = pack_bf16(fb[j / 2].v[j & 1][2 * s], fb[j / 2].v[j & 1][2 * s + 1]);
+          for (int s = 0; s < 2; s++) bb[j][s] = pack_halves<ARITH>(fb[j / 2].v[j & 1][2 * s], fb[j / 2].v[j & 1][2 * s + 1]);
 #pragma unroll
         for (int i = 0; i < MT; i++) {
           Fragment fa;
           fa.template load<LDA>(a, wm + i * 16);
           uint32_t aa[4];
 #pragma unroll
-          for (int e = 0; e < 4; e++) aa[e] = pack_bf16(fa.v[e & 1][e >> 1 << 1], fa.v[e & 1][(e >> 1 << 1) + 1]);
+          for (int e = 0; e < 4; e++) aa[e] = pack_halves<ARITH>(fa.v[e & 1][e >> 1 << 1], fa.v[e & 1][(e >> 1 << 1) + 1]);
 #pragma unroll
-          for (int j = 0; j < 2 * NT; j++) mma_bf16(acc[i][j], aa, bb[j][0], bb[j][1]);
+          for (int j = 0; j < 2 * NT; j++) mma_halves<ARITH>(acc[i][j], aa, bb[j][0], bb[j][1]);
         }
       }
     }

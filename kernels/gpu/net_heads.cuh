@@ -1,7 +1,7 @@
 // Tiles of the heads of attentions in shared memory, and their products on tensor cores in the arithmetic of net_mma.cuh.
 //
-// A word is a float32 number or, in BF16, two numbers that follow each other in the sum: a product of eight words is one instruction.
-// A tile lies along its channels, a row a row; or, for sums over rows, turned: in BF16 a word then has rows 2i and 2i + 1 of a channel, and
+// A word is a float32 number or, in BF16 and F16, two numbers that follow each other in the sum: a product of eight words is one instruction.
+// A tile lies along its channels, a row a row; or, for sums over rows, turned: in BF16 and F16 a word then has rows 2i and 2i + 1 of a channel, and
 // for float32 numbers both are the same. Rows are so far apart that the lanes of a fragment meet all banks.
 #pragma once
 #include "net_mma.cuh"
@@ -43,8 +43,8 @@ __device__ __forceinline__ float row_max(float v) {
 template <int ARITH_, int D_, int OWN_, int NEXT_>
 struct HeadTile {
   enum {
-    D = D_, OWN = OWN_, NEXT = NEXT_, THREADS = 128, GROUPS = 64 / OWN, C = D / GROUPS,
-    PARTS = ARITH_ == ARITH_F32, PAIRS = ARITH_ == ARITH_BF16, WORDS = PAIRS ? D / 2 : D,
+    ARITH = ARITH_, D = D_, OWN = OWN_, NEXT = NEXT_, THREADS = 128, GROUPS = 64 / OWN, C = D / GROUPS,
+    PARTS = ARITH == ARITH_F32, PAIRS = ARITH == ARITH_BF16 || ARITH == ARITH_F16, WORDS = PAIRS ? D / 2 : D,
     ALONG = WORDS + 4, TURNED = PAIRS ? D + 8 : D + 4,  // words from a row to the next
     OWN_WORDS = OWN * ALONG, NEXT_WORDS = NEXT * ALONG, TURNED_WORDS = PAIRS ? NEXT / 2 * TURNED : NEXT * ALONG,
     COLS = NEXT / 8, OUTS = C / 8,  // tiles of eight columns: of scores, of results
@@ -88,7 +88,7 @@ __device__ __forceinline__ void load_numbers(float* to, const float* p, int row,
   }
 }
 
-// Rows of pairs of bf16, along and turned where there is a place for it.
+// Rows of pairs of halves, along and turned where there is a place for it.
 template <class A, int ROWS, bool WIDE>
 __device__ __forceinline__ void load_pairs(uint32_t* along, uint32_t* turned, const float* p, int row, int left, int d) {
   enum { QUADS = A::D / 4, STEP = 2 * A::THREADS / QUADS };
@@ -100,10 +100,10 @@ __device__ __forceinline__ void load_pairs(uint32_t* along, uint32_t* turned, co
     p += (long long)STEP * row;
     if (along) {
       uint32_t* to = along + (r + i) * A::ALONG + c / 2;
-      *(unsigned long long*)to = pack_bf16(x.x, x.y) | (unsigned long long)pack_bf16(x.z, x.w) << 32;
-      *(unsigned long long*)(to + A::ALONG) = pack_bf16(y.x, y.y) | (unsigned long long)pack_bf16(y.z, y.w) << 32;
+      *(unsigned long long*)to = pack_halves<A::ARITH>(x.x, x.y) | (unsigned long long)pack_halves<A::ARITH>(x.z, x.w) << 32;
+      *(unsigned long long*)(to + A::ALONG) = pack_halves<A::ARITH>(y.x, y.y) | (unsigned long long)pack_halves<A::ARITH>(y.z, y.w) << 32;
     }
-    if (turned) *(uint4*)(turned + (r + i) / 2 * A::TURNED + c) = uint4{pack_bf16(x.x, y.x), pack_bf16(x.y, y.y), pack_bf16(x.z, y.z), pack_bf16(x.w, y.w)};
+    if (turned) *(uint4*)(turned + (r + i) / 2 * A::TURNED + c) = uint4{pack_halves<A::ARITH>(x.x, y.x), pack_halves<A::ARITH>(x.y, y.y), pack_halves<A::ARITH>(x.z, y.z), pack_halves<A::ARITH>(x.w, y.w)};
   }
 }
 
@@ -177,7 +177,7 @@ __device__ __forceinline__ void scores(float (&s)[A::COLS][4], const uint32_t* a
 #pragma unroll
       for (int j = 0; j < A::COLS; j++) {
         const uint32_t b0 = b[8 * j * A::ALONG + c], b1 = b[8 * j * A::ALONG + c + 4];
-        if (A::PAIRS) mma_bf16(s[j], wa, b0, b1);
+        if (A::PAIRS) mma_halves<A::ARITH>(s[j], wa, b0, b1);
         else mma_tf32(s[j], wa, to_tf32(number(b0)), to_tf32(number(b1)));
       }
     }
@@ -193,11 +193,11 @@ __device__ __forceinline__ void mix(float (&acc)[A::OUTS][4], const float (&p)[A
 #pragma unroll
   for (int j = 0; j < A::COLS; j += 2) {
     if constexpr (A::PAIRS) {
-      const uint32_t a[4] = {pack_bf16(p[j][0], p[j][1]), pack_bf16(p[j][2], p[j][3]), pack_bf16(p[j + 1][0], p[j + 1][1]), pack_bf16(p[j + 1][2], p[j + 1][3])};
+      const uint32_t a[4] = {pack_halves<A::ARITH>(p[j][0], p[j][1]), pack_halves<A::ARITH>(p[j][2], p[j][3]), pack_halves<A::ARITH>(p[j + 1][0], p[j + 1][1]), pack_halves<A::ARITH>(p[j + 1][2], p[j + 1][3])};
       const uint32_t* b = v + (4 * j + w.q) * A::TURNED;
 #pragma unroll
       for (int n = 0; n < A::OUTS; n++)
-        if (8 * n < channels) mma_bf16(acc[n], a, b[8 * n], b[8 * n + 4 * A::TURNED]);
+        if (8 * n < channels) mma_halves<A::ARITH>(acc[n], a, b[8 * n], b[8 * n + 4 * A::TURNED]);
     } else {
       const uint32_t* b = v + (8 * j + 2 * w.q) * A::TURNED;
       Parts pa[2][4], pb[2][2];

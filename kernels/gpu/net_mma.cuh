@@ -1,13 +1,14 @@
-// The arithmetic of programs' products: factors rounded to tf32 or bf16, products of m16n8 on tensor cores, sums in float32.
+// The arithmetic of programs' products: factors rounded to tf32, bf16 or f16, products of m16n8 on tensor cores, sums in float32.
 //
 // F32 multiplies the parts of numbers that two tf32 hold together (22 bits), three products for one, and adds up the sums of 16
 // steps in float32 (Ootomo and Yokota 2022, arXiv:2203.03341; tf32 has float32's range, so nothing over- or underflows). TF32 rounds
-// both factors to 11 bits, BF16 to 8.
+// both factors to 11 bits, BF16 to 8. F16 rounds them to 11 bits too; a factor from 65520 on in size becomes infinite, and one below 2^-14 has an error of up to 2^-25.
 #pragma once
 #include "async.cuh"
+#include "mma.cuh"
 #include "net.cuh"
 
-enum { ARITH_F32, ARITH_TF32, ARITH_BF16 };
+enum { ARITH_F32, ARITH_TF32, ARITH_BF16, ARITH_F16 };
 
 #ifdef __CUDACC__
 __device__ __forceinline__ uint32_t to_tf32(float x) {
@@ -36,3 +37,15 @@ __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], uint32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #endif
+
+// Two numbers as the halves of a word, and the product of m16n8k16 of such words, in BF16 or F16.
+template <int ARITH>
+__device__ __forceinline__ uint32_t pack_halves(float lo, float hi) {
+  if constexpr (ARITH == ARITH_F16) return pack_f16(lo, hi);
+  else return pack_bf16(lo, hi);
+}
+template <int ARITH>
+__device__ __forceinline__ void mma_halves(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
+  if constexpr (ARITH == ARITH_F16) mma_f16(c, a, b0, b1);
+  else mma_bf16(c, a, b0, b1);
+}

@@ -13,7 +13,7 @@ struct GroupNorm {
   // Of the kernels on vectors: blocks of a sample, columns of a block, positions that it has at a time, threads that add up a column, groups of a block, and
   // vectors of a group.
   int blocks, columns, step, lanes, together, vectors;
-  int halves;  // y is bf16, of the kernels on vectors
+  int halves;  // what y is, of the kernels on vectors (net_halves.cuh)
 };
 
 // The kernels for any sizes: a block takes the `per` channels of a group; element e of it is channel e % per of position e / per.
@@ -328,7 +328,7 @@ struct RowNorm {
   long long rows, x_sample, shift_sample, scale_sample, g_sample;
   int positions, channels, centred;
   float offset;
-  int halves;  // y is bf16, of the kernels of rows that a warp holds
+  int halves;  // what y is, of the kernels of rows that a warp holds (net_halves.cuh)
   double eps, share;  // share: 1/channels
 };
 

@@ -1,5 +1,5 @@
 // Products of programs: dense layers, convolutions as products of implicit matrices, batched products, and their gradients, in three
-// arithmetics and two sizes of tiles.
+// arithmetics and two sizes of tiles. Dense layers and convolutions are there in a fourth, F16, too.
 #include "net_products.cuh"
 
 template <int ARITH, class Tile, template <int, int> class A, template <int, int> class B>
@@ -57,12 +57,15 @@ __device__ __forceinline__ void convolve_weight(ConvProduct p) {
 #define ENTRY(name, threads, BLOCKS, Args, body) \
   extern "C" __global__ void __launch_bounds__(threads, BLOCKS) name(Args p) { body; } \
   KERNEL(name)
-// The operands of a product lie along k, or the second or both of them across it. BLOCKS of products and CONVOLUTIONS fit on a multiprocessor.
-#define PRODUCTS(arith, ARITH, size, Tile, BLOCKS, CONVOLUTIONS)                                                                      \
+// Dense layers and convolutions. BLOCKS of products and CONVOLUTIONS fit on a multiprocessor.
+#define LAYERS(arith, ARITH, size, Tile, BLOCKS, CONVOLUTIONS)                                                                        \
   ENTRY(net_product_##arith##_##size, Tile::THREADS, BLOCKS, Product, (product<ARITH, Tile, AlongLoader, AlongLoader>(p)))            \
+  ENTRY(net_conv_##arith##_##size, Tile::THREADS, CONVOLUTIONS, ConvProduct, (convolve<ARITH, Tile>(p)))
+// With products of which the second or both operands lie across k, and with gradients of convolutions.
+#define PRODUCTS(arith, ARITH, size, Tile, BLOCKS, CONVOLUTIONS)                                                                      \
+  LAYERS(arith, ARITH, size, Tile, BLOCKS, CONVOLUTIONS)                                                                              \
   ENTRY(net_product_input_##arith##_##size, Tile::THREADS, BLOCKS, Product, (product<ARITH, Tile, AlongLoader, AcrossLoader>(p)))     \
   ENTRY(net_product_weight_##arith##_##size, Tile::THREADS, BLOCKS, Product, (product<ARITH, Tile, AcrossLoader, AcrossLoader>(p)))   \
-  ENTRY(net_conv_##arith##_##size, Tile::THREADS, CONVOLUTIONS, ConvProduct, (convolve<ARITH, Tile>(p)))                              \
   ENTRY(net_conv_input_##arith##_##size, Tile::THREADS, CONVOLUTIONS, ConvProduct, (convolve_input<ARITH, Tile>(p)))                  \
   ENTRY(net_conv_weight_##arith##_##size, Tile::THREADS, BLOCKS, ConvProduct, (convolve_weight<ARITH, Tile>(p)))
 
@@ -72,6 +75,8 @@ PRODUCTS(tf32, ARITH_TF32, large, NetLarge, 2, 1)
 PRODUCTS(tf32, ARITH_TF32, small, NetSmall, 3, 3)
 PRODUCTS(bf16, ARITH_BF16, large, NetLarge, 2, 2)
 PRODUCTS(bf16, ARITH_BF16, small, NetSmall, 3, 3)
+LAYERS(f16, ARITH_F16, large, NetLarge, 2, 2)
+LAYERS(f16, ARITH_F16, small, NetSmall, 3, 3)
 
 // Operands of any distances.
 ENTRY(net_product_any_f32_small, NetSmall::THREADS, 3, Product, (product<ARITH_F32, NetSmall, AnyLoader, AnyLoader>(p)))

@@ -1,5 +1,5 @@
-// Products of programs in bf16 on warpgroup products, for compute capability 9.0: dense layers, convolutions and the cotangents of their inputs,
-// whose second operand are weights. These are packed to bf16 first, in the order in which products read them.
+// Products of programs in halves, BF16 or F16, on warpgroup products, for compute capability 9.0: dense layers, convolutions and, in BF16, the cotangents of
+// their inputs, whose second operand are weights. These are packed to halves first, in the order in which products read them.
 //
 // Two warpgroups of 64 rows share a tile of 128 x 128. Slices of 64 steps of k pass through two stages of shared memory: the first operand in
 // float32, rounded on its way into the registers of the lanes that have it as a fragment, and a panel of weights (wgmma.cuh). Half a slice of a
@@ -7,7 +7,7 @@
 // multiprocessor, which the weights go past. In each 16 steps of k, steps 4q .. 4q + 3 are
 // those of lane q, 2q, 2q + 1, 2q + 8 and 2q + 9 of a fragment; weights are packed in that order.
 //
-// Where the first operand is bf16 in memory (net_product_halves_wgmma and others), it lies in panels of shared memory too, in the order of memory, as its weights are
+// Where the first operand is halves in memory (net_product_halves_wgmma and others), it lies in panels of shared memory too, in the order of memory, as its weights are
 // then, and products read both there. Slices pass through three stages.
 #include "net_products.cuh"
 #include "wgmma.cuh"
@@ -22,8 +22,9 @@ struct Pack {
   long long sn, st, sk;
   int N, channels, taps, chunks;  // chunks of 16 bytes in all
   int plain;                      // steps of k are in the order of memory
+  int f16;                        // the halves are f16, else bf16
 };
-// With `halves` the result is bf16, and goes there and not to y of the epilogue. Then it has whole chunks of 8 columns, and no values before the activation.
+// With `halves` the result is halves, and goes there and not to y of the epilogue. Then it has whole chunks of 8 columns, and no values before the activation.
 struct Packed {
   const uint4* weights;
   uint16_t* halves;
@@ -49,7 +50,8 @@ extern "C" __global__ void net_pack_weights(Pack p) {
 #pragma unroll
     for (int q = 0; q < 4; q++) {
       const int at = k + further * q;
-      v[q] = pack_bf16(n < p.N && at < p.channels ? w[at * p.sk] : 0.0f, n < p.N && at + 1 < p.channels ? w[(at + 1) * p.sk] : 0.0f);
+      const float lo = n < p.N && at < p.channels ? w[at * p.sk] : 0.0f, hi = n < p.N && at + 1 < p.channels ? w[(at + 1) * p.sk] : 0.0f;
+      v[q] = p.f16 ? pack_f16(lo, hi) : pack_bf16(lo, hi);
     }
     p.to[panel * (PANEL_BYTES / 16) + row * 8 + (c ^ (row & 7))] = uint4{v[0], v[1], v[2], v[3]};
   }
@@ -74,7 +76,8 @@ __device__ __forceinline__ void copy_taps_of_slice(const Loader& l, Walk& walk, 
   }
 }
 
-// What follows the sums of a tile: they pass through shared memory. Results in bf16 do so too: a thread puts each number back where it took the sum.
+// What follows the sums of a tile: they pass through shared memory. Results in halves do so too: a thread puts each number back where it took the sum.
+template <int ARITH = ARITH_BF16>
 __device__ __forceinline__ void finish_sums(const Place& at, int M, int N, const float (&sums)[64], unsigned char* shared, const Epilogue& q, uint16_t* halves) {
   const int lane = threadIdx.x & 31, first = (threadIdx.x >> 5) * 16;  // of the warp's 16 rows
   copies_wait<0>();
@@ -97,12 +100,19 @@ __device__ __forceinline__ void finish_sums(const Place& at, int M, int N, const
 #pragma unroll 2
   for (int row = threadIdx.x / 16; row < 128 && at.m * 128 + row < M; row += 16) {
     const float4 *v = (const float4*)((const float*)shared + row * LD + column), a = v[0], b = v[1];
-    *(uint4*)(halves + ((long long)at.m * 128 + row) * N + at.n * 128 + column) = uint4{pack_bf16(a.x, a.y), pack_bf16(a.z, a.w), pack_bf16(b.x, b.y), pack_bf16(b.z, b.w)};
+    *(uint4*)(halves + ((long long)at.m * 128 + row) * N + at.n * 128 + column) = uint4{pack_halves<ARITH>(a.x, a.y), pack_halves<ARITH>(a.z, a.w), pack_halves<ARITH>(b.x, b.y), pack_halves<ARITH>(b.z, b.w)};
   }
 }
 
+// d += a b, of halves.
+template <int ARITH>
+__device__ __forceinline__ void wgmma_halves(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {
+  if constexpr (ARITH == ARITH_F16) wgmma(d, a, b, 1);
+  else wgmma_bf16(d, a, b, 1);
+}
+
 // operand(to) copies the next slice of the first operand.
-template <class Copy>
+template <int ARITH = ARITH_BF16, class Copy>
 __device__ __forceinline__ void packed_gemm(const Place& at, int M, int N, int slices, Copy operand, const Packed& with, unsigned char* shared, const Epilogue& q) {
   const int tid = threadIdx.x, first = (tid >> 5) * 16;  // of the warp's 16 rows
   float sums[64];
@@ -132,52 +142,53 @@ __device__ __forceinline__ void packed_gemm(const Place& at, int M, int N, int s
       Fragment f;
       f.template load<0>(a + h * 128 * BK, first);
 #pragma unroll
-      for (int e = 0; e < 4; e++) words[h][e] = pack_bf16(f.v[e & 1][e >> 1 << 1], f.v[e & 1][(e >> 1 << 1) + 1]);
+      for (int e = 0; e < 4; e++) words[h][e] = pack_halves<ARITH>(f.v[e & 1][e >> 1 << 1], f.v[e & 1][(e >> 1 << 1) + 1]);
     }
     wg_fence();
 #pragma unroll
-    for (int h = 0; h < DEEP / BK; h++) wgmma_bf16(sums, words[h], panel_descriptor(place + 2 * h), 1);
+    for (int h = 0; h < DEEP / BK; h++) wgmma_halves<ARITH>(sums, words[h], panel_descriptor(place + 2 * h));
     wg_commit();
     if (s + 1 < slices) copy(stage ^ 1);
     copies_commit();
     wg_wait<0>();
     keep(sums);
   }
-  finish_sums(at, M, N, sums, shared, q, with.halves);
+  finish_sums<ARITH>(at, M, N, sums, shared, q, with.halves);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) net_product_bf16_wgmma(PackedProduct p) {
-  PANELS_SHARED(shared);
+template <int ARITH>
+__device__ __forceinline__ void packed_product(const PackedProduct& p, unsigned char* shared) {
   const Place at = place_of<WarpgroupTile>(p.p.M, p.p.N);
   const AlongLoader<128, 256> l(p.p.a, at.m * 128, p.p.M);
   int k = 0;
-  packed_gemm(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](float* to) {
+  packed_gemm<ARITH>(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](float* to) {
 #pragma unroll
     for (int h = 0; h < DEEP; h += SLICE) l.copy(to + h * 128, k + h, p.p.K);
     k += DEEP;
   }, p.with, shared, p.p.q);
 }
-KERNEL(net_product_bf16_wgmma)
 
-template <template <int, int> class Loader>
+template <int ARITH, template <int, int> class Loader>
 __device__ __forceinline__ void packed_convolution(const PackedConvProduct& p, int channels, unsigned char* shared) {
   const Place at = place_of<WarpgroupTile>(p.p.M, p.p.N);
   Walk walk(p.p.c, channels, Rows::quad());
   const Loader<128, 256> l(p.p.c, walk, at.m * 128, p.p.M);
-  packed_gemm(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](float* to) { copy_taps_of_slice(l, walk, to); }, p.with, shared, p.p.q);
+  packed_gemm<ARITH>(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](float* to) { copy_taps_of_slice(l, walk, to); }, p.with, shared, p.p.q);
 }
-extern "C" __global__ void __launch_bounds__(256, 2) net_conv_bf16_wgmma(PackedConvProduct p) {
-  PANELS_SHARED(shared);
-  packed_convolution<ImageLoader>(p, p.p.c.C, shared);
-}
-KERNEL(net_conv_bf16_wgmma)
-extern "C" __global__ void __launch_bounds__(256, 2) net_conv_input_bf16_wgmma(PackedConvProduct p) {
-  PANELS_SHARED(shared);
-  packed_convolution<ResultLoader>(p, p.p.c.O, shared);
-}
-KERNEL(net_conv_input_bf16_wgmma)
 
-// The first operand in bf16: a thread copies a chunk of 16 bytes, 8 numbers, of each of ROWS rows of 128 bytes.
+#define ENTRY(name, Args, body)                                          \
+  extern "C" __global__ void __launch_bounds__(256, 2) name(Args p) { \
+    PANELS_SHARED(shared);                                               \
+    body;                                                                \
+  }                                                                      \
+  KERNEL(name)
+ENTRY(net_product_bf16_wgmma, PackedProduct, packed_product<ARITH_BF16>(p, shared))
+ENTRY(net_product_f16_wgmma, PackedProduct, packed_product<ARITH_F16>(p, shared))
+ENTRY(net_conv_bf16_wgmma, PackedConvProduct, (packed_convolution<ARITH_BF16, ImageLoader>(p, p.p.c.C, shared)))
+ENTRY(net_conv_f16_wgmma, PackedConvProduct, (packed_convolution<ARITH_F16, ImageLoader>(p, p.p.c.C, shared)))
+ENTRY(net_conv_input_bf16_wgmma, PackedConvProduct, (packed_convolution<ARITH_BF16, ResultLoader>(p, p.p.c.O, shared)))
+
+// The first operand in halves: a thread copies a chunk of 16 bytes, 8 numbers, of each of ROWS rows of 128 bytes.
 struct Chunks {
   enum { ROWS = 4, STEP = 32 };
   static __device__ __forceinline__ int row(int r) { return threadIdx.x / 8 + r * STEP; }
@@ -196,10 +207,15 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[64], uint64_t a, uint64_t 
       : "l"(a), "l"(b), "r"(add));
 }
 #endif
+template <int ARITH>
+__device__ __forceinline__ void wgmma_halves(float (&d)[64], uint64_t a, uint64_t b) {
+  if constexpr (ARITH == ARITH_F16) wgmma(d, a, b, 1);
+  else wgmma_bf16(d, a, b, 1);
+}
 enum { HALF_STAGES = 3, HALF_STAGE_BYTES = 2 * PANEL_BYTES };
 
 // operand(to) copies the next slice of the first operand.
-template <class Copy>
+template <int ARITH = ARITH_BF16, class Copy>
 __device__ __forceinline__ void halves_gemm(const Place& at, int M, int N, int slices, Copy operand, const Packed& with, unsigned char* shared, const Epilogue& q) {
   const int tid = threadIdx.x;
   float sums[64];
@@ -228,7 +244,7 @@ __device__ __forceinline__ void halves_gemm(const Place& at, int M, int N, int s
     const uint32_t place = first + stage * (HALF_STAGE_BYTES >> 4);
     wg_fence();
 #pragma unroll
-    for (int h = 0; h < DEEP / BK; h++) wgmma_bf16(sums, panel_descriptor(place + rows + 2 * h), panel_descriptor(place + 2 * h), 1);
+    for (int h = 0; h < DEEP / BK; h++) wgmma_halves<ARITH>(sums, panel_descriptor(place + rows + 2 * h), panel_descriptor(place + 2 * h));
     wg_commit();
     if (s + HALF_STAGES - 1 < slices) copy(next);
     copies_commit();
@@ -238,25 +254,26 @@ __device__ __forceinline__ void halves_gemm(const Place& at, int M, int N, int s
     next = next + 1 == HALF_STAGES ? 0 : next + 1;
   }
   static_assert(128 * WarpgroupTile::LD * 4 <= HALF_STAGES * HALF_STAGE_BYTES, "the sums fit where the operands were");
-  finish_sums(at, M, N, sums, shared, q, with.halves);
+  finish_sums<ARITH>(at, M, N, sums, shared, q, with.halves);
 }
 
 // Rows have whole chunks.
-extern "C" __global__ void __launch_bounds__(256, 2) net_product_halves_wgmma(PackedProduct p) {
-  PANELS_SHARED(shared);
+template <int ARITH>
+__device__ __forceinline__ void halves_product(const PackedProduct& p, unsigned char* shared) {
   const Place at = place_of<WarpgroupTile>(p.p.M, p.p.N);
   const uint16_t* rows[Chunks::ROWS];
 #pragma unroll
   for (int r = 0; r < Chunks::ROWS; r++) rows[r] = (const uint16_t*)p.p.a.p + min(at.m * 128 + Chunks::row(r), p.p.M - 1) * p.p.a.sx + Chunks::chunk() * 8;
   int k = 0;
-  halves_gemm(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](unsigned char* to) {
+  halves_gemm<ARITH>(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](unsigned char* to) {
     const bool there = k + Chunks::chunk() * 8 < p.p.K;
 #pragma unroll
     for (int r = 0; r < Chunks::ROWS; r++) copy_async(Chunks::place(to, r), (const float4*)(rows[r] + k), there);
     k += DEEP;
   }, p.with, shared, p.p.q);
 }
-KERNEL(net_product_halves_wgmma)
+ENTRY(net_product_halves_wgmma, PackedProduct, halves_product<ARITH_BF16>(p, shared))
+ENTRY(net_product_halves_f16_wgmma, PackedProduct, halves_product<ARITH_F16>(p, shared))
 
 // Where the pixels of an image are that a thread copies, as ImageLoader (net_gemm.cuh) has them.
 struct ImageChunks {
@@ -277,17 +294,18 @@ struct ImageChunks {
 };
 
 // A thread's chunk is of the first or of the second half of each slice, a tap of SLICE channels.
-extern "C" __global__ void __launch_bounds__(256, 2) net_conv_halves_wgmma(PackedConvProduct p) {
-  PANELS_SHARED(shared);
+template <int ARITH>
+__device__ __forceinline__ void halves_convolution(const PackedConvProduct& p, unsigned char* shared) {
   const Place at = place_of<WarpgroupTile>(p.p.M, p.p.N);
   Walk walk(p.p.c, p.p.c.C, Chunks::chunk() % 4 * 8);
   if (Chunks::chunk() / 4) walk.slice();
   const ImageChunks l(p.p.c, at.m * 128, p.p.M);
-  halves_gemm(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](unsigned char* to) {
+  halves_gemm<ARITH>(at, p.p.M, p.p.N, (p.p.K + DEEP - 1) / DEEP, [&](unsigned char* to) {
     const bool some = walk.channel < p.p.c.C;  // the last slice may have one half
 #pragma unroll
     for (int r = 0; r < Chunks::ROWS; r++) copy_async(Chunks::place(to, r), (const float4*)l.pixel(r, walk), some && l.inside(r, walk));
     walk.slice(), walk.slice();
   }, p.with, shared, p.p.q);
 }
-KERNEL(net_conv_halves_wgmma)
+ENTRY(net_conv_halves_wgmma, PackedConvProduct, halves_convolution<ARITH_BF16>(p, shared))
+ENTRY(net_conv_halves_f16_wgmma, PackedConvProduct, halves_convolution<ARITH_F16>(p, shared))

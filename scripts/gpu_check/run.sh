@@ -94,7 +94,7 @@ cuda/programs Networks/.*/.*/bf16 45
 cuda/chains Sampler|Flow 60
 cuda/exec TrainStep|General 30
 cuda Likelihood/(flow|wkb) 30
-cuda/programs Networks/.*/.*/(fp32|tf32) 30
+cuda/programs Networks/.*/.*/(fp32|tf32|^f16) 30
 cuda/chains Path|Taylor 20
 cuda Likelihood/path 20
 END

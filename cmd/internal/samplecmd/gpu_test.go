@@ -165,14 +165,13 @@ func TestPrecisionFlag(t *testing.T) {
 	}
 }
 
-// A diffusion transformer gives the CPU's samples on a GPU, under guidance too; bf16 rounds factors to 8 bits.
+// A diffusion transformer gives the CPU's samples on a GPU, under guidance too; bf16 rounds factors to 8 bits, f16 to 11.
 func TestDeviceNetwork(t *testing.T) {
 	gputest.NeedGPU(t)
-	dir := transformer(t)
-	args := "--checkpoint " + dir + " --n 3 --seed 5 --h 0.5 --steps 3 --class all --guidance 0.5"
+	args := "--checkpoint " + transformer(t, 1) + " --n 3 --seed 5 --h 0.5 --steps 3 --class all --guidance 0.5"
 	want, _, _ := sample(t, args+" --device cpu")
 	largest := farthest(t, want, make([]float64, len(want))) // the network is not trained
-	for precision, tol := range map[string]float64{"fp32": 1e-5, "bf16": 0.2} {
+	for precision, tol := range map[string]float64{"fp32": 1e-5, "bf16": 0.2, "f16": 0.025} {
 		got, _, out := sample(t, args+" --device cuda --precision "+precision)
 		d := farthest(t, got, want) / largest
 		t.Logf("%s: largest difference %.2g of the largest number", precision, d)
@@ -182,8 +181,21 @@ func TestDeviceNetwork(t *testing.T) {
 	}
 }
 
-// transformer is the file of a small diffusion transformer with two classes.
-func transformer(t *testing.T) string {
+// Weights that are infinite in f16 give no finite sample, and the error says what would; in bf16 they give samples.
+func TestOverflow(t *testing.T) {
+	gputest.NeedGPU(t)
+	args := "--checkpoint " + transformer(t, 1e6) + " --n 3 --h 0 --steps 3 --sampler exp --device cuda --out " + filepath.Join(t.TempDir(), "x.npy")
+	err := run(context.Background(), strings.Fields(args+" --precision f16"), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})
+	if err == nil || !strings.Contains(err.Error(), "none of 3 samples is finite, and nothing is written: f16 has no numbers above 65504, so take --precision bf16; ") {
+		t.Errorf("f16: %v", err)
+	}
+	if err := run(context.Background(), strings.Fields(args+" --precision bf16"), ui.Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}); err != nil {
+		t.Errorf("bf16: %v", err)
+	}
+}
+
+// transformer is the file of a small diffusion transformer with two classes. Weights of the patches, which a norm follows, are times scale.
+func transformer(t *testing.T, scale float32) string {
 	t.Helper()
 	c, err := nets.NewDiT([]int{4, 4, 1}, 2, nets.DiTSizes{Patch: 2, Width: 12, Depth: 1, Heads: 2})
 	if err != nil {
@@ -198,6 +210,9 @@ func transformer(t *testing.T) string {
 		for j := range w {
 			if !n.Params[i].Fixed {
 				w[j] += 0.1 * float32((i+3*j)%7-3)
+			}
+			if n.Params[i].Name == "x_embedder.proj.weight" {
+				w[j] *= scale
 			}
 		}
 	}

@@ -84,7 +84,7 @@ func define(o *options) *flags.Set {
 	g.List(&o.trajectory, "trajectory", "T,…", flags.NonNegative, "also keep the states nearest these times: OUT-trajectory.npy, n × times × D, in data units, and OUT-times.npy")
 
 	g = s.Group("Run")
-	o.DefineRun(g, cuda.PrecisionNames(), "arithmetic of a GPU: f16 multiplies on tensor cores, in half precision with float32 sums; the CPU has fp32")
+	o.DefineRun(g, cuda.PrecisionNames(), "arithmetic of a GPU, of products with float32 sums; the CPU has fp32. f16 rounds factors to 11 bits and has no numbers above 65504. tf32 (11 bits) and bf16 (8 bits) have float32's range and are for unet, dit and other networks that are no chains of dense layers")
 	g.Int(&o.batch, "batch", "SAMPLES", flags.Between(0, 10_000_000), "samples in memory at a time; 0 chooses, some MB")
 	g.Bool(&o.reference, "reference", "a plain float64 loop with the same noise instead of the fused float32 one: slow, for comparison")
 

@@ -279,7 +279,11 @@ func (o options) reportTilted(io ui.Streams, m *model.Model, res *guidance.Resul
 	m.Norm.Invert(x, x, d)
 	_, ess := guidance.Expectation(res.LogWeight, reward)
 	if ess == 0 && !o.shard.Shard.Given() {
-		return errors.New("no sample has a weight: all paths overflow, or the reward is not finite on them")
+		err := errors.New("no sample has a weight: all paths overflow, or the reward is not finite on them")
+		if range16 := o.range16(m); range16 != "" {
+			err = fmt.Errorf("%w; %s", err, range16)
+		}
+		return err
 	}
 	fmt.Fprintf(io.Out, "weights   effective sample size %.0f of %s (%.1f %%), in %s\n", ess, ui.Count(int64(o.n)), 100*ess/n, ui.Span(time.Duration(seconds*1e9)))
 	line := func(name string, f []float64) {

@@ -130,18 +130,18 @@ func (o options) draw(ctx context.Context, io ui.Streams, m *model.Model, i int,
 	seconds := time.Since(begin).Seconds()
 	bar.Done()
 	if errors.Is(err, context.Canceled) {
-		return o.interrupted(io, out, res, seconds)
+		return o.interrupted(io, m, out, res, seconds)
 	}
 	if err != nil {
 		return err
 	}
 	if res.Samples > 0 && out.nonFinite == res.Samples && !o.shard.Shard.Given() {
-		return o.failure(res)
+		return o.failure(m, res)
 	}
 	if err := out.commit(res.Recorded); err != nil {
 		return err
 	}
-	o.report(io, out, res, seconds)
+	o.report(io, m, out, res, seconds)
 	return o.pictures(ctx, io, m, out, shown)
 }
 
@@ -173,7 +173,7 @@ func (o options) pictures(ctx context.Context, io ui.Streams, m *model.Model, ou
 }
 
 // interrupted keeps the samples that are finished, and says how to get the others.
-func (o options) interrupted(io ui.Streams, out *output, res solver.Result, seconds float64) error {
+func (o options) interrupted(io ui.Streams, m *model.Model, out *output, res solver.Result, seconds float64) error {
 	if o.shard.Shard.Given() {
 		return fmt.Errorf("%w; nothing is written of %v, so run it again", ui.ErrInterrupted, o.shard.Shard)
 	}
@@ -183,7 +183,7 @@ func (o options) interrupted(io ui.Streams, out *output, res solver.Result, seco
 	if err := out.commit(res.Recorded); err != nil {
 		return err
 	}
-	o.report(io, out, res, seconds)
+	o.report(io, m, out, res, seconds)
 	return fmt.Errorf("%w after %s of %s, which %s holds; --first %d --n %d and another --out give the others", ui.ErrInterrupted,
 		ui.Count(int64(res.Samples)), ui.Plural(int64(o.n), "sample"), o.out, o.first+uint64(res.Samples), o.n-res.Samples)
 }
@@ -237,7 +237,7 @@ func (o options) process(w io.Writer) {
 }
 
 // failure is the error of a run without a finite sample.
-func (o options) failure(res solver.Result) error {
+func (o options) failure(m *model.Model, res solver.Result) error {
 	advice := "the network may not be trained, or be for another --schedule"
 	h, constant := o.h.IsConstant()
 	switch {
@@ -248,14 +248,32 @@ func (o options) failure(res solver.Result) error {
 	case o.steps < solver.DefaultSteps:
 		advice = "raise --steps; if that does not help, " + advice
 	}
+	if range16 := o.range16(m); range16 != "" {
+		advice = range16 + "; if that does not help, " + advice
+	}
 	return fmt.Errorf("none of %s is finite, and nothing is written: %s", ui.Plural(int64(res.Samples), "sample"), advice)
 }
 
+// range16 says what to do about samples in f16 that are not finite; it is empty in other precisions.
+func (o options) range16(m *model.Model) string {
+	if !m.OnGPU() || o.Precision != cuda.F16.String() {
+		return ""
+	}
+	instead := cuda.FP32
+	if _, ok := m.Solver.(*cuda.NetEngine); ok {
+		instead = cuda.BF16
+	}
+	return fmt.Sprintf("f16 has no numbers above 65504, so take --precision %s", instead)
+}
+
 // report prints the results and the rate. A sample-step is one sample taken through one step; a step of heun is one.
-func (o options) report(io ui.Streams, out *output, res solver.Result, seconds float64) {
+func (o options) report(io ui.Streams, m *model.Model, out *output, res solver.Result, seconds float64) {
 	if out.nonFinite > 0 {
 		fmt.Fprintf(io.Err, "sample: warning: not finite: %s of %s, the first in row %d; the file has them as they are\n",
 			ui.Count(int64(out.nonFinite)), ui.Plural(int64(res.Samples), "sample"), out.firstNonFinite)
+		if range16 := o.range16(m); range16 != "" {
+			fmt.Fprintf(io.Err, "sample: %s\n", range16)
+		}
 	}
 	rate := float64(res.Samples) / seconds
 	fmt.Fprintf(io.Out, "rate      %s samples/s, %s sample-steps/s, %.3g s\n", ui.Rate(rate), ui.Rate(rate*float64(o.steps)), seconds)
