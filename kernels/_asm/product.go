@@ -155,42 +155,109 @@ func (s *block) prefetch(row reg.Register) {
 	}
 }
 
-// rest runs the k steps that are left, in pairs.
+// rest runs the k steps that are left, in pairs or, where a block's operands lie as quads takes them, in fours.
 func (s *block) rest() {
 	if s.asks {
 		MOVQ(operand.U32(0), s.part)
 		Load(Param("next"), s.p)
 		Load(Param("second"), s.u)
 	}
+	if s.quads() {
+		Label("part")
+		CMPQ(operand.NewParamAddr("form", 21*8), operand.Imm(1))
+		JEQ(label("along"))
+		JGT(label("across"))
+	}
 	SUBQ(operand.Imm(2), s.k)
 	JLT(label("odd"))
 	Label("two")
 	s.step()
 	if s.asks {
-		PREFETCHT0(operand.Mem{Base: s.p})
-		PREFETCHT0(operand.Mem{Base: s.p, Index: s.u, Scale: 1})
-		ADDQ(operand.NewParamAddr("stride", 15*8), s.p)
+		s.ahead()
 	}
 	s.step()
 	if s.asks {
-		TESTQ(s.k, operand.NewParamAddr("mask", 19*8))
-		JNZ(label("row"))
-		ADDQ(operand.NewParamAddr("jump", 20*8), s.p)
-		Label("row")
+		s.turn("row")
 	}
 	SUBQ(operand.Imm(2), s.k)
 	JGE(label("two"))
+	Label("odd")
+	TESTQ(operand.U32(1), s.k)
+	JEQ(label("even"))
+	s.step()
+	Label("even")
 	if s.asks {
 		s.half()
 	}
-	Label("odd")
-	TESTQ(operand.U32(1), s.k)
-	JEQ(label("done"))
-	s.step()
+	if s.quads() {
+		JMP(label("done"))
+		s.four("along", func(r, i int) operand.Mem { return s.a.at(r, i*s.e.size) }, func() {}, func() { s.a.step(operand.Imm(uint64(4 * s.e.size))) }, func() {})
+		first := s.a.base[0]
+		s.four("across", func(r, _ int) operand.Mem { return mem(first, r*s.e.size) }, func() { ADDQ(s.ak, first) }, func() {}, func() {
+			for i, b := range s.a.base[1:] {
+				LEAQ(mem(first, 3*(i+1)*s.e.size), b)
+			}
+		})
+	}
 	Label("done")
 	if s.asks {
 		MOVQ(s.p, operand.NewParamAddr("next", 14*8))
 	}
+}
+
+// ahead prefetches the next lines.
+func (s *block) ahead() {
+	PREFETCHT0(operand.Mem{Base: s.p})
+	PREFETCHT0(operand.Mem{Base: s.p, Index: s.u, Scale: 1})
+	ADDQ(operand.NewParamAddr("stride", 15*8), s.p)
+}
+
+// turn goes on with the next row of lines after the last one of a row.
+func (s *block) turn(name string) {
+	TESTQ(s.k, operand.NewParamAddr("mask", 19*8))
+	JNZ(label(name))
+	ADDQ(operand.NewParamAddr("jump", 20*8), s.p)
+	Label(name)
+}
+
+// quads reports whether a block runs four steps at a time where it can. With AVX2 there are two multiply-adds to a broadcast, so that the other instructions of a step matter
+// where two threads share a core: each of them then gets half of the instructions that the core takes in a cycle.
+func (s *block) quads() bool { return s.asks && s.vec == 32 && s.NP == 1 }
+
+// four runs steps in fours, which need fewer instructions because the addresses of rows of a panel of b and of elements of a differ by constants: at gives the address of an element. each, all and
+// end come after every step, after four and in the end. The up to three steps that are left are for rest.
+func (s *block) four(name string, at func(r, i int) operand.Mem, each, all, end func()) {
+	Label(name)
+	SUBQ(operand.Imm(4), s.k)
+	JLT(label(name + "_end"))
+	Label(name + "_four")
+	for i := range 4 {
+		for v := range s.nv {
+			s.e.mov(mem(s.b, 64*i+s.vec*v), s.bv[v])
+		}
+		for r := range s.R {
+			x := s.bc[s.nextBcast%len(s.bc)]
+			s.nextBcast++
+			s.e.bcast(at(r, i), x)
+			for v := range s.nv {
+				s.e.fma231(s.bv[v], x, s.acc(r, v))
+			}
+		}
+		each()
+		if i == 1 {
+			s.ahead()
+		}
+	}
+	ADDQ(operand.U32(4*64), s.b)
+	all()
+	s.turn(name + "_row")
+	SUBQ(operand.Imm(4), s.k)
+	JGE(label(name + "_four"))
+	Label(name + "_end")
+	end()
+	ADDQ(operand.Imm(2), s.k)
+	JGE(label("two"))
+	JMP(label("odd"))
 }
 
 // half comes after the first steps of a block. Where more steps are left it prefetches the lines at ask, and goes on with those steps. The lines of c, which are prefetched at the
@@ -209,8 +276,12 @@ func (s *block) half() {
 	s.prefetch(s.p)
 	MOVQ(s.part, s.p)
 	Load(Param("second"), s.u)
-	SUBQ(operand.Imm(2), s.k)
-	JMP(label("two"))
+	if s.quads() {
+		JMP(label("part"))
+	} else {
+		SUBQ(operand.Imm(2), s.k)
+		JMP(label("two"))
+	}
 	Label("last")
 }
 
@@ -226,7 +297,7 @@ const askingRows = 4
 //     the rows of b of a later product, or pieces of rows of another array;
 //   - after its first steps the lines of a block of an array at ask, which is laid out as c. first is even unless it is all of k. first = k: there is no such array.
 func (t isa) product(e elem, R, NP int) {
-	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second int, ask %[1]s, first, mask, jump int)", e.ptr()))
+	text(fmt.Sprintf("%sProduct%d_%dx%d", t.name, e.bits(), R, NP), fmt.Sprintf("func("+blockParams+", d %[1]s, next uintptr, stride, second int, ask %[1]s, first, mask, jump, form int)", e.ptr()))
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
 	if R >= askingRows {

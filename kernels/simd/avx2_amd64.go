@@ -11,40 +11,40 @@ func avx2Peak32(n int)
 func avx2Peak64(n int)
 
 //go:noescape
-func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
 func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)

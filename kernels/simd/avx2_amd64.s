@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product32_1x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -141,7 +141,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y2
 	VMOVUPS      32(DI), Y3
 	ADDQ         BX, DI
@@ -150,7 +150,7 @@ odd:
 	VFMADD231PS  Y3, Y6, Y1
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -182,9 +182,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_1x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product64_1x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -245,7 +245,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (DI), Y2
 	VMOVUPD      32(DI), Y3
 	ADDQ         BX, DI
@@ -254,7 +254,7 @@ odd:
 	VFMADD231PD  Y3, Y6, Y1
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -286,9 +286,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product32_2x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -364,7 +364,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y4
 	VMOVUPS      32(DI), Y5
 	ADDQ         BX, DI
@@ -376,7 +376,7 @@ odd:
 	VFMADD231PS  Y5, Y7, Y3
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -418,9 +418,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_2x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product64_2x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -496,7 +496,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (DI), Y4
 	VMOVUPD      32(DI), Y5
 	ADDQ         BX, DI
@@ -508,7 +508,7 @@ odd:
 	VFMADD231PD  Y5, Y7, Y3
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -550,9 +550,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product32_3x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -643,7 +643,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
 	ADDQ         BX, DI
@@ -658,7 +658,7 @@ odd:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -710,9 +710,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_3x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-168
+TEXT ·avx2Product64_3x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -803,7 +803,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (DI), Y6
 	VMOVUPD      32(DI), Y7
 	ADDQ         BX, DI
@@ -818,7 +818,7 @@ odd:
 	VFMADD231PD  Y7, Y8, Y5
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -870,9 +870,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product32_4x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -941,6 +941,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -987,8 +992,31 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	ADDQ         BX, DI
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R11)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS (R11)(CX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS (R12), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -1010,16 +1038,18 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
-	ADDQ         BX, DI
 	VBROADCASTSS (R11), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1032,8 +1062,149 @@ odd:
 	VBROADCASTSS (R12), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
+	VMOVUPS      64(DI), Y8
+	VMOVUPS      96(DI), Y9
+	VBROADCASTSS 4(R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R11)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 4(R11)(CX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 4(R12), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y8
+	VMOVUPS      160(DI), Y9
+	VBROADCASTSS 8(R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(R11)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R11)(CX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 8(R12), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	VMOVUPS      192(DI), Y8
+	VMOVUPS      224(DI), Y9
+	VBROADCASTSS 12(R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(R11)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 12(R11)(CX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R12), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R11), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R11), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R11), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	VMOVUPS      64(DI), Y8
+	VMOVUPS      96(DI), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R11), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R11), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R11), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y8
+	VMOVUPS      160(DI), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R11), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R11), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R11), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         DX, R11
+	VMOVUPS      192(DI), Y8
+	VMOVUPS      224(DI), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R11), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R11), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R11), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         DX, R11
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 12(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -1098,9 +1269,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_4x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product64_4x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1169,6 +1340,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1215,8 +1391,31 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPD      (DI), Y8
+	VMOVUPD      32(DI), Y9
+	ADDQ         BX, DI
+	VBROADCASTSD (R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD (R11)(CX*1), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD (R11)(CX*2), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD (R12), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -1238,16 +1437,18 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPD      (DI), Y8
 	VMOVUPD      32(DI), Y9
-	ADDQ         BX, DI
 	VBROADCASTSD (R11), Y10
 	VFMADD231PD  Y8, Y10, Y0
 	VFMADD231PD  Y9, Y10, Y1
@@ -1260,8 +1461,149 @@ odd:
 	VBROADCASTSD (R12), Y13
 	VFMADD231PD  Y8, Y13, Y6
 	VFMADD231PD  Y9, Y13, Y7
+	VMOVUPD      64(DI), Y8
+	VMOVUPD      96(DI), Y9
+	VBROADCASTSD 8(R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 8(R11)(CX*1), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 8(R11)(CX*2), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 8(R12), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y8
+	VMOVUPD      160(DI), Y9
+	VBROADCASTSD 16(R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 16(R11)(CX*1), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 16(R11)(CX*2), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 16(R12), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	VMOVUPD      192(DI), Y8
+	VMOVUPD      224(DI), Y9
+	VBROADCASTSD 24(R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 24(R11)(CX*1), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 24(R11)(CX*2), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 24(R12), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x20, R11
+	ADDQ         $0x20, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPD      (DI), Y8
+	VMOVUPD      32(DI), Y9
+	VBROADCASTSD (R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 8(R11), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 16(R11), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 24(R11), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	VMOVUPD      64(DI), Y8
+	VMOVUPD      96(DI), Y9
+	VBROADCASTSD (R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 8(R11), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 16(R11), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 24(R11), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y8
+	VMOVUPD      160(DI), Y9
+	VBROADCASTSD (R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 8(R11), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 16(R11), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 24(R11), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	ADDQ         DX, R11
+	VMOVUPD      192(DI), Y8
+	VMOVUPD      224(DI), Y9
+	VBROADCASTSD (R11), Y10
+	VFMADD231PD  Y8, Y10, Y0
+	VFMADD231PD  Y9, Y10, Y1
+	VBROADCASTSD 8(R11), Y11
+	VFMADD231PD  Y8, Y11, Y2
+	VFMADD231PD  Y9, Y11, Y3
+	VBROADCASTSD 16(R11), Y12
+	VFMADD231PD  Y8, Y12, Y4
+	VFMADD231PD  Y9, Y12, Y5
+	VBROADCASTSD 24(R11), Y13
+	VFMADD231PD  Y8, Y13, Y6
+	VFMADD231PD  Y9, Y13, Y7
+	ADDQ         DX, R11
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 24(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -1326,9 +1668,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product32_5x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1406,6 +1748,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1458,8 +1805,34 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPS      (DI), Y10
+	VMOVUPS      32(DI), Y11
+	ADDQ         BX, DI
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y10, Y14, Y0
+	VFMADD231PS  Y11, Y14, Y1
+	VBROADCASTSS (R11)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y2
+	VFMADD231PS  Y11, Y15, Y3
+	VBROADCASTSS (R11)(CX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R12), Y13
+	VFMADD231PS  Y10, Y13, Y6
+	VFMADD231PS  Y11, Y13, Y7
+	VBROADCASTSS (R12)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y8
+	VFMADD231PS  Y11, Y14, Y9
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -1483,33 +1856,197 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
-	ADDQ         BX, DI
+	VBROADCASTSS (R11), Y15
+	VFMADD231PS  Y10, Y15, Y0
+	VFMADD231PS  Y11, Y15, Y1
+	VBROADCASTSS (R11)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R11)(CX*2), Y13
+	VFMADD231PS  Y10, Y13, Y4
+	VFMADD231PS  Y11, Y13, Y5
+	VBROADCASTSS (R12), Y14
+	VFMADD231PS  Y10, Y14, Y6
+	VFMADD231PS  Y11, Y14, Y7
+	VBROADCASTSS (R12)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y8
+	VFMADD231PS  Y11, Y15, Y9
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      96(DI), Y11
+	VBROADCASTSS 4(R11), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R11)(CX*1), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS 4(R11)(CX*2), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS 4(R12), Y15
+	VFMADD231PS  Y10, Y15, Y6
+	VFMADD231PS  Y11, Y15, Y7
+	VBROADCASTSS 4(R12)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y10
+	VMOVUPS      160(DI), Y11
+	VBROADCASTSS 8(R11), Y13
+	VFMADD231PS  Y10, Y13, Y0
+	VFMADD231PS  Y11, Y13, Y1
+	VBROADCASTSS 8(R11)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y2
+	VFMADD231PS  Y11, Y14, Y3
+	VBROADCASTSS 8(R11)(CX*2), Y15
+	VFMADD231PS  Y10, Y15, Y4
+	VFMADD231PS  Y11, Y15, Y5
+	VBROADCASTSS 8(R12), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R12)(CX*1), Y13
+	VFMADD231PS  Y10, Y13, Y8
+	VFMADD231PS  Y11, Y13, Y9
+	VMOVUPS      192(DI), Y10
+	VMOVUPS      224(DI), Y11
+	VBROADCASTSS 12(R11), Y14
+	VFMADD231PS  Y10, Y14, Y0
+	VFMADD231PS  Y11, Y14, Y1
+	VBROADCASTSS 12(R11)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y2
+	VFMADD231PS  Y11, Y15, Y3
+	VBROADCASTSS 12(R11)(CX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R12), Y13
+	VFMADD231PS  Y10, Y13, Y6
+	VFMADD231PS  Y11, Y13, Y7
+	VBROADCASTSS 12(R12)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y8
+	VFMADD231PS  Y11, Y14, Y9
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPS      (DI), Y10
+	VMOVUPS      32(DI), Y11
+	VBROADCASTSS (R11), Y15
+	VFMADD231PS  Y10, Y15, Y0
+	VFMADD231PS  Y11, Y15, Y1
+	VBROADCASTSS 4(R11), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(R11), Y13
+	VFMADD231PS  Y10, Y13, Y4
+	VFMADD231PS  Y11, Y13, Y5
+	VBROADCASTSS 12(R11), Y14
+	VFMADD231PS  Y10, Y14, Y6
+	VFMADD231PS  Y11, Y14, Y7
+	VBROADCASTSS 16(R11), Y15
+	VFMADD231PS  Y10, Y15, Y8
+	VFMADD231PS  Y11, Y15, Y9
+	ADDQ         DX, R11
+	VMOVUPS      64(DI), Y10
+	VMOVUPS      96(DI), Y11
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R11), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS 12(R11), Y15
+	VFMADD231PS  Y10, Y15, Y6
+	VFMADD231PS  Y11, Y15, Y7
+	VBROADCASTSS 16(R11), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y10
+	VMOVUPS      160(DI), Y11
+	VBROADCASTSS (R11), Y13
+	VFMADD231PS  Y10, Y13, Y0
+	VFMADD231PS  Y11, Y13, Y1
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y10, Y14, Y2
+	VFMADD231PS  Y11, Y14, Y3
+	VBROADCASTSS 8(R11), Y15
+	VFMADD231PS  Y10, Y15, Y4
+	VFMADD231PS  Y11, Y15, Y5
+	VBROADCASTSS 12(R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R11), Y13
+	VFMADD231PS  Y10, Y13, Y8
+	VFMADD231PS  Y11, Y13, Y9
+	ADDQ         DX, R11
+	VMOVUPS      192(DI), Y10
+	VMOVUPS      224(DI), Y11
 	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y10, Y14, Y0
 	VFMADD231PS  Y11, Y14, Y1
-	VBROADCASTSS (R11)(CX*1), Y15
+	VBROADCASTSS 4(R11), Y15
 	VFMADD231PS  Y10, Y15, Y2
 	VFMADD231PS  Y11, Y15, Y3
-	VBROADCASTSS (R11)(CX*2), Y12
+	VBROADCASTSS 8(R11), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R12), Y13
+	VBROADCASTSS 12(R11), Y13
 	VFMADD231PS  Y10, Y13, Y6
 	VFMADD231PS  Y11, Y13, Y7
-	VBROADCASTSS (R12)(CX*1), Y14
+	VBROADCASTSS 16(R11), Y14
 	VFMADD231PS  Y10, Y14, Y8
 	VFMADD231PS  Y11, Y14, Y9
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 12(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -1584,9 +2121,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_5x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product64_5x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1664,6 +2201,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1716,8 +2258,34 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPD      (DI), Y10
+	VMOVUPD      32(DI), Y11
+	ADDQ         BX, DI
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y10, Y14, Y0
+	VFMADD231PD  Y11, Y14, Y1
+	VBROADCASTSD (R11)(CX*1), Y15
+	VFMADD231PD  Y10, Y15, Y2
+	VFMADD231PD  Y11, Y15, Y3
+	VBROADCASTSD (R11)(CX*2), Y12
+	VFMADD231PD  Y10, Y12, Y4
+	VFMADD231PD  Y11, Y12, Y5
+	VBROADCASTSD (R12), Y13
+	VFMADD231PD  Y10, Y13, Y6
+	VFMADD231PD  Y11, Y13, Y7
+	VBROADCASTSD (R12)(CX*1), Y14
+	VFMADD231PD  Y10, Y14, Y8
+	VFMADD231PD  Y11, Y14, Y9
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -1741,33 +2309,197 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPD      (DI), Y10
 	VMOVUPD      32(DI), Y11
-	ADDQ         BX, DI
+	VBROADCASTSD (R11), Y15
+	VFMADD231PD  Y10, Y15, Y0
+	VFMADD231PD  Y11, Y15, Y1
+	VBROADCASTSD (R11)(CX*1), Y12
+	VFMADD231PD  Y10, Y12, Y2
+	VFMADD231PD  Y11, Y12, Y3
+	VBROADCASTSD (R11)(CX*2), Y13
+	VFMADD231PD  Y10, Y13, Y4
+	VFMADD231PD  Y11, Y13, Y5
+	VBROADCASTSD (R12), Y14
+	VFMADD231PD  Y10, Y14, Y6
+	VFMADD231PD  Y11, Y14, Y7
+	VBROADCASTSD (R12)(CX*1), Y15
+	VFMADD231PD  Y10, Y15, Y8
+	VFMADD231PD  Y11, Y15, Y9
+	VMOVUPD      64(DI), Y10
+	VMOVUPD      96(DI), Y11
+	VBROADCASTSD 8(R11), Y12
+	VFMADD231PD  Y10, Y12, Y0
+	VFMADD231PD  Y11, Y12, Y1
+	VBROADCASTSD 8(R11)(CX*1), Y13
+	VFMADD231PD  Y10, Y13, Y2
+	VFMADD231PD  Y11, Y13, Y3
+	VBROADCASTSD 8(R11)(CX*2), Y14
+	VFMADD231PD  Y10, Y14, Y4
+	VFMADD231PD  Y11, Y14, Y5
+	VBROADCASTSD 8(R12), Y15
+	VFMADD231PD  Y10, Y15, Y6
+	VFMADD231PD  Y11, Y15, Y7
+	VBROADCASTSD 8(R12)(CX*1), Y12
+	VFMADD231PD  Y10, Y12, Y8
+	VFMADD231PD  Y11, Y12, Y9
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y10
+	VMOVUPD      160(DI), Y11
+	VBROADCASTSD 16(R11), Y13
+	VFMADD231PD  Y10, Y13, Y0
+	VFMADD231PD  Y11, Y13, Y1
+	VBROADCASTSD 16(R11)(CX*1), Y14
+	VFMADD231PD  Y10, Y14, Y2
+	VFMADD231PD  Y11, Y14, Y3
+	VBROADCASTSD 16(R11)(CX*2), Y15
+	VFMADD231PD  Y10, Y15, Y4
+	VFMADD231PD  Y11, Y15, Y5
+	VBROADCASTSD 16(R12), Y12
+	VFMADD231PD  Y10, Y12, Y6
+	VFMADD231PD  Y11, Y12, Y7
+	VBROADCASTSD 16(R12)(CX*1), Y13
+	VFMADD231PD  Y10, Y13, Y8
+	VFMADD231PD  Y11, Y13, Y9
+	VMOVUPD      192(DI), Y10
+	VMOVUPD      224(DI), Y11
+	VBROADCASTSD 24(R11), Y14
+	VFMADD231PD  Y10, Y14, Y0
+	VFMADD231PD  Y11, Y14, Y1
+	VBROADCASTSD 24(R11)(CX*1), Y15
+	VFMADD231PD  Y10, Y15, Y2
+	VFMADD231PD  Y11, Y15, Y3
+	VBROADCASTSD 24(R11)(CX*2), Y12
+	VFMADD231PD  Y10, Y12, Y4
+	VFMADD231PD  Y11, Y12, Y5
+	VBROADCASTSD 24(R12), Y13
+	VFMADD231PD  Y10, Y13, Y6
+	VFMADD231PD  Y11, Y13, Y7
+	VBROADCASTSD 24(R12)(CX*1), Y14
+	VFMADD231PD  Y10, Y14, Y8
+	VFMADD231PD  Y11, Y14, Y9
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x20, R11
+	ADDQ         $0x20, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPD      (DI), Y10
+	VMOVUPD      32(DI), Y11
+	VBROADCASTSD (R11), Y15
+	VFMADD231PD  Y10, Y15, Y0
+	VFMADD231PD  Y11, Y15, Y1
+	VBROADCASTSD 8(R11), Y12
+	VFMADD231PD  Y10, Y12, Y2
+	VFMADD231PD  Y11, Y12, Y3
+	VBROADCASTSD 16(R11), Y13
+	VFMADD231PD  Y10, Y13, Y4
+	VFMADD231PD  Y11, Y13, Y5
+	VBROADCASTSD 24(R11), Y14
+	VFMADD231PD  Y10, Y14, Y6
+	VFMADD231PD  Y11, Y14, Y7
+	VBROADCASTSD 32(R11), Y15
+	VFMADD231PD  Y10, Y15, Y8
+	VFMADD231PD  Y11, Y15, Y9
+	ADDQ         DX, R11
+	VMOVUPD      64(DI), Y10
+	VMOVUPD      96(DI), Y11
+	VBROADCASTSD (R11), Y12
+	VFMADD231PD  Y10, Y12, Y0
+	VFMADD231PD  Y11, Y12, Y1
+	VBROADCASTSD 8(R11), Y13
+	VFMADD231PD  Y10, Y13, Y2
+	VFMADD231PD  Y11, Y13, Y3
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y10, Y14, Y4
+	VFMADD231PD  Y11, Y14, Y5
+	VBROADCASTSD 24(R11), Y15
+	VFMADD231PD  Y10, Y15, Y6
+	VFMADD231PD  Y11, Y15, Y7
+	VBROADCASTSD 32(R11), Y12
+	VFMADD231PD  Y10, Y12, Y8
+	VFMADD231PD  Y11, Y12, Y9
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y10
+	VMOVUPD      160(DI), Y11
+	VBROADCASTSD (R11), Y13
+	VFMADD231PD  Y10, Y13, Y0
+	VFMADD231PD  Y11, Y13, Y1
+	VBROADCASTSD 8(R11), Y14
+	VFMADD231PD  Y10, Y14, Y2
+	VFMADD231PD  Y11, Y14, Y3
+	VBROADCASTSD 16(R11), Y15
+	VFMADD231PD  Y10, Y15, Y4
+	VFMADD231PD  Y11, Y15, Y5
+	VBROADCASTSD 24(R11), Y12
+	VFMADD231PD  Y10, Y12, Y6
+	VFMADD231PD  Y11, Y12, Y7
+	VBROADCASTSD 32(R11), Y13
+	VFMADD231PD  Y10, Y13, Y8
+	VFMADD231PD  Y11, Y13, Y9
+	ADDQ         DX, R11
+	VMOVUPD      192(DI), Y10
+	VMOVUPD      224(DI), Y11
 	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y10, Y14, Y0
 	VFMADD231PD  Y11, Y14, Y1
-	VBROADCASTSD (R11)(CX*1), Y15
+	VBROADCASTSD 8(R11), Y15
 	VFMADD231PD  Y10, Y15, Y2
 	VFMADD231PD  Y11, Y15, Y3
-	VBROADCASTSD (R11)(CX*2), Y12
+	VBROADCASTSD 16(R11), Y12
 	VFMADD231PD  Y10, Y12, Y4
 	VFMADD231PD  Y11, Y12, Y5
-	VBROADCASTSD (R12), Y13
+	VBROADCASTSD 24(R11), Y13
 	VFMADD231PD  Y10, Y13, Y6
 	VFMADD231PD  Y11, Y13, Y7
-	VBROADCASTSD (R12)(CX*1), Y14
+	VBROADCASTSD 32(R11), Y14
 	VFMADD231PD  Y10, Y14, Y8
 	VFMADD231PD  Y11, Y14, Y9
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 24(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -1842,9 +2574,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product32_6x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1931,6 +2663,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -1989,8 +2726,37 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	ADDQ         BX, DI
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R11)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS (R11)(CX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R12), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS (R12)(CX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R12)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -2016,16 +2782,18 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPS      (DI), Y12
 	VMOVUPS      32(DI), Y13
-	ADDQ         BX, DI
 	VBROADCASTSS (R11), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -2044,8 +2812,191 @@ odd:
 	VBROADCASTSS (R12)(CX*2), Y15
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
+	VMOVUPS      64(DI), Y12
+	VMOVUPS      96(DI), Y13
+	VBROADCASTSS 4(R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R11)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 4(R11)(CX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R12), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 4(R12)(CX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R12)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y12
+	VMOVUPS      160(DI), Y13
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(R11)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(R11)(CX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(R12), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 8(R12)(CX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(R12)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	VMOVUPS      192(DI), Y12
+	VMOVUPS      224(DI), Y13
+	VBROADCASTSS 12(R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(R11)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 12(R11)(CX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R12), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 12(R12)(CX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(R12)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R11), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R11), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(R11), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R11), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	VMOVUPS      64(DI), Y12
+	VMOVUPS      96(DI), Y13
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R11), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R11), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(R11), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R11), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPS      128(DI), Y12
+	VMOVUPS      160(DI), Y13
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R11), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R11), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(R11), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R11), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         DX, R11
+	VMOVUPS      192(DI), Y12
+	VMOVUPS      224(DI), Y13
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R11), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(R11), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R11), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(R11), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R11), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         DX, R11
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 12(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -2130,9 +3081,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-168
+TEXT ·avx2Product64_6x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2219,6 +3170,11 @@ sum:
 	MOVQ $0x00000000, (SP)
 	MOVQ next+112(FP), R10
 	MOVQ second+128(FP), R9
+
+part:
+	CMPQ form+168(FP), $0x01
+	JEQ  along
+	JGT  across
 	SUBQ $0x02, R8
 	JLT  odd
 
@@ -2277,8 +3233,37 @@ two:
 	ADDQ         jump+160(FP), R10
 
 row:
-	SUBQ       $0x02, R8
-	JGE        two
+	SUBQ $0x02, R8
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, R8
+	JEQ          even
+	VMOVUPD      (DI), Y12
+	VMOVUPD      32(DI), Y13
+	ADDQ         BX, DI
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD (R11)(CX*1), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD (R11)(CX*2), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD (R12), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD (R12)(CX*1), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD (R12)(CX*2), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R9
 	SUBQ       first+144(FP), R9
 	JLE        last
@@ -2304,16 +3289,18 @@ row:
 	ADDQ       cm+8(FP), R10
 	MOVQ       (SP), R10
 	MOVQ       second+128(FP), R9
-	SUBQ       $0x02, R8
-	JMP        two
+	JMP        part
 
 last:
-odd:
-	TESTQ        $0x00000001, R8
-	JEQ          done
+	JMP done
+
+along:
+	SUBQ $0x04, R8
+	JLT  along_end
+
+along_four:
 	VMOVUPD      (DI), Y12
 	VMOVUPD      32(DI), Y13
-	ADDQ         BX, DI
 	VBROADCASTSD (R11), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -2332,8 +3319,191 @@ odd:
 	VBROADCASTSD (R12)(CX*2), Y15
 	VFMADD231PD  Y12, Y15, Y10
 	VFMADD231PD  Y13, Y15, Y11
+	VMOVUPD      64(DI), Y12
+	VMOVUPD      96(DI), Y13
+	VBROADCASTSD 8(R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 8(R11)(CX*1), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 8(R11)(CX*2), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 8(R12), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 8(R12)(CX*1), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 8(R12)(CX*2), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y12
+	VMOVUPD      160(DI), Y13
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 16(R11)(CX*1), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 16(R11)(CX*2), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 16(R12), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 16(R12)(CX*1), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 16(R12)(CX*2), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	VMOVUPD      192(DI), Y12
+	VMOVUPD      224(DI), Y13
+	VBROADCASTSD 24(R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 24(R11)(CX*1), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 24(R11)(CX*2), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 24(R12), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 24(R12)(CX*1), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 24(R12)(CX*2), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	ADDQ         $0x00000100, DI
+	ADDQ         $0x20, R11
+	ADDQ         $0x20, R12
+	TESTQ        R8, mask+152(FP)
+	JNZ          along_row
+	ADDQ         jump+160(FP), R10
+
+along_row:
+	SUBQ $0x04, R8
+	JGE  along_four
+
+along_end:
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
+
+across:
+	SUBQ $0x04, R8
+	JLT  across_end
+
+across_four:
+	VMOVUPD      (DI), Y12
+	VMOVUPD      32(DI), Y13
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 8(R11), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 24(R11), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 32(R11), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 40(R11), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
 	ADDQ         DX, R11
-	ADDQ         DX, R12
+	VMOVUPD      64(DI), Y12
+	VMOVUPD      96(DI), Y13
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 8(R11), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 24(R11), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 32(R11), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 40(R11), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	ADDQ         DX, R11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         stride+120(FP), R10
+	VMOVUPD      128(DI), Y12
+	VMOVUPD      160(DI), Y13
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 8(R11), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 24(R11), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 32(R11), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 40(R11), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	ADDQ         DX, R11
+	VMOVUPD      192(DI), Y12
+	VMOVUPD      224(DI), Y13
+	VBROADCASTSD (R11), Y14
+	VFMADD231PD  Y12, Y14, Y0
+	VFMADD231PD  Y13, Y14, Y1
+	VBROADCASTSD 8(R11), Y15
+	VFMADD231PD  Y12, Y15, Y2
+	VFMADD231PD  Y13, Y15, Y3
+	VBROADCASTSD 16(R11), Y14
+	VFMADD231PD  Y12, Y14, Y4
+	VFMADD231PD  Y13, Y14, Y5
+	VBROADCASTSD 24(R11), Y15
+	VFMADD231PD  Y12, Y15, Y6
+	VFMADD231PD  Y13, Y15, Y7
+	VBROADCASTSD 32(R11), Y14
+	VFMADD231PD  Y12, Y14, Y8
+	VFMADD231PD  Y13, Y14, Y9
+	VBROADCASTSD 40(R11), Y15
+	VFMADD231PD  Y12, Y15, Y10
+	VFMADD231PD  Y13, Y15, Y11
+	ADDQ         DX, R11
+	ADDQ         $0x00000100, DI
+	TESTQ        R8, mask+152(FP)
+	JNZ          across_row
+	ADDQ         jump+160(FP), R10
+
+across_row:
+	SUBQ $0x04, R8
+	JGE  across_four
+
+across_end:
+	LEAQ 24(R11), R12
+	ADDQ $0x02, R8
+	JGE  two
+	JMP  odd
 
 done:
 	MOVQ   R10, next+112(FP)
@@ -2775,7 +3945,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	ADDQ         BX, DI
@@ -2794,7 +3964,7 @@ odd:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 
-done:
+even:
 	MOVQ    cp+16(FP), DI
 	MOVQ    SI, R12
 	MOVQ    $0x00000004, pr+112(FP)
@@ -3323,7 +4493,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
 	ADDQ         BX, DI
@@ -3345,7 +4515,7 @@ odd:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 
-done:
+even:
 	MOVQ    cp+16(FP), DI
 	MOVQ    SI, R12
 	MOVQ    $0x00000005, pr+112(FP)
@@ -3749,7 +4919,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	ADDQ         BX, DI
@@ -3768,7 +4938,7 @@ odd:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 
-done:
+even:
 	MOVQ    cp+16(FP), DI
 	MOVQ    SI, R12
 	MOVQ    $0x00000004, pr+112(FP)
@@ -4215,7 +5385,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, R8
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (DI), Y10
 	VMOVUPS      32(DI), Y11
 	ADDQ         BX, DI
@@ -4237,7 +5407,7 @@ odd:
 	ADDQ         DX, R10
 	ADDQ         DX, R11
 
-done:
+even:
 	MOVQ    cp+16(FP), DI
 	MOVQ    SI, R12
 	MOVQ    $0x00000005, pr+112(FP)

@@ -78,9 +78,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_1x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_1x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -142,7 +142,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z2
 	VMOVUPS      (SI)(R8*1), Z3
 	ADDQ         bk+64(FP), SI
@@ -151,7 +151,7 @@ odd:
 	VFMADD231PS  Z3, Z6, Z1
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -183,9 +183,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_1x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_1x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -238,14 +238,14 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z1
 	ADDQ         bk+64(FP), SI
 	VBROADCASTSS (R8), Z4
 	VFMADD231PS  Z1, Z4, Z0
 	ADDQ         DX, R8
 
-done:
+even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
 	JNE    multiply
@@ -274,9 +274,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_1x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product64_1x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -338,7 +338,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (SI), Z2
 	VMOVUPD      (SI)(R8*1), Z3
 	ADDQ         bk+64(FP), SI
@@ -347,7 +347,7 @@ odd:
 	VFMADD231PD  Z3, Z6, Z1
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -379,9 +379,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_2x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_2x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -459,7 +459,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z4
 	VMOVUPS      (SI)(R8*1), Z5
 	ADDQ         bk+64(FP), SI
@@ -471,7 +471,7 @@ odd:
 	VFMADD231PS  Z5, Z7, Z3
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -513,9 +513,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_2x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_2x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -578,7 +578,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z2
 	ADDQ         bk+64(FP), SI
 	VBROADCASTSS (R8), Z3
@@ -587,7 +587,7 @@ odd:
 	VFMADD231PS  Z2, Z4, Z1
 	ADDQ         DX, R8
 
-done:
+even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
 	JNE    multiply
@@ -623,9 +623,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_2x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product64_2x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -703,7 +703,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (SI), Z4
 	VMOVUPD      (SI)(R8*1), Z5
 	ADDQ         bk+64(FP), SI
@@ -715,7 +715,7 @@ odd:
 	VFMADD231PD  Z5, Z7, Z3
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -757,9 +757,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_3x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_3x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -853,7 +853,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z6
 	VMOVUPS      (SI)(R8*1), Z7
 	ADDQ         bk+64(FP), SI
@@ -868,7 +868,7 @@ odd:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -920,9 +920,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_3x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-168
+TEXT ·avx512Product32_3x1(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -995,7 +995,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z3
 	ADDQ         bk+64(FP), SI
 	VBROADCASTSS (R8), Z6
@@ -1006,7 +1006,7 @@ odd:
 	VFMADD231PS  Z3, Z4, Z2
 	ADDQ         DX, R8
 
-done:
+even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
 	JNE    multiply
@@ -1049,9 +1049,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_3x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-168
+TEXT ·avx512Product64_3x2(SB), NOSPLIT, $0-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1145,7 +1145,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPD      (SI), Z6
 	VMOVUPD      (SI)(R8*1), Z7
 	ADDQ         bk+64(FP), SI
@@ -1160,7 +1160,7 @@ odd:
 	VFMADD231PD  Z7, Z8, Z5
 	ADDQ         DX, R9
 
-done:
+even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
 	JNE    multiply
@@ -1212,9 +1212,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_4x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_4x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1333,8 +1333,31 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z8
+	VMOVUPS      (SI)(R10*1), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R11)(CX*1), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS (R11)(CX*2), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z8, Z13, Z6
+	VFMADD231PS  Z9, Z13, Z7
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -1364,28 +1387,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z8
-	VMOVUPS      (SI)(R10*1), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R11)(CX*1), Z11
-	VFMADD231PS  Z8, Z11, Z2
-	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R11)(CX*2), Z12
-	VFMADD231PS  Z8, Z12, Z4
-	VFMADD231PS  Z9, Z12, Z5
-	VBROADCASTSS (R12), Z13
-	VFMADD231PS  Z8, Z13, Z6
-	VFMADD231PS  Z9, Z13, Z7
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -1448,9 +1449,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_4x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1542,8 +1543,26 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z4
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R10)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSS (R10)(CX*2), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSS (R11), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -1569,23 +1588,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z4
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R10)(CX*1), Z6
-	VFMADD231PS  Z4, Z6, Z1
-	VBROADCASTSS (R10)(CX*2), Z7
-	VFMADD231PS  Z4, Z7, Z2
-	VBROADCASTSS (R11), Z8
-	VFMADD231PS  Z4, Z8, Z3
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -1636,9 +1638,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_4x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_4x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -1757,8 +1759,31 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z8
+	VMOVUPD      (SI)(R10*1), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z10
+	VFMADD231PD  Z8, Z10, Z0
+	VFMADD231PD  Z9, Z10, Z1
+	VBROADCASTSD (R11)(CX*1), Z11
+	VFMADD231PD  Z8, Z11, Z2
+	VFMADD231PD  Z9, Z11, Z3
+	VBROADCASTSD (R11)(CX*2), Z12
+	VFMADD231PD  Z8, Z12, Z4
+	VFMADD231PD  Z9, Z12, Z5
+	VBROADCASTSD (R12), Z13
+	VFMADD231PD  Z8, Z13, Z6
+	VFMADD231PD  Z9, Z13, Z7
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -1788,28 +1813,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z8
-	VMOVUPD      (SI)(R10*1), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z10
-	VFMADD231PD  Z8, Z10, Z0
-	VFMADD231PD  Z9, Z10, Z1
-	VBROADCASTSD (R11)(CX*1), Z11
-	VFMADD231PD  Z8, Z11, Z2
-	VFMADD231PD  Z9, Z11, Z3
-	VBROADCASTSD (R11)(CX*2), Z12
-	VFMADD231PD  Z8, Z12, Z4
-	VFMADD231PD  Z9, Z12, Z5
-	VBROADCASTSD (R12), Z13
-	VFMADD231PD  Z8, Z13, Z6
-	VFMADD231PD  Z9, Z13, Z7
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -1872,9 +1875,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_5x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_5x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2009,8 +2012,34 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z10
+	VMOVUPS      (SI)(R10*1), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z10, Z14, Z0
+	VFMADD231PS  Z11, Z14, Z1
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z10, Z15, Z2
+	VFMADD231PS  Z11, Z15, Z3
+	VBROADCASTSS (R11)(CX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z10, Z13, Z6
+	VFMADD231PS  Z11, Z13, Z7
+	VBROADCASTSS (R12)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z8
+	VFMADD231PS  Z11, Z14, Z9
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -2043,31 +2072,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z10
-	VMOVUPS      (SI)(R10*1), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z10, Z14, Z0
-	VFMADD231PS  Z11, Z14, Z1
-	VBROADCASTSS (R11)(CX*1), Z15
-	VFMADD231PS  Z10, Z15, Z2
-	VFMADD231PS  Z11, Z15, Z3
-	VBROADCASTSS (R11)(CX*2), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R12), Z13
-	VFMADD231PS  Z10, Z13, Z6
-	VFMADD231PS  Z11, Z13, Z7
-	VBROADCASTSS (R12)(CX*1), Z14
-	VFMADD231PS  Z10, Z14, Z8
-	VFMADD231PS  Z11, Z14, Z9
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -2140,9 +2144,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_5x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2244,8 +2248,28 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z5
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z5, Z8, Z0
+	VBROADCASTSS (R10)(CX*1), Z9
+	VFMADD231PS  Z5, Z9, Z1
+	VBROADCASTSS (R10)(CX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z5, Z7, Z3
+	VBROADCASTSS (R11)(CX*1), Z8
+	VFMADD231PS  Z5, Z8, Z4
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -2273,25 +2297,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z5
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z5, Z8, Z0
-	VBROADCASTSS (R10)(CX*1), Z9
-	VFMADD231PS  Z5, Z9, Z1
-	VBROADCASTSS (R10)(CX*2), Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R11), Z7
-	VFMADD231PS  Z5, Z7, Z3
-	VBROADCASTSS (R11)(CX*1), Z8
-	VFMADD231PS  Z5, Z8, Z4
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -2349,9 +2354,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_5x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_5x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2486,8 +2491,34 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z10
+	VMOVUPD      (SI)(R10*1), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z14
+	VFMADD231PD  Z10, Z14, Z0
+	VFMADD231PD  Z11, Z14, Z1
+	VBROADCASTSD (R11)(CX*1), Z15
+	VFMADD231PD  Z10, Z15, Z2
+	VFMADD231PD  Z11, Z15, Z3
+	VBROADCASTSD (R11)(CX*2), Z12
+	VFMADD231PD  Z10, Z12, Z4
+	VFMADD231PD  Z11, Z12, Z5
+	VBROADCASTSD (R12), Z13
+	VFMADD231PD  Z10, Z13, Z6
+	VFMADD231PD  Z11, Z13, Z7
+	VBROADCASTSD (R12)(CX*1), Z14
+	VFMADD231PD  Z10, Z14, Z8
+	VFMADD231PD  Z11, Z14, Z9
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -2520,31 +2551,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z10
-	VMOVUPD      (SI)(R10*1), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z10, Z14, Z0
-	VFMADD231PD  Z11, Z14, Z1
-	VBROADCASTSD (R11)(CX*1), Z15
-	VFMADD231PD  Z10, Z15, Z2
-	VFMADD231PD  Z11, Z15, Z3
-	VBROADCASTSD (R11)(CX*2), Z12
-	VFMADD231PD  Z10, Z12, Z4
-	VFMADD231PD  Z11, Z12, Z5
-	VBROADCASTSD (R12), Z13
-	VFMADD231PD  Z10, Z13, Z6
-	VFMADD231PD  Z11, Z13, Z7
-	VBROADCASTSD (R12)(CX*1), Z14
-	VFMADD231PD  Z10, Z14, Z8
-	VFMADD231PD  Z11, Z14, Z9
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -2617,9 +2623,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_6x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_6x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -2770,8 +2776,37 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z12
+	VMOVUPS      (SI)(R10*1), Z13
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VFMADD231PS  Z13, Z15, Z3
+	VBROADCASTSS (R11)(CX*2), Z16
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VBROADCASTSS (R12), Z17
+	VFMADD231PS  Z12, Z17, Z6
+	VFMADD231PS  Z13, Z17, Z7
+	VBROADCASTSS (R12)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R12)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z10
+	VFMADD231PS  Z13, Z15, Z11
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -2807,34 +2842,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z12
-	VMOVUPS      (SI)(R10*1), Z13
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (R11)(CX*1), Z15
-	VFMADD231PS  Z12, Z15, Z2
-	VFMADD231PS  Z13, Z15, Z3
-	VBROADCASTSS (R11)(CX*2), Z16
-	VFMADD231PS  Z12, Z16, Z4
-	VFMADD231PS  Z13, Z16, Z5
-	VBROADCASTSS (R12), Z17
-	VFMADD231PS  Z12, Z17, Z6
-	VFMADD231PS  Z13, Z17, Z7
-	VBROADCASTSS (R12)(CX*1), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R12)(CX*2), Z15
-	VFMADD231PS  Z12, Z15, Z10
-	VFMADD231PS  Z13, Z15, Z11
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -2917,9 +2924,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_6x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3031,8 +3038,30 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z6
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R10)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z1
+	VBROADCASTSS (R10)(CX*2), Z9
+	VFMADD231PS  Z6, Z9, Z2
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z6, Z10, Z3
+	VBROADCASTSS (R11)(CX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R11)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z5
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -3062,27 +3091,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z6
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z7
-	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R10)(CX*1), Z8
-	VFMADD231PS  Z6, Z8, Z1
-	VBROADCASTSS (R10)(CX*2), Z9
-	VFMADD231PS  Z6, Z9, Z2
-	VBROADCASTSS (R11), Z10
-	VFMADD231PS  Z6, Z10, Z3
-	VBROADCASTSS (R11)(CX*1), Z7
-	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R11)(CX*2), Z8
-	VFMADD231PS  Z6, Z8, Z5
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -3147,9 +3155,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_6x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_6x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3300,8 +3308,37 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z12
+	VMOVUPD      (SI)(R10*1), Z13
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z14
+	VFMADD231PD  Z12, Z14, Z0
+	VFMADD231PD  Z13, Z14, Z1
+	VBROADCASTSD (R11)(CX*1), Z15
+	VFMADD231PD  Z12, Z15, Z2
+	VFMADD231PD  Z13, Z15, Z3
+	VBROADCASTSD (R11)(CX*2), Z16
+	VFMADD231PD  Z12, Z16, Z4
+	VFMADD231PD  Z13, Z16, Z5
+	VBROADCASTSD (R12), Z17
+	VFMADD231PD  Z12, Z17, Z6
+	VFMADD231PD  Z13, Z17, Z7
+	VBROADCASTSD (R12)(CX*1), Z14
+	VFMADD231PD  Z12, Z14, Z8
+	VFMADD231PD  Z13, Z14, Z9
+	VBROADCASTSD (R12)(CX*2), Z15
+	VFMADD231PD  Z12, Z15, Z10
+	VFMADD231PD  Z13, Z15, Z11
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -3337,34 +3374,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z12
-	VMOVUPD      (SI)(R10*1), Z13
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z14
-	VFMADD231PD  Z12, Z14, Z0
-	VFMADD231PD  Z13, Z14, Z1
-	VBROADCASTSD (R11)(CX*1), Z15
-	VFMADD231PD  Z12, Z15, Z2
-	VFMADD231PD  Z13, Z15, Z3
-	VBROADCASTSD (R11)(CX*2), Z16
-	VFMADD231PD  Z12, Z16, Z4
-	VFMADD231PD  Z13, Z16, Z5
-	VBROADCASTSD (R12), Z17
-	VFMADD231PD  Z12, Z17, Z6
-	VFMADD231PD  Z13, Z17, Z7
-	VBROADCASTSD (R12)(CX*1), Z14
-	VFMADD231PD  Z12, Z14, Z8
-	VFMADD231PD  Z13, Z14, Z9
-	VBROADCASTSD (R12)(CX*2), Z15
-	VFMADD231PD  Z12, Z15, Z10
-	VFMADD231PD  Z13, Z15, Z11
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -3447,9 +3456,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_7x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_7x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3619,8 +3628,41 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z14
+	VMOVUPS      (SI)(R10*1), Z15
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z14, Z18, Z0
+	VFMADD231PS  Z15, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z19
+	VFMADD231PS  Z14, Z19, Z2
+	VFMADD231PS  Z15, Z19, Z3
+	VBROADCASTSS (R11)(CX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (R12), Z17
+	VFMADD231PS  Z14, Z17, Z6
+	VFMADD231PS  Z15, Z17, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z14, Z18, Z8
+	VFMADD231PS  Z15, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z19
+	VFMADD231PS  Z14, Z19, Z10
+	VFMADD231PS  Z15, Z19, Z11
+	VBROADCASTSS (R13), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -3659,38 +3701,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z14
-	VMOVUPS      (SI)(R10*1), Z15
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z14, Z18, Z0
-	VFMADD231PS  Z15, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z19
-	VFMADD231PS  Z14, Z19, Z2
-	VFMADD231PS  Z15, Z19, Z3
-	VBROADCASTSS (R11)(CX*2), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (R12), Z17
-	VFMADD231PS  Z14, Z17, Z6
-	VFMADD231PS  Z15, Z17, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z14, Z18, Z8
-	VFMADD231PS  Z15, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z19
-	VFMADD231PS  Z14, Z19, Z10
-	VFMADD231PS  Z15, Z19, Z11
-	VBROADCASTSS (R13), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -3783,9 +3793,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_7x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_7x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -3910,8 +3920,33 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z7
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z7, Z10, Z0
+	VBROADCASTSS (R10)(CX*1), Z11
+	VFMADD231PS  Z7, Z11, Z1
+	VBROADCASTSS (R10)(CX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z7, Z9, Z3
+	VBROADCASTSS (R11)(CX*1), Z10
+	VFMADD231PS  Z7, Z10, Z4
+	VBROADCASTSS (R11)(CX*2), Z11
+	VFMADD231PS  Z7, Z11, Z5
+	VBROADCASTSS (R12), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -3943,30 +3978,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z7
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z7, Z10, Z0
-	VBROADCASTSS (R10)(CX*1), Z11
-	VFMADD231PS  Z7, Z11, Z1
-	VBROADCASTSS (R10)(CX*2), Z8
-	VFMADD231PS  Z7, Z8, Z2
-	VBROADCASTSS (R11), Z9
-	VFMADD231PS  Z7, Z9, Z3
-	VBROADCASTSS (R11)(CX*1), Z10
-	VFMADD231PS  Z7, Z10, Z4
-	VBROADCASTSS (R11)(CX*2), Z11
-	VFMADD231PS  Z7, Z11, Z5
-	VBROADCASTSS (R12), Z8
-	VFMADD231PS  Z7, Z8, Z6
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -4038,9 +4049,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_7x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_7x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4210,8 +4221,41 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z14
+	VMOVUPD      (SI)(R10*1), Z15
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z18
+	VFMADD231PD  Z14, Z18, Z0
+	VFMADD231PD  Z15, Z18, Z1
+	VBROADCASTSD (R11)(CX*1), Z19
+	VFMADD231PD  Z14, Z19, Z2
+	VFMADD231PD  Z15, Z19, Z3
+	VBROADCASTSD (R11)(CX*2), Z16
+	VFMADD231PD  Z14, Z16, Z4
+	VFMADD231PD  Z15, Z16, Z5
+	VBROADCASTSD (R12), Z17
+	VFMADD231PD  Z14, Z17, Z6
+	VFMADD231PD  Z15, Z17, Z7
+	VBROADCASTSD (R12)(CX*1), Z18
+	VFMADD231PD  Z14, Z18, Z8
+	VFMADD231PD  Z15, Z18, Z9
+	VBROADCASTSD (R12)(CX*2), Z19
+	VFMADD231PD  Z14, Z19, Z10
+	VFMADD231PD  Z15, Z19, Z11
+	VBROADCASTSD (R13), Z16
+	VFMADD231PD  Z14, Z16, Z12
+	VFMADD231PD  Z15, Z16, Z13
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -4250,38 +4294,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z14
-	VMOVUPD      (SI)(R10*1), Z15
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z18
-	VFMADD231PD  Z14, Z18, Z0
-	VFMADD231PD  Z15, Z18, Z1
-	VBROADCASTSD (R11)(CX*1), Z19
-	VFMADD231PD  Z14, Z19, Z2
-	VFMADD231PD  Z15, Z19, Z3
-	VBROADCASTSD (R11)(CX*2), Z16
-	VFMADD231PD  Z14, Z16, Z4
-	VFMADD231PD  Z15, Z16, Z5
-	VBROADCASTSD (R12), Z17
-	VFMADD231PD  Z14, Z17, Z6
-	VFMADD231PD  Z15, Z17, Z7
-	VBROADCASTSD (R12)(CX*1), Z18
-	VFMADD231PD  Z14, Z18, Z8
-	VFMADD231PD  Z15, Z18, Z9
-	VBROADCASTSD (R12)(CX*2), Z19
-	VFMADD231PD  Z14, Z19, Z10
-	VFMADD231PD  Z15, Z19, Z11
-	VBROADCASTSD (R13), Z16
-	VFMADD231PD  Z14, Z16, Z12
-	VFMADD231PD  Z15, Z16, Z13
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -4374,9 +4386,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_8x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4562,8 +4574,44 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VBROADCASTSS (R12), Z21
+	VFMADD231PS  Z16, Z21, Z6
+	VFMADD231PS  Z17, Z21, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z16, Z20, Z12
+	VFMADD231PS  Z17, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z21
+	VFMADD231PS  Z16, Z21, Z14
+	VFMADD231PS  Z17, Z21, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -4605,41 +4653,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z16
-	VMOVUPS      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R11)(CX*1), Z19
-	VFMADD231PS  Z16, Z19, Z2
-	VFMADD231PS  Z17, Z19, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z16, Z20, Z4
-	VFMADD231PS  Z17, Z20, Z5
-	VBROADCASTSS (R12), Z21
-	VFMADD231PS  Z16, Z21, Z6
-	VFMADD231PS  Z17, Z21, Z7
-	VBROADCASTSS (R12)(CX*1), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(CX*2), Z19
-	VFMADD231PS  Z16, Z19, Z10
-	VFMADD231PS  Z17, Z19, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z16, Z20, Z12
-	VFMADD231PS  Z17, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z21
-	VFMADD231PS  Z16, Z21, Z14
-	VFMADD231PS  Z17, Z21, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -4742,9 +4755,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_8x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_8x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4879,8 +4892,35 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z8
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R10)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSS (R10)(CX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSS (R11)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R11)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSS (R12), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSS (R12)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -4914,32 +4954,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z8
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z9
-	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R10)(CX*1), Z10
-	VFMADD231PS  Z8, Z10, Z1
-	VBROADCASTSS (R10)(CX*2), Z11
-	VFMADD231PS  Z8, Z11, Z2
-	VBROADCASTSS (R11), Z12
-	VFMADD231PS  Z8, Z12, Z3
-	VBROADCASTSS (R11)(CX*1), Z9
-	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R11)(CX*2), Z10
-	VFMADD231PS  Z8, Z10, Z5
-	VBROADCASTSS (R12), Z11
-	VFMADD231PS  Z8, Z11, Z6
-	VBROADCASTSS (R12)(CX*1), Z12
-	VFMADD231PS  Z8, Z12, Z7
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -5018,9 +5032,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_8x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_8x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5206,8 +5220,44 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z16
+	VMOVUPD      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z18
+	VFMADD231PD  Z16, Z18, Z0
+	VFMADD231PD  Z17, Z18, Z1
+	VBROADCASTSD (R11)(CX*1), Z19
+	VFMADD231PD  Z16, Z19, Z2
+	VFMADD231PD  Z17, Z19, Z3
+	VBROADCASTSD (R11)(CX*2), Z20
+	VFMADD231PD  Z16, Z20, Z4
+	VFMADD231PD  Z17, Z20, Z5
+	VBROADCASTSD (R12), Z21
+	VFMADD231PD  Z16, Z21, Z6
+	VFMADD231PD  Z17, Z21, Z7
+	VBROADCASTSD (R12)(CX*1), Z18
+	VFMADD231PD  Z16, Z18, Z8
+	VFMADD231PD  Z17, Z18, Z9
+	VBROADCASTSD (R12)(CX*2), Z19
+	VFMADD231PD  Z16, Z19, Z10
+	VFMADD231PD  Z17, Z19, Z11
+	VBROADCASTSD (R13), Z20
+	VFMADD231PD  Z16, Z20, Z12
+	VFMADD231PD  Z17, Z20, Z13
+	VBROADCASTSD (R13)(CX*1), Z21
+	VFMADD231PD  Z16, Z21, Z14
+	VFMADD231PD  Z17, Z21, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -5249,41 +5299,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z16
-	VMOVUPD      (SI)(R10*1), Z17
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z18
-	VFMADD231PD  Z16, Z18, Z0
-	VFMADD231PD  Z17, Z18, Z1
-	VBROADCASTSD (R11)(CX*1), Z19
-	VFMADD231PD  Z16, Z19, Z2
-	VFMADD231PD  Z17, Z19, Z3
-	VBROADCASTSD (R11)(CX*2), Z20
-	VFMADD231PD  Z16, Z20, Z4
-	VFMADD231PD  Z17, Z20, Z5
-	VBROADCASTSD (R12), Z21
-	VFMADD231PD  Z16, Z21, Z6
-	VFMADD231PD  Z17, Z21, Z7
-	VBROADCASTSD (R12)(CX*1), Z18
-	VFMADD231PD  Z16, Z18, Z8
-	VFMADD231PD  Z17, Z18, Z9
-	VBROADCASTSD (R12)(CX*2), Z19
-	VFMADD231PD  Z16, Z19, Z10
-	VFMADD231PD  Z17, Z19, Z11
-	VBROADCASTSD (R13), Z20
-	VFMADD231PD  Z16, Z20, Z12
-	VFMADD231PD  Z17, Z20, Z13
-	VBROADCASTSD (R13)(CX*1), Z21
-	VFMADD231PD  Z16, Z21, Z14
-	VFMADD231PD  Z17, Z21, Z15
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -5386,9 +5401,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_9x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5590,8 +5605,47 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z18, Z22, Z0
+	VFMADD231PS  Z19, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z23
+	VFMADD231PS  Z18, Z23, Z2
+	VFMADD231PS  Z19, Z23, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z21
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z18, Z22, Z8
+	VFMADD231PS  Z19, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z23
+	VFMADD231PS  Z18, Z23, Z10
+	VFMADD231PS  Z19, Z23, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z21
+	VFMADD231PS  Z18, Z21, Z14
+	VFMADD231PS  Z19, Z21, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z18, Z22, Z16
+	VFMADD231PS  Z19, Z22, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -5636,44 +5690,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z18
-	VMOVUPS      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z18, Z22, Z0
-	VFMADD231PS  Z19, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z23
-	VFMADD231PS  Z18, Z23, Z2
-	VFMADD231PS  Z19, Z23, Z3
-	VBROADCASTSS (R11)(CX*2), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12), Z21
-	VFMADD231PS  Z18, Z21, Z6
-	VFMADD231PS  Z19, Z21, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z18, Z22, Z8
-	VFMADD231PS  Z19, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z23
-	VFMADD231PS  Z18, Z23, Z10
-	VFMADD231PS  Z19, Z23, Z11
-	VBROADCASTSS (R13), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R13)(CX*1), Z21
-	VFMADD231PS  Z18, Z21, Z14
-	VFMADD231PS  Z19, Z21, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z18, Z22, Z16
-	VFMADD231PS  Z19, Z22, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -5786,9 +5802,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_9x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_9x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5933,8 +5949,37 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z9
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VBROADCASTSS (R10)(CX*1), Z13
+	VFMADD231PS  Z9, Z13, Z1
+	VBROADCASTSS (R10)(CX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS (R11)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z4
+	VBROADCASTSS (R11)(CX*2), Z13
+	VFMADD231PS  Z9, Z13, Z5
+	VBROADCASTSS (R12), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R12)(CX*1), Z11
+	VFMADD231PS  Z9, Z11, Z7
+	VBROADCASTSS (R12)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z8
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -5970,34 +6015,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z9
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z9, Z12, Z0
-	VBROADCASTSS (R10)(CX*1), Z13
-	VFMADD231PS  Z9, Z13, Z1
-	VBROADCASTSS (R10)(CX*2), Z10
-	VFMADD231PS  Z9, Z10, Z2
-	VBROADCASTSS (R11), Z11
-	VFMADD231PS  Z9, Z11, Z3
-	VBROADCASTSS (R11)(CX*1), Z12
-	VFMADD231PS  Z9, Z12, Z4
-	VBROADCASTSS (R11)(CX*2), Z13
-	VFMADD231PS  Z9, Z13, Z5
-	VBROADCASTSS (R12), Z10
-	VFMADD231PS  Z9, Z10, Z6
-	VBROADCASTSS (R12)(CX*1), Z11
-	VFMADD231PS  Z9, Z11, Z7
-	VBROADCASTSS (R12)(CX*2), Z12
-	VFMADD231PS  Z9, Z12, Z8
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -6083,9 +6100,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_9x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_9x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6287,8 +6304,47 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z18
+	VMOVUPD      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z22
+	VFMADD231PD  Z18, Z22, Z0
+	VFMADD231PD  Z19, Z22, Z1
+	VBROADCASTSD (R11)(CX*1), Z23
+	VFMADD231PD  Z18, Z23, Z2
+	VFMADD231PD  Z19, Z23, Z3
+	VBROADCASTSD (R11)(CX*2), Z20
+	VFMADD231PD  Z18, Z20, Z4
+	VFMADD231PD  Z19, Z20, Z5
+	VBROADCASTSD (R12), Z21
+	VFMADD231PD  Z18, Z21, Z6
+	VFMADD231PD  Z19, Z21, Z7
+	VBROADCASTSD (R12)(CX*1), Z22
+	VFMADD231PD  Z18, Z22, Z8
+	VFMADD231PD  Z19, Z22, Z9
+	VBROADCASTSD (R12)(CX*2), Z23
+	VFMADD231PD  Z18, Z23, Z10
+	VFMADD231PD  Z19, Z23, Z11
+	VBROADCASTSD (R13), Z20
+	VFMADD231PD  Z18, Z20, Z12
+	VFMADD231PD  Z19, Z20, Z13
+	VBROADCASTSD (R13)(CX*1), Z21
+	VFMADD231PD  Z18, Z21, Z14
+	VFMADD231PD  Z19, Z21, Z15
+	VBROADCASTSD (R13)(CX*2), Z22
+	VFMADD231PD  Z18, Z22, Z16
+	VFMADD231PD  Z19, Z22, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -6333,44 +6389,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z18
-	VMOVUPD      (SI)(R10*1), Z19
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z22
-	VFMADD231PD  Z18, Z22, Z0
-	VFMADD231PD  Z19, Z22, Z1
-	VBROADCASTSD (R11)(CX*1), Z23
-	VFMADD231PD  Z18, Z23, Z2
-	VFMADD231PD  Z19, Z23, Z3
-	VBROADCASTSD (R11)(CX*2), Z20
-	VFMADD231PD  Z18, Z20, Z4
-	VFMADD231PD  Z19, Z20, Z5
-	VBROADCASTSD (R12), Z21
-	VFMADD231PD  Z18, Z21, Z6
-	VFMADD231PD  Z19, Z21, Z7
-	VBROADCASTSD (R12)(CX*1), Z22
-	VFMADD231PD  Z18, Z22, Z8
-	VFMADD231PD  Z19, Z22, Z9
-	VBROADCASTSD (R12)(CX*2), Z23
-	VFMADD231PD  Z18, Z23, Z10
-	VFMADD231PD  Z19, Z23, Z11
-	VBROADCASTSD (R13), Z20
-	VFMADD231PD  Z18, Z20, Z12
-	VFMADD231PD  Z19, Z20, Z13
-	VBROADCASTSD (R13)(CX*1), Z21
-	VFMADD231PD  Z18, Z21, Z14
-	VFMADD231PD  Z19, Z21, Z15
-	VBROADCASTSD (R13)(CX*2), Z22
-	VFMADD231PD  Z18, Z22, Z16
-	VFMADD231PD  Z19, Z22, Z17
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -6483,9 +6501,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_10x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -6706,8 +6724,51 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z23
+	VFMADD231PS  Z20, Z23, Z2
+	VFMADD231PS  Z21, Z23, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VBROADCASTSS (R12), Z25
+	VFMADD231PS  Z20, Z25, Z6
+	VFMADD231PS  Z21, Z25, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z23
+	VFMADD231PS  Z20, Z23, Z10
+	VFMADD231PS  Z21, Z23, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z25
+	VFMADD231PS  Z20, Z25, Z14
+	VFMADD231PS  Z21, Z25, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z23
+	VFMADD231PS  Z20, Z23, Z18
+	VFMADD231PS  Z21, Z23, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -6755,48 +6816,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z20
-	VMOVUPS      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R11)(CX*1), Z23
-	VFMADD231PS  Z20, Z23, Z2
-	VFMADD231PS  Z21, Z23, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z20, Z24, Z4
-	VFMADD231PS  Z21, Z24, Z5
-	VBROADCASTSS (R12), Z25
-	VFMADD231PS  Z20, Z25, Z6
-	VFMADD231PS  Z21, Z25, Z7
-	VBROADCASTSS (R12)(CX*1), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R12)(CX*2), Z23
-	VFMADD231PS  Z20, Z23, Z10
-	VFMADD231PS  Z21, Z23, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z20, Z24, Z12
-	VFMADD231PS  Z21, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z25
-	VFMADD231PS  Z20, Z25, Z14
-	VFMADD231PS  Z21, Z25, Z15
-	VBROADCASTSS (R13)(CX*2), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R14), Z23
-	VFMADD231PS  Z20, Z23, Z18
-	VFMADD231PS  Z21, Z23, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -6919,9 +6938,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_10x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_10x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7079,8 +7098,40 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z10
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z1
+	VBROADCASTSS (R10)(CX*2), Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z10, Z14, Z3
+	VBROADCASTSS (R11)(CX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R11)(CX*2), Z12
+	VFMADD231PS  Z10, Z12, Z5
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z10, Z13, Z6
+	VBROADCASTSS (R12)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z7
+	VBROADCASTSS (R12)(CX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R13), Z12
+	VFMADD231PS  Z10, Z12, Z9
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -7118,37 +7169,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z10
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z11
-	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R10)(CX*1), Z12
-	VFMADD231PS  Z10, Z12, Z1
-	VBROADCASTSS (R10)(CX*2), Z13
-	VFMADD231PS  Z10, Z13, Z2
-	VBROADCASTSS (R11), Z14
-	VFMADD231PS  Z10, Z14, Z3
-	VBROADCASTSS (R11)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R11)(CX*2), Z12
-	VFMADD231PS  Z10, Z12, Z5
-	VBROADCASTSS (R12), Z13
-	VFMADD231PS  Z10, Z13, Z6
-	VBROADCASTSS (R12)(CX*1), Z14
-	VFMADD231PS  Z10, Z14, Z7
-	VBROADCASTSS (R12)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R13), Z12
-	VFMADD231PS  Z10, Z12, Z9
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -7241,9 +7261,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_10x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_10x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7464,8 +7484,51 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z20
+	VMOVUPD      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z22
+	VFMADD231PD  Z20, Z22, Z0
+	VFMADD231PD  Z21, Z22, Z1
+	VBROADCASTSD (R11)(CX*1), Z23
+	VFMADD231PD  Z20, Z23, Z2
+	VFMADD231PD  Z21, Z23, Z3
+	VBROADCASTSD (R11)(CX*2), Z24
+	VFMADD231PD  Z20, Z24, Z4
+	VFMADD231PD  Z21, Z24, Z5
+	VBROADCASTSD (R12), Z25
+	VFMADD231PD  Z20, Z25, Z6
+	VFMADD231PD  Z21, Z25, Z7
+	VBROADCASTSD (R12)(CX*1), Z22
+	VFMADD231PD  Z20, Z22, Z8
+	VFMADD231PD  Z21, Z22, Z9
+	VBROADCASTSD (R12)(CX*2), Z23
+	VFMADD231PD  Z20, Z23, Z10
+	VFMADD231PD  Z21, Z23, Z11
+	VBROADCASTSD (R13), Z24
+	VFMADD231PD  Z20, Z24, Z12
+	VFMADD231PD  Z21, Z24, Z13
+	VBROADCASTSD (R13)(CX*1), Z25
+	VFMADD231PD  Z20, Z25, Z14
+	VFMADD231PD  Z21, Z25, Z15
+	VBROADCASTSD (R13)(CX*2), Z22
+	VFMADD231PD  Z20, Z22, Z16
+	VFMADD231PD  Z21, Z22, Z17
+	VBROADCASTSD (R14), Z23
+	VFMADD231PD  Z20, Z23, Z18
+	VFMADD231PD  Z21, Z23, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -7513,48 +7576,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z20
-	VMOVUPD      (SI)(R10*1), Z21
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z22
-	VFMADD231PD  Z20, Z22, Z0
-	VFMADD231PD  Z21, Z22, Z1
-	VBROADCASTSD (R11)(CX*1), Z23
-	VFMADD231PD  Z20, Z23, Z2
-	VFMADD231PD  Z21, Z23, Z3
-	VBROADCASTSD (R11)(CX*2), Z24
-	VFMADD231PD  Z20, Z24, Z4
-	VFMADD231PD  Z21, Z24, Z5
-	VBROADCASTSD (R12), Z25
-	VFMADD231PD  Z20, Z25, Z6
-	VFMADD231PD  Z21, Z25, Z7
-	VBROADCASTSD (R12)(CX*1), Z22
-	VFMADD231PD  Z20, Z22, Z8
-	VFMADD231PD  Z21, Z22, Z9
-	VBROADCASTSD (R12)(CX*2), Z23
-	VFMADD231PD  Z20, Z23, Z10
-	VFMADD231PD  Z21, Z23, Z11
-	VBROADCASTSD (R13), Z24
-	VFMADD231PD  Z20, Z24, Z12
-	VFMADD231PD  Z21, Z24, Z13
-	VBROADCASTSD (R13)(CX*1), Z25
-	VFMADD231PD  Z20, Z25, Z14
-	VFMADD231PD  Z21, Z25, Z15
-	VBROADCASTSD (R13)(CX*2), Z22
-	VFMADD231PD  Z20, Z22, Z16
-	VFMADD231PD  Z21, Z22, Z17
-	VBROADCASTSD (R14), Z23
-	VFMADD231PD  Z20, Z23, Z18
-	VFMADD231PD  Z21, Z23, Z19
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -7677,9 +7698,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_11x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -7916,8 +7937,54 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z22, Z26, Z0
+	VFMADD231PS  Z23, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z27
+	VFMADD231PS  Z22, Z27, Z2
+	VFMADD231PS  Z23, Z27, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z25
+	VFMADD231PS  Z22, Z25, Z6
+	VFMADD231PS  Z23, Z25, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z22, Z26, Z8
+	VFMADD231PS  Z23, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z27
+	VFMADD231PS  Z22, Z27, Z10
+	VFMADD231PS  Z23, Z27, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z25
+	VFMADD231PS  Z22, Z25, Z14
+	VFMADD231PS  Z23, Z25, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z22, Z26, Z16
+	VFMADD231PS  Z23, Z26, Z17
+	VBROADCASTSS (R14), Z27
+	VFMADD231PS  Z22, Z27, Z18
+	VFMADD231PS  Z23, Z27, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -7968,51 +8035,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z22
-	VMOVUPS      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z26
-	VFMADD231PS  Z22, Z26, Z0
-	VFMADD231PS  Z23, Z26, Z1
-	VBROADCASTSS (R11)(CX*1), Z27
-	VFMADD231PS  Z22, Z27, Z2
-	VFMADD231PS  Z23, Z27, Z3
-	VBROADCASTSS (R11)(CX*2), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R12), Z25
-	VFMADD231PS  Z22, Z25, Z6
-	VFMADD231PS  Z23, Z25, Z7
-	VBROADCASTSS (R12)(CX*1), Z26
-	VFMADD231PS  Z22, Z26, Z8
-	VFMADD231PS  Z23, Z26, Z9
-	VBROADCASTSS (R12)(CX*2), Z27
-	VFMADD231PS  Z22, Z27, Z10
-	VFMADD231PS  Z23, Z27, Z11
-	VBROADCASTSS (R13), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(CX*1), Z25
-	VFMADD231PS  Z22, Z25, Z14
-	VFMADD231PS  Z23, Z25, Z15
-	VBROADCASTSS (R13)(CX*2), Z26
-	VFMADD231PS  Z22, Z26, Z16
-	VFMADD231PS  Z23, Z26, Z17
-	VBROADCASTSS (R14), Z27
-	VFMADD231PS  Z22, Z27, Z18
-	VFMADD231PS  Z23, Z27, Z19
-	VBROADCASTSS (R14)(CX*1), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -8145,9 +8167,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_11x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_11x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8315,8 +8337,42 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z11
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z11, Z14, Z0
+	VBROADCASTSS (R10)(CX*1), Z15
+	VFMADD231PS  Z11, Z15, Z1
+	VBROADCASTSS (R10)(CX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z11, Z13, Z3
+	VBROADCASTSS (R11)(CX*1), Z14
+	VFMADD231PS  Z11, Z14, Z4
+	VBROADCASTSS (R11)(CX*2), Z15
+	VFMADD231PS  Z11, Z15, Z5
+	VBROADCASTSS (R12), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R12)(CX*1), Z13
+	VFMADD231PS  Z11, Z13, Z7
+	VBROADCASTSS (R12)(CX*2), Z14
+	VFMADD231PS  Z11, Z14, Z8
+	VBROADCASTSS (R13), Z15
+	VFMADD231PS  Z11, Z15, Z9
+	VBROADCASTSS (R13)(CX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -8356,39 +8412,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z11
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z11, Z14, Z0
-	VBROADCASTSS (R10)(CX*1), Z15
-	VFMADD231PS  Z11, Z15, Z1
-	VBROADCASTSS (R10)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z2
-	VBROADCASTSS (R11), Z13
-	VFMADD231PS  Z11, Z13, Z3
-	VBROADCASTSS (R11)(CX*1), Z14
-	VFMADD231PS  Z11, Z14, Z4
-	VBROADCASTSS (R11)(CX*2), Z15
-	VFMADD231PS  Z11, Z15, Z5
-	VBROADCASTSS (R12), Z12
-	VFMADD231PS  Z11, Z12, Z6
-	VBROADCASTSS (R12)(CX*1), Z13
-	VFMADD231PS  Z11, Z13, Z7
-	VBROADCASTSS (R12)(CX*2), Z14
-	VFMADD231PS  Z11, Z14, Z8
-	VBROADCASTSS (R13), Z15
-	VFMADD231PS  Z11, Z15, Z9
-	VBROADCASTSS (R13)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z10
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -8488,9 +8511,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_11x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_11x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -8727,8 +8750,54 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z22
+	VMOVUPD      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z26
+	VFMADD231PD  Z22, Z26, Z0
+	VFMADD231PD  Z23, Z26, Z1
+	VBROADCASTSD (R11)(CX*1), Z27
+	VFMADD231PD  Z22, Z27, Z2
+	VFMADD231PD  Z23, Z27, Z3
+	VBROADCASTSD (R11)(CX*2), Z24
+	VFMADD231PD  Z22, Z24, Z4
+	VFMADD231PD  Z23, Z24, Z5
+	VBROADCASTSD (R12), Z25
+	VFMADD231PD  Z22, Z25, Z6
+	VFMADD231PD  Z23, Z25, Z7
+	VBROADCASTSD (R12)(CX*1), Z26
+	VFMADD231PD  Z22, Z26, Z8
+	VFMADD231PD  Z23, Z26, Z9
+	VBROADCASTSD (R12)(CX*2), Z27
+	VFMADD231PD  Z22, Z27, Z10
+	VFMADD231PD  Z23, Z27, Z11
+	VBROADCASTSD (R13), Z24
+	VFMADD231PD  Z22, Z24, Z12
+	VFMADD231PD  Z23, Z24, Z13
+	VBROADCASTSD (R13)(CX*1), Z25
+	VFMADD231PD  Z22, Z25, Z14
+	VFMADD231PD  Z23, Z25, Z15
+	VBROADCASTSD (R13)(CX*2), Z26
+	VFMADD231PD  Z22, Z26, Z16
+	VFMADD231PD  Z23, Z26, Z17
+	VBROADCASTSD (R14), Z27
+	VFMADD231PD  Z22, Z27, Z18
+	VFMADD231PD  Z23, Z27, Z19
+	VBROADCASTSD (R14)(CX*1), Z24
+	VFMADD231PD  Z22, Z24, Z20
+	VFMADD231PD  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -8779,51 +8848,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z22
-	VMOVUPD      (SI)(R10*1), Z23
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z26
-	VFMADD231PD  Z22, Z26, Z0
-	VFMADD231PD  Z23, Z26, Z1
-	VBROADCASTSD (R11)(CX*1), Z27
-	VFMADD231PD  Z22, Z27, Z2
-	VFMADD231PD  Z23, Z27, Z3
-	VBROADCASTSD (R11)(CX*2), Z24
-	VFMADD231PD  Z22, Z24, Z4
-	VFMADD231PD  Z23, Z24, Z5
-	VBROADCASTSD (R12), Z25
-	VFMADD231PD  Z22, Z25, Z6
-	VFMADD231PD  Z23, Z25, Z7
-	VBROADCASTSD (R12)(CX*1), Z26
-	VFMADD231PD  Z22, Z26, Z8
-	VFMADD231PD  Z23, Z26, Z9
-	VBROADCASTSD (R12)(CX*2), Z27
-	VFMADD231PD  Z22, Z27, Z10
-	VFMADD231PD  Z23, Z27, Z11
-	VBROADCASTSD (R13), Z24
-	VFMADD231PD  Z22, Z24, Z12
-	VFMADD231PD  Z23, Z24, Z13
-	VBROADCASTSD (R13)(CX*1), Z25
-	VFMADD231PD  Z22, Z25, Z14
-	VFMADD231PD  Z23, Z25, Z15
-	VBROADCASTSD (R13)(CX*2), Z26
-	VFMADD231PD  Z22, Z26, Z16
-	VFMADD231PD  Z23, Z26, Z17
-	VBROADCASTSD (R14), Z27
-	VFMADD231PD  Z22, Z27, Z18
-	VFMADD231PD  Z23, Z27, Z19
-	VBROADCASTSD (R14)(CX*1), Z24
-	VFMADD231PD  Z22, Z24, Z20
-	VFMADD231PD  Z23, Z24, Z21
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -8956,9 +8980,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_12x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9211,8 +9235,57 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS (R11)(CX*2), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VBROADCASTSS (R12), Z29
+	VFMADD231PS  Z24, Z29, Z6
+	VFMADD231PS  Z25, Z29, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS (R13), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VBROADCASTSS (R13)(CX*1), Z29
+	VFMADD231PS  Z24, Z29, Z14
+	VFMADD231PS  Z25, Z29, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS (R14)(CX*1), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VBROADCASTSS (R14)(CX*2), Z29
+	VFMADD231PS  Z24, Z29, Z22
+	VFMADD231PS  Z25, Z29, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -9266,54 +9339,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z24
-	VMOVUPS      (SI)(R10*1), Z25
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R11), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R11)(CX*1), Z27
-	VFMADD231PS  Z24, Z27, Z2
-	VFMADD231PS  Z25, Z27, Z3
-	VBROADCASTSS (R11)(CX*2), Z28
-	VFMADD231PS  Z24, Z28, Z4
-	VFMADD231PS  Z25, Z28, Z5
-	VBROADCASTSS (R12), Z29
-	VFMADD231PS  Z24, Z29, Z6
-	VFMADD231PS  Z25, Z29, Z7
-	VBROADCASTSS (R12)(CX*1), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R12)(CX*2), Z27
-	VFMADD231PS  Z24, Z27, Z10
-	VFMADD231PS  Z25, Z27, Z11
-	VBROADCASTSS (R13), Z28
-	VFMADD231PS  Z24, Z28, Z12
-	VFMADD231PS  Z25, Z28, Z13
-	VBROADCASTSS (R13)(CX*1), Z29
-	VFMADD231PS  Z24, Z29, Z14
-	VFMADD231PS  Z25, Z29, Z15
-	VBROADCASTSS (R13)(CX*2), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R14), Z27
-	VFMADD231PS  Z24, Z27, Z18
-	VFMADD231PS  Z25, Z27, Z19
-	VBROADCASTSS (R14)(CX*1), Z28
-	VFMADD231PS  Z24, Z28, Z20
-	VFMADD231PS  Z25, Z28, Z21
-	VBROADCASTSS (R14)(CX*2), Z29
-	VFMADD231PS  Z24, Z29, Z22
-	VFMADD231PS  Z25, Z29, Z23
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -9456,9 +9481,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int)
+// func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, d *float32, next uintptr, stride int, second int, ask *float32, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-168
+TEXT ·avx512Product32_12x1(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -9636,8 +9661,44 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z12
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z1
+	VBROADCASTSS (R10)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VBROADCASTSS (R11), Z16
+	VFMADD231PS  Z12, Z16, Z3
+	VBROADCASTSS (R11)(CX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R11)(CX*2), Z14
+	VFMADD231PS  Z12, Z14, Z5
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VBROADCASTSS (R12)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z7
+	VBROADCASTSS (R12)(CX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R13), Z14
+	VFMADD231PS  Z12, Z14, Z9
+	VBROADCASTSS (R13)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z10
+	VBROADCASTSS (R13)(CX*2), Z16
+	VFMADD231PS  Z12, Z16, Z11
+	ADDQ         DX, R10
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -9679,41 +9740,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPS      (SI), Z12
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSS (R10), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R10)(CX*1), Z14
-	VFMADD231PS  Z12, Z14, Z1
-	VBROADCASTSS (R10)(CX*2), Z15
-	VFMADD231PS  Z12, Z15, Z2
-	VBROADCASTSS (R11), Z16
-	VFMADD231PS  Z12, Z16, Z3
-	VBROADCASTSS (R11)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R11)(CX*2), Z14
-	VFMADD231PS  Z12, Z14, Z5
-	VBROADCASTSS (R12), Z15
-	VFMADD231PS  Z12, Z15, Z6
-	VBROADCASTSS (R12)(CX*1), Z16
-	VFMADD231PS  Z12, Z16, Z7
-	VBROADCASTSS (R12)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R13), Z14
-	VFMADD231PS  Z12, Z14, Z9
-	VBROADCASTSS (R13)(CX*1), Z15
-	VFMADD231PS  Z12, Z15, Z10
-	VBROADCASTSS (R13)(CX*2), Z16
-	VFMADD231PS  Z12, Z16, Z11
-	ADDQ         DX, R10
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -9820,9 +9846,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int)
+// func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-168
+TEXT ·avx512Product64_12x2(SB), NOSPLIT, $8-176
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -10075,8 +10101,57 @@ two:
 	ADDQ         jump+160(FP), R9
 
 row:
-	SUBQ       $0x02, DI
-	JGE        two
+	SUBQ $0x02, DI
+	JGE  two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPD      (SI), Z24
+	VMOVUPD      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSD (R11), Z26
+	VFMADD231PD  Z24, Z26, Z0
+	VFMADD231PD  Z25, Z26, Z1
+	VBROADCASTSD (R11)(CX*1), Z27
+	VFMADD231PD  Z24, Z27, Z2
+	VFMADD231PD  Z25, Z27, Z3
+	VBROADCASTSD (R11)(CX*2), Z28
+	VFMADD231PD  Z24, Z28, Z4
+	VFMADD231PD  Z25, Z28, Z5
+	VBROADCASTSD (R12), Z29
+	VFMADD231PD  Z24, Z29, Z6
+	VFMADD231PD  Z25, Z29, Z7
+	VBROADCASTSD (R12)(CX*1), Z26
+	VFMADD231PD  Z24, Z26, Z8
+	VFMADD231PD  Z25, Z26, Z9
+	VBROADCASTSD (R12)(CX*2), Z27
+	VFMADD231PD  Z24, Z27, Z10
+	VFMADD231PD  Z25, Z27, Z11
+	VBROADCASTSD (R13), Z28
+	VFMADD231PD  Z24, Z28, Z12
+	VFMADD231PD  Z25, Z28, Z13
+	VBROADCASTSD (R13)(CX*1), Z29
+	VFMADD231PD  Z24, Z29, Z14
+	VFMADD231PD  Z25, Z29, Z15
+	VBROADCASTSD (R13)(CX*2), Z26
+	VFMADD231PD  Z24, Z26, Z16
+	VFMADD231PD  Z25, Z26, Z17
+	VBROADCASTSD (R14), Z27
+	VFMADD231PD  Z24, Z27, Z18
+	VFMADD231PD  Z25, Z27, Z19
+	VBROADCASTSD (R14)(CX*1), Z28
+	VFMADD231PD  Z24, Z28, Z20
+	VFMADD231PD  Z25, Z28, Z21
+	VBROADCASTSD (R14)(CX*2), Z29
+	VFMADD231PD  Z24, Z29, Z22
+	VFMADD231PD  Z25, Z29, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
 	MOVQ       k+80(FP), R8
 	SUBQ       first+144(FP), R8
 	JLE        last
@@ -10130,54 +10205,6 @@ row:
 	JMP        two
 
 last:
-odd:
-	TESTQ        $0x00000001, DI
-	JEQ          done
-	VMOVUPD      (SI), Z24
-	VMOVUPD      (SI)(R10*1), Z25
-	ADDQ         bk+64(FP), SI
-	VBROADCASTSD (R11), Z26
-	VFMADD231PD  Z24, Z26, Z0
-	VFMADD231PD  Z25, Z26, Z1
-	VBROADCASTSD (R11)(CX*1), Z27
-	VFMADD231PD  Z24, Z27, Z2
-	VFMADD231PD  Z25, Z27, Z3
-	VBROADCASTSD (R11)(CX*2), Z28
-	VFMADD231PD  Z24, Z28, Z4
-	VFMADD231PD  Z25, Z28, Z5
-	VBROADCASTSD (R12), Z29
-	VFMADD231PD  Z24, Z29, Z6
-	VFMADD231PD  Z25, Z29, Z7
-	VBROADCASTSD (R12)(CX*1), Z26
-	VFMADD231PD  Z24, Z26, Z8
-	VFMADD231PD  Z25, Z26, Z9
-	VBROADCASTSD (R12)(CX*2), Z27
-	VFMADD231PD  Z24, Z27, Z10
-	VFMADD231PD  Z25, Z27, Z11
-	VBROADCASTSD (R13), Z28
-	VFMADD231PD  Z24, Z28, Z12
-	VFMADD231PD  Z25, Z28, Z13
-	VBROADCASTSD (R13)(CX*1), Z29
-	VFMADD231PD  Z24, Z29, Z14
-	VFMADD231PD  Z25, Z29, Z15
-	VBROADCASTSD (R13)(CX*2), Z26
-	VFMADD231PD  Z24, Z26, Z16
-	VFMADD231PD  Z25, Z26, Z17
-	VBROADCASTSD (R14), Z27
-	VFMADD231PD  Z24, Z27, Z18
-	VFMADD231PD  Z25, Z27, Z19
-	VBROADCASTSD (R14)(CX*1), Z28
-	VFMADD231PD  Z24, Z28, Z20
-	VFMADD231PD  Z25, Z28, Z21
-	VBROADCASTSD (R14)(CX*2), Z29
-	VFMADD231PD  Z24, Z29, Z22
-	VFMADD231PD  Z25, Z29, Z23
-	ADDQ         DX, R11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         DX, R14
-
-done:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
@@ -10657,7 +10684,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z16
 	VMOVUPS      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
@@ -10689,7 +10716,7 @@ odd:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R14
 	MOVQ    $0x00000008, pr+112(FP)
@@ -11270,7 +11297,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z18
 	VMOVUPS      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
@@ -11305,7 +11332,7 @@ odd:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R14
 	MOVQ    $0x00000009, pr+112(FP)
@@ -11740,7 +11767,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z20
 	VMOVUPS      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
@@ -11779,7 +11806,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000a, pr+112(FP)
@@ -12241,7 +12268,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z22
 	VMOVUPS      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
@@ -12283,7 +12310,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000b, pr+112(FP)
@@ -12772,7 +12799,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z24
 	VMOVUPS      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
@@ -12817,7 +12844,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000c, pr+112(FP)
@@ -13229,7 +13256,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z16
 	VMOVUPS      (SI)(R10*1), Z17
 	ADDQ         bk+64(FP), SI
@@ -13261,7 +13288,7 @@ odd:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R14
 	MOVQ    $0x00000008, pr+112(FP)
@@ -13680,7 +13707,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z18
 	VMOVUPS      (SI)(R10*1), Z19
 	ADDQ         bk+64(FP), SI
@@ -13715,7 +13742,7 @@ odd:
 	ADDQ         DX, R12
 	ADDQ         DX, R13
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R14
 	MOVQ    $0x00000009, pr+112(FP)
@@ -14168,7 +14195,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z20
 	VMOVUPS      (SI)(R10*1), Z21
 	ADDQ         bk+64(FP), SI
@@ -14207,7 +14234,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000a, pr+112(FP)
@@ -14687,7 +14714,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z22
 	VMOVUPS      (SI)(R10*1), Z23
 	ADDQ         bk+64(FP), SI
@@ -14729,7 +14756,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000b, pr+112(FP)
@@ -15236,7 +15263,7 @@ two:
 
 odd:
 	TESTQ        $0x00000001, DI
-	JEQ          done
+	JEQ          even
 	VMOVUPS      (SI), Z24
 	VMOVUPS      (SI)(R10*1), Z25
 	ADDQ         bk+64(FP), SI
@@ -15281,7 +15308,7 @@ odd:
 	ADDQ         DX, R13
 	ADDQ         DX, R14
 
-done:
+even:
 	MOVQ    cp+16(FP), R8
 	MOVQ    BX, R15
 	MOVQ    $0x0000000c, pr+112(FP)

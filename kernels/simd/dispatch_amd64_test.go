@@ -74,7 +74,7 @@ func TestRegion(t *testing.T) {
 	r := rand.New(rand.NewPCG(41, 42))
 	tried := 0
 	for range 3000 {
-		kn, blocks := 1<<(3+r.IntN(6)), 1+r.IntN(50)
+		kn, blocks, each := 1<<(4+r.IntN(5)), 1+r.IntN(50), 2<<r.IntN(2)
 		g := Region[float32]{Ld: 16 * (1 + r.IntN(40)), Rows: 1 + r.IntN(200)}
 		g.Cols = 1 + r.IntN(g.Ld)
 		g.S = make([]float32, (g.Rows-1)*g.Ld+g.Cols)
@@ -83,14 +83,14 @@ func TestRegion(t *testing.T) {
 		left, complete := g.Rows, true
 		for left > 0 {
 			done := g.Rows - left
-			a := g.ahead(kn, blocks, &left)
+			a := g.ahead(kn/each, blocks, each, &left)
 			rows, lines := g.Rows-left-done, (4*g.Cols+63)/64
 			// The kernel counts the steps of two parts of a block.
 			at := int(a.at - base)
 			for range blocks {
 				began := at
-				for _, k := range []int{kn / 4 * 2, kn - kn/4*2} {
-					for k -= 2; k >= 0; k -= 2 {
+				for _, k := range []int{kn / 2, kn / 2} {
+					for k -= each; k >= 0; k -= each {
 						seen[at/64], seen[(at+a.second)/64] = true, true
 						at += a.stride
 						if k&a.mask == 0 {

@@ -8,7 +8,7 @@ type (
 	// productFn computes mb blocks of R rows of one or two panels (kernels/_asm, product). Strides are in bytes. cm, am are from row to row, cp, bp from panel to
 	// panel, ak, bk from step to step. mode says what sums start from. A sum is multiplied by d unless d is nil. next, stride, second, mask and jump, ask and first say
 	// what is prefetched.
-	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first, mask, jump int)
+	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first, mask, jump, form int)
 
 	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
 	// with the derivative writes that dd bytes further (kernels/_asm, carry).
@@ -28,6 +28,7 @@ type productKernels[F Float] struct {
 	carry    carrier[F]
 	act      [5]actFn[F] // by Act; nil: the definition in Go
 	grad     [5]gradFn[F]
+	fours    bool           // blocks of one panel run four steps at a time where their operands lie so
 	lanes    int            // of a vector
 	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
 }
@@ -86,6 +87,26 @@ const (
 	addToC // from zero, and the sum is added to C
 )
 
+// Where operands lie.
+const (
+	general = iota
+	along   // B in whole panels, neighbours of A along the steps
+	across  // B in whole panels, neighbours of A in neighbouring rows
+)
+
+// form says where operands lie for kernels that run four steps at a time.
+func (q *Product[F]) form() int {
+	switch {
+	case q.BK != panel[F]():
+		return general
+	case q.AK == 1:
+		return along
+	case q.AM == 1:
+		return across
+	}
+	return general
+}
+
 func (q *Product[F]) start() int {
 	switch {
 	case q.Accumulate:
@@ -107,6 +128,12 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 	most := len(fns) - 1
 	blocks := (n + most - 1) / most
 	R, larger := n/blocks, n%blocks // blocks of R rows, the first ones with one more
+	form, each := general, 2        // steps between prefetches
+	if t.fours && np == 1 {
+		if form = q.form(); form != general {
+			each = 4
+		}
+	}
 	from := q.start()
 	chunk := q.chunk()
 	for k, kn := 0, 0; k == 0 || k < q.K; k += max(1, kn) {
@@ -121,7 +148,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
-		next := q.ahead(p, np, k, kn, blocks, rowsAhead)
+		next := q.ahead(p, np, k, kn, blocks, each, rowsAhead)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
@@ -132,13 +159,13 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 					d = at(q.D, c)
 				}
 				if array, o := q.later(c, c+g.rows*q.CM, k+kn, from); array != nil && kn >= 4 {
-					ask, steps = at(array, o), kn/4*2
+					ask, steps = at(array, o), kn/(2*each)*each
 				}
 				var a, b *F
 				if kn > 0 {
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
-				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps, next.mask, next.jump)
+				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps, next.mask, next.jump, form)
 				left -= mb
 				next.at += uintptr(mb * next.block)
 				row += mb * g.rows
@@ -147,8 +174,8 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 	}
 }
 
-// ahead is what a product prefetches while it sums: with every second step the cache lines at the address at and second bytes further, after which the address grows by stride, and by jump
-// where the steps left of the block have no bit of mask; by block with each block. Nothing is read there.
+// ahead is what a product prefetches while it sums: with every second step, or every fourth where it runs four at a time, the cache lines at the address at and second bytes further, after which the
+// address grows by stride, and by jump where the steps left of the block have no bit of mask; by block with each block. Nothing is read there.
 type ahead struct {
 	at             uintptr
 	stride, second int
@@ -156,39 +183,45 @@ type ahead struct {
 	block          int
 }
 
-// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B. What is prefetched is the last rows of Next, whose number is lowered, or else the
-// following rows of these panels, or, after the last, the first rows of the following panels. Rows of B that are not neighbouring cache lines are left alone.
-func (q *Product[F]) ahead(p, np, k, kn, blocks int, rows *int) ahead {
-	if *rows > 0 && kn >= 4 {
-		return q.Next.ahead(kn, blocks, rows)
+// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B, which prefetches with every each-th step. What is prefetched is the last rows of Next, whose
+// number is lowered, or else the following rows of these panels, or, after the last, the first rows of the following panels. Rows of B that are not neighbouring cache lines are left alone.
+func (q *Product[F]) ahead(p, np, k, kn, blocks, each int, rows *int) ahead {
+	times := kn / each
+	if *rows > 0 && times >= 2 {
+		return q.Next.ahead(times, blocks, each, rows)
 	}
 	k += kn
 	if k >= q.K {
 		k, p = 0, p+np
 	}
-	i, steps := p*q.BP+k*q.BK, blocks*(kn/2)
-	if q.BK != panel[F]() || i >= len(q.B) || steps == 0 {
+	i := p*q.BP + k*q.BK
+	if q.BK != panel[F]() || i >= len(q.B) || times == 0 {
 		return ahead{at: uintptr(unsafe.Pointer(unsafe.SliceData(q.B)))}
 	}
-	stride := (64*min(q.K-k, q.chunk()) + steps - 1) / steps
-	return ahead{at: uintptr(unsafe.Pointer(&q.B[i])), stride: stride, second: (np - 1) * size[F]() * q.BP, block: kn / 2 * stride}
+	length, second := 64*min(q.K-k, q.chunk()), size[F]()*q.BP
+	if np == 1 { // both go through one panel
+		length = (length/64 + 1) / 2 * 64
+		second = length
+	}
+	stride := (length + blocks*times - 1) / (blocks * times)
+	return ahead{at: uintptr(unsafe.Pointer(&q.B[i])), stride: stride, second: second, block: times * stride}
 }
 
-// ahead spreads the last rows of a region, of which so many are left, over blocks of kn ≥ 4 steps. One address goes through the first half of the rows that the blocks have time for, the second
-// through the other half. Of rows that are too long for their steps only the first lines are prefetched.
-func (r *Region[F]) ahead(kn, blocks int, left *int) ahead {
+// ahead spreads the last rows of a region, of which so many are left, over blocks that prefetch so many times ≥ 2, with every each-th step. One address goes through the first half of the rows
+// that the blocks have time for, the second through the other half. Of rows that are too long for that only the first lines are prefetched.
+func (r *Region[F]) ahead(times, blocks, each int, left *int) ahead {
 	sz := size[F]()
-	each := 1 // every second step of a row: a power of two, so that a mask finds the last one
-	for 2*each <= kn/4 && 2*each**left <= blocks*kn {
-		each *= 2
+	row := 1 // times to a row: a power of two, so that a mask finds the last one
+	for 2*row <= times/2 && row**left <= blocks*times {
+		row *= 2
 	}
-	half := (min(*left, blocks*(kn/2/each)*2) + 1) / 2
+	half := (min(*left, blocks*(times/row)*2) + 1) / 2
 	first := (r.Rows - *left) * r.Ld
 	*left -= min(*left, 2*half)
-	stride := min(64, ((sz*r.Cols+63)/64*64+each-1)/each)
+	stride := min(64, ((sz*r.Cols+63)/64*64+row-1)/row)
 	return ahead{
 		at: uintptr(unsafe.Pointer(&r.S[first])), stride: stride, second: half * r.Ld * sz,
-		mask: 2*each - 2, jump: sz*r.Ld - each*stride, block: kn / 2 / each * sz * r.Ld,
+		mask: each * (row - 1), jump: sz*r.Ld - row*stride, block: times / row * sz * r.Ld,
 	}
 }
 
@@ -250,7 +283,7 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 				o := row*q.CM + p*q.CP
 				c, a := at(q.C, o), at(q.A, row*q.AM)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K, 0, 0)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K, 0, 0, general)
 				} else {
 					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
 					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)

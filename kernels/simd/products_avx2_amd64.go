@@ -6,7 +6,8 @@ package simd
 var avx2 = kernels{
 	lanes: 8,
 	f32: &productKernels[float32]{
-		one: []productFn[float32]{nil, avx2Product32_1x1, avx2Product32_2x1, avx2Product32_3x1, avx2Product32_4x1, avx2Product32_5x1, avx2Product32_6x1},
+		fours: true,
+		one:   []productFn[float32]{nil, avx2Product32_1x1, avx2Product32_2x1, avx2Product32_3x1, avx2Product32_4x1, avx2Product32_5x1, avx2Product32_6x1},
 		carry: carrier[float32]{panels: 1, steps: 12,
 			silu: []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
 			grad: []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1}},
@@ -20,6 +21,7 @@ var avx2 = kernels{
 		},
 	},
 	f64: &productKernels[float64]{
+		fours: true,
 		one:   []productFn[float64]{nil, avx2Product64_1x1, avx2Product64_2x1, avx2Product64_3x1, avx2Product64_4x1, avx2Product64_5x1, avx2Product64_6x1},
 		act:   [5]actFn[float64]{SiLU: avx2Silu64},
 		grad:  [5]gradFn[float64]{SiLU: avx2Silu64Grad},

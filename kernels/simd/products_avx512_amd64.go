@@ -21,6 +21,7 @@ var avx512 = kernels{
 		},
 	},
 	f64: &productKernels[float64]{
+		fours: true,                                                                                                                                        // those of one panel
 		one:   []productFn[float64]{nil, avx2Product64_1x1, avx2Product64_2x1, avx2Product64_3x1, avx2Product64_4x1, avx2Product64_5x1, avx2Product64_6x1}, // the same bits
 		two:   []productFn[float64]{nil, avx512Product64_1x2, avx512Product64_2x2, avx512Product64_3x2, avx512Product64_4x2, avx512Product64_5x2, avx512Product64_6x2, avx512Product64_7x2, avx512Product64_8x2, avx512Product64_9x2, avx512Product64_10x2, avx512Product64_11x2, avx512Product64_12x2},
 		act:   [5]actFn[float64]{SiLU: avx512Silu64},
