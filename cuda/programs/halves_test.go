@@ -163,24 +163,23 @@ func TestLayersHalves(t *testing.T) {
 func TestHalves(t *testing.T) {
 	d, k := device(t)
 	const n = 2
-	// The values that are bf16, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer unless its cotangent wants the
-	// values before them. After the last norms come few columns.
-	unet := map[string]int{"group_norm": 14, "dense": 12, "attention": 4}
-	wanted := map[string]map[string]int{
-		"dit values": {"layer_norm": 2, "dense": 1, "attention": 1, "layer": 1}, "dit cotangents": {"layer_norm": 2, "dense": 1, "attention": 1},
-		"unet values": unet, "unet cotangents": unet,
-	}
+	// The values that are bf16, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer. After the last norms come few
+	// columns. Their cotangents, and gradients of weights, read no others.
+	wanted := map[string]map[string]int{"dit": {"layer_norm": 2, "dense": 1, "attention": 1, "layer": 1}, "unet": {"group_norm": 14, "dense": 12, "attention": 4}}
 	for name, net := range wideNetworks(t) {
 		t.Run(name, func(t *testing.T) {
 			vjp, err := diff.VJP(net.Program, map[string]string{"out": "g"}, map[string]string{"x": "gx"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for what, p := range map[string]*program.Program{"values": net.Program, "cotangents": vjp} {
-				halves := halvesOf(t, d, k, p)
-				if want := wanted[name+" "+what]; !maps.Equal(halves, want) {
-					t.Errorf("%s: bf16 in memory are %v; want %v", what, halves, want)
+			wantHalves := func(what string, p *program.Program) {
+				t.Helper()
+				if halves := halvesOf(t, d, k, p); !maps.Equal(halves, wanted[name]) {
+					t.Errorf("%s: bf16 in memory are %v; want %v", what, halves, wanted[name])
 				}
+			}
+			for what, p := range map[string]*program.Program{"values": net.Program, "cotangents": vjp} {
+				wantHalves(what, p)
 				in := map[string][]float64{"t": {3, 700}, "y": {0, 3}}
 				give := func(name string, v []float32) {
 					for _, f := range v {
@@ -194,9 +193,11 @@ func TestHalves(t *testing.T) {
 				}
 				sameBits(t, d, k, p, n, in)
 			}
+			training := TrainingOf(t, net)
+			wantHalves("training", training.Program)
 			var params [2][][]float32
 			for i := range params {
-				r, err := NewTrainer(d, TrainingOf(t, net), fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
+				r, err := NewTrainer(d, training, fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -360,10 +360,7 @@ func (ks joinKernels) run(x *Executor, w joinWire) {
 	}
 }
 
-// joining binds a sum over samples of arrays of size numbers, each the sum of the given number of rows.
-func (x *Executor) joining(size, rows int) (join, error) { return x.joiningOf(size, rows, 2048) }
-
-// joiningOf does so with parts of at least so many rows, if 16 samples have them.
+// joiningOf binds a sum over samples of arrays of size numbers, each the sum of the given number of rows, in parts of at least so many rows, if 16 samples have them.
 func (x *Executor) joiningOf(size, rows, least int) (join, error) {
 	g := 1
 	for g < samplesTogether && g*max(1, rows) < least {
