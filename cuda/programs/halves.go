@@ -108,6 +108,8 @@ func (x *Executor) writesHalves(in program.Instr) bool {
 		return err == nil && ok
 	case ops.Attention:
 		return x.byStrips(in)
+	case ops.Mul, ops.Add, ops.Upsample: // dropout is a product with its mask
+		return true
 	}
 	return false
 }

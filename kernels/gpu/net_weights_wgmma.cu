@@ -62,30 +62,34 @@ template <class T>
 struct PixelsOf : Share<T> {
   typedef Share<T> S;
   const Convolution& c;
-  const T* x;       // the thread's channels of the first pixel
-  int y0, x0;       // the thread's tap, from a pixel on
-  int s, i, j;      // sample and pixel of the next step
-  int ds, di, dj;   // STEP pixels further
-  bool inside;
+  const T* at;             // the thread's channels of the pixel under its tap, which may be outside of the image
+  int y, x, rows;          // of that pixel; rows of the image, none if the thread has no column
+  int y_end, x_end;        // of the pixel behind a result's last row and column
+  int dy, dx;              // STEP pixels of the result further, in whole rows and the rest
+  int step, row, image;    // what to add to `at` for that, and where it leaves a row and an image of the result
   __device__ __forceinline__ PixelsOf(const Convolution& c, int first, int columns, int begin) : c(c) {
-    const int column = first + S::column(), tap = column / c.C, k = begin + S::k(0), pixels = c.h * c.w_;
-    inside = column < columns;
-    x = (const T*)c.x + (column - tap * c.C);
-    y0 = tap / c.KW, x0 = tap - y0 * c.KW - c.left, y0 -= c.top;
-    s = k / pixels, i = (k - s * pixels) / c.w_, j = k - s * pixels - i * c.w_;
-    ds = S::STEP / pixels, di = (S::STEP - ds * pixels) / c.w_, dj = S::STEP - ds * pixels - di * c.w_;
+    const int column = first + S::column(), tap = column / c.C, ty = tap / c.KW, tx = tap - ty * c.KW;
+    const int k = begin + S::k(0), pixels = c.h * c.w_, s = k / pixels, p = k - s * pixels, i = p / c.w_;
+    y = i * c.stride - c.top + ty, x = (p - i * c.w_) * c.stride - c.left + tx;
+    at = (const T*)c.x + (((long long)s * c.H + y) * c.W + x) * c.C + (column - tap * c.C);
+    rows = column < columns ? c.H : 0;
+    y_end = c.h * c.stride - c.top + ty, x_end = c.w_ * c.stride - c.left + tx;
+    const int ds = S::STEP / pixels, rest = S::STEP - ds * pixels, di = rest / c.w_;
+    dy = di * c.stride, dx = (rest - di * c.w_) * c.stride;
+    step = ((ds * c.H + dy) * c.W + dx) * c.C;
+    row = c.stride * (c.W - c.w_) * c.C;
+    image = (c.H - c.h * c.stride) * c.W * c.C;
   }
   template <class F>
   __device__ __forceinline__ void slice(int left, F f) {
 #pragma unroll
     for (int n = 0; n < S::STEPS; n++) {
-      const int u = i * c.stride + y0, v = j * c.stride + x0;
-      f(n, x + (((long long)s * c.H + u) * c.W + v) * c.C, inside && S::k(n) < left && (unsigned)u < (unsigned)c.H && (unsigned)v < (unsigned)c.W);
-      j += dj;
-      if (j >= c.w_) j -= c.w_, i++;
-      i += di;
-      if (i >= c.h) i -= c.h, s++;
-      s += ds;
+      f(n, at, S::k(n) < left && (unsigned)y < (unsigned)rows && (unsigned)x < (unsigned)c.W);
+      int further = step;
+      x += dx, y += dy;
+      if (x >= x_end) x -= c.w_ * c.stride, y += c.stride, further += row;
+      if (y >= y_end) y -= c.h * c.stride, further += image;
+      at += further;
     }
   }
 };
