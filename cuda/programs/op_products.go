@@ -266,7 +266,7 @@ func bindDenseWeight(x *Executor, in program.Instr) (func(), error) {
 			v := productWire{A: across(g, w[0], w[0]), B: across(a, w[1], w[1]), Q: epilogueWire{Y: part, YRow: int64(w[1])},
 				M: int32(w[0]), N: int32(w[1]), K: int32(x.n * rows), InnerItems: 1, YInner: int64(w[0] * w[1]), Split: int32(j.group * rows)}
 			if k != nil {
-				x.launch(k, parts*warpgroupTiles(w[0], w[1]), driver.Pack(&driver.Args{}, v))
+				x.launch(k, parts*weightTiles(w[0], w[1]), driver.Pack(&driver.Args{}, v))
 				return
 			}
 			p.run(x, w[0], w[1], parts, driver.Pack(&driver.Args{}, v))
@@ -356,7 +356,7 @@ func bindConvWeight(x *Executor, in program.Instr) (func(), error) {
 			v := convProductWire{C: g, Q: epilogueWire{Y: part, YRow: int64(columns)}, M: int32(w[0]), N: int32(columns), K: int32(x.n * pixels),
 				Split: int32(j.group * pixels), Part: int64(w[0] * columns)}
 			if k != nil {
-				x.launch(k, parts*warpgroupTiles(w[0], columns), driver.Pack(&driver.Args{}, v))
+				x.launch(k, parts*weightTiles(w[0], columns), driver.Pack(&driver.Args{}, v))
 				return
 			}
 			p.run(x, w[0], columns, parts, driver.Pack(&driver.Args{}, v))

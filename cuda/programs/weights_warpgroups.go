@@ -7,14 +7,18 @@ import (
 	"hbar/program"
 )
 
-// weightsShared is the shared memory of a block of net_weights_wgmma.cu: three stages of two operands.
-const weightsShared = 3 * 2 * 16 * warpgroupChunks
+// Of net_weights_wgmma.cu.
+const (
+	weightRows    = 128 // of a tile
+	weightColumns = 256
+	weightShared  = 4 * 2 * warpgroupSlice * (weightRows + weightColumns)
+)
 
 // weightsOnWarpgroups reports whether the gradient of weights, of a dense layer or of a convolution, runs on warpgroups. It depends on precision, device and shapes
 // alone, so that the batch changes no bit of the result.
 func (x *Executor) weightsOnWarpgroups(in program.Instr) bool {
 	w := x.shape(in.Out[0])
-	return warpgroups(x.d, x.precision) && x.rows(in.In[0]) >= 16 && w[0] >= 96 && w[0]%4 == 0 && program.Size(w) >= 96*w[0] && lastDim(w)%8 == 0
+	return warpgroups(x.d, x.precision) && x.d.SharedPerBlock >= weightShared && x.rows(in.In[0]) >= 16 && w[0] >= 96 && w[0]%4 == 0 && program.Size(w) >= 96*w[0] && lastDim(w)%8 == 0
 }
 
 // weights binds the kernel of such a gradient, and says how many samples a part of the sum has; nil where net_products.cu has the product.
@@ -28,18 +32,18 @@ func (x *Executor) weights(kind string, in program.Instr) (*driver.Kernel, int, 
 	if x.half(in.In[1]) {
 		name = "net_" + kind + "_halves_wgmma"
 	}
-	k, err := x.kernel("weights_wgmma", name, warpgroupThreads, weightsShared)
-	return k, warpgroupPartSamples(warpgroupTiles(w[0], n), rows), err
+	k, err := x.kernel("weights_wgmma", name, warpgroupThreads, weightShared)
+	return k, weightPartSamples(weightTiles(w[0], n), rows), err
 }
 
-// warpgroupTiles is the number of tiles of a result of m×n numbers.
-func warpgroupTiles(m, n int) int {
-	return (m + warpgroupTile - 1) / warpgroupTile * ((n + warpgroupTile - 1) / warpgroupTile)
+// weightTiles is the number of tiles of a result of m×n numbers.
+func weightTiles(m, n int) int {
+	return (m + weightRows - 1) / weightRows * ((n + weightColumns - 1) / weightColumns)
 }
 
-// warpgroupPartSamples is partSamples for tiles on warpgroups: about as many samples as the result has tiles, so that some hundred samples are about as many blocks, and at
+// weightPartSamples is partSamples for these tiles: about as many samples as the result has tiles, so that some hundred samples are about as many blocks, and at
 // least 512 rows, if 16 samples have them, so that reading and writing the parts takes little of the time.
-func warpgroupPartSamples(tiles, rows int) int {
+func weightPartSamples(tiles, rows int) int {
 	g := 1
 	for g < samplesTogether && (2*g <= tiles || g*rows < 512) {
 		g *= 2

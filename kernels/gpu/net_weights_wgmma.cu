@@ -2,32 +2,35 @@
 // all rows of all samples of a cotangent times an input, in parts that net_join adds up.
 //
 // In memory neighbours of both operands lie along the rows and columns of the result, and not along k, the rows that are summed over. They pass through shared memory in
-// that order too, and products read them turned. Two warpgroups of 64 rows share a tile of 128 x 128. Slices of 64 steps of k pass through three stages. A slice of an operand
-// is two panels of 64 columns: step k of a panel is 128 bytes, the numbers of 64 columns, whose 16-byte chunk c is stored at chunk c ^ (k % 8). In
+// that order too, and products read them turned. Two warpgroups of 64 rows share a tile of 128 x 256. Slices of 64 steps of k pass through four stages. A slice of an operand
+// is panels of 64 columns: step k of a panel is 128 bytes, the numbers of 64 columns, whose 16-byte chunk c is stored at chunk c ^ (k % 8). In
 // PTX's words: M-major and N-major with 128-byte swizzle, 1024 bytes between groups of eight steps of k, and 8192 between panels.
 //
 // Cotangents are float32 in memory. They are read into registers one slice ahead and rounded on their way to shared memory. Inputs that are bf16 in memory are copied
-// as they are, two slices ahead.
+// as they are, two slices ahead. The products of a slice begin before those of the one before it have ended.
 #include "net_products.cuh"
 #include "wgmma.cuh"
 
-enum { DEEP = 64, PANEL_BYTES = 64 * DEEP * 2, OPERAND_BYTES = 2 * PANEL_BYTES, STAGE_BYTES = 2 * OPERAND_BYTES, STAGES = 3 };
+struct WeightTile {
+  enum { BM = 128, BN = 256 };
+};
+enum { DEEP = 64, PANEL_BYTES = 64 * DEEP * 2, OPERAND_BYTES = 2 * PANEL_BYTES, STAGE_BYTES = 3 * OPERAND_BYTES, STAGES = 4 };
 
 #ifdef __CUDACC__
 // d += a b, both of bf16 by descriptors of turned panels.
-__device__ __forceinline__ void wgmma_bf16_turned(float (&d)[64], uint64_t a, uint64_t b, int add) {
+__device__ __forceinline__ void wgmma_bf16_turned(float (&d)[128], uint64_t a, uint64_t b, int add) {
   asm volatile(
-      "{ .reg .pred p;\n setp.ne.b32 p, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{" NAMES64 "}, "
-      "%64, %65, p, 1, 1, 1, 1;\n}"
-      : SUMS64(d, 0)
+      "{ .reg .pred p;\n setp.ne.b32 p, %130, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 "
+      "{" NAMES128 "}, "
+      "%128, %129, p, 1, 1, 1, 1;\n}"
+      : SUMS64(d, 0), SUMS64(d, 64)
       : "l"(a), "l"(b), "r"(add));
 }
 #endif
 __device__ __forceinline__ uint64_t turned_descriptor(uint32_t place) { return descriptor_words(place | (PANEL_BYTES >> 4) << 16, (1024 >> 4) | 1u << 30); }
 
-// What a thread has of a slice of an operand of numbers T: 16 bytes of memory of each of STEPS steps of k.
+// What a thread has of a slice of 128 columns of an operand of numbers T: 16 bytes of memory of each of STEPS steps of k.
 template <class T_>
 struct Share {
   typedef T_ T;
@@ -108,24 +111,29 @@ struct Rounded {
   }
 };
 
-// Sums over k steps of a(k, m) b(k, n), to y[M][N].
+// Sums over k steps of a(k, m) b(k, n), to y[M][N]. b and b_right are the halves of the tile's columns.
 template <class B>
-__device__ __forceinline__ void weight_gemm(const Place& at, int M, int N, int k, RowsOf<float> a, B b, unsigned char* shared, float* y) {
+__device__ __forceinline__ void weight_gemm(const Place& at, int M, int N, int k, RowsOf<float> a, B b, B b_right, unsigned char* shared, float* y) {
   enum { COPIED = sizeof(typename B::T) == 2 };
   const int tid = threadIdx.x, slices = (k + DEEP - 1) / DEEP;
-  float sums[64];
+  float sums[128];
 #pragma unroll
-  for (int i = 0; i < 64; i++) sums[i] = 0.0f;
+  for (int i = 0; i < 128; i++) sums[i] = 0.0f;
   Rounded ahead;
+  // Half of the columns of the second operand in a slice.
+  const auto columns = [&](B& b, int left, unsigned char* to) {
+    if constexpr (COPIED) {
+      b.slice(left, [&](int i, const uint16_t* p, bool there) { copy_async((float4*)(to + B::S::place(i)), (const float4*)p, there); });
+    } else {
+      ahead.load(b, left);
+      ahead.store(to);
+    }
+  };
   // The second operand of slice s.
   const auto second = [&](int s, int stage) {
     unsigned char* to = shared + stage * STAGE_BYTES + OPERAND_BYTES;
-    if constexpr (COPIED) {
-      b.slice(k - s * DEEP, [&](int i, const uint16_t* p, bool there) { copy_async((float4*)(to + B::S::place(i)), (const float4*)p, there); });
-    } else {
-      ahead.load(b, k - s * DEEP);
-      ahead.store(to);
-    }
+    columns(b, k - s * DEEP, to);
+    columns(b_right, k - s * DEEP, to + OPERAND_BYTES);
   };
   second(0, 0);
   copies_commit();
@@ -135,33 +143,32 @@ __device__ __forceinline__ void weight_gemm(const Place& at, int M, int N, int k
   ahead.store(shared);
   if (slices > 1) ahead.load(a, k - DEEP);
   const uint32_t first = panel_address(shared_address(shared)), rows = (tid >> 7) * (PANEL_BYTES >> 4);  // of this warpgroup
-  int stage = 0, next = 1;
 #pragma unroll 1
   for (int s = 0; s < slices; s++) {
+    const int stage = s % STAGES, next = (s + 1) % STAGES;
     copies_wait<1>();
     shared_to_async();
-    __syncthreads();  // the slice is there, and all are done with the one before
+    __syncthreads();  // the slice is there, and all are done with the one before the last
     const uint32_t place = first + stage * (STAGE_BYTES >> 4);
     wg_fence();
 #pragma unroll
     for (int h = 0; h < DEEP / BK; h++)
       wgmma_bf16_turned(sums, turned_descriptor(place + rows + h * (BK * 128 >> 4)), turned_descriptor(place + (OPERAND_BYTES >> 4) + h * (BK * 128 >> 4)), 1);
     wg_commit();
-    const int last = next + 1 == STAGES ? 0 : next + 1;
-    if (COPIED && s + 2 < slices) second(s + 2, last);
+    if (COPIED && s + 2 < slices) second(s + 2, (s + 2) % STAGES);
     copies_commit();
     if (s + 1 < slices) {
       ahead.store(shared + next * STAGE_BYTES);
       if (!COPIED) second(s + 1, next);
       if (s + 2 < slices) ahead.load(a, k - (s + 2) * DEEP);
     }
-    wg_wait<0>();
-    keep(sums);
-    stage = next, next = last;
+    wg_wait<1>();
   }
-  const int lane = tid & 31, row = at.m * 128 + (tid >> 5) * 16 + (lane >> 2), column = at.n * 128 + (lane & 3) * 2;
+  wg_wait<0>();
+  keep(sums);
+  const int lane = tid & 31, row = at.m * WeightTile::BM + (tid >> 5) * 16 + (lane >> 2), column = at.n * WeightTile::BN + (lane & 3) * 2;
 #pragma unroll
-  for (int j = 0; j < 16; j++) {
+  for (int j = 0; j < 32; j++) {
     if (column + 8 * j >= N) break;
     float* to = y + (long long)row * N + column + 8 * j;
     if (row < M) *(float2*)to = float2{sums[4 * j], sums[4 * j + 1]};
@@ -172,23 +179,23 @@ __device__ __forceinline__ void weight_gemm(const Place& at, int M, int N, int k
 // Rows of both operands follow each other: a.sk is M, and b.sk is N.
 template <class T>
 __device__ __forceinline__ void product_weight(const Product& p, unsigned char* shared) {
-  const Place at = place_of<NetLarge>(p.M, p.N);
+  const Place at = place_of<WeightTile>(p.M, p.N);
   const int begin = at.z * p.split, end = min(p.K, begin + p.split);
   const RowsOf<float> a(p.a.p, p.M, at.m * 128, begin);
-  const RowsOf<T> b(p.b.p, p.N, at.n * 128, begin);
-  weight_gemm(at, p.M, p.N, end - begin, a, b, shared, p.q.y + at.z * p.y_inner);
+  const RowsOf<T> b(p.b.p, p.N, at.n * 256, begin), right(p.b.p, p.N, at.n * 256 + 128, begin);
+  weight_gemm(at, p.M, p.N, end - begin, a, b, right, shared, p.q.y + at.z * p.y_inner);
 }
 template <class T>
 __device__ __forceinline__ void convolve_weight(const ConvProduct& p, unsigned char* shared) {
-  const Place at = place_of<NetLarge>(p.M, p.N);
+  const Place at = place_of<WeightTile>(p.M, p.N);
   const int begin = at.z * p.split, end = min(p.K, begin + p.split);
   const RowsOf<float> a(p.c.g, p.M, at.m * 128, begin);
-  const PixelsOf<T> b(p.c, at.n * 128, p.N, begin);
-  weight_gemm(at, p.M, p.N, end - begin, a, b, shared, p.q.y + at.z * p.part);
+  const PixelsOf<T> b(p.c, at.n * 256, p.N, begin), right(p.c, at.n * 256 + 128, p.N, begin);
+  weight_gemm(at, p.M, p.N, end - begin, a, b, right, shared, p.q.y + at.z * p.part);
 }
 
 #define WEIGHTS(name, Args, body)                                                  \
-  extern "C" __global__ void __launch_bounds__(256, 2) name(Args p) {              \
+  extern "C" __global__ void __launch_bounds__(256, 1) name(Args p) {              \
     PANELS_SHARED(shared);                                                         \
     body(p, shared);                                                               \
   }                                                                                \
