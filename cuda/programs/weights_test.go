@@ -106,9 +106,9 @@ func TestLayersWeights(t *testing.T) {
 // TestWeightsBlocks: blocks of multiples of 16 samples give the same gradients in all bits.
 func TestWeightsBlocks(t *testing.T) {
 	d, k := device(t)
-	const n = 40
+	const n = 36
 	b := program.NewBuilder()
-	b.Output("dense", b.Apply(ops.DenseWeight{}, b.Input("g", program.Sample, 130, 96), b.Input("x", program.Sample, 130, 96))[0])
+	b.Output("dense", b.Apply(ops.DenseWeight{}, b.Input("g", program.Sample, 66, 96), b.Input("x", program.Sample, 66, 96))[0])
 	b.Output("conv", b.Apply(ops.ConvWeight{Conv: ops.Conv{Stride: 1}, KH: 1, KW: 1}, b.Input("gc", program.Sample, 5, 4, 96), b.Input("xc", program.Sample, 5, 4, 104))[0])
 	p := b.Program()
 	given := opstest.Random(p, opstest.Case{}, n, rand.New(rand.NewPCG(9, 2)))
