@@ -73,6 +73,8 @@ func (x *Executor) readsHalves(in program.Instr, k int) bool {
 		return k == 0 && x.runsPacked(op, in) && lastDim(x.shape(in.In[0]))%8 == 0
 	case fuse.Layer:
 		return k == 0 && x.runsPacked(op.Op, in) && lastDim(x.shape(in.In[0]))%8 == 0
+	case ops.DenseWeight, ops.ConvWeight:
+		return k == 1 && x.weightsOnWarpgroups(in)
 	case ops.Attention, ops.AttentionInput, fuse.JoinedAttention:
 		return x.byStrips(in)
 	}
@@ -98,7 +100,7 @@ func (x *Executor) writesHalves(in program.Instr) bool {
 	case ops.Dense, ops.Conv:
 		return x.runsPacked(op, in)
 	case fuse.Layer:
-		return !op.Pre && x.runsPacked(op.Op, in)
+		return x.runsPacked(op.Op, in)
 	case ops.LayerNorm, ops.RMSNorm:
 		w := rowNormWire{Channels: int32(lastDim(x.shape(in.Out[0])))}
 		return w.held()
@@ -109,6 +111,8 @@ func (x *Executor) writesHalves(in program.Instr) bool {
 		return err == nil && ok
 	case ops.Attention:
 		return x.byStrips(in)
+	case ops.Mul, ops.Add, ops.Upsample: // dropout is a product with its mask
+		return true
 	}
 	return false
 }

@@ -25,7 +25,7 @@ import (
 // wideNetworks are small networks of each kind whose products run on warpgroups.
 func wideNetworks(t *testing.T) map[string]*nets.Network {
 	t.Helper()
-	unet, err := nets.NewUNet([]int{8, 4, 1}, 3, nets.UNetSizes{Channels: []int{96}, Layers: 1, AttentionResolutions: []int{8}, HeadDim: 48, Groups: 4})
+	unet, err := nets.NewUNet([]int{8, 4, 1}, 3, nets.UNetSizes{Channels: []int{96}, Layers: 1, AttentionResolutions: []int{8}, HeadDim: 48, Groups: 4, Dropout: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +133,22 @@ func TestLayersHalves(t *testing.T) {
 			x := b.Apply(ops.GroupNorm{Groups: 4, Eps: 1e-5}, b.Input("x", program.Sample, 6, 5, 96), b.Param("scale", 96), b.Param("shift", 96))[0]
 			return b.Apply(ops.Conv{Stride: 1}, x, b.Param("w", 100, 1, 1, 96), b.Param("b", 100))[0]
 		},
+		"product": func(b *program.Builder) program.Value {
+			x := b.Apply(ops.Mul{}, b.Input("x", program.Sample, 19, 104), b.Input("mask", program.Sample, 19, 104))[0]
+			return b.Apply(ops.Dense{}, x, b.Param("w", 100, 104))[0]
+		},
+		"product, a factor for each row": func(b *program.Builder) program.Value {
+			x := b.Apply(ops.Mul{}, b.Input("x", program.Sample, 19, 72), b.Input("rows", program.Sample, 19, 1))[0]
+			return b.Apply(ops.Dense{}, x, b.Param("w", 100, 72))[0]
+		},
+		"sum, a column for each channel": func(b *program.Builder) program.Value {
+			x := b.Apply(ops.Add{}, b.Input("x", program.Sample, 6, 5, 64), b.Input("columns", program.Sample, 64))[0]
+			return b.Apply(ops.Same, x, b.Param("w", 97, 3, 3, 64))[0]
+		},
+		"upsample": func(b *program.Builder) program.Value { // with a row of zeros
+			x := b.Apply(ops.Upsample{H: 7, W: 8}, b.Input("x", program.Sample, 3, 4, 64))[0]
+			return b.Apply(ops.Same, x, b.Param("w", 97, 3, 3, 64))[0]
+		},
 		"attention": func(b *program.Builder) program.Value {
 			x := b.Apply(ops.Dense{}, b.Apply(ops.Scale{A: 0.1}, b.Input("x", program.Sample, 37, 64))[0], b.Param("v", 288, 64))[0]
 			y := b.Apply(ops.Attention{Heads: 2}, ops.Part(b, x, 0, 96), ops.Part(b, x, 96, 192), ops.Part(b, x, 192, 288))[0]
@@ -165,12 +181,13 @@ func TestLayersHalves(t *testing.T) {
 func TestHalves(t *testing.T) {
 	d, k := device(t)
 	const n = 2
-	// The values that are halves, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer unless its cotangent wants the
-	// values before them. After the last norms come few columns.
+	// The values that are halves, by the instruction that writes them: norms before products, what attention reads and writes, and the activations of a layer. After the last norms come few
+	// columns. Their cotangents read no others. In training dropout stands between five of the norms and the convolutions that they precede.
 	unet := map[string]int{"group_norm": 14, "dense": 12, "attention": 4}
+	dit := map[string]int{"layer_norm": 2, "dense": 1, "attention": 1, "layer": 1}
 	wanted := map[string]map[string]int{
-		"dit values": {"layer_norm": 2, "dense": 1, "attention": 1, "layer": 1}, "dit cotangents": {"layer_norm": 2, "dense": 1, "attention": 1},
-		"unet values": unet, "unet cotangents": unet,
+		"dit values": dit, "dit cotangents": dit, "dit training": dit,
+		"unet values": unet, "unet cotangents": unet, "unet training": {"group_norm": 9, "mul": 5, "dense": 12, "attention": 4},
 	}
 	for name, net := range wideNetworks(t) {
 		t.Run(name, func(t *testing.T) {
@@ -202,9 +219,13 @@ func TestHalves(t *testing.T) {
 					sameBits(t, d, k, p, precision, n, in)
 				}
 			}
+			training := TrainingOf(t, net)
+			if halves, want := halvesOf(t, d, k, training.Program, exec.BF16), wanted[name+" training"]; !maps.Equal(halves, want) {
+				t.Errorf("training: in memory are %v; want %v", halves, want)
+			}
 			var params [2][][]float32
 			for i := range params {
-				r, err := NewTrainer(d, TrainingOf(t, net), fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
+				r, err := NewTrainer(d, training, fit.Options{Batch: n}, Options{Precision: exec.BF16, float32: i == 1})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -22,7 +22,7 @@ func NewKernels(d *driver.Device) *Kernels {
 }
 
 var images = map[string]*[]byte{
-	"elements": &gpu.NetElements, "norms": &gpu.NetNorms, "products": &gpu.NetProducts, "products_wgmma": &gpu.NetProductsWarpgroups,
+	"elements": &gpu.NetElements, "norms": &gpu.NetNorms, "products": &gpu.NetProducts, "products_wgmma": &gpu.NetProductsWarpgroups, "weights_wgmma": &gpu.NetWeightsWarpgroups,
 	"attention": &gpu.NetAttention, "strips": &gpu.NetAttentionStrips, "inputs": &gpu.NetInputs, "steps": &gpu.NetSteps, "scan": &gpu.NetScan, "peak": &gpu.NetPeak,
 }
 

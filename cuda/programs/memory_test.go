@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"hbar/cuda/driver"
+	"hbar/cuda/exec"
 	"hbar/cuda/internal/cudatest"
 	"hbar/kernels/general"
+	"hbar/nets"
 	"hbar/program"
 	"hbar/program/ops"
 	"hbar/program/ops/opstest"
@@ -69,6 +71,40 @@ func outputsOf(t *testing.T, x *Executor, b *general.Batch) (all []float32) {
 		all = append(all, b.Out[o.Name]...)
 	}
 	return all
+}
+
+// TestTrainingMemory: what values that are bf16 in memory save of a sample's memory in training. docs/cuda.md has the numbers.
+func TestTrainingMemory(t *testing.T) {
+	d, k := device(t)
+	if !warpgroups(d, exec.BF16) {
+		t.Skip("no products on warpgroups")
+	}
+	for _, name := range []string{"cifar10", "dit-s2"} {
+		c, err := nets.Preset(name, []int{32, 32, 3}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := nets.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := TrainingOf(t, n).Program
+		var mb [2]float64
+		for i, o := range []Options{{Precision: exec.BF16}, {Precision: exec.BF16, float32: true}} {
+			x, err := NewExecutor(d, k, p, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mb[i] = 4e-6 * float64(x.sizes.perSample)
+			if err := x.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Logf("%s: %.1f MB for a sample; all in float32 %.1f MB", name, mb[0], mb[1])
+		if mb[0] > 0.8*mb[1] {
+			t.Errorf("%s: bf16 saves less than a fifth", name)
+		}
+	}
 }
 
 // Where the device has no memory for a block, blocks of a multiple of 16 samples give the same bits. They are large again once there is memory.

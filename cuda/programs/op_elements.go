@@ -54,6 +54,7 @@ func (x *Executor) broadcasting(in program.Instr, op int, set func(e *elementwis
 	if err != nil {
 		return nil, err
 	}
+	e.halves = x.flag(in.Out[0])
 	if set != nil {
 		set(e)
 	}
@@ -123,19 +124,27 @@ func bindUnary(x *Executor, in program.Instr) (func(), error) {
 // it begins in them.
 func (x *Executor) copying(in program.Instr, dims []dim, to, from int) (func(), error) {
 	e, err := x.elementwise(elCopy)
+	if err != nil {
+		return nil, err
+	}
+	e.halves = x.flag(in.Out[0])
 	return func() {
 		all := append([]dim{{n: x.n, to: x.values[in.Out[0]].size, from: [maxOperands]int{x.per(in.In[0])}}}, dims...)
-		e.run(x, all, x.get(in.Out[0])+4*uint64(to), x.get(in.In[0])+4*uint64(from))
-	}, err
+		e.run(x, all, x.array(in.Out[0]).offset(to), x.get(in.In[0])+4*uint64(from))
+	}, nil
 }
 
 // cleared binds zeros, and then more.
 func (x *Executor) cleared(out program.ID, more func()) (func(), error) {
 	e, err := x.elementwise(elFill)
+	if err != nil {
+		return nil, err
+	}
+	e.halves = x.flag(out)
 	return func() {
 		e.run(x, x.over(out, nil), x.get(out))
 		more()
-	}, err
+	}, nil
 }
 
 func bindReshape(x *Executor, in program.Instr) (func(), error) {
@@ -360,10 +369,7 @@ func (ks joinKernels) run(x *Executor, w joinWire) {
 	}
 }
 
-// joining binds a sum over samples of arrays of size numbers, each the sum of the given number of rows.
-func (x *Executor) joining(size, rows int) (join, error) { return x.joiningOf(size, rows, 2048) }
-
-// joiningOf does so with parts of at least so many rows, if 16 samples have them.
+// joiningOf binds a sum over samples of arrays of size numbers, each the sum of the given number of rows, in parts of at least so many rows, if 16 samples have them.
 func (x *Executor) joiningOf(size, rows, least int) (join, error) {
 	g := 1
 	for g < samplesTogether && g*max(1, rows) < least {

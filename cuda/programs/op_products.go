@@ -233,9 +233,9 @@ func (x *Executor) repeats(id program.ID, offset *int) (func() uint64, error) {
 	}, err
 }
 
-// both binds copies for each sample of the two operands of a sum over samples of m×n numbers, and the parts of the sum behind them.
-func (x *Executor) both(in program.Instr, m, n, rows int) (a, b func() uint64, j join, err error) {
-	size := m * n
+// both binds copies for each sample of the two operands of a sum over samples, and the parts of the sum behind them, of so many samples each.
+func (x *Executor) both(in program.Instr, group int) (a, b func() uint64, j join, err error) {
+	size := x.values[in.Out[0]].size
 	at := 0
 	if a, err = x.repeats(in.In[0], &at); err != nil {
 		return
@@ -243,11 +243,9 @@ func (x *Executor) both(in program.Instr, m, n, rows int) (a, b func() uint64, j
 	if b, err = x.repeats(in.In[1], &at); err != nil {
 		return
 	}
-	j, err = x.joining(size, rows)
-	j.behind = at
-	j.group = partSamples(m, n, rows)
-	x.reserve(at+(size+j.group-1)/j.group, size)
-	return
+	k, err := x.joins()
+	x.reserve(at+(size+group-1)/group, size)
+	return a, b, join{kernels: k, size: size, group: group, behind: at}, err
 }
 
 // partSamples is how many samples a part of a sum over samples of m×n numbers has, each of them with so many rows: fewer where the result has few tiles,
@@ -269,12 +267,20 @@ func bindDenseWeight(x *Executor, in program.Instr) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	ga, xa, j, err := x.both(in, w[0], w[1], rows)
+	k, group, err := x.weights(weightProduct, in)
+	if err != nil {
+		return nil, err
+	}
+	ga, xa, j, err := x.both(in, group)
 	return func() {
 		g, a := ga(), xa()
 		x.joined(j, x.get(in.Out[0]), func(part uint64, parts int) {
 			v := productWire{A: across(g, w[0], w[0]), B: across(a, w[1], w[1]), Q: epilogueWire{Y: part, YRow: int64(w[1])},
 				M: int32(w[0]), N: int32(w[1]), K: int32(x.n * rows), InnerItems: 1, YInner: int64(w[0] * w[1]), Split: int32(j.group * rows)}
+			if k != nil {
+				x.launch(k, parts*weightTiles(w[0], w[1]), driver.Pack(&driver.Args{}, v))
+				return
+			}
 			p.run(x, w[0], w[1], parts, driver.Pack(&driver.Args{}, v))
 		})
 	}, err
@@ -351,12 +357,20 @@ func bindConvWeight(x *Executor, in program.Instr) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	ga, xa, j, err := x.both(in, w[0], columns, pixels)
+	k, group, err := x.weights("conv_weight", in)
+	if err != nil {
+		return nil, err
+	}
+	ga, xa, j, err := x.both(in, group)
 	return func() {
 		g.G, g.X = ga(), xa()
 		x.joined(j, x.get(in.Out[0]), func(part uint64, parts int) {
 			v := convProductWire{C: g, Q: epilogueWire{Y: part, YRow: int64(columns)}, M: int32(w[0]), N: int32(columns), K: int32(x.n * pixels),
 				Split: int32(j.group * pixels), Part: int64(w[0] * columns)}
+			if k != nil {
+				x.launch(k, parts*weightTiles(w[0], columns), driver.Pack(&driver.Args{}, v))
+				return
+			}
 			p.run(x, w[0], columns, parts, driver.Pack(&driver.Args{}, v))
 		})
 	}, err

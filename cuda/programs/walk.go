@@ -3,6 +3,7 @@
 package programs
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -71,6 +72,7 @@ type elementsWire struct {
 	Rank, Op, Act, Operands int32
 	A, B                    float32
 	Count                   int64
+	Halves, _               int32
 }
 
 // elementwise is a function of net_elements over dims, of the operands.
@@ -78,6 +80,7 @@ type elementwise struct {
 	general, vectors, flat *driver.Kernel
 	op, act                int
 	a, b                   float64
+	halves                 int32 // whether the result is halves in memory: flag
 }
 
 func (x *Executor) elementwise(op int) (*elementwise, error) {
@@ -99,7 +102,7 @@ func (e *elementwise) run(x *Executor, dims []dim, out uint64, in ...uint64) {
 		x.err = fmt.Errorf("a loop over %d dimensions; the kernel has %d", len(dims), maxDims)
 		return
 	}
-	w := elementsWire{Out: out, Rank: int32(len(dims)), Op: int32(e.op), Act: int32(e.act), Operands: int32(len(in)), A: float32(e.a), B: float32(e.b), Count: 1}
+	w := elementsWire{Out: out, Rank: int32(len(dims)), Op: int32(e.op), Act: int32(e.act), Operands: int32(len(in)), A: float32(e.a), B: float32(e.b), Count: 1, Halves: e.halves}
 	copy(w.In[:], in)
 	// Vectors of four numbers, if the last dimension has them in all arrays, or repeats an operand.
 	last := len(dims) - 1
@@ -112,6 +115,10 @@ func (e *elementwise) run(x *Executor, dims []dim, out uint64, in ...uint64) {
 			w.From[k][i] = int32(d.from[k])
 			four = four && (i == last && d.from[k] <= 1 || i < last && (d.from[k]%4 == 0 || dims[last].from[k] == 0)) && (in[k]%16 == 0 || dims[last].from[k] == 0)
 		}
+	}
+	if e.halves != 0 && !four {
+		x.err = errors.New("a result that is halves in memory has no whole vectors")
+		return
 	}
 	k := e.general
 	if four {

@@ -124,6 +124,11 @@ var NetProducts []byte
 //go:embed net_products_wgmma.fatbin
 var NetProductsWarpgroups []byte
 
+// NetWeightsWarpgroups is gradients of weights in bf16 on warpgroup products, for compute capability 9.0.
+//
+//go:embed net_weights_wgmma.fatbin
+var NetWeightsWarpgroups []byte
+
 // NetAttention is attention of programs.
 //
 //go:embed net_attention.fatbin

@@ -1,5 +1,5 @@
 // Elementwise operations of programs, sums, and copies between layouts.
-#include "net_vectors.cuh"
+#include "net_halves.cuh"
 
 enum { WALK = 6, OPERANDS = 4 };
 enum { EL_COPY, EL_ADD, EL_MUL, EL_AFFINE, EL_GATED, EL_SLOPE, EL_ACT, EL_POWER, EL_ERROR, EL_FILL };
@@ -15,6 +15,7 @@ struct Elements {
   int rank, op, act, operands;
   float a, b;
   long long count;
+  int halves;  // what out is, of vectors (net_halves.cuh)
 };
 
 // x becomes f(x, y, z, w).
@@ -76,7 +77,8 @@ __device__ __forceinline__ void elements(const Elements& q) {
     if (q.operands > 2) operand(z, q, 2, at[2]);
     if (q.operands > 3) operand(w, q, 3, at[3]);
     apply(q, x, y, z, w);
-    store_vector(q.out + to, x);
+    if constexpr (V == 4) store_numbers(q.out, to, x, q.halves);
+    else store_vector(q.out + to, x);
   }
 }
 
@@ -95,7 +97,7 @@ extern "C" __global__ void __launch_bounds__(256) net_elements_flat(Elements q) 
     if (q.operands > 2) load_vector(z, q.in[2] + 4 * i);
     if (q.operands > 3) load_vector(w, q.in[3] + 4 * i);
     apply(q, x, y, z, w);
-    store_vector(q.out + 4 * i, x);
+    store_numbers(q.out, 4 * i, x, q.halves);
   }
 }
 KERNEL(net_elements_flat)

@@ -24,7 +24,7 @@ struct Pack {
   int plain;                      // steps of k are in the order of memory
   int f16;                        // the halves are f16, else bf16
 };
-// With `halves` the result is halves, and goes there and not to y of the epilogue. Then it has whole chunks of 8 columns, and no values before the activation.
+// With `halves` the result is halves, and goes there and not to y of the epilogue. Then it has whole chunks of 8 columns.
 struct Packed {
   const uint4* weights;
   uint16_t* halves;
@@ -90,9 +90,15 @@ __device__ __forceinline__ void finish_sums(const Place& at, int M, int N, const
     *(float2*)&own[j * 8] = float2{sums[4 * j], sums[4 * j + 1]};
     *(float2*)&own[j * 8 + 8 * LD] = float2{sums[4 * j + 2], sums[4 * j + 3]};
   }
-  Epilogue to = q;
-  if (halves) to.y = (float*)shared - ((long long)at.m * 128 * LD + at.n * 128), to.y_row = LD;
-  finish<WarpgroupTile>(at.m, at.n, M, N, (const float*)shared, to);
+  // Values before the activation pass once more: rows of memory are further apart than those of results that go back to shared memory.
+#pragma unroll 1
+  for (int pass = halves && q.pre ? 0 : 1; pass < 2; pass++) {
+    Epilogue to = q;
+    if (pass == 0) to.y = q.pre, to.act = 0, to.gate = to.residual = nullptr;
+    else if (halves) to.y = (float*)shared - ((long long)at.m * 128 * LD + at.n * 128), to.y_row = LD;
+    if (halves) to.pre = nullptr;
+    finish<WarpgroupTile>(at.m, at.n, M, N, (const float*)shared, to);
+  }
   if (!halves) return;
   __syncthreads();
   const int column = threadIdx.x % 16 * 8;

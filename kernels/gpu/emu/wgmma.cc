@@ -7,7 +7,7 @@ namespace emu {
 namespace {
 // What 32 lanes of a warp keep of the same array of sums while products into it are in flight.
 struct Sums { float* to[32]; float v[32][128]; int n, open; };
-struct Product { Sums* sums; uint64_t descriptor, shared_a; bool add, bf16, done; int quarter; uint32_t a[32][4]; unsigned group; };  // shared_a 0: a
+struct Product { Sums* sums; uint64_t descriptor, shared_a; bool add, bf16, turned, done; int quarter; uint32_t a[32][4]; unsigned group; };  // shared_a 0: a
 struct Flight {  // of a warp
   std::vector<Product> products;
   std::vector<std::unique_ptr<Sums>> sums;
@@ -15,7 +15,7 @@ struct Flight {  // of a warp
   size_t asked;     // products until now
   bool fenced[32];
 };
-struct Request { float* sums; uint64_t descriptor, shared_a; uint32_t a[4]; int n, add, bf16; };
+struct Request { float* sums; uint64_t descriptor, shared_a; uint32_t a[4]; int n, add, bf16, turned; };
 static_assert(sizeof(Request) <= sizeof(Warp::in[0]), "a request passes through the warp's words");
 
 thread_local std::vector<Flight> flights;
@@ -63,6 +63,24 @@ void read_panel(uint64_t d, bool bf16, int first, int n, float* to, int by_k, in
     }
 }
 
+// The same from a turned panel, whose neighbours in memory are columns: PTX's canonical layout of matrices that are M-major or N-major with 128-byte swizzle.
+// Of 64 columns a step of k is 128 bytes; the descriptor's stride is between groups of eight steps, the leading distance between groups of 64 columns.
+void read_turned(uint64_t d, bool bf16, int first, int n, float* to, int by_k, int by_column) {
+  look();
+  if (d >> 62 != 1 || d >> 49 & 7) fail("a descriptor of another layout than 128-byte swizzle from a multiple of 1024 bytes");
+  const uint32_t start = (uint32_t)(d & 0x3fff) << 4, leading = (uint32_t)(d >> 16 & 0x3fff) << 4, stride = (uint32_t)(d >> 32 & 0x3fff) << 4;
+  for (int k = 0; k < 16; k++)
+    for (int i = 0; i < n; i += 8) {
+      const int col = first + i;
+      uint32_t at = start + col / 64 * leading + k / 8 * stride + k % 8 * 128 + col % 64 * 2;
+      at ^= (at >> 7 & 7) << 4;
+      if (at < SHARED_BASE || at - SHARED_BASE + 16 > seen.size()) fail("a product reads outside of shared memory");
+      uint16_t h[8];
+      memcpy(h, &seen[at - SHARED_BASE], 16);
+      for (int e = 0; e < 8; e++) to[k * by_k + (i + e) * by_column] = number(h[e], bf16);
+    }
+}
+
 float towards_zero(double v) {
   const float f = (float)v;
   return fabs((double)f) > fabs(v) ? nextafterf(f, 0.0f) : f;
@@ -76,8 +94,9 @@ double power_above(double x) { return x != 0 && std::isfinite(x) ? ldexp(1.0, il
 void run(Product& p) {
   const int n = 2 * p.sums->n;  // columns, 64, 128 or 256
   static thread_local float b[16][256], a[16][16];
-  read_panel(p.descriptor, p.bf16, 0, n, b[0], 256, 1);
-  if (p.shared_a) read_panel(p.shared_a, p.bf16, 16 * p.quarter, 16, a[0], 1, 16);
+  const auto read = p.turned ? read_turned : read_panel;
+  read(p.descriptor, p.bf16, 0, n, b[0], 256, 1);
+  if (p.shared_a) read(p.shared_a, p.bf16, 16 * p.quarter, 16, a[0], 1, 16);
   for (int l = 0; l < 32 && !p.shared_a; l++)
     for (int r = 0; r < 4; r++)
       for (int e = 0; e < 2; e++) a[(l >> 2) + 8 * (r & 1)][(l & 3) * 2 + e + 8 * (r >> 1)] = number((uint16_t)(p.a[l][r] >> 16 * e), p.bf16);
@@ -126,10 +145,10 @@ void take(Flight& f, Warp& w) {
   }
   f.products.emplace_back();
   Product& p = f.products.back();
-  p.sums = sums, p.descriptor = q[0].descriptor, p.shared_a = q[0].shared_a, p.add = q[0].add, p.bf16 = q[0].bf16, p.done = false, p.group = f.groups;
+  p.sums = sums, p.descriptor = q[0].descriptor, p.shared_a = q[0].shared_a, p.add = q[0].add, p.bf16 = q[0].bf16, p.turned = q[0].turned, p.done = false, p.group = f.groups;
   p.quarter = cur->warp % 4;
   for (int l = 0; l < 32; l++) {
-    if (q[l].descriptor != p.descriptor || q[l].shared_a != p.shared_a || q[l].add != q[0].add || q[l].bf16 != q[0].bf16 || q[l].n != q[0].n || sums->to[l] != q[l].sums) fail("the lanes of a warp ask for different products");
+    if (q[l].descriptor != p.descriptor || q[l].shared_a != p.shared_a || q[l].add != q[0].add || q[l].bf16 != q[0].bf16 || q[l].turned != q[0].turned || q[l].n != q[0].n || sums->to[l] != q[l].sums) fail("the lanes of a warp ask for different products");
     if (!f.fenced[l]) fail("a product without a fence before it");
     memcpy(p.a[l], q[l].a, sizeof p.a[l]);
   }
@@ -253,8 +272,8 @@ static void product(const Request& q) {
   warp_sync();
 }
 
-void product(float* sums, int n, const uint32_t a[4], uint64_t descriptor, bool add, bool bf16) { product({sums, descriptor, 0, {a[0], a[1], a[2], a[3]}, n, add, bf16}); }
-void product(float* sums, int n, uint64_t a, uint64_t b, bool add, bool bf16) { product({sums, b, a, {}, n, add, bf16}); }
+void product(float* sums, int n, const uint32_t a[4], uint64_t descriptor, bool add, bool bf16) { product({sums, descriptor, 0, {a[0], a[1], a[2], a[3]}, n, add, bf16, false}); }
+void product(float* sums, int n, uint64_t a, uint64_t b, bool add, bool bf16, bool turned) { product({sums, b, a, {}, n, add, bf16, turned}); }
 
 void products_fence() { flights[cur->warp].fenced[cur->lane] = true; }
 

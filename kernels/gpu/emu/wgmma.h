@@ -14,7 +14,7 @@ namespace emu {
 void products_begin(int warps, size_t shared);  // of a block
 void products_end();
 void product(float* sums, int n, const uint32_t a[4], uint64_t descriptor, bool add, bool bf16 = false);
-void product(float* sums, int n, uint64_t a, uint64_t b, bool add, bool bf16 = false);
+void product(float* sums, int n, uint64_t a, uint64_t b, bool add, bool bf16 = false, bool turned = false);  // turned: both operands
 void products_fence();
 void products_commit();
 void products_wait(int leave);
@@ -43,6 +43,7 @@ template <int R> void wgmma(float (&d)[R], const uint32_t (&a)[4], uint64_t b, i
 template <int R> void wgmma_bf16(float (&d)[R], const uint32_t (&a)[4], uint64_t b, int add) { emu::product(d, R, a, b, add, true); }
 template <int R> void wgmma(float (&d)[R], uint64_t a, uint64_t b, int add) { emu::product(d, R, a, b, add); }
 template <int R> void wgmma_bf16(float (&d)[R], uint64_t a, uint64_t b, int add) { emu::product(d, R, a, b, add, true); }
+template <int R> void wgmma_bf16_turned(float (&d)[R], uint64_t a, uint64_t b, int add) { emu::product(d, R, a, b, add, true, true); }
 inline void barrier_init(uint32_t barrier, int arrivals) { emu::barrier_init(barrier, arrivals); }
 inline void barriers_made() {}
 inline void barrier_arrive(uint32_t barrier) { emu::barrier_arrive(barrier, 0); }

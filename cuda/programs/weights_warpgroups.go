@@ -1,0 +1,53 @@
+//go:build gpu && cgo
+
+package programs
+
+import (
+	"hbar/cuda/driver"
+	"hbar/cuda/exec"
+	"hbar/program"
+)
+
+// Of net_weights_wgmma.cu.
+const (
+	weightRows    = 128 // of a tile
+	weightColumns = 256
+	weightShared  = 4 * 2 * warpgroupSlice * (weightRows + weightColumns)
+)
+
+// weightsOnWarpgroups reports whether the gradient of weights, of a dense layer or of a convolution, runs on warpgroups. It depends on precision, device and shapes
+// alone, so that the batch changes no bit of the result.
+func (x *Executor) weightsOnWarpgroups(in program.Instr) bool {
+	w := x.shape(in.Out[0])
+	return x.precision == exec.BF16 && warpgroups(x.d, x.precision) && x.d.SharedPerBlock >= weightShared && x.rows(in.In[0]) >= 16 && w[0] >= 96 && w[0]%4 == 0 && program.Size(w) >= 96*w[0] && lastDim(w)%8 == 0
+}
+
+// weights binds the kernel of such a gradient, and says how many samples a part of the sum has; nil where net_products.cu has the product.
+func (x *Executor) weights(kind string, in program.Instr) (*driver.Kernel, int, error) {
+	w, rows := x.shape(in.Out[0]), x.rows(in.In[0])
+	n := program.Size(w) / w[0]
+	if !x.weightsOnWarpgroups(in) {
+		return nil, partSamples(w[0], n, rows), nil
+	}
+	name := "net_" + kind + "_bf16_wgmma"
+	if x.half(in.In[1]) {
+		name = "net_" + kind + "_halves_wgmma"
+	}
+	k, err := x.kernel("weights_wgmma", name, warpgroupThreads, weightShared)
+	return k, weightPartSamples(weightTiles(w[0], n), rows), err
+}
+
+// weightTiles is the number of tiles of a result of m×n numbers.
+func weightTiles(m, n int) int {
+	return (m + weightRows - 1) / weightRows * ((n + weightColumns - 1) / weightColumns)
+}
+
+// weightPartSamples is partSamples for these tiles: about as many samples as the result has tiles, so that some hundred samples are about as many blocks, and at
+// least 512 rows, if 16 samples have them, so that reading and writing the parts takes little of the time.
+func weightPartSamples(tiles, rows int) int {
+	g := 1
+	for g < samplesTogether && (2*g <= tiles || g*rows < 512) {
+		g *= 2
+	}
+	return g
+}
