@@ -236,11 +236,11 @@ func (x *Executor) chooseBlock(o Options, largest int) error {
 		}
 		memory -= 4 * int64(z.shared+z.scratchShared)
 		x.block = int(max(1, min(DefaultBlock, memory/int64(4*max(1, z.perSample+z.scratchSample)))))
-		if x.block > 16 {
-			x.block &^= 15 // sums over samples are then the same for any block
-		}
 	}
 	x.block = max(1, min(x.block, (math.MaxInt32-1)/max(1, largest))) // indices are 32 bits
+	if x.block > samplesTogether && x.block != o.Block {
+		x.block -= x.block % samplesTogether // sums over samples are then the same for any block
+	}
 	x.most = x.block
 	return nil
 }

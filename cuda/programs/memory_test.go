@@ -205,3 +205,15 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// A block that is chosen or made smaller has whole groups of samples, whose sums are then the same for any block, also where indices of 32 bits bound it.
+func TestChooseBlock(t *testing.T) {
+	for _, c := range []struct{ given, largest, want int }{
+		{0, 1, DefaultBlock}, {0, 1 << 22, 496}, {600, 1 << 22, 496}, {100, 1 << 22, 100}, {0, 1 << 28, 7}, {0, 1 << 30, 1}, {40, 1 << 27, 15},
+	} {
+		x := &Executor{}
+		if err := x.chooseBlock(Options{Block: c.given, Memory: 1 << 40}, c.largest); err != nil || x.block != c.want {
+			t.Errorf("block %d of values of %d numbers: %d, %v; want %d", c.given, c.largest, x.block, err, c.want)
+		}
+	}
+}

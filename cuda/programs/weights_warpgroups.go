@@ -43,10 +43,11 @@ func weightTiles(m, n int) int {
 }
 
 // weightPartSamples is partSamples for these tiles: about as many samples as the result has tiles, so that some hundred samples are about as many blocks, and at
-// least 512 rows, if 16 samples have them, so that reading and writing the parts takes little of the time.
+// least 512 rows, if 16 samples have them, so that reading and writing the parts takes little of the time. Parts of several samples have at most 65536 rows, because tensor cores
+// may cut off what they add to a long sum.
 func weightPartSamples(tiles, rows int) int {
 	g := 1
-	for g < samplesTogether && (2*g <= tiles || g*rows < 512) {
+	for g < samplesTogether && (2*g <= tiles && 2*g*rows <= 1<<16 || g*rows < 512) {
 		g *= 2
 	}
 	return g
