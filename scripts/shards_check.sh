@@ -91,13 +91,18 @@ say 'two jobs into the same names: the second is refused while the first works, 
 mkdir small
 if mount -t tmpfs -o size=64k tmpfs small 2>/dev/null; then
 	head -c 60000 /dev/zero >small/other
-	if sample --out small/x.npy --shard 0/3 >log 2>second; then fail 'a full disk ended with 0'; fi
-	grep -q 'no space left' second && [ "$(wc -l <second)" = 1 ] || { cat second; fail 'not one line of the full disk'; }
-	[ "$(ls -A small)" = other ] || fail "a full disk leaves $(ls -A small)"
+	full() { # OUT MESSAGE
+		if sample --out "small/$1" --shard 0/3 >log 2>second; then fail 'a full disk ended with 0'; fi
+		grep -q "^sample: .*$2" second && [ "$(grep -vc '^ *[0-9]*%' second)" = 1 ] || { cat second; fail 'not one line of the full disk'; }
+		[ "$(ls -A small)" = other ] || fail "a full disk leaves $(ls -A small)"
+	}
+	full x.npy 'samples take .*, and its disk has'
+	head -c 52000 /dev/zero >small/other # there is room for the shortest table, and not for this one
+	full x.csv 'no space left'
 	rm small/other
 	for i in 0 1 2; do sample --out small/x.npy --shard $i/3 >log 2>&1 || { cat log; fail "shard $i with room"; }; done
 	whole small 'a full disk'
-	say "a full disk: $(cat second)"
+	say "a full disk: $(tail -1 second)"
 else
 	echo 'skip a full disk: no right to mount a tmpfs'
 fi
