@@ -263,11 +263,7 @@ func partSamples(m, n, rows int) int {
 
 func bindDenseWeight(x *Executor, in program.Instr) (func(), error) {
 	w, rows := x.shape(in.Out[0]), x.rows(in.In[0])
-	p, err := x.products(weightProduct)
-	if err != nil {
-		return nil, err
-	}
-	k, group, err := x.weights(weightProduct, in)
+	run, group, err := x.weights(weightProduct, in)
 	if err != nil {
 		return nil, err
 	}
@@ -277,11 +273,7 @@ func bindDenseWeight(x *Executor, in program.Instr) (func(), error) {
 		x.joined(j, x.get(in.Out[0]), func(part uint64, parts int) {
 			v := productWire{A: across(g, w[0], w[0]), B: across(a, w[1], w[1]), Q: epilogueWire{Y: part, YRow: int64(w[1])},
 				M: int32(w[0]), N: int32(w[1]), K: int32(x.n * rows), InnerItems: 1, YInner: int64(w[0] * w[1]), Split: int32(j.group * rows)}
-			if k != nil {
-				x.launch(k, parts*weightTiles(w[0], w[1]), driver.Pack(&driver.Args{}, v))
-				return
-			}
-			p.run(x, w[0], w[1], parts, driver.Pack(&driver.Args{}, v))
+			run(parts, driver.Pack(&driver.Args{}, v))
 		})
 	}, err
 }
@@ -353,11 +345,7 @@ func bindConvWeight(x *Executor, in program.Instr) (func(), error) {
 	w, y := x.shape(in.Out[0]), x.shape(in.In[0])
 	pixels, columns := y[0]*y[1], w[1]*w[2]*w[3]
 	g := geometry(in.Op.(ops.ConvWeight).Conv, x.shape(in.In[1]), w, y)
-	p, err := x.products("conv_weight")
-	if err != nil {
-		return nil, err
-	}
-	k, group, err := x.weights("conv_weight", in)
+	run, group, err := x.weights("conv_weight", in)
 	if err != nil {
 		return nil, err
 	}
@@ -367,11 +355,7 @@ func bindConvWeight(x *Executor, in program.Instr) (func(), error) {
 		x.joined(j, x.get(in.Out[0]), func(part uint64, parts int) {
 			v := convProductWire{C: g, Q: epilogueWire{Y: part, YRow: int64(columns)}, M: int32(w[0]), N: int32(columns), K: int32(x.n * pixels),
 				Split: int32(j.group * pixels), Part: int64(w[0] * columns)}
-			if k != nil {
-				x.launch(k, parts*weightTiles(w[0], columns), driver.Pack(&driver.Args{}, v))
-				return
-			}
-			p.run(x, w[0], columns, parts, driver.Pack(&driver.Args{}, v))
+			run(parts, driver.Pack(&driver.Args{}, v))
 		})
 	}, err
 }

@@ -82,11 +82,10 @@ const squareShare = 1 << 14
 // Close it when done; it does not close d.
 func NewTrainer(d *driver.Device, t general.Training, o fit.Options, e Options) (*Trainer, error) {
 	o, err := o.WithDefaults()
-	if err != nil {
-		e.Comm.Abort(err)
-		return nil, errors.Join(err, e.Comm.Close())
+	if err == nil {
+		err = e.Precision.OfTraining()
 	}
-	if err := e.Precision.OfTraining(); err != nil {
+	if err != nil {
 		e.Comm.Abort(err)
 		return nil, errors.Join(err, e.Comm.Close())
 	}

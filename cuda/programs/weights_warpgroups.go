@@ -22,19 +22,21 @@ func (x *Executor) weightsOnWarpgroups(in program.Instr) bool {
 	return x.precision == exec.BF16 && warpgroups(x.d, x.precision) && x.d.SharedPerBlock >= weightShared && x.rows(in.In[0]) >= 16 && w[0] >= 96 && w[0]%4 == 0 && program.Size(w) >= 96*w[0] && lastDim(w)%8 == 0
 }
 
-// weights binds the kernel of such a gradient, and says how many samples a part of the sum has; nil where net_products.cu has the product.
-func (x *Executor) weights(kind string, in program.Instr) (*driver.Kernel, int, error) {
+// weights binds the kernel of such a gradient, here or in net_products.cu. run enqueues the sums of so many parts, and a part has group samples.
+func (x *Executor) weights(kind string, in program.Instr) (run func(parts int, a *driver.Args), group int, err error) {
 	w, rows := x.shape(in.Out[0]), x.rows(in.In[0])
-	n := program.Size(w) / w[0]
+	m, n := w[0], program.Size(w)/w[0]
 	if !x.weightsOnWarpgroups(in) {
-		return nil, partSamples(w[0], n, rows), nil
+		p, err := x.products(kind)
+		return func(parts int, a *driver.Args) { p.run(x, m, n, parts, a) }, partSamples(m, n, rows), err
 	}
 	name := "net_" + kind + "_bf16_wgmma"
 	if x.half(in.In[1]) {
 		name = "net_" + kind + "_halves_wgmma"
 	}
 	k, err := x.kernel("weights_wgmma", name, warpgroupThreads, weightShared)
-	return k, weightPartSamples(weightTiles(w[0], n), rows), err
+	tiles := weightTiles(m, n)
+	return func(parts int, a *driver.Args) { x.launch(k, parts*tiles, a) }, weightPartSamples(tiles, rows), err
 }
 
 // weightTiles is the number of tiles of a result of m×n numbers.

@@ -155,14 +155,14 @@ func (s *block) prefetch(row reg.Register) {
 	}
 }
 
-// rest runs the k steps that are left, in pairs or, where a block's operands lie as quads takes them, in fours.
+// rest runs the k steps that are left, in pairs or, where the operands of a block that has four lie so, in fours.
 func (s *block) rest() {
 	if s.asks {
 		MOVQ(operand.U32(0), s.part)
 		Load(Param("next"), s.p)
 		Load(Param("second"), s.u)
 	}
-	if s.quads() {
+	if s.fours() {
 		Label("part")
 		CMPQ(operand.NewParamAddr("form", 21*8), operand.Imm(1))
 		JEQ(label("along"))
@@ -189,7 +189,7 @@ func (s *block) rest() {
 	if s.asks {
 		s.half()
 	}
-	if s.quads() {
+	if s.fours() {
 		JMP(label("done"))
 		s.four("along", func(r, i int) operand.Mem { return s.a.at(r, i*s.e.size) }, func() {}, func() { s.a.step(operand.Imm(uint64(4 * s.e.size))) }, func() {})
 		first := s.a.base[0]
@@ -220,9 +220,9 @@ func (s *block) turn(name string) {
 	Label(name)
 }
 
-// quads reports whether a block runs four steps at a time where it can. With AVX2 there are two multiply-adds to a broadcast, so that the other instructions of a step matter
+// fours reports whether a block runs four steps at a time where it can. With AVX2 there are two multiply-adds to a broadcast, so that the other instructions of a step matter
 // where two threads share a core: each of them then gets half of the instructions that the core takes in a cycle.
-func (s *block) quads() bool { return s.asks && s.vec == 32 && s.NP == 1 }
+func (s *block) fours() bool { return s.asks && s.vec == 32 && s.NP == 1 }
 
 // four runs steps in fours, which need fewer instructions because the addresses of rows of a panel of b and of elements of a differ by constants: at gives the address of an element. each, all and
 // end come after every step, after four and in the end. The up to three steps that are left are for rest.
@@ -276,7 +276,7 @@ func (s *block) half() {
 	s.prefetch(s.p)
 	MOVQ(s.part, s.p)
 	Load(Param("second"), s.u)
-	if s.quads() {
+	if s.fours() {
 		JMP(label("part"))
 	} else {
 		SUBQ(operand.Imm(2), s.k)
