@@ -273,6 +273,7 @@ func (g *outer) block(t *Team, w, o, no, c, nc int) {
 				r.M, r.A, r.B, r.BP, r.BK, r.C, r.CM, r.CP = no, dy, pair, lanes*n, lanes, dw[p*lanes:], g.lddw, lanes
 				t.Impl.Product32(&r)
 			}
+			r.Next = simd.Region[float32]{}
 		}
 		for m := 0; m < no; m += stripRows {
 			r.M, r.A = min(stripRows, no-m), dy[m:]
