@@ -135,6 +135,9 @@ func (x *Executor) stage(stage plan.Stage, n int) {
 		default:
 		}
 		if s := &x.steps[i]; s.stage == stage && !s.skipped {
+			if x.of != nil {
+				x.team.admit()
+			}
 			s.run()
 		}
 	}

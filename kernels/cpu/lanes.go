@@ -3,6 +3,7 @@ package cpu
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"hbar/kernels/fit"
 	"hbar/program"
@@ -12,6 +13,8 @@ import (
 // A lane is an executor of the same program with a team of one. Each worker has one, in which it takes samples of its own through the
 // whole program: it waits for nobody between two instructions, and its values stay in the caches of its core. Lanes share the packed
 // weights, and whatever does not depend on samples, with the executor that they are lanes of. They give the same bits as it does.
+//
+// A worker for whom there are no more samples joins the team of a lane that is still at work: cores are not equally fast, and samples not always a multiple of workers.
 
 // Samples of a block of a lane. Fewer cost more where weights are read for each block, and more leave the caches. Convolutions at low
 // resolution read large weights for few pixels. Tokens are enough rows for a product with few samples. Sums over the batch are read and
@@ -79,12 +82,48 @@ func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
 	for i := range pieces[1:] {
 		first[i+1] = first[i] + pieces[i]
 	}
-	x.team.Run(len(pieces), func(worker, i int) {
-		l := x.lanes[worker]
+	x.inLanes(len(pieces), func(l *Executor, i int) {
 		l.block = block
 		l.samples(ctx, b, first[i], first[i]+pieces[i]) // its error is that of ctx
 	})
 	return ctx.Err()
+}
+
+// inLanes calls f for pieces 0 to n-1, each with a lane, as many at the same time as there are lanes.
+func (x *Executor) inLanes(n int, f func(l *Executor, i int)) {
+	var next atomic.Int64 // piece that no lane has taken
+	working := make([]atomic.Bool, len(x.lanes))
+	for i, l := range x.lanes {
+		l.team.open()
+		working[i].Store(i < n)
+	}
+	x.team.Run(len(x.lanes), func(_, lane int) {
+		l := x.lanes[lane]
+		func() {
+			defer l.team.shut() // also after a panic
+			defer working[lane].Store(false)
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				f(l, int(i))
+			}
+		}()
+		for x.assist(working) {
+		}
+	})
+}
+
+// assist helps a lane that works, with fewer guests than others, until it has no more work. It reports whether there was one.
+func (x *Executor) assist(working []atomic.Bool) bool {
+	var team *Team
+	for i, l := range x.lanes {
+		if working[i].Load() && (team == nil || l.team.guests.Load() < team.guests.Load()) {
+			team = l.team
+		}
+	}
+	if team == nil {
+		return false
+	}
+	team.join()
+	return true
 }
 
 // mostParts is the most parts that a batch has.
@@ -127,8 +166,8 @@ func (x *Executor) RunEach(ctx context.Context, batches []*Batch) error {
 		if err := x.openLanes(block); err != nil {
 			return err
 		}
-		x.team.Run(n, func(_, i int) {
-			l, b := x.lanes[i], batches[i]
+		x.inLanes(n, func(l *Executor, i int) {
+			b := batches[i]
 			l.block = block
 			l.own(b)
 			if l.samples(ctx, b, 0, b.N) == nil { // else its error is that of ctx

@@ -14,7 +14,7 @@ import (
 const teamSpins = 30000
 
 // Team is a set of goroutines that share the tasks of one layer after another. The goroutine that calls Run is one of
-// them. One Run at a time: a Team belongs to one goroutine.
+// them. One Run at a time: a Team belongs to one goroutine. Others may join it for a while; see guests.go.
 type Team struct {
 	// Impl holds the inner loops that kernels run; NewTeam sets it to simd.Best.
 	Impl *simd.Impl
@@ -35,6 +35,9 @@ type Team struct {
 	failed  atomic.Bool
 	failure any // what a task panicked with, written once under failed
 
+	workers int          // that take tasks, the caller of Run included
+	guests  atomic.Int32 // goroutines that have joined since the team opened
+
 	scratch [][]float32
 	shared  []float32
 	done    sync.WaitGroup
@@ -49,7 +52,7 @@ const (
 // NewTeam starts a team of the given number of workers, the caller included; 0 means GOMAXPROCS. Close ends it.
 func NewTeam(workers int) *Team {
 	workers = workersOf(workers)
-	t := &Team{Impl: simd.Best(), scratch: make([][]float32, workers)}
+	t := &Team{Impl: simd.Best(), workers: workers, scratch: make([][]float32, workers)}
 	t.wake.L = &t.mu
 	for w := 1; w < workers; w++ {
 		t.done.Go(func() { t.help(w) })
@@ -66,13 +69,13 @@ func workersOf(n int) int {
 }
 
 // Workers is the number of goroutines, the caller of Run included.
-func (t *Team) Workers() int { return len(t.scratch) }
+func (t *Team) Workers() int { return t.workers }
 
 // Run calls f for tasks 0 to tasks-1 and returns when all are done. Workers, numbered from 0, take tasks in ascending
 // order as they become free. One task, or a team of one, runs in the calling goroutine. If a task panics, tasks that
 // have not started are dropped and Run panics with the same value. f must not call Run of the same team.
 func (t *Team) Run(tasks int, f func(worker, task int)) {
-	if tasks <= 1 || len(t.scratch) == 1 {
+	if tasks <= 1 || t.workers == 1 {
 		for i := range tasks {
 			f(0, i)
 		}
@@ -133,7 +136,9 @@ func (t *Team) help(worker int) {
 			continue
 		}
 		seen = state / teamStep
-		t.drain(worker)
+		if worker < t.workers { // else it is a guest that has come during this job
+			t.drain(worker)
+		}
 		if s := t.state.Add(^uint64(0)); s&teamHelpers == 0 && s/teamStep%2 == 0 {
 			t.rouse()
 		}
