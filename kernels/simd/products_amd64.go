@@ -71,9 +71,6 @@ func (t *productKernels[F]) product(q *Product[F]) {
 				np = 2
 			}
 			t.sums(q, p, np, m, rows, &rowsAhead)
-			for i := range np {
-				t.finish(q, p+i, m, rows)
-			}
 			p += np
 		}
 	}
@@ -117,8 +114,10 @@ func (q *Product[F]) start() int {
 	return fromZero
 }
 
-// sums computes all sums of n rows, first and on, of np panels from p on, up to the activation. The rows are cut into
+// sums computes n rows, first and on, of np panels from p on. The rows are cut into
 // blocks as equal as can be. It lowers rowsAhead, the rows of q.Next that are not prefetched yet.
+//
+// An activation is applied to a block right after its sums, which are then in the first-level cache, as is the block of D, which its kernel has prefetched.
 func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
@@ -153,6 +152,10 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
+				activate := k+kn == q.K && (q.Ep == Activate || q.Ep == ActivateGrad)
+				if activate {
+					mb = 1
+				}
 				c := row*q.CM + p*q.CP
 				steps := kn
 				if q.Ep == MulD && k+kn == q.K {
@@ -166,6 +169,11 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 					a, b = at(q.A, row*q.AM+k*q.AK), at(q.B, p*q.BP+k*q.BK)
 				}
 				fns[g.rows](at(q.C, c), sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, kn, from, mb, d, next.at, next.stride, next.second, ask, steps, next.mask, next.jump, form)
+				if activate {
+					for i := range np {
+						t.finish(q, p+i, row, g.rows)
+					}
+				}
 				left -= mb
 				next.at += uintptr(mb * next.block)
 				row += mb * g.rows
@@ -307,10 +315,6 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 
 // finish applies the activation to rows m.. of panel p.
 func (t *productKernels[F]) finish(q *Product[F], p, m, rows int) {
-	switch q.Ep {
-	case Plain, MulD:
-		return
-	}
 	sz, P := size[F](), panel[F]()
 	for i := m; i < m+rows; i += maxRows {
 		n := min(maxRows, m+rows-i)

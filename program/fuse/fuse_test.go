@@ -77,9 +77,9 @@ func TestKeepProbabilities(t *testing.T) {
 	}{
 		{"joined", 7, 7, 2, false, 2, 2},
 		{"separate", 7, 7, 2, true, 2, 2},
-		{"all fit", 512, 512, 2, true, 4, 4},
-		{"one too many", 512, 512, 2, true, 5, 4},
-		{"too large", 2048, 1025, 1, true, 1, 0},
+		{"all fit", 1024, 1024, 2, true, 4, 4},
+		{"one too many", 1024, 1024, 2, true, 5, 4},
+		{"too large", 4096, 2049, 1, true, 1, 0},
 	} {
 		p, err := program.Build(func(b *program.Builder) {
 			x, m := b.Input("x", program.Sample, c.tokens, channels), b.Input("m", program.Sample, c.keys, channels)
