@@ -105,7 +105,7 @@ func networks(o options, rows []row) error {
 			fmt.Printf("%-8s %s\n", n.name, n.what)
 		}
 	}
-	fmt.Printf("\n%-8s %3s %-14s %9s %8s %8s %8s %8s %10s %8s %8s %6s  %s\n", "network", "n", "job", "ms", "GFLOP/s", "of peak", "fastest", "memory",
+	fmt.Printf("\n%-8s %3s %-14s %9s %8s %8s %8s %9s %8s %10s %8s %8s %6s  %s\n", "network", "n", "job", "ms", "GFLOP/s", "of peak", "fastest", "sustained", "memory",
 		"PyTorch ms", "GFLOP/s", "memory", "ratio", "PyTorch's setting")
 	for _, r := range rows {
 		if err := r.measure(o); err != nil {
@@ -181,9 +181,10 @@ func same(p *peer, net *nets.Network, job rates.Job) error {
 	return nil
 }
 
-// result is what is measured of a job: medians, the share of the highest peak that the fastest run reached, and bytes of memory, 0 where they are not known.
+// result is what is measured of a job: medians, the share of the highest peak that the fastest run reached, and bytes of memory, 0 where they are not known. sustained is the share of what the
+// loop of the peak reaches when it runs as long as the job.
 type result struct {
-	fastest                float64
+	fastest, sustained     float64
 	seconds, share, memory float64
 	torchSeconds, ratio    float64
 	torchMemory            float64
@@ -199,7 +200,7 @@ func turns(repeats int, job rates.Job, team *cpu.Team, beside *peer) (r result, 
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	times, torchTimes := 1, 1
-	var seconds, shares, torchSeconds, ratios []float64
+	var seconds, shares, sustained, torchSeconds, ratios []float64
 	highest := 0.0
 	for i := range repeats + 1 {
 		s, err := repeat(run, times)
@@ -220,9 +221,10 @@ func turns(repeats int, job rates.Job, team *cpu.Team, beside *peer) (r result, 
 			continue
 		}
 		seconds, shares = append(seconds, s), append(shares, 2*job.MulAdds/s/peak)
+		sustained = append(sustained, 2*job.MulAdds/s/rates.Sustained(team, time.Duration(s*float64(times)*float64(time.Second))))
 		torchSeconds, ratios = append(torchSeconds, torch), append(ratios, torch/s)
 	}
-	r = result{fastest: 2 * job.MulAdds / slices.Min(seconds) / highest, seconds: rates.Median(seconds), share: rates.Median(shares), memory: peakMemory(),
+	r = result{fastest: 2 * job.MulAdds / slices.Min(seconds) / highest, seconds: rates.Median(seconds), share: rates.Median(shares), sustained: rates.Median(sustained), memory: peakMemory(),
 		torchSeconds: rates.Median(torchSeconds), ratio: rates.Median(ratios)}
 	if beside != nil {
 		r.torchMemory, err = beside.close()
@@ -257,6 +259,6 @@ func (v result) print(r row, job rates.Job, p *peer) {
 		torch, rate = fmt.Sprintf("%.1f", 1e3*v.torchSeconds), fmt.Sprintf("%.1f", 2*job.MulAdds/v.torchSeconds/1e9)
 		memory, ratio, setting = megabytes(v.torchMemory), fmt.Sprintf("%.2f", v.ratio), p.Setting
 	}
-	fmt.Printf("%-8s %3d %-14s %9.1f %8.1f %7.1f%% %7.1f%% %8s %10s %8s %8s %6s  %s\n", r.name, r.n, job.Name, 1e3*v.seconds, 2*job.MulAdds/v.seconds/1e9,
-		100*v.share, 100*v.fastest, megabytes(v.memory), torch, rate, memory, ratio, setting)
+	fmt.Printf("%-8s %3d %-14s %9.1f %8.1f %7.1f%% %7.1f%% %8.1f%% %8s %10s %8s %8s %6s  %s\n", r.name, r.n, job.Name, 1e3*v.seconds, 2*job.MulAdds/v.seconds/1e9,
+		100*v.share, 100*v.fastest, 100*v.sustained, megabytes(v.memory), torch, rate, memory, ratio, setting)
 }
