@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"hbar/program"
 )
 
@@ -85,3 +87,9 @@ func (x *Executor) shape(id program.ID) []int { return x.values[id].Shape }
 
 // constant reports whether a value changes only when parameters do.
 func (x *Executor) constant(id program.ID) bool { return x.values[id].Rate == program.Constant }
+
+// read reports whether an instruction or the caller reads a value.
+func (x *Executor) read(id program.ID) bool {
+	return slices.ContainsFunc(x.prog.Instrs, func(in program.Instr) bool { return slices.Contains(in.In, id) }) ||
+		slices.ContainsFunc(x.prog.Outputs, func(o program.Output) bool { return o.ID == id })
+}

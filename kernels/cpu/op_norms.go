@@ -144,13 +144,16 @@ func (x *Executor) layerNorm(eps float64, in program.Instr) *LayerNorm {
 
 func bindLayerNormInput(x *Executor, in program.Instr) (bound, error) {
 	l := x.layerNorm(in.Op.(ops.LayerNormInput).Eps, in)
+	sums := len(in.In) == 3 && (x.read(in.Out[1]) || x.read(in.Out[2]))
 	return bound{run: func() {
 		l.N = x.n
 		o := LayerNormGrad{DX: x.get(in.Out[0])}
 		if len(in.In) == 3 {
 			l.Scale = x.each(in.In[1])
 			l.Shift = l.Scale // the gradients do not depend on it
-			o.DShift, o.DScale = x.get(in.Out[1]), x.get(in.Out[2])
+			if sums {
+				o.DShift, o.DScale = x.get(in.Out[1]), x.get(in.Out[2])
+			}
 		}
 		l.Backward(x.team, o, x.each(in.In[len(in.In)-1]), x.each(in.In[0]))
 	}}, nil
