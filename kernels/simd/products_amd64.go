@@ -71,6 +71,11 @@ func (t *productKernels[F]) product(q *Product[F]) {
 				np = 2
 			}
 			t.sums(q, p, np, m, rows, &rowsAhead)
+			if q.activates() && !q.activatesBlocks(rows) {
+				for i := range np {
+					t.finish(q, p+i, m, rows)
+				}
+			}
 			p += np
 		}
 	}
@@ -114,10 +119,20 @@ func (q *Product[F]) start() int {
 	return fromZero
 }
 
-// sums computes n rows, first and on, of np panels from p on. The rows are cut into
+// activates reports whether there is an activation.
+func (q *Product[F]) activates() bool { return q.Ep == Activate || q.Ep == ActivateGrad }
+
+// largeD is the bytes of D for which activations come after each block: more than half of a second-level cache.
+const largeD = 512 << 10
+
+// activatesBlocks reports whether the activation of n rows comes after the sums of each block, and not of all rows of some panels. The block of D is in the first-level cache then, because the
+// kernel of the sums has prefetched it. Where D is in a near cache anyway, the further calls take longer.
+func (q *Product[F]) activatesBlocks(n int) bool {
+	return q.Ep == ActivateGrad && n*q.CM*size[F]() > largeD
+}
+
+// sums computes all sums of n rows, first and on, of np panels from p on, and the activation where it comes after each block. The rows are cut into
 // blocks as equal as can be. It lowers rowsAhead, the rows of q.Next that are not prefetched yet.
-//
-// An activation is applied to a block right after its sums, which are then in the first-level cache, as is the block of D, which its kernel has prefetched.
 func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
@@ -152,7 +167,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
-				activate := k+kn == q.K && (q.Ep == Activate || q.Ep == ActivateGrad)
+				activate := k+kn == q.K && q.activatesBlocks(n)
 				if activate {
 					mb = 1
 				}
