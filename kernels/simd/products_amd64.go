@@ -71,7 +71,7 @@ func (t *productKernels[F]) product(q *Product[F]) {
 				np = 2
 			}
 			t.sums(q, p, np, m, rows, &rowsAhead)
-			if q.activates() && !q.activatesBlocks(rows) {
+			if q.activates() && !t.activatesBlocks(q, rows) {
 				for i := range np {
 					t.finish(q, p+i, m, rows)
 				}
@@ -126,9 +126,9 @@ func (q *Product[F]) activates() bool { return q.Ep == Activate || q.Ep == Activ
 const largeD = 512 << 10
 
 // activatesBlocks reports whether the activation of n rows comes after the sums of each block, and not of all rows of some panels. The block of D is in the first-level cache then, because the
-// kernel of the sums has prefetched it. Where D is in a near cache anyway, the further calls take longer.
-func (q *Product[F]) activatesBlocks(n int) bool {
-	return q.Ep == ActivateGrad && n*q.CM*size[F]() > largeD
+// kernel of the sums has prefetched it. Where D is in a near cache anyway, or blocks are as small as AVX2's, the further calls take longer.
+func (t *productKernels[F]) activatesBlocks(q *Product[F], n int) bool {
+	return q.Ep == ActivateGrad && t.two != nil && n*q.CM*size[F]() > largeD
 }
 
 // sums computes all sums of n rows, first and on, of np panels from p on, and the activation where it comes after each block. The rows are cut into
@@ -167,7 +167,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
-				activate := k+kn == q.K && q.activatesBlocks(n)
+				activate := k+kn == q.K && t.activatesBlocks(q, n)
 				if activate {
 					mb = 1
 				}
