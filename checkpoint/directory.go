@@ -34,8 +34,8 @@ func IsModelFile(name string) bool {
 
 // loadDir reads a directory as diffusers writes it: config.json and diffusion_pytorch_model.safetensors or model.safetensors,
 // in the directory itself or in its folder unet, and scheduler_config.json there or in the folder scheduler. A directory
-// with model.safetensors alone is one of a training run.
-func loadDir(dir string) (*Model, error) {
+// with model.safetensors alone is one of a training run. networkOnly is for LoadNetwork.
+func loadDir(dir string, networkOnly bool) (*Model, error) {
 	base, err := configDir(dir)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,13 @@ func loadDir(dir string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if m.Schedule == "" {
-		if err := m.readScheduler(dir, base); err != nil {
+		err := m.readScheduler(dir, base)
+		if networkOnly && errors.As(err, new(unsupported)) {
+			m.Schedule, m.ScheduleParams, m.Prediction = "", nil, Unknown
+			m.Notes = append(m.Notes, fmt.Sprintf("the network can only be evaluated: %v", err))
+			err = nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -267,6 +273,9 @@ func settingError(text []byte, err error) error {
 	return fmt.Errorf("setting %q is %.60s; want %s", e.Field, cmp.Or(string(fields[e.Field]), e.Value), want)
 }
 
+// unsupported says that a scheduler_config.json asks for what hbar does not have.
+type unsupported struct{ error }
+
 func (m *Model) setScheduler(text []byte) error {
 	var s scheduler
 	text = quoteNumbers(text)
@@ -285,15 +294,15 @@ func (m *Model) setScheduler(text []byte) error {
 	}
 	switch {
 	case s.FlowSigmas:
-		return errors.New(`setting "use_flow_sigmas" is true; only false is supported`)
+		return unsupported{errors.New(`setting "use_flow_sigmas" is true; only false is supported`)}
 	case s.TimestepType != "" && s.TimestepType != "discrete":
-		return fmt.Errorf(`setting "timestep_type" is %.60q; only discrete is supported`, s.TimestepType)
+		return unsupported{fmt.Errorf(`setting "timestep_type" is %.60q; only discrete is supported`, s.TimestepType)}
 	case s.Class != "" && !slices.Contains(discrete, s.Class):
-		return fmt.Errorf("scheduler %.60q is not one of a discrete chain of β; have %s", s.Class, strings.Join(discrete, ", "))
+		return unsupported{fmt.Errorf("scheduler %.60q is not one of a discrete chain of β; have %s", s.Class, strings.Join(discrete, ", "))}
 	case s.Trained != nil:
-		return errors.New(`setting "trained_betas" gives a list of β; only null is supported`)
+		return unsupported{errors.New(`setting "trained_betas" gives a list of β; only null is supported`)}
 	case s.ZeroSNR:
-		return errors.New(`setting "rescale_betas_zero_snr" is true; only false is supported`)
+		return unsupported{errors.New(`setting "rescale_betas_zero_snr" is true; only false is supported`)}
 	}
 	if s.Steps != nil && !(*s.Steps >= 2) {
 		return fmt.Errorf(`setting "num_train_timesteps" is %g; want at least 2`, *s.Steps)
@@ -313,7 +322,7 @@ func (m *Model) setScheduler(text []byte) error {
 	case "squaredcos_cap_v2":
 		m.Schedule = "ddpm-cosine"
 	default:
-		return fmt.Errorf(`setting "beta_schedule" is %.60q; have linear, squaredcos_cap_v2`, s.Betas)
+		return unsupported{fmt.Errorf(`setting "beta_schedule" is %.60q; have linear, squaredcos_cap_v2`, s.Betas)}
 	}
 	if s.Steps != nil {
 		m.ScheduleParams["steps"], m.ScheduleParams["tmin"] = *s.Steps, 1 / *s.Steps
@@ -329,5 +338,5 @@ func (m *Model) setScheduler(text []byte) error {
 		}
 		have = append(have, p[0])
 	}
-	return fmt.Errorf(`setting "prediction_type" is %.60q; have %s`, s.Prediction, strings.Join(have, ", "))
+	return unsupported{fmt.Errorf(`setting "prediction_type" is %.60q; have %s`, s.Prediction, strings.Join(have, ", "))}
 }

@@ -172,6 +172,21 @@ func TestScheduler(t *testing.T) {
 		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "scheduler_config.json") {
 			t.Errorf("%s: error %v, want %q", text, err, want)
 		}
+		// Who only evaluates the network needs no schedule. What is broken is an error for everybody.
+		m, err := LoadNetwork(dir)
+		asked := strings.Contains(want, "not one of") || strings.Contains(want, "; have ") || strings.Contains(want, "trained_betas") || strings.HasSuffix(want, " is true") ||
+			strings.Contains(want, `is "continuous"`)
+		switch {
+		case !asked && err == nil:
+			t.Errorf("%s: LoadNetwork reads it", text)
+		case asked && (err != nil || m.Schedule != "" || m.Prediction != Unknown || !strings.Contains(strings.Join(m.Notes, "\n"), want)):
+			t.Errorf("%s: LoadNetwork returns %+v, %v", text, m, err)
+		}
+		if asked && err == nil {
+			if _, _, err := m.Process("ddpm"); err == nil {
+				t.Errorf("%s: there is a process for an unknown prediction", text)
+			}
+		}
 	}
 }
 

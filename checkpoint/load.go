@@ -17,9 +17,18 @@ import (
 
 // Load reads a model file, ours or a plain MLP's from PyTorch, or a directory with a network as diffusers keeps it: see
 // loadDir.
-func Load(path string) (*Model, error) {
+func Load(path string) (*Model, error) { return read(path, false) }
+
+// LoadNetwork is Load for those who only evaluate the network. If scheduler_config.json asks for a schedule or a prediction that hbar does not have, the model
+// has no schedule, its prediction is Unknown, and a note says why.
+func LoadNetwork(path string) (*Model, error) { return read(path, true) }
+
+// Unknown is the prediction of a model of LoadNetwork where hbar does not have it.
+const Unknown = "unknown"
+
+func read(path string, networkOnly bool) (*Model, error) {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		m, err := loadDir(path)
+		m, err := loadDir(path, networkOnly)
 		if err != nil {
 			return nil, fmt.Errorf("checkpoint: %w", err)
 		}

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 
 // open reads a checkpoint.
 func open(path string) (*subject, error) {
-	m, err := checkpoint.Load(path)
+	m, err := checkpoint.LoadNetwork(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no checkpoint %s; train one with: %s", path, ui.Program("train"))
 	}
