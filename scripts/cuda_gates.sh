@@ -6,14 +6,18 @@
 #   in kernels on warpgroup products few waits serve many products: the assembler has not serialized them
 #   a binary with CUDA needs libc and nothing else
 # Needs cuobjdump, nm and readelf.
-#   scripts/cuda_gates.sh             check
+#   scripts/cuda_gates.sh [NAME...]   check the kernels of all fatbins, or of those
 #   scripts/cuda_gates.sh --update    write the tables anew
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-update=${1:-}
+update='' names=()
+case ${1:-} in
+  --update) update=--update ;;
+  *) names=("$@") ;;
+esac
 
 # table FILE: compares standard input with the file, or replaces the file by it.
 table() {
@@ -23,6 +27,10 @@ table() {
 }
 
 fatbins=(kernels/gpu/*.fatbin)
+if [ ${#names[@]} -gt 0 ]; then
+  fatbins=("${names[@]/#/kernels/gpu/}")
+  fatbins=("${fatbins[@]/%/.fatbin}")
+fi
 
 scripts/driver_symbols.sh | table cuda/driver/driver_symbols.h
 
@@ -56,4 +64,4 @@ if other=$(grep -vE '^(libc|libdl|libpthread|ld-linux-x86-64)\.so\.[0-9]$' <<<"$
   printf 'a binary with CUDA needs more than libc: %s\n' "$other" >&2
   exit 1
 fi
-echo "gates: $(wc -l <cuda/driver/driver_symbols.h) driver calls, $(cat kernels/gpu/*.resources | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"
+echo "gates: $(wc -l <cuda/driver/driver_symbols.h) driver calls, $(cat "${fatbins[@]/%.fatbin/.resources}" | wc -l) kernels, libraries: $(tr '\n' ' ' <<<"$libraries")"
