@@ -10,7 +10,8 @@
 // Only the network's multiply-adds count as work (two operations each). The peak is a loop of independent vector
 // multiply-adds on all cores, run alternately with the job: its mean over 30 ms for the chains, the best of twenty runs of some
 // milliseconds for the networks. The share is the median of the ratios; beside it, for the networks, is that of the fastest run
-// and the highest peak, which neighbours of a virtual machine disturb least. PyTorch's rate is its best over 1 and 2 threads, by
+// and the highest peak, which neighbours of a virtual machine disturb least, and that of what the same loop reaches when it runs as long
+// as the job. PyTorch's rate is its best over 1 and 2 threads, by
 // scripts/torch_peer.py, scripts/torch_nets_peer.py and scripts/torch_scan_peer.py.
 package main
 
