@@ -93,13 +93,13 @@ func (x *Executor) spread(ctx context.Context, b *Batch, pieces []int) error {
 func (x *Executor) inLanes(n int, f func(l *Executor, i int)) {
 	var next atomic.Int64 // piece that no lane has taken
 	working := make([]atomic.Bool, len(x.lanes))
-	for i, l := range x.lanes {
+	for _, l := range x.lanes {
 		l.team.open()
-		working[i].Store(i < n)
 	}
 	x.team.Run(len(x.lanes), func(_, lane int) {
 		l := x.lanes[lane]
 		func() {
+			working[lane].Store(true)
 			defer l.team.shut() // also after a panic
 			defer working[lane].Store(false)
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
