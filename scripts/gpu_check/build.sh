@@ -12,10 +12,11 @@ packages=("${@:2}")
 rm -rf "$out"
 mkdir -p "$out/commands" "$out/tree"
 out=$(cd "$out" && pwd)
-flags=(-trimpath -ldflags '-s -w' -tags gpu)
+flags=(-ldflags '-s -w')
+[ $archive = no ] || flags+=(-trimpath) # which compiles everything anew
 
-go build "${flags[@]}" -o "$out/commands/" ./cmd/train ./cmd/sample ./cmd/likelihood ./cmd/sweep
-CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/report" ./scripts/gpu_check/report
+go build "${flags[@]}" -tags gpu -o "$out/commands/" ./cmd/train ./cmd/sample ./cmd/likelihood ./cmd/sweep
+CGO_ENABLED=0 go build "${flags[@]}" -o "$out/report" ./scripts/gpu_check/report
 
 # Every test binary that can use a device, where its package lies, beside all test data.
 if [ ${#packages[@]} -gt 0 ]; then
@@ -28,7 +29,7 @@ else
 fi >"$out/packages"
 while read -r package; do
   mkdir -p "$out/tree/$package"
-  go test -c "${flags[@]}" -o "$out/tree/$package/${package##*/}.test" "./$package"
+  go test -c "${flags[@]}" -tags gpu -o "$out/tree/$package/${package##*/}.test" "./$package"
 done <"$out/packages"
 git ls-files | grep -E '(^|/)testdata/' | while read -r f; do mkdir -p "$out/tree/${f%/*}" && cp "$f" "$out/tree/$f"; done
 
