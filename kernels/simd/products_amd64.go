@@ -70,12 +70,7 @@ func (t *productKernels[F]) product(q *Product[F]) {
 			if t.two != nil && p+1 < q.NP {
 				np = 2
 			}
-			t.sums(q, p, np, m, rows, &rowsAhead)
-			if q.activates() && !t.activatesBlocks(q, rows) {
-				for i := range np {
-					t.finish(q, p+i, m, rows)
-				}
-			}
+			t.panels(q, p, np, m, rows, &rowsAhead)
 			p += np
 		}
 	}
@@ -119,9 +114,6 @@ func (q *Product[F]) start() int {
 	return fromZero
 }
 
-// activates reports whether there is an activation.
-func (q *Product[F]) activates() bool { return q.Ep == Activate || q.Ep == ActivateGrad }
-
 // largeD is the bytes of D for which activations come after each block: more than half of a second-level cache.
 const largeD = 512 << 10
 
@@ -131,9 +123,9 @@ func (t *productKernels[F]) activatesBlocks(q *Product[F], n int) bool {
 	return q.Ep == ActivateGrad && t.two != nil && n*q.CM*size[F]() > largeD
 }
 
-// sums computes all sums of n rows, first and on, of np panels from p on, and the activation where it comes after each block. The rows are cut into
+// panels computes n rows, first and on, of np panels from p on. The rows are cut into
 // blocks as equal as can be. It lowers rowsAhead, the rows of q.Next that are not prefetched yet.
-func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *int) {
+func (t *productKernels[F]) panels(q *Product[F], p, np, first, n int, rowsAhead *int) {
 	sz, P := size[F](), panel[F]()
 	fns := t.one
 	if np == 2 {
@@ -150,6 +142,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 	}
 	from := q.start()
 	chunk := q.chunk()
+	blockwise := t.activatesBlocks(q, n)
 	for k, kn := 0, 0; k == 0 || k < q.K; k += max(1, kn) {
 		var bi, d, ask *F
 		if k > 0 {
@@ -167,7 +160,7 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
 				mb := min(left, max(1, maxSteps/(g.rows*(kn+1))))
-				activate := k+kn == q.K && t.activatesBlocks(q, n)
+				activate := blockwise && k+kn == q.K
 				if activate {
 					mb = 1
 				}
@@ -193,6 +186,11 @@ func (t *productKernels[F]) sums(q *Product[F], p, np, first, n int, rowsAhead *
 				next.at += uintptr(mb * next.block)
 				row += mb * g.rows
 			}
+		}
+	}
+	if !blockwise {
+		for i := range np {
+			t.finish(q, p+i, first, n)
 		}
 	}
 }
@@ -328,8 +326,12 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 	return p
 }
 
-// finish applies the activation to rows m.. of panel p.
+// finish applies the activation, if there is one, to rows m.. of panel p.
 func (t *productKernels[F]) finish(q *Product[F], p, m, rows int) {
+	switch q.Ep {
+	case Plain, MulD:
+		return
+	}
 	sz, P := size[F](), panel[F]()
 	for i := m; i < m+rows; i += maxRows {
 		n := min(maxRows, m+rows-i)
