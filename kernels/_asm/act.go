@@ -202,41 +202,6 @@ var silu64 = act{"Silu", 4,
 			func() { k.e.fma231(c, a, d) })
 	}}
 
-// siluCarried is silu32 on memory, in place, with three temporaries: the same operations on the same numbers. With grad,
-// d gives the address of the derivative once y is stored.
-func (k *bank) siluCarried(x operand.Mem, t []reg.VecPhysical, grad bool, d func() operand.Mem) code {
-	a, b, c := t[0], t[1], t[2]
-	lo, hi, one := k.val(-87), k.val(87), k.val(1)
-	ops := code{
-		func() { k.e.mov(k.op(lo), a) },
-		func() { k.e.max(x, a, a) },
-		func() { k.e.mov(k.op(hi), b) },
-		func() { k.e.min(a, b, a) },
-	}
-	ops = append(ops, k.exp32(-math.Log2E, a, b, c)...)
-	if !grad {
-		return append(ops,
-			func() { k.e.add(k.op(one), c, c) },
-			func() { k.e.mov(k.op(lo), a) },
-			func() { k.e.max(x, a, a) },
-			func() { k.e.div(c, a, a) },
-			func() { k.e.mov(a, x) })
-	}
-	return append(ops,
-		func() { k.e.add(k.op(one), c, a) },
-		func() { k.e.mov(k.op(one), b) },
-		func() { k.e.div(a, b, b) },
-		func() { k.e.mul(b, c, c) },
-		func() { k.e.mov(k.op(lo), a) },
-		func() { k.e.max(x, a, a) },
-		func() { k.e.mul(b, a, a) },
-		func() { k.e.mov(a, x) },
-		func() { k.e.mov(k.op(hi), a) },
-		func() { k.e.min(x, a, a) },
-		func() { k.e.fma231(c, a, b) },
-		func() { k.e.mov(b, d()) })
-}
-
 // tanhc: tanh(x) = x + x³ p(x²) for |x| < 0.625 (Cephes, tanhf).
 var tanhc = []float64{-3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2, -5.70498872745e-3}
 

@@ -53,10 +53,11 @@ func (t isa) all() {
 	}
 	for _, grad := range []bool{false, true} {
 		for R := 4; R <= 5 && !wide; R++ {
-			t.carry(R, 1, 6, grad)
+			t.carry(siluCarried, R, 1, 6, grad)
 		}
 		for R := 8; R <= 12 && wide; R++ {
-			t.carry(R, 2, 2, grad)
+			t.carry(siluCarried, R, 2, 2, grad)
+			t.carry(geluTanhCarried, R, 2, 4, grad)
 		}
 	}
 	for _, f := range []act{silu32, tanh32, gelu32} {

@@ -13,8 +13,7 @@ import (
 //	c[r][·] = init + sum_k a[r][k] · b[k][·]
 //
 // All R·NP·(64/vec) sums stay in registers; every a is broadcast once for all panels. Strides are in bytes.
-// Its kernels' parameters begin with blockParams; modes: 0 init 0; 1 init bias; 2 init c; of product also 3: init 0, and
-// the sum is added to c.
+// Its kernels' parameters begin with blockParams; modes: 0 init 0; 1 init bias; 2 init c; 3 init 0, and the sum is added to c.
 type block struct {
 	isa
 	e             elem
@@ -31,6 +30,7 @@ type block struct {
 	firstFree     int          // vector registers from here on are not used
 	asks          bool         // the block prefetches what is needed later; see product
 	part          operand.Mem  // of a block that prefetches: 0 until the steps up to first are done
+	lines         int          // the place of the parameter next, which stride and second follow; 0: nothing is prefetched with the steps
 }
 
 const blockParams = "c %[1]s, cm, cp int, a %[1]s, am, ak int, b %[1]s, bp, bk int, bias %[1]s, k, mode, mb int"
@@ -131,6 +131,22 @@ func (s *block) step() {
 	s.a.step(s.ak)
 }
 
+// addToC adds the sums of a chunk to c where the mode says so. Then u holds cp.
+func (s *block) addToC() {
+	Load(Param("mode"), s.u)
+	CMPQ(s.u, operand.Imm(3))
+	Load(Param("cp"), s.u)
+	JNE(label("added"))
+	MOVQ(s.c, s.b)
+	for r := range s.R {
+		for v := range s.nv {
+			s.e.add(s.col(s.b, s.u, v), s.acc(r, v), s.acc(r, v))
+		}
+		ADDQ(operand.NewParamAddr("cm", 8), s.b)
+	}
+	Label("added")
+}
+
 // store writes the sums and moves c and a0 to the next block; u holds cp.
 func (s *block) store() {
 	for r := range s.R {
@@ -159,6 +175,8 @@ func (s *block) prefetch(row reg.Register) {
 func (s *block) rest() {
 	if s.asks {
 		MOVQ(operand.U32(0), s.part)
+	}
+	if s.lines > 0 {
 		Load(Param("next"), s.p)
 		Load(Param("second"), s.u)
 	}
@@ -172,7 +190,7 @@ func (s *block) rest() {
 	JLT(label("odd"))
 	Label("two")
 	s.step()
-	if s.asks {
+	if s.lines > 0 {
 		s.ahead()
 	}
 	s.step()
@@ -200,8 +218,8 @@ func (s *block) rest() {
 		})
 	}
 	Label("done")
-	if s.asks {
-		MOVQ(s.p, operand.NewParamAddr("next", 14*8))
+	if s.lines > 0 {
+		MOVQ(s.p, operand.NewParamAddr("next", 8*s.lines))
 	}
 }
 
@@ -209,7 +227,7 @@ func (s *block) rest() {
 func (s *block) ahead() {
 	PREFETCHT0(operand.Mem{Base: s.p})
 	PREFETCHT0(operand.Mem{Base: s.p, Index: s.u, Scale: 1})
-	ADDQ(operand.NewParamAddr("stride", 15*8), s.p)
+	ADDQ(operand.NewParamAddr("stride", 8*(s.lines+1)), s.p)
 }
 
 // turn goes on with the next row of lines after the last one of a row.
@@ -301,26 +319,14 @@ func (t isa) product(e elem, R, NP int) {
 	nv := 64 / t.vec * NP
 	s := t.newBlock(e, R, NP, min(4, len(t.v)-nv*R-nv))
 	if R >= askingRows {
-		s.asks, s.part = true, AllocLocal(8)
+		s.asks, s.part, s.lines = true, AllocLocal(8), 14
 	}
 	Label("block")
 	MOVQ(s.c, s.p)
 	s.prefetch(s.p)
 	s.start()
 	s.rest()
-	Load(Param("mode"), s.u)
-	CMPQ(s.u, operand.Imm(3))
-	JNE(label("multiply"))
-	Load(Param("cp"), s.u)
-	MOVQ(s.c, s.b)
-	for r := range R {
-		for v := range s.nv {
-			e.add(s.col(s.b, s.u, v), s.acc(r, v), s.acc(r, v))
-		}
-		ADDQ(operand.NewParamAddr("cm", 8), s.b)
-	}
-	Label("multiply")
-	Load(Param("cp"), s.u)
+	s.addToC()
 	Load(Param("d"), s.p)
 	TESTQ(s.p, s.p)
 	JEQ(label("store"))

@@ -47,16 +47,16 @@ func avx2Product32_6x1(c *float32, cm int, cp int, a *float32, am int, ak int, b
 func avx2Product64_6x1(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
 func avx2Silu32(y *float32, ym int, x *float32, xm int, rows int)

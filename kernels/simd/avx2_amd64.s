@@ -153,15 +153,14 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -257,15 +256,14 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -379,8 +377,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -389,8 +387,7 @@ even:
 	VADDPS 32(DI), Y3, Y3
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -511,8 +508,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -521,8 +518,7 @@ even:
 	VADDPD 32(DI), Y3, Y3
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -661,8 +657,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -674,8 +670,7 @@ even:
 	VADDPS 32(DI), Y5, Y5
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -821,8 +816,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -834,8 +829,7 @@ even:
 	VADDPD 32(DI), Y5, Y5
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R8
 	TESTQ  R8, R8
 	JEQ    store
@@ -1210,8 +1204,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -1226,8 +1220,7 @@ done:
 	VADDPS 32(DI), Y7, Y7
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -1609,8 +1602,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -1625,8 +1618,7 @@ done:
 	VADDPD 32(DI), Y7, Y7
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -2052,8 +2044,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -2071,8 +2063,7 @@ done:
 	VADDPS 32(DI), Y9, Y9
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -2505,8 +2496,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -2524,8 +2515,7 @@ done:
 	VADDPD 32(DI), Y9, Y9
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -3002,8 +2992,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPS (DI), Y0, Y0
 	VADDPS 32(DI), Y1, Y1
@@ -3024,8 +3014,7 @@ done:
 	VADDPS 32(DI), Y11, Y11
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -3509,8 +3498,8 @@ done:
 	MOVQ   R10, next+112(FP)
 	MOVQ   mode+88(FP), R9
 	CMPQ   R9, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R9
+	JNE    added
 	MOVQ   SI, DI
 	VADDPD (DI), Y0, Y0
 	VADDPD 32(DI), Y1, Y1
@@ -3531,8 +3520,7 @@ done:
 	VADDPD 32(DI), Y11, Y11
 	ADDQ   cm+8(FP), DI
 
-multiply:
-	MOVQ   cp+16(FP), R9
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -3588,9 +3576,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx2Silu32Carry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2Silu32Carry_4x1(SB), NOSPLIT, $0-128
+TEXT ·avx2Silu32Carry_4x1(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -3965,7 +3953,25 @@ odd:
 	ADDQ         DX, R11
 
 even:
-	MOVQ    cp+16(FP), DI
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	MOVQ   cp+16(FP), DI
+	JNE    added
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+
+added:
 	MOVQ    SI, R12
 	MOVQ    $0x00000004, pr+112(FP)
 	VMOVUPS Y0, (SI)
@@ -4089,9 +4095,9 @@ DATA c42ae0000<>+24(SB)/4, $0x42ae0000
 DATA c42ae0000<>+28(SB)/4, $0x42ae0000
 GLOBL c42ae0000<>(SB), RODATA|NOPTR, $32
 
-// func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx2Silu32Carry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2Silu32Carry_5x1(SB), NOSPLIT, $0-128
+TEXT ·avx2Silu32Carry_5x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -4516,7 +4522,28 @@ odd:
 	ADDQ         DX, R11
 
 even:
-	MOVQ    cp+16(FP), DI
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	MOVQ   cp+16(FP), DI
+	JNE    added
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y8, Y8
+	VADDPS 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+
+added:
 	MOVQ    SI, R12
 	MOVQ    $0x00000005, pr+112(FP)
 	VMOVUPS Y0, (SI)
@@ -4544,9 +4571,9 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx2Silu32GradCarry_4x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2Silu32GradCarry_4x1(SB), NOSPLIT, $0-128
+TEXT ·avx2Silu32GradCarry_4x1(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -4939,7 +4966,25 @@ odd:
 	ADDQ         DX, R11
 
 even:
-	MOVQ    cp+16(FP), DI
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	MOVQ   cp+16(FP), DI
+	JNE    added
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+
+added:
 	MOVQ    SI, R12
 	MOVQ    $0x00000004, pr+112(FP)
 	VMOVUPS Y0, (SI)
@@ -4963,9 +5008,9 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx2Silu32GradCarry_5x1(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2Silu32GradCarry_5x1(SB), NOSPLIT, $0-128
+TEXT ·avx2Silu32GradCarry_5x1(SB), NOSPLIT, $0-152
 	MOVQ a+24(FP), AX
 	MOVQ am+32(FP), CX
 	MOVQ ak+40(FP), DX
@@ -5408,7 +5453,28 @@ odd:
 	ADDQ         DX, R11
 
 even:
-	MOVQ    cp+16(FP), DI
+	MOVQ   mode+88(FP), DI
+	CMPQ   DI, $0x03
+	MOVQ   cp+16(FP), DI
+	JNE    added
+	MOVQ   SI, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y2, Y2
+	VADDPS 32(DI), Y3, Y3
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y4, Y4
+	VADDPS 32(DI), Y5, Y5
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y6, Y6
+	VADDPS 32(DI), Y7, Y7
+	ADDQ   cm+8(FP), DI
+	VADDPS (DI), Y8, Y8
+	VADDPS 32(DI), Y9, Y9
+	ADDQ   cm+8(FP), DI
+
+added:
 	MOVQ    SI, R12
 	MOVQ    $0x00000005, pr+112(FP)
 	VMOVUPS Y0, (SI)

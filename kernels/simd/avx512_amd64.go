@@ -119,34 +119,64 @@ func avx512Product32_12x1(c *float32, cm int, cp int, a *float32, am int, ak int
 func avx512Product64_12x2(c *float64, cm int, cp int, a *float64, am int, ak int, b *float64, bp int, bk int, bias *float64, k int, mode int, mb int, d *float64, next uintptr, stride int, second int, ask *float64, first int, mask int, jump int, form int)
 
 //go:noescape
-func avx512Silu32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512GeluTanh32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512GeluTanh32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512GeluTanh32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512GeluTanh32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
-func avx512Silu32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+func avx512GeluTanh32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512GeluTanh32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512GeluTanh32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512GeluTanh32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512GeluTanh32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512Silu32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+
+//go:noescape
+func avx512GeluTanh32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 
 //go:noescape
 func avx512Silu32(y *float32, ym int, x *float32, xm int, rows int)

@@ -154,15 +154,14 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(DI*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -248,14 +247,13 @@ odd:
 even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), SI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), SI
+added:
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
 	JEQ    store
@@ -350,15 +348,14 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(DI*1), Z1, Z1
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -474,8 +471,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(DI*1), Z1, Z1
@@ -484,8 +481,7 @@ even:
 	VADDPS (SI)(DI*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -590,16 +586,15 @@ odd:
 even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), SI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
 	VADDPS (SI), Z1, Z1
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), SI
+added:
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
 	JEQ    store
@@ -718,8 +713,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(DI*1), Z1, Z1
@@ -728,8 +723,7 @@ even:
 	VADDPD (SI)(DI*1), Z3, Z3
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -871,8 +865,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(DI*1), Z1, Z1
@@ -884,8 +878,7 @@ even:
 	VADDPS (SI)(DI*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -1009,8 +1002,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), SI
 	CMPQ   SI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), SI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -1019,8 +1012,7 @@ even:
 	VADDPS (SI), Z2, Z2
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), SI
+added:
 	MOVQ   d+104(FP), DI
 	TESTQ  DI, DI
 	JEQ    store
@@ -1163,8 +1155,8 @@ odd:
 even:
 	MOVQ   mode+88(FP), DI
 	CMPQ   DI, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), DI
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(DI*1), Z1, Z1
@@ -1176,8 +1168,7 @@ even:
 	VADDPD (SI)(DI*1), Z5, Z5
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), DI
+added:
 	MOVQ   d+104(FP), R10
 	TESTQ  R10, R10
 	JEQ    store
@@ -1390,8 +1381,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -1406,8 +1397,7 @@ last:
 	VADDPS (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -1591,8 +1581,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -1603,8 +1593,7 @@ last:
 	VADDPS (SI), Z3, Z3
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -1816,8 +1805,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -1832,8 +1821,7 @@ last:
 	VADDPD (SI)(R8*1), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -2075,8 +2063,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -2094,8 +2082,7 @@ last:
 	VADDPS (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -2300,8 +2287,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -2314,8 +2301,7 @@ last:
 	VADDPS (SI), Z4, Z4
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -2554,8 +2540,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -2573,8 +2559,7 @@ last:
 	VADDPD (SI)(R8*1), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -2845,8 +2830,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -2867,8 +2852,7 @@ last:
 	VADDPS (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -3094,8 +3078,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -3110,8 +3094,7 @@ last:
 	VADDPS (SI), Z5, Z5
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -3377,8 +3360,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -3399,8 +3382,7 @@ last:
 	VADDPD (SI)(R8*1), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -3704,8 +3686,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -3729,8 +3711,7 @@ last:
 	VADDPS (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -3981,8 +3962,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -3999,8 +3980,7 @@ last:
 	VADDPS (SI), Z6, Z6
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -4297,8 +4277,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -4322,8 +4302,7 @@ last:
 	VADDPD (SI)(R8*1), Z13, Z13
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -4656,8 +4635,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -4684,8 +4663,7 @@ last:
 	VADDPS (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -4957,8 +4935,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -4977,8 +4955,7 @@ last:
 	VADDPS (SI), Z7, Z7
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -5302,8 +5279,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -5330,8 +5307,7 @@ last:
 	VADDPD (SI)(R8*1), Z15, Z15
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -5693,8 +5669,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -5724,8 +5700,7 @@ last:
 	VADDPS (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -6018,8 +5993,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -6040,8 +6015,7 @@ last:
 	VADDPS (SI), Z8, Z8
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -6392,8 +6366,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -6423,8 +6397,7 @@ last:
 	VADDPD (SI)(R8*1), Z17, Z17
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -6819,8 +6792,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -6853,8 +6826,7 @@ last:
 	VADDPS (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -7172,8 +7144,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -7196,8 +7168,7 @@ last:
 	VADDPS (SI), Z9, Z9
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -7579,8 +7550,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -7613,8 +7584,7 @@ last:
 	VADDPD (SI)(R8*1), Z19, Z19
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -8038,8 +8008,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -8075,8 +8045,7 @@ last:
 	VADDPS (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -8415,8 +8384,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -8441,8 +8410,7 @@ last:
 	VADDPS (SI), Z10, Z10
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -8851,8 +8819,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -8888,8 +8856,7 @@ last:
 	VADDPD (SI)(R8*1), Z21, Z21
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -9342,8 +9309,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	VADDPS (SI)(R8*1), Z1, Z1
@@ -9382,8 +9349,7 @@ last:
 	VADDPS (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -9743,8 +9709,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPS (SI), Z0, Z0
 	ADDQ   cm+8(FP), SI
@@ -9771,8 +9737,7 @@ last:
 	VADDPS (SI), Z11, Z11
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -10208,8 +10173,8 @@ last:
 	MOVQ   R9, next+112(FP)
 	MOVQ   mode+88(FP), R8
 	CMPQ   R8, $0x03
-	JNE    multiply
 	MOVQ   cp+16(FP), R8
+	JNE    added
 	MOVQ   BX, SI
 	VADDPD (SI), Z0, Z0
 	VADDPD (SI)(R8*1), Z1, Z1
@@ -10248,8 +10213,7 @@ last:
 	VADDPD (SI)(R8*1), Z23, Z23
 	ADDQ   cm+8(FP), SI
 
-multiply:
-	MOVQ   cp+16(FP), R8
+added:
 	MOVQ   d+104(FP), R9
 	TESTQ  R9, R9
 	JEQ    store
@@ -10347,9 +10311,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512Silu32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32Carry_8x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32Carry_8x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -10717,7 +10681,37 @@ odd:
 	ADDQ         DX, R13
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R14
 	MOVQ    $0x00000008, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -10937,9 +10931,680 @@ DATA c42ae0000<>+56(SB)/4, $0x42ae0000
 DATA c42ae0000<>+60(SB)/4, $0x42ae0000
 GLOBL c42ae0000<>(SB), RODATA|NOPTR, $64
 
-// func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32Carry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32Carry_8x2(SB), NOSPLIT, $0-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z23
+	VMOVUPS cbfb8aa3b<>+0(SB), Z24
+	VMOVUPS c3aaddd0a<>+0(SB), Z25
+	VMOVUPS c3c1e7544<>+0(SB), Z26
+	VMOVUPS c3d635ba9<>+0(SB), Z27
+	VMOVUPS c3e75fcde<>+0(SB), Z28
+	VMOVUPS c3f317215<>+0(SB), Z29
+	VMOVUPS c3f800000<>+0(SB), Z30
+	VMOVUPS c3fcc422a<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14), Z19, Z19
+	VMOVUPS      c41200000<>+0(SB), Z20
+	VMINPS       Z19, Z20, Z19
+	VMULPS       Z19, Z19, Z20
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z31, Z21
+	VFMADD231PS  c3d922279<>+0(SB), Z20, Z21
+	VMULPS       Z21, Z19, Z19
+	VMOVUPS      Z23, Z20
+	VFMADD231PS  Z24, Z19, Z20
+	VSUBPS       Z23, Z20, Z21
+	VFMSUB132PS  Z24, Z21, Z19
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z25, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z30, Z19, Z21
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z30, Z21, Z21
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14), Z19, Z19
+	VDIVPS       Z21, Z19, Z19
+	VMOVUPS      Z19, (R14)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14)(R8*1), Z19, Z19
+	VMOVUPS      c41200000<>+0(SB), Z20
+	VMINPS       Z19, Z20, Z19
+	VMULPS       Z19, Z19, Z20
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z31, Z21
+	VFMADD231PS  c3d922279<>+0(SB), Z20, Z21
+	VMULPS       Z21, Z19, Z19
+	VMOVUPS      Z23, Z20
+	VFMADD231PS  Z24, Z19, Z20
+	VSUBPS       Z23, Z20, Z21
+	VFMSUB132PS  Z24, Z21, Z19
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z25, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z30, Z19, Z21
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z30, Z21, Z21
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14)(R8*1), Z19, Z19
+	VDIVPS       Z21, Z19, Z19
+	VMOVUPS      Z19, (R14)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R14
+	MOVQ    $0x00000008, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+DATA c3fcc422a<>+0(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+4(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+8(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+12(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+16(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+20(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+24(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+28(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+32(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+36(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+40(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+44(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+48(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+52(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+56(SB)/4, $0x3fcc422a
+DATA c3fcc422a<>+60(SB)/4, $0x3fcc422a
+GLOBL c3fcc422a<>(SB), RODATA|NOPTR, $64
+
+DATA c3d922279<>+0(SB)/4, $0x3d922279
+DATA c3d922279<>+4(SB)/4, $0x3d922279
+DATA c3d922279<>+8(SB)/4, $0x3d922279
+DATA c3d922279<>+12(SB)/4, $0x3d922279
+DATA c3d922279<>+16(SB)/4, $0x3d922279
+DATA c3d922279<>+20(SB)/4, $0x3d922279
+DATA c3d922279<>+24(SB)/4, $0x3d922279
+DATA c3d922279<>+28(SB)/4, $0x3d922279
+DATA c3d922279<>+32(SB)/4, $0x3d922279
+DATA c3d922279<>+36(SB)/4, $0x3d922279
+DATA c3d922279<>+40(SB)/4, $0x3d922279
+DATA c3d922279<>+44(SB)/4, $0x3d922279
+DATA c3d922279<>+48(SB)/4, $0x3d922279
+DATA c3d922279<>+52(SB)/4, $0x3d922279
+DATA c3d922279<>+56(SB)/4, $0x3d922279
+DATA c3d922279<>+60(SB)/4, $0x3d922279
+GLOBL c3d922279<>(SB), RODATA|NOPTR, $64
+
+DATA cc1200000<>+0(SB)/4, $0xc1200000
+DATA cc1200000<>+4(SB)/4, $0xc1200000
+DATA cc1200000<>+8(SB)/4, $0xc1200000
+DATA cc1200000<>+12(SB)/4, $0xc1200000
+DATA cc1200000<>+16(SB)/4, $0xc1200000
+DATA cc1200000<>+20(SB)/4, $0xc1200000
+DATA cc1200000<>+24(SB)/4, $0xc1200000
+DATA cc1200000<>+28(SB)/4, $0xc1200000
+DATA cc1200000<>+32(SB)/4, $0xc1200000
+DATA cc1200000<>+36(SB)/4, $0xc1200000
+DATA cc1200000<>+40(SB)/4, $0xc1200000
+DATA cc1200000<>+44(SB)/4, $0xc1200000
+DATA cc1200000<>+48(SB)/4, $0xc1200000
+DATA cc1200000<>+52(SB)/4, $0xc1200000
+DATA cc1200000<>+56(SB)/4, $0xc1200000
+DATA cc1200000<>+60(SB)/4, $0xc1200000
+GLOBL cc1200000<>(SB), RODATA|NOPTR, $64
+
+DATA c41200000<>+0(SB)/4, $0x41200000
+DATA c41200000<>+4(SB)/4, $0x41200000
+DATA c41200000<>+8(SB)/4, $0x41200000
+DATA c41200000<>+12(SB)/4, $0x41200000
+DATA c41200000<>+16(SB)/4, $0x41200000
+DATA c41200000<>+20(SB)/4, $0x41200000
+DATA c41200000<>+24(SB)/4, $0x41200000
+DATA c41200000<>+28(SB)/4, $0x41200000
+DATA c41200000<>+32(SB)/4, $0x41200000
+DATA c41200000<>+36(SB)/4, $0x41200000
+DATA c41200000<>+40(SB)/4, $0x41200000
+DATA c41200000<>+44(SB)/4, $0x41200000
+DATA c41200000<>+48(SB)/4, $0x41200000
+DATA c41200000<>+52(SB)/4, $0x41200000
+DATA c41200000<>+56(SB)/4, $0x41200000
+DATA c41200000<>+60(SB)/4, $0x41200000
+GLOBL c41200000<>(SB), RODATA|NOPTR, $64
+
+// func avx512Silu32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32Carry_9x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32Carry_9x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -11333,7 +11998,40 @@ odd:
 	ADDQ         DX, R13
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R14
 	MOVQ    $0x00000009, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -11377,9 +12075,656 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32Carry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32Carry_9x2(SB), NOSPLIT, $0-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z25
+	VMOVUPS cbfb8aa3b<>+0(SB), Z26
+	VMOVUPS c3aaddd0a<>+0(SB), Z27
+	VMOVUPS c3c1e7544<>+0(SB), Z28
+	VMOVUPS c3d635ba9<>+0(SB), Z29
+	VMOVUPS c3e75fcde<>+0(SB), Z30
+	VMOVUPS c3f317215<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14), Z21, Z21
+	VMOVUPS      c41200000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMULPS       Z21, Z21, Z22
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      c3fcc422a<>+0(SB), Z23
+	VFMADD231PS  c3d922279<>+0(SB), Z22, Z23
+	VMULPS       Z23, Z21, Z21
+	VMOVUPS      Z25, Z22
+	VFMADD231PS  Z26, Z21, Z22
+	VSUBPS       Z25, Z22, Z23
+	VFMSUB132PS  Z26, Z23, Z21
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z27, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  c3f800000<>+0(SB), Z21, Z23
+	VPADDD       Z22, Z23, Z23
+	VADDPS       c3f800000<>+0(SB), Z23, Z23
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14), Z21, Z21
+	VDIVPS       Z23, Z21, Z21
+	VMOVUPS      Z21, (R14)
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14)(R8*1), Z21, Z21
+	VMOVUPS      c41200000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMULPS       Z21, Z21, Z22
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      c3fcc422a<>+0(SB), Z23
+	VFMADD231PS  c3d922279<>+0(SB), Z22, Z23
+	VMULPS       Z23, Z21, Z21
+	VMOVUPS      Z25, Z22
+	VFMADD231PS  Z26, Z21, Z22
+	VSUBPS       Z25, Z22, Z23
+	VFMSUB132PS  Z26, Z23, Z21
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z27, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  c3f800000<>+0(SB), Z21, Z23
+	VPADDD       Z22, Z23, Z23
+	VADDPS       c3f800000<>+0(SB), Z23, Z23
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14)(R8*1), Z21, Z21
+	VDIVPS       Z23, Z21, Z21
+	VMOVUPS      Z21, (R14)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R14
+	MOVQ    $0x00000009, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32Carry_10x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32Carry_10x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -11807,7 +13152,43 @@ odd:
 	ADDQ         DX, R14
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000a, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -11855,9 +13236,716 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32Carry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32Carry_10x2(SB), NOSPLIT, $0-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z27
+	VMOVUPS cbfb8aa3b<>+0(SB), Z28
+	VMOVUPS c3aaddd0a<>+0(SB), Z29
+	VMOVUPS c3c1e7544<>+0(SB), Z30
+	VMOVUPS c3d635ba9<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15), Z23, Z23
+	VMOVUPS      c41200000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMULPS       Z23, Z23, Z24
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z25
+	VFMADD231PS  c3d922279<>+0(SB), Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVUPS      Z27, Z24
+	VFMADD231PS  Z28, Z23, Z24
+	VSUBPS       Z27, Z24, Z25
+	VFMSUB132PS  Z28, Z25, Z23
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z29, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VFMADD213PS  c3e75fcde<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z25
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15), Z23, Z23
+	VDIVPS       Z25, Z23, Z23
+	VMOVUPS      Z23, (R15)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15)(R8*1), Z23, Z23
+	VMOVUPS      c41200000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMULPS       Z23, Z23, Z24
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z25
+	VFMADD231PS  c3d922279<>+0(SB), Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVUPS      Z27, Z24
+	VFMADD231PS  Z28, Z23, Z24
+	VSUBPS       Z27, Z24, Z25
+	VFMSUB132PS  Z28, Z25, Z23
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z29, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VFMADD213PS  c3e75fcde<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z25
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15)(R8*1), Z23, Z23
+	VDIVPS       Z25, Z23, Z23
+	VMOVUPS      Z23, (R15)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000a, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32Carry_11x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32Carry_11x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -12311,7 +14399,46 @@ odd:
 	ADDQ         DX, R14
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000b, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -12363,9 +14490,764 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32Carry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32Carry_11x2(SB), NOSPLIT, $0-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z29
+	VMOVUPS cbfb8aa3b<>+0(SB), Z30
+	VMOVUPS c3aaddd0a<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	VMOVUPS Z0, Z20
+	VMOVUPS Z1, Z21
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15), Z25, Z25
+	VMOVUPS      c41200000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMULPS       Z25, Z25, Z26
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z27
+	VFMADD231PS  c3d922279<>+0(SB), Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVUPS      Z29, Z26
+	VFMADD231PS  Z30, Z25, Z26
+	VSUBPS       Z29, Z26, Z27
+	VFMSUB132PS  Z30, Z27, Z25
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z31, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  c3c1e7544<>+0(SB), Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z27
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15), Z25, Z25
+	VDIVPS       Z27, Z25, Z25
+	VMOVUPS      Z25, (R15)
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15)(R8*1), Z25, Z25
+	VMOVUPS      c41200000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMULPS       Z25, Z25, Z26
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z27
+	VFMADD231PS  c3d922279<>+0(SB), Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVUPS      Z29, Z26
+	VFMADD231PS  Z30, Z25, Z26
+	VSUBPS       Z29, Z26, Z27
+	VFMSUB132PS  Z30, Z27, Z25
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z31, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  c3c1e7544<>+0(SB), Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z27
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15)(R8*1), Z25, Z25
+	VDIVPS       Z27, Z25, Z25
+	VMOVUPS      Z25, (R15)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000b, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32Carry_12x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32Carry_12x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -12845,7 +15727,49 @@ odd:
 	ADDQ         DX, R14
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z22, Z22
+	VADDPS (SI)(R8*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000c, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -12901,9 +15825,812 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32Carry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32Carry_12x2(SB), NOSPLIT, $0-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	VMOVUPS Z0, Z20
+	VMOVUPS Z1, Z21
+	VMOVUPS Z0, Z22
+	VMOVUPS Z1, Z23
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z22
+	VMOVUPS (R9)(R8*1), Z23
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15), Z27, Z27
+	VMOVUPS      c41200000<>+0(SB), Z28
+	VMINPS       Z27, Z28, Z27
+	VMULPS       Z27, Z27, Z28
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z29
+	VFMADD231PS  c3d922279<>+0(SB), Z28, Z29
+	VMULPS       Z29, Z27, Z27
+	VMOVUPS      Z31, Z28
+	VFMADD231PS  cbfb8aa3b<>+0(SB), Z27, Z28
+	VSUBPS       Z31, Z28, Z29
+	VFMSUB132PS  cbfb8aa3b<>+0(SB), Z29, Z27
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3aaddd0a<>+0(SB), Z29
+	VPSLLD       $0x17, Z28, Z28
+	VFMADD213PS  c3c1e7544<>+0(SB), Z27, Z29
+	VFMADD213PS  c3d635ba9<>+0(SB), Z27, Z29
+	VFMADD213PS  c3e75fcde<>+0(SB), Z27, Z29
+	VFMADD213PS  c3f317215<>+0(SB), Z27, Z29
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z27, Z29
+	VPADDD       Z28, Z29, Z29
+	VADDPS       c3f800000<>+0(SB), Z29, Z29
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15), Z27, Z27
+	VDIVPS       Z29, Z27, Z27
+	VMOVUPS      Z27, (R15)
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15)(R8*1), Z27, Z27
+	VMOVUPS      c41200000<>+0(SB), Z28
+	VMINPS       Z27, Z28, Z27
+	VMULPS       Z27, Z27, Z28
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3fcc422a<>+0(SB), Z29
+	VFMADD231PS  c3d922279<>+0(SB), Z28, Z29
+	VMULPS       Z29, Z27, Z27
+	VMOVUPS      Z31, Z28
+	VFMADD231PS  cbfb8aa3b<>+0(SB), Z27, Z28
+	VSUBPS       Z31, Z28, Z29
+	VFMSUB132PS  cbfb8aa3b<>+0(SB), Z29, Z27
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      c3aaddd0a<>+0(SB), Z29
+	VPSLLD       $0x17, Z28, Z28
+	VFMADD213PS  c3c1e7544<>+0(SB), Z27, Z29
+	VFMADD213PS  c3d635ba9<>+0(SB), Z27, Z29
+	VFMADD213PS  c3e75fcde<>+0(SB), Z27, Z29
+	VFMADD213PS  c3f317215<>+0(SB), Z27, Z29
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z27, Z29
+	VPADDD       Z28, Z29, Z29
+	VADDPS       c3f800000<>+0(SB), Z29, Z29
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15)(R8*1), Z27, Z27
+	VDIVPS       Z29, Z27, Z27
+	VMOVUPS      Z27, (R15)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z22, Z22
+	VADDPS (SI)(R8*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000c, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_8x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32GradCarry_8x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -13289,7 +17016,37 @@ odd:
 	ADDQ         DX, R13
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R14
 	MOVQ    $0x00000008, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -13329,9 +17086,662 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32GradCarry_8x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32GradCarry_8x2(SB), NOSPLIT, $8-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z23
+	VMOVUPS cbfb8aa3b<>+0(SB), Z24
+	VMOVUPS c3aaddd0a<>+0(SB), Z25
+	VMOVUPS c3c1e7544<>+0(SB), Z26
+	VMOVUPS c3d635ba9<>+0(SB), Z27
+	VMOVUPS c3e75fcde<>+0(SB), Z28
+	VMOVUPS c3f317215<>+0(SB), Z29
+	VMOVUPS c3f800000<>+0(SB), Z30
+	VMOVUPS c3fcc422a<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       BX, R9
+	SUBQ       R14, R9
+	MOVQ       R9, (SP)
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14), Z19, Z19
+	VMOVUPS      c41200000<>+0(SB), Z20
+	VMINPS       Z19, Z20, Z19
+	VMULPS       Z19, Z19, Z20
+	VMOVUPS      Z31, Z21
+	VFMADD231PS  c3d922279<>+0(SB), Z20, Z21
+	VMULPS       Z21, Z19, Z19
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z23, Z20
+	VFMADD231PS  Z24, Z19, Z20
+	VSUBPS       Z23, Z20, Z21
+	VFMSUB132PS  Z24, Z21, Z19
+	VMOVUPS      Z25, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  Z30, Z19, Z21
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z30, Z21, Z19
+	VMOVUPS      Z30, Z20
+	VDIVPS       Z19, Z20, Z20
+	VMOVUPS      cc1200000<>+0(SB), Z22
+	VMAXPS       (R14), Z22, Z22
+	VMOVUPS      c41200000<>+0(SB), Z19
+	VMINPS       Z22, Z19, Z19
+	VMULPS       Z20, Z22, Z22
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z22, (R14)
+	VMULPS       Z20, Z21, Z21
+	VMULPS       Z19, Z21, Z21
+	VMULPS       Z19, Z19, Z19
+	VMOVUPS      Z31, Z22
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z19, Z22
+	VMULPS       Z22, Z21, Z21
+	VMOVUPS      Z20, Z19
+	VFMADD231PS  Z21, Z20, Z19
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z19, (R15)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z19
+	VMAXPS       (R14)(R8*1), Z19, Z19
+	VMOVUPS      c41200000<>+0(SB), Z20
+	VMINPS       Z19, Z20, Z19
+	VMULPS       Z19, Z19, Z20
+	VMOVUPS      Z31, Z21
+	VFMADD231PS  c3d922279<>+0(SB), Z20, Z21
+	VMULPS       Z21, Z19, Z19
+	VMOVUPS      Z23, Z20
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD231PS  Z24, Z19, Z20
+	VSUBPS       Z23, Z20, Z21
+	VFMSUB132PS  Z24, Z21, Z19
+	VMOVUPS      Z25, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VFMADD213PS  Z26, Z19, Z21
+	VFMADD213PS  Z27, Z19, Z21
+	VFMADD213PS  Z28, Z19, Z21
+	VFMADD213PS  Z29, Z19, Z21
+	VFMADD213PS  Z30, Z19, Z21
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VPADDD       Z20, Z21, Z21
+	VADDPS       Z30, Z21, Z19
+	VMOVUPS      Z30, Z20
+	VDIVPS       Z19, Z20, Z20
+	VMOVUPS      cc1200000<>+0(SB), Z22
+	VMAXPS       (R14)(R8*1), Z22, Z22
+	VMOVUPS      c41200000<>+0(SB), Z19
+	VMINPS       Z22, Z19, Z19
+	VMULPS       Z20, Z22, Z22
+	VMOVUPS      Z22, (R14)(R8*1)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMULPS       Z20, Z21, Z21
+	VMULPS       Z19, Z21, Z21
+	VMULPS       Z19, Z19, Z19
+	VMOVUPS      Z31, Z22
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z19, Z22
+	VMULPS       Z22, Z21, Z21
+	VMOVUPS      Z20, Z19
+	VFMADD231PS  Z21, Z20, Z19
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z19, (R15)(R8*1)
+	ADDQ         (SP), R15
+	PREFETCHT0   (R15)
+	PREFETCHT0   (R15)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z16
+	VMOVUPS      (SI)(R10*1), Z17
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R12)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R13), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R13)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R14
+	MOVQ    $0x00000008, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+DATA c3e5b33b6<>+0(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+4(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+8(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+12(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+16(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+20(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+24(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+28(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+32(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+36(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+40(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+44(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+48(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+52(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+56(SB)/4, $0x3e5b33b6
+DATA c3e5b33b6<>+60(SB)/4, $0x3e5b33b6
+GLOBL c3e5b33b6<>(SB), RODATA|NOPTR, $64
+
+// func avx512Silu32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_9x2(SB), NOSPLIT, $0-128
+TEXT ·avx512Silu32GradCarry_9x2(SB), NOSPLIT, $0-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -13743,7 +18153,40 @@ odd:
 	ADDQ         DX, R13
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R14
 	MOVQ    $0x00000009, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -13787,9 +18230,692 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32GradCarry_9x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32GradCarry_9x2(SB), NOSPLIT, $8-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z25
+	VMOVUPS cbfb8aa3b<>+0(SB), Z26
+	VMOVUPS c3aaddd0a<>+0(SB), Z27
+	VMOVUPS c3c1e7544<>+0(SB), Z28
+	VMOVUPS c3d635ba9<>+0(SB), Z29
+	VMOVUPS c3e75fcde<>+0(SB), Z30
+	VMOVUPS c3f317215<>+0(SB), Z31
+	MOVQ    prev+104(FP), R14
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       BX, R9
+	SUBQ       R14, R9
+	MOVQ       R9, (SP)
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14), Z21, Z21
+	VMOVUPS      c41200000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMULPS       Z21, Z21, Z22
+	VMOVUPS      c3fcc422a<>+0(SB), Z23
+	VFMADD231PS  c3d922279<>+0(SB), Z22, Z23
+	VMULPS       Z23, Z21, Z21
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z25, Z22
+	VFMADD231PS  Z26, Z21, Z22
+	VSUBPS       Z25, Z22, Z23
+	VFMSUB132PS  Z26, Z23, Z21
+	VMOVUPS      Z27, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD213PS  c3f800000<>+0(SB), Z21, Z23
+	VPADDD       Z22, Z23, Z23
+	VADDPS       c3f800000<>+0(SB), Z23, Z21
+	VMOVUPS      c3f800000<>+0(SB), Z22
+	VDIVPS       Z21, Z22, Z22
+	VMOVUPS      cc1200000<>+0(SB), Z24
+	VMAXPS       (R14), Z24, Z24
+	VMOVUPS      c41200000<>+0(SB), Z21
+	VMINPS       Z24, Z21, Z21
+	VMULPS       Z22, Z24, Z24
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMOVUPS      Z24, (R14)
+	VMULPS       Z22, Z23, Z23
+	VMULPS       Z21, Z23, Z23
+	VMULPS       Z21, Z21, Z21
+	VMOVUPS      c3fcc422a<>+0(SB), Z24
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z21, Z24
+	VMULPS       Z24, Z23, Z23
+	VMOVUPS      Z22, Z21
+	VFMADD231PS  Z23, Z22, Z21
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z21, (R15)
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z21
+	VMAXPS       (R14)(R8*1), Z21, Z21
+	VMOVUPS      c41200000<>+0(SB), Z22
+	VMINPS       Z21, Z22, Z21
+	VMULPS       Z21, Z21, Z22
+	VMOVUPS      c3fcc422a<>+0(SB), Z23
+	VFMADD231PS  c3d922279<>+0(SB), Z22, Z23
+	VMULPS       Z23, Z21, Z21
+	VMOVUPS      Z25, Z22
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VFMADD231PS  Z26, Z21, Z22
+	VSUBPS       Z25, Z22, Z23
+	VFMSUB132PS  Z26, Z23, Z21
+	VMOVUPS      Z27, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VFMADD213PS  Z28, Z21, Z23
+	VFMADD213PS  Z29, Z21, Z23
+	VFMADD213PS  Z30, Z21, Z23
+	VFMADD213PS  Z31, Z21, Z23
+	VFMADD213PS  c3f800000<>+0(SB), Z21, Z23
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VPADDD       Z22, Z23, Z23
+	VADDPS       c3f800000<>+0(SB), Z23, Z21
+	VMOVUPS      c3f800000<>+0(SB), Z22
+	VDIVPS       Z21, Z22, Z22
+	VMOVUPS      cc1200000<>+0(SB), Z24
+	VMAXPS       (R14)(R8*1), Z24, Z24
+	VMOVUPS      c41200000<>+0(SB), Z21
+	VMINPS       Z24, Z21, Z21
+	VMULPS       Z22, Z24, Z24
+	VMOVUPS      Z24, (R14)(R8*1)
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	VMULPS       Z22, Z23, Z23
+	VMULPS       Z21, Z23, Z23
+	VMULPS       Z21, Z21, Z21
+	VMOVUPS      c3fcc422a<>+0(SB), Z24
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z21, Z24
+	VMULPS       Z24, Z23, Z23
+	VMOVUPS      Z22, Z21
+	VFMADD231PS  Z23, Z22, Z21
+	MOVQ         dd+120(FP), R15
+	ADDQ         R14, R15
+	VMOVUPS      Z21, (R15)(R8*1)
+	ADDQ         (SP), R15
+	PREFETCHT0   (R15)
+	PREFETCHT0   (R15)(R8*1)
+	ADDQ         cm+8(FP), R14
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z18
+	VMOVUPS      (SI)(R10*1), Z19
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R11)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R12)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R13), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R13)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R13)(CX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R14
+	MOVQ    $0x00000009, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_10x2(SB), NOSPLIT, $8-128
+TEXT ·avx512Silu32GradCarry_10x2(SB), NOSPLIT, $8-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -14235,7 +19361,43 @@ odd:
 	ADDQ         DX, R14
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000a, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -14283,9 +19445,752 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32GradCarry_10x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32GradCarry_10x2(SB), NOSPLIT, $8-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z27
+	VMOVUPS cbfb8aa3b<>+0(SB), Z28
+	VMOVUPS c3aaddd0a<>+0(SB), Z29
+	VMOVUPS c3c1e7544<>+0(SB), Z30
+	VMOVUPS c3d635ba9<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       BX, R9
+	SUBQ       R15, R9
+	MOVQ       R9, (SP)
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15), Z23, Z23
+	VMOVUPS      c41200000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMULPS       Z23, Z23, Z24
+	VMOVUPS      c3fcc422a<>+0(SB), Z25
+	VFMADD231PS  c3d922279<>+0(SB), Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z27, Z24
+	VFMADD231PS  Z28, Z23, Z24
+	VSUBPS       Z27, Z24, Z25
+	VFMSUB132PS  Z28, Z25, Z23
+	VMOVUPS      Z29, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VFMADD213PS  c3e75fcde<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z23
+	VMOVUPS      c3f800000<>+0(SB), Z24
+	VDIVPS       Z23, Z24, Z24
+	VMOVUPS      cc1200000<>+0(SB), Z26
+	VMAXPS       (R15), Z26, Z26
+	VMOVUPS      c41200000<>+0(SB), Z23
+	VMINPS       Z26, Z23, Z23
+	VMULPS       Z24, Z26, Z26
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z26, (R15)
+	VMULPS       Z24, Z25, Z25
+	VMULPS       Z23, Z25, Z25
+	VMULPS       Z23, Z23, Z23
+	VMOVUPS      c3fcc422a<>+0(SB), Z26
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z23, Z26
+	VMULPS       Z26, Z25, Z25
+	VMOVUPS      Z24, Z23
+	VFMADD231PS  Z25, Z24, Z23
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z23, (BP)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z23
+	VMAXPS       (R15)(R8*1), Z23, Z23
+	VMOVUPS      c41200000<>+0(SB), Z24
+	VMINPS       Z23, Z24, Z23
+	VMULPS       Z23, Z23, Z24
+	VMOVUPS      c3fcc422a<>+0(SB), Z25
+	VFMADD231PS  c3d922279<>+0(SB), Z24, Z25
+	VMULPS       Z25, Z23, Z23
+	VMOVUPS      Z27, Z24
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD231PS  Z28, Z23, Z24
+	VSUBPS       Z27, Z24, Z25
+	VFMSUB132PS  Z28, Z25, Z23
+	VMOVUPS      Z29, Z25
+	VPSLLD       $0x17, Z24, Z24
+	VFMADD213PS  Z30, Z23, Z25
+	VFMADD213PS  Z31, Z23, Z25
+	VFMADD213PS  c3e75fcde<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f317215<>+0(SB), Z23, Z25
+	VFMADD213PS  c3f800000<>+0(SB), Z23, Z25
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VPADDD       Z24, Z25, Z25
+	VADDPS       c3f800000<>+0(SB), Z25, Z23
+	VMOVUPS      c3f800000<>+0(SB), Z24
+	VDIVPS       Z23, Z24, Z24
+	VMOVUPS      cc1200000<>+0(SB), Z26
+	VMAXPS       (R15)(R8*1), Z26, Z26
+	VMOVUPS      c41200000<>+0(SB), Z23
+	VMINPS       Z26, Z23, Z23
+	VMULPS       Z24, Z26, Z26
+	VMOVUPS      Z26, (R15)(R8*1)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMULPS       Z24, Z25, Z25
+	VMULPS       Z23, Z25, Z25
+	VMULPS       Z23, Z23, Z23
+	VMOVUPS      c3fcc422a<>+0(SB), Z26
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z23, Z26
+	VMULPS       Z26, Z25, Z25
+	VMOVUPS      Z24, Z23
+	VFMADD231PS  Z25, Z24, Z23
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z23, (BP)(R8*1)
+	ADDQ         (SP), BP
+	PREFETCHT0   (BP)
+	PREFETCHT0   (BP)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z20
+	VMOVUPS      (SI)(R10*1), Z21
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R12)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R13), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R13)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R13)(CX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R14), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000a, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_11x2(SB), NOSPLIT, $8-128
+TEXT ·avx512Silu32GradCarry_11x2(SB), NOSPLIT, $8-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -14757,7 +20662,46 @@ odd:
 	ADDQ         DX, R14
 
 even:
-	MOVQ    cp+16(FP), R8
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000b, pr+112(FP)
 	VMOVUPS Z0, (BX)
@@ -14809,9 +20753,800 @@ even:
 	VZEROUPPER
 	RET
 
-// func avx512Silu32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int)
+// func avx512GeluTanh32GradCarry_11x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32GradCarry_11x2(SB), NOSPLIT, $8-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z29
+	VMOVUPS cbfb8aa3b<>+0(SB), Z30
+	VMOVUPS c3aaddd0a<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       BX, R9
+	SUBQ       R15, R9
+	MOVQ       R9, (SP)
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	VMOVUPS Z0, Z20
+	VMOVUPS Z1, Z21
+	JMP     sum
+
+accumulate:
+	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15), Z25, Z25
+	VMOVUPS      c41200000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMULPS       Z25, Z25, Z26
+	VMOVUPS      c3fcc422a<>+0(SB), Z27
+	VFMADD231PS  c3d922279<>+0(SB), Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z29, Z26
+	VFMADD231PS  Z30, Z25, Z26
+	VSUBPS       Z29, Z26, Z27
+	VFMSUB132PS  Z30, Z27, Z25
+	VMOVUPS      Z31, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  c3c1e7544<>+0(SB), Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z25
+	VMOVUPS      c3f800000<>+0(SB), Z26
+	VDIVPS       Z25, Z26, Z26
+	VMOVUPS      cc1200000<>+0(SB), Z28
+	VMAXPS       (R15), Z28, Z28
+	VMOVUPS      c41200000<>+0(SB), Z25
+	VMINPS       Z28, Z25, Z25
+	VMULPS       Z26, Z28, Z28
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z28, (R15)
+	VMULPS       Z26, Z27, Z27
+	VMULPS       Z25, Z27, Z27
+	VMULPS       Z25, Z25, Z25
+	VMOVUPS      c3fcc422a<>+0(SB), Z28
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z25, Z28
+	VMULPS       Z28, Z27, Z27
+	VMOVUPS      Z26, Z25
+	VFMADD231PS  Z27, Z26, Z25
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z25, (BP)
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z25
+	VMAXPS       (R15)(R8*1), Z25, Z25
+	VMOVUPS      c41200000<>+0(SB), Z26
+	VMINPS       Z25, Z26, Z25
+	VMULPS       Z25, Z25, Z26
+	VMOVUPS      c3fcc422a<>+0(SB), Z27
+	VFMADD231PS  c3d922279<>+0(SB), Z26, Z27
+	VMULPS       Z27, Z25, Z25
+	VMOVUPS      Z29, Z26
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD231PS  Z30, Z25, Z26
+	VSUBPS       Z29, Z26, Z27
+	VFMSUB132PS  Z30, Z27, Z25
+	VMOVUPS      Z31, Z27
+	VPSLLD       $0x17, Z26, Z26
+	VFMADD213PS  c3c1e7544<>+0(SB), Z25, Z27
+	VFMADD213PS  c3d635ba9<>+0(SB), Z25, Z27
+	VFMADD213PS  c3e75fcde<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f317215<>+0(SB), Z25, Z27
+	VFMADD213PS  c3f800000<>+0(SB), Z25, Z27
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VPADDD       Z26, Z27, Z27
+	VADDPS       c3f800000<>+0(SB), Z27, Z25
+	VMOVUPS      c3f800000<>+0(SB), Z26
+	VDIVPS       Z25, Z26, Z26
+	VMOVUPS      cc1200000<>+0(SB), Z28
+	VMAXPS       (R15)(R8*1), Z28, Z28
+	VMOVUPS      c41200000<>+0(SB), Z25
+	VMINPS       Z28, Z25, Z25
+	VMULPS       Z26, Z28, Z28
+	VMOVUPS      Z28, (R15)(R8*1)
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMULPS       Z26, Z27, Z27
+	VMULPS       Z25, Z27, Z27
+	VMULPS       Z25, Z25, Z25
+	VMOVUPS      c3fcc422a<>+0(SB), Z28
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z25, Z28
+	VMULPS       Z28, Z27, Z27
+	VMOVUPS      Z26, Z25
+	VFMADD231PS  Z27, Z26, Z25
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z25, (BP)(R8*1)
+	ADDQ         (SP), BP
+	PREFETCHT0   (BP)
+	PREFETCHT0   (BP)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z22
+	VMOVUPS      (SI)(R10*1), Z23
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R11)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R12)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R13)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R13)(CX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R14), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000b, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512Silu32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512Silu32GradCarry_12x2(SB), NOSPLIT, $8-128
+TEXT ·avx512Silu32GradCarry_12x2(SB), NOSPLIT, $8-152
 	MOVQ    a+24(FP), AX
 	MOVQ    am+32(FP), CX
 	MOVQ    ak+40(FP), DX
@@ -15309,7 +22044,888 @@ odd:
 	ADDQ         DX, R14
 
 even:
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z22, Z22
+	VADDPS (SI)(R8*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+added:
+	MOVQ    BX, R15
+	MOVQ    $0x0000000c, pr+112(FP)
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z2, (BX)
+	VMOVUPS Z3, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z6, (BX)
+	VMOVUPS Z7, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z8, (BX)
+	VMOVUPS Z9, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z10, (BX)
+	VMOVUPS Z11, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z12, (BX)
+	VMOVUPS Z13, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z14, (BX)
+	VMOVUPS Z15, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z16, (BX)
+	VMOVUPS Z17, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z18, (BX)
+	VMOVUPS Z19, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z20, (BX)
+	VMOVUPS Z21, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	VMOVUPS Z22, (BX)
+	VMOVUPS Z23, (BX)(R8*1)
+	ADDQ    cm+8(FP), BX
+	ADDQ    CX, AX
+	DECQ    mb+96(FP)
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func avx512GeluTanh32GradCarry_12x2(c *float32, cm int, cp int, a *float32, am int, ak int, b *float32, bp int, bk int, bias *float32, k int, mode int, mb int, prev *float32, pr int, dd int, next uintptr, stride int, second int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512GeluTanh32GradCarry_12x2(SB), NOSPLIT, $8-152
+	MOVQ    a+24(FP), AX
+	MOVQ    am+32(FP), CX
+	MOVQ    ak+40(FP), DX
+	MOVQ    c+0(FP), BX
+	MOVQ    bp+56(FP), R10
+	VMOVUPS c4b400000<>+0(SB), Z31
+	MOVQ    prev+104(FP), R15
+
+block:
+	MOVQ       BX, R9
+	MOVQ       cp+16(FP), R8
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       cm+8(FP), R9
+	MOVQ       BX, R9
+	SUBQ       R15, R9
+	MOVQ       R9, (SP)
+	LEAQ       (CX)(CX*2), R8
+	MOVQ       AX, R11
+	LEAQ       (R11)(R8*1), R12
+	LEAQ       (R12)(R8*1), R13
+	LEAQ       (R13)(R8*1), R14
+	MOVQ       mode+88(FP), R8
+	CMPQ       R8, $0x01
+	JEQ        bias
+	CMPQ       R8, $0x02
+	JEQ        accumulate
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	JMP        sum
+
+bias:
+	MOVQ    bias+72(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS Z0, Z2
+	VMOVUPS Z1, Z3
+	VMOVUPS Z0, Z4
+	VMOVUPS Z1, Z5
+	VMOVUPS Z0, Z6
+	VMOVUPS Z1, Z7
+	VMOVUPS Z0, Z8
+	VMOVUPS Z1, Z9
+	VMOVUPS Z0, Z10
+	VMOVUPS Z1, Z11
+	VMOVUPS Z0, Z12
+	VMOVUPS Z1, Z13
+	VMOVUPS Z0, Z14
+	VMOVUPS Z1, Z15
+	VMOVUPS Z0, Z16
+	VMOVUPS Z1, Z17
+	VMOVUPS Z0, Z18
+	VMOVUPS Z1, Z19
+	VMOVUPS Z0, Z20
+	VMOVUPS Z1, Z21
+	VMOVUPS Z0, Z22
+	VMOVUPS Z1, Z23
+	JMP     sum
+
+accumulate:
 	MOVQ    cp+16(FP), R8
+	MOVQ    BX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R8*1), Z1
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z2
+	VMOVUPS (R9)(R8*1), Z3
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z5
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z6
+	VMOVUPS (R9)(R8*1), Z7
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z9
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z10
+	VMOVUPS (R9)(R8*1), Z11
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R8*1), Z13
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z14
+	VMOVUPS (R9)(R8*1), Z15
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R8*1), Z17
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z18
+	VMOVUPS (R9)(R8*1), Z19
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R8*1), Z21
+	ADDQ    cm+8(FP), R9
+	VMOVUPS (R9), Z22
+	VMOVUPS (R9)(R8*1), Z23
+
+sum:
+	MOVQ b+48(FP), SI
+	MOVQ k+80(FP), DI
+	MOVQ pr+112(FP), R9
+
+row:
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15), Z27, Z27
+	VMOVUPS      c41200000<>+0(SB), Z28
+	VMINPS       Z27, Z28, Z27
+	VMULPS       Z27, Z27, Z28
+	VMOVUPS      c3fcc422a<>+0(SB), Z29
+	VFMADD231PS  c3d922279<>+0(SB), Z28, Z29
+	VMULPS       Z29, Z27, Z27
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z31, Z28
+	VFMADD231PS  cbfb8aa3b<>+0(SB), Z27, Z28
+	VSUBPS       Z31, Z28, Z29
+	VFMSUB132PS  cbfb8aa3b<>+0(SB), Z29, Z27
+	VMOVUPS      c3aaddd0a<>+0(SB), Z29
+	VPSLLD       $0x17, Z28, Z28
+	VFMADD213PS  c3c1e7544<>+0(SB), Z27, Z29
+	VFMADD213PS  c3d635ba9<>+0(SB), Z27, Z29
+	VFMADD213PS  c3e75fcde<>+0(SB), Z27, Z29
+	VFMADD213PS  c3f317215<>+0(SB), Z27, Z29
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD213PS  c3f800000<>+0(SB), Z27, Z29
+	VPADDD       Z28, Z29, Z29
+	VADDPS       c3f800000<>+0(SB), Z29, Z27
+	VMOVUPS      c3f800000<>+0(SB), Z28
+	VDIVPS       Z27, Z28, Z28
+	VMOVUPS      cc1200000<>+0(SB), Z30
+	VMAXPS       (R15), Z30, Z30
+	VMOVUPS      c41200000<>+0(SB), Z27
+	VMINPS       Z30, Z27, Z27
+	VMULPS       Z28, Z30, Z30
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMOVUPS      Z30, (R15)
+	VMULPS       Z28, Z29, Z29
+	VMULPS       Z27, Z29, Z29
+	VMULPS       Z27, Z27, Z27
+	VMOVUPS      c3fcc422a<>+0(SB), Z30
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z27, Z30
+	VMULPS       Z30, Z29, Z29
+	VMOVUPS      Z28, Z27
+	VFMADD231PS  Z29, Z28, Z27
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z27, (BP)
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	MOVQ         cp+16(FP), R8
+	VMOVUPS      cc1200000<>+0(SB), Z27
+	VMAXPS       (R15)(R8*1), Z27, Z27
+	VMOVUPS      c41200000<>+0(SB), Z28
+	VMINPS       Z27, Z28, Z27
+	VMULPS       Z27, Z27, Z28
+	VMOVUPS      c3fcc422a<>+0(SB), Z29
+	VFMADD231PS  c3d922279<>+0(SB), Z28, Z29
+	VMULPS       Z29, Z27, Z27
+	VMOVUPS      Z31, Z28
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VFMADD231PS  cbfb8aa3b<>+0(SB), Z27, Z28
+	VSUBPS       Z31, Z28, Z29
+	VFMSUB132PS  cbfb8aa3b<>+0(SB), Z29, Z27
+	VMOVUPS      c3aaddd0a<>+0(SB), Z29
+	VPSLLD       $0x17, Z28, Z28
+	VFMADD213PS  c3c1e7544<>+0(SB), Z27, Z29
+	VFMADD213PS  c3d635ba9<>+0(SB), Z27, Z29
+	VFMADD213PS  c3e75fcde<>+0(SB), Z27, Z29
+	VFMADD213PS  c3f317215<>+0(SB), Z27, Z29
+	VFMADD213PS  c3f800000<>+0(SB), Z27, Z29
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VPADDD       Z28, Z29, Z29
+	VADDPS       c3f800000<>+0(SB), Z29, Z27
+	VMOVUPS      c3f800000<>+0(SB), Z28
+	VDIVPS       Z27, Z28, Z28
+	VMOVUPS      cc1200000<>+0(SB), Z30
+	VMAXPS       (R15)(R8*1), Z30, Z30
+	VMOVUPS      c41200000<>+0(SB), Z27
+	VMINPS       Z30, Z27, Z27
+	VMULPS       Z28, Z30, Z30
+	VMOVUPS      Z30, (R15)(R8*1)
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	VMULPS       Z28, Z29, Z29
+	VMULPS       Z27, Z29, Z29
+	VMULPS       Z27, Z27, Z27
+	VMOVUPS      c3fcc422a<>+0(SB), Z30
+	VFMADD231PS  c3e5b33b6<>+0(SB), Z27, Z30
+	VMULPS       Z30, Z29, Z29
+	VMOVUPS      Z28, Z27
+	VFMADD231PS  Z29, Z28, Z27
+	MOVQ         dd+120(FP), BP
+	ADDQ         R15, BP
+	VMOVUPS      Z27, (BP)(R8*1)
+	ADDQ         (SP), BP
+	PREFETCHT0   (BP)
+	PREFETCHT0   (BP)(R8*1)
+	ADDQ         cm+8(FP), R15
+	SUBQ         $0x00000008, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         next+128(FP), R9
+	MOVQ         second+144(FP), R8
+	SUBQ         $0x02, DI
+	JLT          odd
+
+two:
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         stride+136(FP), R9
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+	SUBQ         $0x02, DI
+	JGE          two
+
+odd:
+	TESTQ        $0x00000001, DI
+	JEQ          even
+	VMOVUPS      (SI), Z24
+	VMOVUPS      (SI)(R10*1), Z25
+	ADDQ         bk+64(FP), SI
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R13), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R13)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R14), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R14)(CX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         DX, R11
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         DX, R14
+
+even:
+	MOVQ   R9, next+128(FP)
+	MOVQ   mode+88(FP), R8
+	CMPQ   R8, $0x03
+	MOVQ   cp+16(FP), R8
+	JNE    added
+	MOVQ   BX, SI
+	VADDPS (SI), Z0, Z0
+	VADDPS (SI)(R8*1), Z1, Z1
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z2, Z2
+	VADDPS (SI)(R8*1), Z3, Z3
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z4, Z4
+	VADDPS (SI)(R8*1), Z5, Z5
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z6, Z6
+	VADDPS (SI)(R8*1), Z7, Z7
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z8, Z8
+	VADDPS (SI)(R8*1), Z9, Z9
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z10, Z10
+	VADDPS (SI)(R8*1), Z11, Z11
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z12, Z12
+	VADDPS (SI)(R8*1), Z13, Z13
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z14, Z14
+	VADDPS (SI)(R8*1), Z15, Z15
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z16, Z16
+	VADDPS (SI)(R8*1), Z17, Z17
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z18, Z18
+	VADDPS (SI)(R8*1), Z19, Z19
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z20, Z20
+	VADDPS (SI)(R8*1), Z21, Z21
+	ADDQ   cm+8(FP), SI
+	VADDPS (SI), Z22, Z22
+	VADDPS (SI)(R8*1), Z23, Z23
+	ADDQ   cm+8(FP), SI
+
+added:
 	MOVQ    BX, R15
 	MOVQ    $0x0000000c, pr+112(FP)
 	VMOVUPS Z0, (BX)

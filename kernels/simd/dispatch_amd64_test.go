@@ -44,9 +44,11 @@ func TestCarry(t *testing.T) {
 			continue
 		}
 		r := rand.New(rand.NewPCG(17, 18))
-		for range 40 {
+		for i := range 80 {
 			for _, ep := range []Epilogue{Activate, ActivateGrad} {
-				s := shape{m: 1 + r.IntN(120), k: 40 + r.IntN(100), np: 1 + r.IntN(5), ep: ep, act: SiLU, bias: r.IntN(3) > 0,
+				act := [2]Act{SiLU, GELUTanh}[i%2]
+				chunk := [3]int{0, 64, 128}[r.IntN(3)]
+				s := shape{m: 1 + r.IntN(120), k: 40 + r.IntN(200), np: 1 + r.IntN(5), ep: ep, act: act, chunk: chunk, bias: r.IntN(3) > 0,
 					acc: r.IntN(4) == 0, transposed: r.IntN(2) == 0, panels: r.IntN(2) == 0, pad: 5 * r.IntN(2), off: r.IntN(16)}
 				k.r.carry.off = false
 				verify(t, k.r.product, s, r)

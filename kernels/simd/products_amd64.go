@@ -10,9 +10,9 @@ type (
 	// what is prefetched.
 	productFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, d *F, next uintptr, stride, second int, ask *F, first, mask, jump, form int)
 
-	// carryFn is productFn without d: while it sums a block it applies SiLU to the block before, pr rows at prev, and
-	// with the derivative writes that dd bytes further (kernels/_asm, carry).
-	carryFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, prev *F, pr, dd int)
+	// carryFn is productFn without d: while it sums a block it applies an activation to the block before, pr rows at prev, and
+	// with the derivative writes that dd bytes further (kernels/_asm, carry). next, stride and second say what is prefetched.
+	carryFn[F Float] func(c *F, cm, cp int, a *F, am, ak int, b *F, bp, bk int, bias *F, k, mode, mb int, prev *F, pr, dd int, next uintptr, stride, second int)
 
 	// actFn applies an activation to rows of 64 bytes, gradFn with its derivative.
 	actFn[F Float]  func(y *F, ym int, x *F, xm int, rows int)
@@ -33,12 +33,17 @@ type productKernels[F Float] struct {
 	jet      [4][6]jetFn[F] // by dimension and order; nil: the definition in Go
 }
 
-// carrier holds the kernels that carry SiLU, by rows of a block; nil below the fewest worth it.
+// carrier holds the kernels that carry activations.
 type carrier[F Float] struct {
-	off        bool // not worth it on this machine
-	panels     int  // of a block
-	steps      int  // k steps to carry a row of a block
-	silu, grad []carryFn[F]
+	off    bool // not worth it on this machine
+	panels int  // of a block
+	by     [5]carried[F]
+}
+
+// carried are the kernels for one activation, by rows of a block; nil below the fewest worth it.
+type carried[F Float] struct {
+	steps    int // k steps to carry a row of a block
+	of, grad []carryFn[F]
 }
 
 // A kernel cannot be preempted. These keep one call to about ten microseconds.
@@ -155,7 +160,7 @@ func (t *productKernels[F]) panels(q *Product[F], p, np, first, n int, rowsAhead
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
-		next := q.ahead(p, np, k, kn, blocks, each, rowsAhead)
+		next := q.ahead(p, np, k+kn, kn/each, blocks, each, rowsAhead)
 		row := first
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
@@ -204,14 +209,12 @@ type ahead struct {
 	block          int
 }
 
-// ahead is for a product of so many blocks of rows by rows k, .., k+kn-1 of panels p, .., p+np-1 of B, which prefetches with every each-th step. What is prefetched is the last rows of Next, whose
-// number is lowered, or else the following rows of these panels, or, after the last, the first rows of the following panels. Rows of B that are not neighbouring cache lines are left alone.
-func (q *Product[F]) ahead(p, np, k, kn, blocks, each int, rows *int) ahead {
-	times := kn / each
+// ahead is for a product of so many blocks of panels p, .., p+np-1 of B that prefetches so many times, with every each-th step. What is prefetched is the last rows of Next, whose
+// number is lowered, or else the rows of these panels from k on, or, after the last, the first rows of the following panels. Rows of B that are not neighbouring cache lines are left alone.
+func (q *Product[F]) ahead(p, np, k, times, blocks, each int, rows *int) ahead {
 	if *rows > 0 && times >= 2 {
 		return q.Next.ahead(times, blocks, each, rows)
 	}
-	k += kn
 	if k >= q.K {
 		k, p = 0, p+np
 	}
@@ -264,19 +267,21 @@ func (q *Product[F]) later(c, next, k, from int) ([]F, int) {
 // returns their number.
 func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 	y := &t.carry
-	fns := y.silu
+	fns := y.by[q.Act].of
 	if q.Ep == ActivateGrad {
-		fns = y.grad
+		fns = y.by[q.Act].grad
 	} else if q.Ep != Activate {
 		return 0
 	}
-	if y.off || fns == nil || q.Act != SiLU || q.NP < y.panels {
+	if y.off || fns == nil || q.NP < y.panels {
 		return 0
 	}
 	most := len(fns) - 1
 	blocks := (rows + most - 1) / most
 	R, larger := rows/blocks, rows%blocks
-	if fns[R] == nil || q.K < y.steps*most || q.K > min(maxK, q.chunk()) {
+	last := q.lastSteps()
+	steps := most * y.by[q.Act].steps
+	if fns[R] == nil || last < steps {
 		return 0
 	}
 	sz, P := size[F](), panel[F]()
@@ -284,30 +289,45 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 	if y.panels == 2 {
 		first = t.two
 	}
+	k := q.K - last
+	before := *q // the sums of the steps that come before
+	before.K, before.Ep = k, Plain
 	from := q.start()
+	switch {
+	case k == 0:
+	case k%q.chunk() == 0:
+		from = addToC
+	default:
+		from = fromC
+	}
 	dd := 0
 	if q.Ep == ActivateGrad {
 		dd = int(uintptr(unsafe.Pointer(unsafe.SliceData(q.D))) - uintptr(unsafe.Pointer(unsafe.SliceData(q.C))))
 	}
-	prev, prevRows := 0, 0 // the block that waits for its activation
+	prev, prevRows, none := 0, 0, 0 // the block that waits for its activation
 	p := 0
 	for ; p+y.panels <= q.NP; p += y.panels {
+		if k > 0 {
+			t.panels(&before, p, y.panels, m, rows, &none)
+		}
 		var bi *F
 		if from == fromBias {
 			bi = at(q.Bias, p*P)
 		}
-		b := at(q.B, p*q.BP)
+		b := at(q.B, p*q.BP+k*q.BK)
+		next := q.ahead(p, y.panels, q.K, (last-steps)/2, blocks, 2, &none)
 		row := m
 		for _, g := range [2]struct{ rows, n int }{{R + 1, larger}, {R, blocks - larger}} {
 			for left := g.n; left > 0; {
 				mb := 1
 				o := row*q.CM + p*q.CP
-				c, a := at(q.C, o), at(q.A, row*q.AM)
+				c, a := at(q.C, o), at(q.A, row*q.AM+k*q.AK)
 				if prevRows == 0 {
-					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, nil, 0, 0, 0, nil, q.K, 0, 0, general)
+					first[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, last, from, mb, nil, next.at, 0, 0, nil, last, 0, 0, general)
 				} else {
-					mb = min(left, max(1, maxSteps/(g.rows*q.K)))
-					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, q.K, from, mb, at(q.C, prev), prevRows, dd)
+					mb = min(left, max(1, maxSteps/(g.rows*last)))
+					fns[g.rows](c, sz*q.CM, sz*q.CP, a, sz*q.AM, sz*q.AK, b, sz*q.BP, sz*q.BK, bi, last, from, mb, at(q.C, prev), prevRows, dd, next.at, next.stride, next.second)
+					next.at += uintptr(mb * next.block)
 				}
 				left -= mb
 				row += mb * g.rows
@@ -318,12 +338,20 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 	for i := range y.panels {
 		c, n := at(q.C, prev+i*q.CP), prevRows
 		if q.Ep == Activate {
-			t.act[SiLU](c, sz*q.CM, c, sz*q.CM, n)
+			t.act[q.Act](c, sz*q.CM, c, sz*q.CM, n)
 		} else {
-			t.grad[SiLU](c, sz*q.CM, at(q.D, prev+i*q.CP), sz*q.CM, c, sz*q.CM, n)
+			t.grad[q.Act](c, sz*q.CM, at(q.D, prev+i*q.CP), sz*q.CM, c, sz*q.CM, n)
 		}
 	}
 	return p
+}
+
+// lastSteps is the steps of the last call of a kernel for a block.
+func (q *Product[F]) lastSteps() int {
+	if q.K == 0 {
+		return 0
+	}
+	return ((q.K-1)%q.chunk())%maxK + 1
 }
 
 // finish applies the activation, if there is one, to rows m.. of panel p.

@@ -8,9 +8,13 @@ var avx2 = kernels{
 	f32: &productKernels[float32]{
 		fours: true,
 		one:   []productFn[float32]{nil, avx2Product32_1x1, avx2Product32_2x1, avx2Product32_3x1, avx2Product32_4x1, avx2Product32_5x1, avx2Product32_6x1},
-		carry: carrier[float32]{panels: 1, steps: 12,
-			silu: []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
-			grad: []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1}},
+		carry: carrier[float32]{panels: 1, by: [5]carried[float32]{
+			SiLU: {
+				steps: 12,
+				of:    []carryFn[float32]{4: avx2Silu32Carry_4x1, 5: avx2Silu32Carry_5x1},
+				grad:  []carryFn[float32]{4: avx2Silu32GradCarry_4x1, 5: avx2Silu32GradCarry_5x1},
+			},
+		}},
 		act:   [5]actFn[float32]{SiLU: avx2Silu32, GELU: avx2Gelu32, Tanh: avx2Tanh32, GELUTanh: avx2GeluTanh32},
 		grad:  [5]gradFn[float32]{SiLU: avx2Silu32Grad, GELU: avx2Gelu32Grad, Tanh: avx2Tanh32Grad, GELUTanh: avx2GeluTanh32Grad},
 		lanes: 8,

@@ -8,9 +8,18 @@ var avx512 = kernels{
 	f32: &productKernels[float32]{
 		one: []productFn[float32]{nil, avx512Product32_1x1, avx512Product32_2x1, avx512Product32_3x1, avx512Product32_4x1, avx512Product32_5x1, avx512Product32_6x1, avx512Product32_7x1, avx512Product32_8x1, avx512Product32_9x1, avx512Product32_10x1, avx512Product32_11x1, avx512Product32_12x1},
 		two: []productFn[float32]{nil, avx512Product32_1x2, avx512Product32_2x2, avx512Product32_3x2, avx512Product32_4x2, avx512Product32_5x2, avx512Product32_6x2, avx512Product32_7x2, avx512Product32_8x2, avx512Product32_9x2, avx512Product32_10x2, avx512Product32_11x2, avx512Product32_12x2},
-		carry: carrier[float32]{panels: 2, steps: 4,
-			silu: []carryFn[float32]{8: avx512Silu32Carry_8x2, 9: avx512Silu32Carry_9x2, 10: avx512Silu32Carry_10x2, 11: avx512Silu32Carry_11x2, 12: avx512Silu32Carry_12x2},
-			grad: []carryFn[float32]{8: avx512Silu32GradCarry_8x2, 9: avx512Silu32GradCarry_9x2, 10: avx512Silu32GradCarry_10x2, 11: avx512Silu32GradCarry_11x2, 12: avx512Silu32GradCarry_12x2}},
+		carry: carrier[float32]{panels: 2, by: [5]carried[float32]{
+			SiLU: {
+				steps: 4,
+				of:    []carryFn[float32]{8: avx512Silu32Carry_8x2, 9: avx512Silu32Carry_9x2, 10: avx512Silu32Carry_10x2, 11: avx512Silu32Carry_11x2, 12: avx512Silu32Carry_12x2},
+				grad:  []carryFn[float32]{8: avx512Silu32GradCarry_8x2, 9: avx512Silu32GradCarry_9x2, 10: avx512Silu32GradCarry_10x2, 11: avx512Silu32GradCarry_11x2, 12: avx512Silu32GradCarry_12x2},
+			},
+			GELUTanh: {
+				steps: 8,
+				of:    []carryFn[float32]{8: avx512GeluTanh32Carry_8x2, 9: avx512GeluTanh32Carry_9x2, 10: avx512GeluTanh32Carry_10x2, 11: avx512GeluTanh32Carry_11x2, 12: avx512GeluTanh32Carry_12x2},
+				grad:  []carryFn[float32]{8: avx512GeluTanh32GradCarry_8x2, 9: avx512GeluTanh32GradCarry_9x2, 10: avx512GeluTanh32GradCarry_10x2, 11: avx512GeluTanh32GradCarry_11x2, 12: avx512GeluTanh32GradCarry_12x2},
+			},
+		}},
 		act:   [5]actFn[float32]{SiLU: avx512Silu32, GELU: avx512Gelu32, Tanh: avx512Tanh32, GELUTanh: avx512GeluTanh32},
 		grad:  [5]gradFn[float32]{SiLU: avx512Silu32Grad, GELU: avx512Gelu32Grad, Tanh: avx512Tanh32Grad, GELUTanh: avx512GeluTanh32Grad},
 		lanes: 16,
