@@ -28,6 +28,7 @@ func (t isa) allRows() {
 	t.layerNormGrad(true)
 	t.softmaxExp()
 	t.softmaxGrad()
+	t.divide()
 	t.flat()
 	for _, f := range []act{silu32, gelu32, geluTanh32} {
 		t.actGrad(f)

@@ -8,11 +8,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// softmaxExp: y = exp(scale·(x - max x)) for a row of n elements, and the sum of y.
+// softmaxExp: y = exp(scale·(x - max x)) for rows of n elements, ld bytes apart, and the sum of each.
 func (t isa) softmaxExp() {
-	text(t.name+"Exp", "func(y, x *float32, n int, scale float32) float32")
+	text(t.name+"Exp", "func(y, x *float32, ld, n, rows int, scale float32, sums *float32)")
 	y, x := Load(Param("y"), GP64()), Load(Param("x"), GP64())
-	s := t.newRowScan(operand.NewParamAddr("n", 16))
+	ld, sums := Load(Param("ld"), GP64()), Load(Param("sums"), GP64())
+	s := t.newRowScan(operand.NewParamAddr("n", 24))
+	side := 4 // vectors side by side
+	if t.vec == 32 {
+		side = 2
+	}
+	k := t.rowBank(6 + 4*side)
+	k.keep(k.exp32consts(math.Log2E)...)
+	k.keep(k.val(-87))
+	Label("row")
 	for i := range 4 {
 		f32.bcast(mem(x, 0), t.v[i])
 	}
@@ -33,17 +42,10 @@ func (t isa) softmaxExp() {
 	f32.max(t.v[2], t.v[0], t.v[0])
 	t.fold(0, 1, f32.max)
 	top, sc := t.v[0], t.v[1]
-	f32.bcast(operand.NewParamAddr("scale", 24), sc)
+	f32.bcast(operand.NewParamAddr("scale", 40), sc)
 	for i := range 4 {
 		f32.zero(t.v[2+i])
 	}
-	side := 4 // vectors side by side
-	if t.vec == 32 {
-		side = 2
-	}
-	k := t.rowBank(6 + 4*side)
-	k.keep(k.exp32consts(math.Log2E)...)
-	k.keep(k.val(-87))
 	s.passGroups(4, func(n int, tail bool) {
 		for lo := 0; lo < n; lo += side {
 			var codes []code
@@ -72,16 +74,23 @@ func (t isa) softmaxExp() {
 		}
 	})
 	t.total(2, 6)
-	Store(xmm[2], ReturnIndex(0))
+	VMOVSS(xmm[2], mem(sums, 0))
+	ADDQ(operand.Imm(4), sums)
+	ADDQ(ld, y)
+	ADDQ(ld, x)
+	DECQ(operand.NewParamAddr("rows", 32))
+	JNZ(label("row"))
 	VZEROUPPER()
 	RET()
 }
 
-// softmaxGrad: dx = scale·p·(dp - Σ p·dp) for a row of n elements.
+// softmaxGrad: dx = scale·p·(dp - Σ p·dp) for rows of n elements, ld bytes apart.
 func (t isa) softmaxGrad() {
-	text(t.name+"SoftmaxGrad", "func(dx, p, dp *float32, n int, scale float32)")
+	text(t.name+"SoftmaxGrad", "func(dx, p, dp *float32, ld, n, rows int, scale float32)")
 	dx, p, dp := Load(Param("dx"), GP64()), Load(Param("p"), GP64()), Load(Param("dp"), GP64())
-	s := t.newRowScan(operand.NewParamAddr("n", 24))
+	ld := Load(Param("ld"), GP64())
+	s := t.newRowScan(operand.NewParamAddr("n", 32))
+	Label("row")
 	for i := range 4 {
 		f32.zero(t.v[i])
 	}
@@ -92,7 +101,7 @@ func (t isa) softmaxGrad() {
 	})
 	t.total(0, 4)
 	dot, sc := t.v[0], t.v[1]
-	f32.bcast(operand.NewParamAddr("scale", 32), sc)
+	f32.bcast(operand.NewParamAddr("scale", 48), sc)
 	s.pass(4, func(i int, tail bool) {
 		a, b := t.v[4+2*i], t.v[5+2*i]
 		t.load(s.at(dp, i), a, tail)
@@ -102,6 +111,35 @@ func (t isa) softmaxGrad() {
 		f32.mul(b, a, a)
 		t.store(a, s.at(dx, i), tail)
 	})
+	ADDQ(ld, dx)
+	ADDQ(ld, p)
+	ADDQ(ld, dp)
+	DECQ(operand.NewParamAddr("rows", 40))
+	JNZ(label("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// divide: y = x·(1/by) for rows of n elements, at strides of bytes, with a number by of each.
+func (t isa) divide() {
+	text(t.name+"Divide", "func(y *float32, ldy int, x *float32, ldx, n, rows int, by *float32)")
+	y, x, by := Load(Param("y"), GP64()), Load(Param("x"), GP64()), Load(Param("by"), GP64())
+	s := t.newRowScan(operand.NewParamAddr("n", 32))
+	one, f := t.v[0], t.v[1]
+	f32.mov(t.val(f32, 1), one)
+	Label("row")
+	VDIVSS(mem(by, 0), xmm[0], xmm[1])
+	VBROADCASTSS(xmm[1], f)
+	s.pass(4, func(i int, tail bool) {
+		t.load(s.at(x, i), t.v[2+i], tail)
+		f32.mul(f, t.v[2+i], t.v[2+i])
+		t.store(t.v[2+i], s.at(y, i), tail)
+	})
+	ADDQ(operand.Imm(4), by)
+	ADDQ(operand.NewParamAddr("ldy", 8), y)
+	ADDQ(operand.NewParamAddr("ldx", 24), x)
+	DECQ(operand.NewParamAddr("rows", 40))
+	JNZ(label("row"))
 	VZEROUPPER()
 	RET()
 }

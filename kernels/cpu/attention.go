@@ -140,19 +140,11 @@ func (a *Attention) forward(t *Team, y, q, k, v Heads, keep []float32) {
 				s = a.kept(keep, n, h, i)
 			}
 			w.scores(&p, s, q1, i, m, kt, false)
-			for r := range m {
-				row := s[r*w.tk:][:a.TK]
-				sums[r] = w.im.Exp(row, row, w.scale)
-			}
+			w.im.Exp(s, s, w.tk, a.TK, w.scale, sums[:m])
 			w.values(&p, head{o, w.d}, s, m, vp, false)
-			for r := range m {
-				w.im.Scale(y1.s[(i+r)*y1.ld:][:a.D], o[r*w.d:][:a.D], 1/sums[r])
-			}
+			w.im.Divide(y1.from(i).s, y1.ld, o, w.d, a.D, sums[:m])
 			if keep != nil {
-				for r := range m {
-					row := s[r*w.tk:][:a.TK]
-					w.im.Scale(row, row, 1/sums[r])
-				}
+				w.im.Divide(s, w.tk, s, w.tk, a.TK, sums[:m])
 			}
 		}
 	})
@@ -214,12 +206,15 @@ func (w *attentionWork) values(p *simd.Product[float32], o head, s []float32, m 
 	w.im.Product32(p)
 }
 
-// probabilities turns rows of scores into softmax's.
-func (w *attentionWork) probabilities(s []float32, m int) {
-	for r := range m {
-		row := s[r*w.tk:][:w.TK]
-		softmaxRow(w.im, row, row, w.scale)
-	}
+// probabilities turns m rows of scores into softmax's; sums is memory of at least m elements.
+func (w *attentionWork) probabilities(s []float32, m int, sums []float32) {
+	w.im.Exp(s, s, w.tk, w.TK, w.scale, sums[:m])
+	w.im.Divide(s, w.tk, s, w.tk, w.TK, sums[:m])
+}
+
+// softmaxGrad turns m rows of cotangents, or of tangents, of the probabilities p into those of the scores.
+func (w *attentionWork) softmaxGrad(ds, p []float32, m int) {
+	w.im.SoftmaxGrad(ds, p, ds, w.tk, w.TK, m, w.scale)
 }
 
 // scatterRows copies m rows of o to the head's rows from i on.
@@ -243,9 +238,9 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 	a.check("Attention.Tangent", queries, keys)
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
-		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out))
+		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out+w.most))
 		kt, vp, dkt, dvp := c.take(w.panels), c.take(w.panels), c.take(w.panels), c.take(w.panels)
-		s, ds, o := c.take(w.tile), c.take(w.tile), c.take(w.out)
+		s, ds, o, sums := c.take(w.tile), c.take(w.tile), c.take(w.out), c.take(w.most)
 		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
 		w.pack(vp, v.head(n, h, a.D), a.TK)
 		if dk.S != nil {
@@ -259,7 +254,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
 			w.scores(&p, s, q.head(n, h, a.D), i, m, kt, false)
-			w.probabilities(s, m)
+			w.probabilities(s, m, sums)
 			clear(o)
 			if dv.S != nil {
 				w.values(&p, head{o, w.d}, s, m, dvp, false)
@@ -271,10 +266,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 				w.scores(&p, ds, q.head(n, h, a.D), i, m, dkt, dq.S != nil)
 			}
 			if dq.S != nil || dk.S != nil {
-				for r := range m {
-					row := ds[r*w.tk:][:a.TK]
-					w.im.SoftmaxGrad(row, s[r*w.tk:][:a.TK], row, w.scale)
-				}
+				w.softmaxGrad(ds, s, m)
 				w.values(&p, head{o, w.d}, ds, m, vp, true)
 			}
 			w.scatterRows(dy.head(n, h, a.D), i, o, m)

@@ -41,17 +41,14 @@ func (w *attentionBackward) pack(c *carve, n, h int) (p packed) {
 	return p
 }
 
-// rows computes P, unless it is there, and dS, [m, tk], for queries i.., and their dq through o.
+// rows computes P, unless it is there, and dS, [m, tk], for queries i.., and their dq through o, which is large enough for the sums of P's rows too.
 func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o []float32, n, h, i, m int) {
 	if w.p == nil {
 		w.scores(prod, p, w.q.head(n, h, w.D), i, m, c.kt, false)
-		w.probabilities(p, m)
+		w.probabilities(p, m, o)
 	}
 	w.scores(prod, ds, w.dy.head(n, h, w.D), i, m, c.vt, false)
-	for r := range m {
-		row := ds[r*w.tk:][:w.TK]
-		w.im.SoftmaxGrad(row, p[r*w.tk:][:w.TK], row, w.scale)
-	}
+	w.softmaxGrad(ds, p, m)
 	dq := w.dq.head(n, h, w.D)
 	if w.direct() {
 		w.values(prod, dq.from(i), ds, m, c.k, false)

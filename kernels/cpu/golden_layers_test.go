@@ -66,10 +66,8 @@ func goldenSoftmax(t *testing.T, team *Team, c *goldenCase) (results, bool) {
 	x := c.f32(t, "x")
 	y, gx, dy := like(x), like(x), like(x)
 	Softmax(team, y, x, len(x)/w, w)
-	for r := 0; r < len(x); r += w {
-		team.Impl.SoftmaxGrad(gx[r:r+w], y[r:r+w], c.f32(t, "gy")[r:r+w], 1)
-		team.Impl.SoftmaxGrad(dy[r:r+w], y[r:r+w], c.f32(t, "dx")[r:r+w], 1) // the derivative is a symmetric matrix
-	}
+	team.Impl.SoftmaxGrad(gx, y, c.f32(t, "gy"), w, w, len(x)/w, 1)
+	team.Impl.SoftmaxGrad(dy, y, c.f32(t, "dx"), w, w, len(x)/w, 1) // the derivative is a symmetric matrix
 	return results{"y": y, "gx": gx, "dy": dy}, false
 }
 

@@ -1,10 +1,6 @@
 package cpu
 
-import (
-	"math"
-
-	"hbar/kernels/simd"
-)
+import "math"
 
 // rowsAtOnce calls f for parts of rows of w elements.
 func rowsAtOnce(t *Team, rows, w int, f func(row int)) {
@@ -20,14 +16,13 @@ func rowsAtOnce(t *Team, rows, w int, f func(row int)) {
 func Softmax(t *Team, y, x []float32, rows, w int) {
 	want("Softmax", "x", len(x), rows*w)
 	want("Softmax", "y", len(y), rows*w)
-	im := t.Impl
-	rowsAtOnce(t, rows, w, func(r int) { softmaxRow(im, y[r*w:(r+1)*w], x[r*w:(r+1)*w], 1) })
-}
-
-// softmaxRow writes y = softmax(scale·x).
-func softmaxRow(im *simd.Impl, y, x []float32, scale float32) {
-	s := im.Exp(y, x, scale)
-	im.Scale(y, y, 1/s)
+	b := max(1, flatBlock/max(1, w))
+	t.Run((rows+b-1)/b, func(worker, i int) {
+		lo, hi := i*b, min(rows, (i+1)*b)
+		sums, y := t.Scratch(worker, hi-lo), y[lo*w:hi*w]
+		t.Impl.Exp(y, x[lo*w:hi*w], w, w, 1, sums)
+		t.Impl.Divide(y, w, y, w, w, sums)
+	})
 }
 
 // LogSumExp writes y = log Σ exp(x) of each of rows rows of w elements.
@@ -37,7 +32,8 @@ func LogSumExp(t *Team, y, x []float32, rows, w int) {
 	im := t.Impl
 	b := max(1, flatBlock/max(1, w))
 	t.Run((rows+b-1)/b, func(worker, i int) {
-		e := t.Scratch(worker, w)
+		s := t.Scratch(worker, w+1)
+		e, sum := s[:w], s[w:w+1]
 		for r := i * b; r < min(rows, (i+1)*b); r++ {
 			row := x[r*w : (r+1)*w]
 			top := row[0]
@@ -48,7 +44,8 @@ func LogSumExp(t *Team, y, x []float32, rows, w int) {
 				y[r] = top
 				continue
 			}
-			y[r] = float32(float64(top) + math.Log(float64(im.Exp(e, row, 1))))
+			im.Exp(e, row, w, w, 1, sum)
+			y[r] = float32(float64(top) + math.Log(float64(sum[0])))
 		}
 	})
 }

@@ -56,10 +56,13 @@ func avx2LayerNormGrad(dx *float32, dy *float32, x *float32, a *float32, w int, 
 func avx2LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, sa *float32, sb *float32, w int, rows int, inv float32, eps float32)
 
 //go:noescape
-func avx2Exp(y *float32, x *float32, n int, scale float32) float32
+func avx2Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
 
 //go:noescape
-func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, n int, scale float32)
+func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
+
+//go:noescape
+func avx2Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
 
 //go:noescape
 func avx2Add(y *float32, a *float32, b *float32, n int)

@@ -3295,51 +3295,56 @@ over4:
 	VZEROUPPER
 	RET
 
-// func avx2Exp(y *float32, x *float32, n int, scale float32) float32
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·avx2Exp(SB), NOSPLIT, $0-36
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), BX
-	MOVQ         BX, DX
-	ANDQ         $0x00000007, DX
-	LEAQ         masks<>+32(SB), BX
-	SHLQ         $0x02, DX
-	SUBQ         DX, BX
-	VMOVUPS      (BX), Y15
+// func avx2Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2Exp(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    ld+16(FP), DX
+	MOVQ    sums+48(FP), BX
+	MOVQ    n+24(FP), DI
+	MOVQ    DI, SI
+	ANDQ    $0x00000007, SI
+	LEAQ    masks<>+32(SB), DI
+	SHLQ    $0x02, SI
+	SUBQ    SI, DI
+	VMOVUPS (DI), Y15
+	VMOVUPS c4b400000<>+0(SB), Y14
+
+row:
 	VBROADCASTSS (CX), Y0
 	VBROADCASTSS (CX), Y1
 	VBROADCASTSS (CX), Y2
 	VBROADCASTSS (CX), Y3
-	XORQ         DX, DX
-	MOVQ         n+16(FP), BX
-	SUBQ         $0x00000020, BX
+	XORQ         SI, SI
+	MOVQ         n+24(FP), DI
+	SUBQ         $0x00000020, DI
 	JLT          few1
 
 many1:
-	VMAXPS (CX)(DX*1), Y0, Y0
-	VMAXPS 32(CX)(DX*1), Y1, Y1
-	VMAXPS 64(CX)(DX*1), Y2, Y2
-	VMAXPS 96(CX)(DX*1), Y3, Y3
-	ADDQ   $0x00000080, DX
-	SUBQ   $0x00000020, BX
+	VMAXPS (CX)(SI*1), Y0, Y0
+	VMAXPS 32(CX)(SI*1), Y1, Y1
+	VMAXPS 64(CX)(SI*1), Y2, Y2
+	VMAXPS 96(CX)(SI*1), Y3, Y3
+	ADDQ   $0x00000080, SI
+	SUBQ   $0x00000020, DI
 	JGE    many1
 
 few1:
-	ADDQ $0x00000020, BX
-	SUBQ $0x00000008, BX
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
 	JLT  part1
 
 single1:
-	VMAXPS (CX)(DX*1), Y0, Y0
-	ADDQ   $0x00000020, DX
-	SUBQ   $0x00000008, BX
+	VMAXPS (CX)(SI*1), Y0, Y0
+	ADDQ   $0x00000020, SI
+	SUBQ   $0x00000008, DI
 	JGE    single1
 
 part1:
-	ADDQ       $0x00000008, BX
+	ADDQ       $0x00000008, DI
 	JEQ        over1
-	VMASKMOVPS (CX)(DX*1), Y15, Y4
+	VMASKMOVPS (CX)(SI*1), Y15, Y4
 	VMAXPS     Y4, Y0, Y4
 	VBLENDVPS  Y15, Y4, Y0, Y0
 
@@ -3354,20 +3359,19 @@ over1:
 	VMOVSHDUP    X0, X1
 	VMAXPS       X1, X0, X0
 	VBROADCASTSS X0, Y0
-	VBROADCASTSS scale+24(FP), Y1
+	VBROADCASTSS scale+40(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
-	VMOVUPS      c4b400000<>+0(SB), Y14
-	XORQ         DX, DX
-	MOVQ         n+16(FP), BX
-	SUBQ         $0x00000020, BX
+	XORQ         SI, SI
+	MOVQ         n+24(FP), DI
+	SUBQ         $0x00000020, DI
 	JLT          few2
 
 many2:
-	VMOVUPS     (CX)(DX*1), Y9
-	VMOVUPS     32(CX)(DX*1), Y13
+	VMOVUPS     (CX)(SI*1), Y9
+	VMOVUPS     32(CX)(SI*1), Y13
 	VSUBPS      Y0, Y9, Y9
 	VSUBPS      Y0, Y13, Y13
 	VMULPS      Y1, Y9, Y9
@@ -3404,12 +3408,12 @@ many2:
 	VPADDD      Y11, Y12, Y12
 	VFMADD231PS c00000000<>+0(SB), Y9, Y8
 	VFMADD231PS c00000000<>+0(SB), Y13, Y12
-	VMOVUPS     Y8, (AX)(DX*1)
-	VMOVUPS     Y12, 32(AX)(DX*1)
+	VMOVUPS     Y8, (AX)(SI*1)
+	VMOVUPS     Y12, 32(AX)(SI*1)
 	VADDPS      Y8, Y2, Y2
 	VADDPS      Y12, Y3, Y3
-	VMOVUPS     64(CX)(DX*1), Y9
-	VMOVUPS     96(CX)(DX*1), Y13
+	VMOVUPS     64(CX)(SI*1), Y9
+	VMOVUPS     96(CX)(SI*1), Y13
 	VSUBPS      Y0, Y9, Y9
 	VSUBPS      Y0, Y13, Y13
 	VMULPS      Y1, Y9, Y9
@@ -3446,21 +3450,21 @@ many2:
 	VPADDD      Y11, Y12, Y12
 	VFMADD231PS c00000000<>+0(SB), Y9, Y8
 	VFMADD231PS c00000000<>+0(SB), Y13, Y12
-	VMOVUPS     Y8, 64(AX)(DX*1)
-	VMOVUPS     Y12, 96(AX)(DX*1)
+	VMOVUPS     Y8, 64(AX)(SI*1)
+	VMOVUPS     Y12, 96(AX)(SI*1)
 	VADDPS      Y8, Y4, Y4
 	VADDPS      Y12, Y5, Y5
-	ADDQ        $0x00000080, DX
-	SUBQ        $0x00000020, BX
+	ADDQ        $0x00000080, SI
+	SUBQ        $0x00000020, DI
 	JGE         many2
 
 few2:
-	ADDQ $0x00000020, BX
-	SUBQ $0x00000008, BX
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
 	JLT  part2
 
 single2:
-	VMOVUPS     (CX)(DX*1), Y9
+	VMOVUPS     (CX)(SI*1), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMULPS      Y1, Y9, Y9
 	VMOVUPS     cc2ae0000<>+0(SB), Y6
@@ -3479,16 +3483,16 @@ single2:
 	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
 	VPADDD      Y7, Y8, Y8
 	VFMADD231PS c00000000<>+0(SB), Y9, Y8
-	VMOVUPS     Y8, (AX)(DX*1)
+	VMOVUPS     Y8, (AX)(SI*1)
 	VADDPS      Y8, Y2, Y2
-	ADDQ        $0x00000020, DX
-	SUBQ        $0x00000008, BX
+	ADDQ        $0x00000020, SI
+	SUBQ        $0x00000008, DI
 	JGE         single2
 
 part2:
-	ADDQ        $0x00000008, BX
+	ADDQ        $0x00000008, DI
 	JEQ         over2
-	VMASKMOVPS  (CX)(DX*1), Y15, Y9
+	VMASKMOVPS  (CX)(SI*1), Y15, Y9
 	VSUBPS      Y0, Y9, Y9
 	VMULPS      Y1, Y9, Y9
 	VMOVUPS     cc2ae0000<>+0(SB), Y6
@@ -3507,7 +3511,7 @@ part2:
 	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
 	VPADDD      Y7, Y8, Y8
 	VFMADD231PS c00000000<>+0(SB), Y9, Y8
-	VMASKMOVPS  Y8, Y15, (AX)(DX*1)
+	VMASKMOVPS  Y8, Y15, (AX)(SI*1)
 	VANDPS      Y15, Y8, Y8
 	VADDPS      Y8, Y2, Y2
 
@@ -3522,7 +3526,12 @@ over2:
 	VMOVSHDUP    X2, X6
 	VADDPS       X6, X2, X2
 	VBROADCASTSS X2, Y2
-	MOVSS        X2, ret+32(FP)
+	VMOVSS       X2, (BX)
+	ADDQ         $0x04, BX
+	ADDQ         DX, AX
+	ADDQ         DX, CX
+	DECQ         rows+32(FP)
+	JNZ          row
 	VZEROUPPER
 	RET
 
@@ -3546,63 +3555,66 @@ DATA c00000000<>+24(SB)/4, $0x00000000
 DATA c00000000<>+28(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $32
 
-// func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, n int, scale float32)
+// func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2SoftmaxGrad(SB), NOSPLIT, $0-36
+TEXT ·avx2SoftmaxGrad(SB), NOSPLIT, $0-52
 	MOVQ    dx+0(FP), AX
 	MOVQ    p+8(FP), CX
 	MOVQ    dp+16(FP), DX
-	MOVQ    n+24(FP), SI
-	MOVQ    SI, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    masks<>+32(SB), SI
-	SHLQ    $0x02, BX
-	SUBQ    BX, SI
-	VMOVUPS (SI), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	XORQ    BX, BX
-	MOVQ    n+24(FP), SI
-	SUBQ    $0x00000020, SI
-	JLT     few1
+	MOVQ    ld+24(FP), BX
+	MOVQ    n+32(FP), DI
+	MOVQ    DI, SI
+	ANDQ    $0x00000007, SI
+	LEAQ    masks<>+32(SB), DI
+	SHLQ    $0x02, SI
+	SUBQ    SI, DI
+	VMOVUPS (DI), Y15
+
+row:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   SI, SI
+	MOVQ   n+32(FP), DI
+	SUBQ   $0x00000020, DI
+	JLT    few1
 
 many1:
-	VMOVUPS     (CX)(BX*1), Y4
-	VMOVUPS     (DX)(BX*1), Y5
+	VMOVUPS     (CX)(SI*1), Y4
+	VMOVUPS     (DX)(SI*1), Y5
 	VFMADD231PS Y4, Y5, Y0
-	VMOVUPS     32(CX)(BX*1), Y6
-	VMOVUPS     32(DX)(BX*1), Y7
+	VMOVUPS     32(CX)(SI*1), Y6
+	VMOVUPS     32(DX)(SI*1), Y7
 	VFMADD231PS Y6, Y7, Y1
-	VMOVUPS     64(CX)(BX*1), Y8
-	VMOVUPS     64(DX)(BX*1), Y9
+	VMOVUPS     64(CX)(SI*1), Y8
+	VMOVUPS     64(DX)(SI*1), Y9
 	VFMADD231PS Y8, Y9, Y2
-	VMOVUPS     96(CX)(BX*1), Y10
-	VMOVUPS     96(DX)(BX*1), Y11
+	VMOVUPS     96(CX)(SI*1), Y10
+	VMOVUPS     96(DX)(SI*1), Y11
 	VFMADD231PS Y10, Y11, Y3
-	ADDQ        $0x00000080, BX
-	SUBQ        $0x00000020, SI
+	ADDQ        $0x00000080, SI
+	SUBQ        $0x00000020, DI
 	JGE         many1
 
 few1:
-	ADDQ $0x00000020, SI
-	SUBQ $0x00000008, SI
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
 	JLT  part1
 
 single1:
-	VMOVUPS     (CX)(BX*1), Y4
-	VMOVUPS     (DX)(BX*1), Y5
+	VMOVUPS     (CX)(SI*1), Y4
+	VMOVUPS     (DX)(SI*1), Y5
 	VFMADD231PS Y4, Y5, Y0
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, SI
+	ADDQ        $0x00000020, SI
+	SUBQ        $0x00000008, DI
 	JGE         single1
 
 part1:
-	ADDQ        $0x00000008, SI
+	ADDQ        $0x00000008, DI
 	JEQ         over1
-	VMASKMOVPS  (CX)(BX*1), Y15, Y4
-	VMASKMOVPS  (DX)(BX*1), Y15, Y5
+	VMASKMOVPS  (CX)(SI*1), Y15, Y4
+	VMASKMOVPS  (DX)(SI*1), Y15, Y5
 	VFMADD231PS Y4, Y5, Y0
 
 over1:
@@ -3616,68 +3628,142 @@ over1:
 	VMOVSHDUP    X0, X4
 	VADDPS       X4, X0, X0
 	VBROADCASTSS X0, Y0
-	VBROADCASTSS scale+32(FP), Y1
-	XORQ         BX, BX
-	MOVQ         n+24(FP), SI
-	SUBQ         $0x00000020, SI
+	VBROADCASTSS scale+48(FP), Y1
+	XORQ         SI, SI
+	MOVQ         n+32(FP), DI
+	SUBQ         $0x00000020, DI
 	JLT          few2
 
 many2:
-	VMOVUPS (DX)(BX*1), Y4
+	VMOVUPS (DX)(SI*1), Y4
 	VSUBPS  Y0, Y4, Y4
-	VMOVUPS (CX)(BX*1), Y5
+	VMOVUPS (CX)(SI*1), Y5
 	VMULPS  Y1, Y5, Y5
 	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, (AX)(BX*1)
-	VMOVUPS 32(DX)(BX*1), Y6
+	VMOVUPS Y4, (AX)(SI*1)
+	VMOVUPS 32(DX)(SI*1), Y6
 	VSUBPS  Y0, Y6, Y6
-	VMOVUPS 32(CX)(BX*1), Y7
+	VMOVUPS 32(CX)(SI*1), Y7
 	VMULPS  Y1, Y7, Y7
 	VMULPS  Y7, Y6, Y6
-	VMOVUPS Y6, 32(AX)(BX*1)
-	VMOVUPS 64(DX)(BX*1), Y8
+	VMOVUPS Y6, 32(AX)(SI*1)
+	VMOVUPS 64(DX)(SI*1), Y8
 	VSUBPS  Y0, Y8, Y8
-	VMOVUPS 64(CX)(BX*1), Y9
+	VMOVUPS 64(CX)(SI*1), Y9
 	VMULPS  Y1, Y9, Y9
 	VMULPS  Y9, Y8, Y8
-	VMOVUPS Y8, 64(AX)(BX*1)
-	VMOVUPS 96(DX)(BX*1), Y10
+	VMOVUPS Y8, 64(AX)(SI*1)
+	VMOVUPS 96(DX)(SI*1), Y10
 	VSUBPS  Y0, Y10, Y10
-	VMOVUPS 96(CX)(BX*1), Y11
+	VMOVUPS 96(CX)(SI*1), Y11
 	VMULPS  Y1, Y11, Y11
 	VMULPS  Y11, Y10, Y10
-	VMOVUPS Y10, 96(AX)(BX*1)
-	ADDQ    $0x00000080, BX
-	SUBQ    $0x00000020, SI
+	VMOVUPS Y10, 96(AX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000020, DI
 	JGE     many2
 
 few2:
-	ADDQ $0x00000020, SI
-	SUBQ $0x00000008, SI
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
 	JLT  part2
 
 single2:
-	VMOVUPS (DX)(BX*1), Y4
+	VMOVUPS (DX)(SI*1), Y4
 	VSUBPS  Y0, Y4, Y4
-	VMOVUPS (CX)(BX*1), Y5
+	VMOVUPS (CX)(SI*1), Y5
 	VMULPS  Y1, Y5, Y5
 	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, (AX)(BX*1)
-	ADDQ    $0x00000020, BX
-	SUBQ    $0x00000008, SI
+	VMOVUPS Y4, (AX)(SI*1)
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000008, DI
 	JGE     single2
 
 part2:
-	ADDQ       $0x00000008, SI
+	ADDQ       $0x00000008, DI
 	JEQ        over2
-	VMASKMOVPS (DX)(BX*1), Y15, Y4
+	VMASKMOVPS (DX)(SI*1), Y15, Y4
 	VSUBPS     Y0, Y4, Y4
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
+	VMASKMOVPS (CX)(SI*1), Y15, Y5
 	VMULPS     Y1, Y5, Y5
 	VMULPS     Y5, Y4, Y4
-	VMASKMOVPS Y4, Y15, (AX)(BX*1)
+	VMASKMOVPS Y4, Y15, (AX)(SI*1)
 
 over2:
+	ADDQ BX, AX
+	ADDQ BX, CX
+	ADDQ BX, DX
+	DECQ rows+40(FP)
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func avx2Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
+// Requires: AVX, AVX2
+TEXT ·avx2Divide(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    by+48(FP), DX
+	MOVQ    n+32(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    masks<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y15
+	VMOVUPS c3f800000<>+0(SB), Y0
+
+row:
+	VDIVSS       (DX), X0, X1
+	VBROADCASTSS X1, Y1
+	XORQ         BX, BX
+	MOVQ         n+32(FP), SI
+	SUBQ         $0x00000020, SI
+	JLT          few1
+
+many1:
+	VMOVUPS (CX)(BX*1), Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)(BX*1)
+	VMOVUPS 32(CX)(BX*1), Y3
+	VMULPS  Y1, Y3, Y3
+	VMOVUPS Y3, 32(AX)(BX*1)
+	VMOVUPS 64(CX)(BX*1), Y4
+	VMULPS  Y1, Y4, Y4
+	VMOVUPS Y4, 64(AX)(BX*1)
+	VMOVUPS 96(CX)(BX*1), Y5
+	VMULPS  Y1, Y5, Y5
+	VMOVUPS Y5, 96(AX)(BX*1)
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, SI
+	JGE     many1
+
+few1:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JLT  part1
+
+single1:
+	VMOVUPS (CX)(BX*1), Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)(BX*1)
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, SI
+	JGE     single1
+
+part1:
+	ADDQ       $0x00000008, SI
+	JEQ        over1
+	VMASKMOVPS (CX)(BX*1), Y15, Y2
+	VMULPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y15, (AX)(BX*1)
+
+over1:
+	ADDQ $0x04, DX
+	ADDQ ldy+8(FP), AX
+	ADDQ ldx+24(FP), CX
+	DECQ rows+40(FP)
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -56,10 +56,13 @@ func avx512LayerNormGrad(dx *float32, dy *float32, x *float32, a *float32, w int
 func avx512LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, sa *float32, sb *float32, w int, rows int, inv float32, eps float32)
 
 //go:noescape
-func avx512Exp(y *float32, x *float32, n int, scale float32) float32
+func avx512Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
 
 //go:noescape
-func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, n int, scale float32)
+func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
+
+//go:noescape
+func avx512Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
 
 //go:noescape
 func avx512Add(y *float32, a *float32, b *float32, n int)

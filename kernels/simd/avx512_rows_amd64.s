@@ -3302,51 +3302,64 @@ over4:
 	VZEROUPPER
 	RET
 
-// func avx512Exp(y *float32, x *float32, n int, scale float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
-TEXT ·avx512Exp(SB), NOSPLIT, $0-36
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), BX
-	MOVQ         BX, DX
-	ANDQ         $0x0000000f, DX
-	MOVQ         $0x00000001, BX
-	SHLXQ        DX, BX, BX
-	DECQ         BX
-	KMOVW        BX, K2
+// func avx512Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·avx512Exp(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    ld+16(FP), DX
+	MOVQ    sums+48(FP), BX
+	MOVQ    n+24(FP), DI
+	MOVQ    DI, SI
+	ANDQ    $0x0000000f, SI
+	MOVQ    $0x00000001, DI
+	SHLXQ   SI, DI, DI
+	DECQ    DI
+	KMOVW   DI, K2
+	VMOVUPS c4b400000<>+0(SB), Z22
+	VMOVUPS c3fb8aa3b<>+0(SB), Z23
+	VMOVUPS c3aaddd0a<>+0(SB), Z24
+	VMOVUPS c3c1e7544<>+0(SB), Z25
+	VMOVUPS c3d635ba9<>+0(SB), Z26
+	VMOVUPS c3e75fcde<>+0(SB), Z27
+	VMOVUPS c3f317215<>+0(SB), Z28
+	VMOVUPS c3f800000<>+0(SB), Z29
+	VMOVUPS cc2ae0000<>+0(SB), Z30
+
+row:
 	VBROADCASTSS (CX), Z0
 	VBROADCASTSS (CX), Z1
 	VBROADCASTSS (CX), Z2
 	VBROADCASTSS (CX), Z3
-	XORQ         DX, DX
-	MOVQ         n+16(FP), BX
-	SUBQ         $0x00000040, BX
+	XORQ         SI, SI
+	MOVQ         n+24(FP), DI
+	SUBQ         $0x00000040, DI
 	JLT          few1
 
 many1:
-	VMAXPS (CX)(DX*1), Z0, Z0
-	VMAXPS 64(CX)(DX*1), Z1, Z1
-	VMAXPS 128(CX)(DX*1), Z2, Z2
-	VMAXPS 192(CX)(DX*1), Z3, Z3
-	ADDQ   $0x00000100, DX
-	SUBQ   $0x00000040, BX
+	VMAXPS (CX)(SI*1), Z0, Z0
+	VMAXPS 64(CX)(SI*1), Z1, Z1
+	VMAXPS 128(CX)(SI*1), Z2, Z2
+	VMAXPS 192(CX)(SI*1), Z3, Z3
+	ADDQ   $0x00000100, SI
+	SUBQ   $0x00000040, DI
 	JGE    many1
 
 few1:
-	ADDQ $0x00000040, BX
-	SUBQ $0x00000010, BX
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, DI
 	JLT  part1
 
 single1:
-	VMAXPS (CX)(DX*1), Z0, Z0
-	ADDQ   $0x00000040, DX
-	SUBQ   $0x00000010, BX
+	VMAXPS (CX)(SI*1), Z0, Z0
+	ADDQ   $0x00000040, SI
+	SUBQ   $0x00000010, DI
 	JGE    single1
 
 part1:
-	ADDQ   $0x00000010, BX
+	ADDQ   $0x00000010, DI
 	JEQ    over1
-	VMAXPS (CX)(DX*1), Z0, K2, Z0
+	VMAXPS (CX)(SI*1), Z0, K2, Z0
 
 over1:
 	VMAXPS        Z1, Z0, Z0
@@ -3361,30 +3374,21 @@ over1:
 	VMOVSHDUP     X0, X1
 	VMAXPS        X1, X0, X0
 	VBROADCASTSS  X0, Z0
-	VBROADCASTSS  scale+24(FP), Z1
+	VBROADCASTSS  scale+40(FP), Z1
 	VXORPS        Z2, Z2, Z2
 	VXORPS        Z3, Z3, Z3
 	VXORPS        Z4, Z4, Z4
 	VXORPS        Z5, Z5, Z5
-	VMOVUPS       c4b400000<>+0(SB), Z22
-	VMOVUPS       c3fb8aa3b<>+0(SB), Z23
-	VMOVUPS       c3aaddd0a<>+0(SB), Z24
-	VMOVUPS       c3c1e7544<>+0(SB), Z25
-	VMOVUPS       c3d635ba9<>+0(SB), Z26
-	VMOVUPS       c3e75fcde<>+0(SB), Z27
-	VMOVUPS       c3f317215<>+0(SB), Z28
-	VMOVUPS       c3f800000<>+0(SB), Z29
-	VMOVUPS       cc2ae0000<>+0(SB), Z30
-	XORQ          DX, DX
-	MOVQ          n+16(FP), BX
-	SUBQ          $0x00000040, BX
+	XORQ          SI, SI
+	MOVQ          n+24(FP), DI
+	SUBQ          $0x00000040, DI
 	JLT           few2
 
 many2:
-	VMOVUPS     (CX)(DX*1), Z9
-	VMOVUPS     64(CX)(DX*1), Z13
-	VMOVUPS     128(CX)(DX*1), Z17
-	VMOVUPS     192(CX)(DX*1), Z21
+	VMOVUPS     (CX)(SI*1), Z9
+	VMOVUPS     64(CX)(SI*1), Z13
+	VMOVUPS     128(CX)(SI*1), Z17
+	VMOVUPS     192(CX)(SI*1), Z21
 	VSUBPS      Z0, Z9, Z9
 	VSUBPS      Z0, Z13, Z13
 	VSUBPS      Z0, Z17, Z17
@@ -3453,25 +3457,25 @@ many2:
 	VFMADD231PS c00000000<>+0(SB), Z13, Z12
 	VFMADD231PS c00000000<>+0(SB), Z17, Z16
 	VFMADD231PS c00000000<>+0(SB), Z21, Z20
-	VMOVUPS     Z8, (AX)(DX*1)
-	VMOVUPS     Z12, 64(AX)(DX*1)
-	VMOVUPS     Z16, 128(AX)(DX*1)
-	VMOVUPS     Z20, 192(AX)(DX*1)
+	VMOVUPS     Z8, (AX)(SI*1)
+	VMOVUPS     Z12, 64(AX)(SI*1)
+	VMOVUPS     Z16, 128(AX)(SI*1)
+	VMOVUPS     Z20, 192(AX)(SI*1)
 	VADDPS      Z8, Z2, Z2
 	VADDPS      Z12, Z3, Z3
 	VADDPS      Z16, Z4, Z4
 	VADDPS      Z20, Z5, Z5
-	ADDQ        $0x00000100, DX
-	SUBQ        $0x00000040, BX
+	ADDQ        $0x00000100, SI
+	SUBQ        $0x00000040, DI
 	JGE         many2
 
 few2:
-	ADDQ $0x00000040, BX
-	SUBQ $0x00000010, BX
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, DI
 	JLT  part2
 
 single2:
-	VMOVUPS     (CX)(DX*1), Z9
+	VMOVUPS     (CX)(SI*1), Z9
 	VSUBPS      Z0, Z9, Z9
 	VMULPS      Z1, Z9, Z9
 	VMAXPS      Z9, Z30, Z9
@@ -3489,16 +3493,16 @@ single2:
 	VFMADD213PS Z29, Z6, Z8
 	VPADDD      Z7, Z8, Z8
 	VFMADD231PS c00000000<>+0(SB), Z9, Z8
-	VMOVUPS     Z8, (AX)(DX*1)
+	VMOVUPS     Z8, (AX)(SI*1)
 	VADDPS      Z8, Z2, Z2
-	ADDQ        $0x00000040, DX
-	SUBQ        $0x00000010, BX
+	ADDQ        $0x00000040, SI
+	SUBQ        $0x00000010, DI
 	JGE         single2
 
 part2:
-	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, DI
 	JEQ         over2
-	VMOVUPS.Z   (CX)(DX*1), K2, Z9
+	VMOVUPS.Z   (CX)(SI*1), K2, Z9
 	VSUBPS      Z0, Z9, Z9
 	VMULPS      Z1, Z9, Z9
 	VMAXPS      Z9, Z30, Z9
@@ -3516,7 +3520,7 @@ part2:
 	VFMADD213PS Z29, Z6, Z8
 	VPADDD      Z7, Z8, Z8
 	VFMADD231PS c00000000<>+0(SB), Z9, Z8
-	VMOVUPS     Z8, K2, (AX)(DX*1)
+	VMOVUPS     Z8, K2, (AX)(SI*1)
 	VMOVAPS.Z   Z8, K2, Z8
 	VADDPS      Z8, Z2, Z2
 
@@ -3533,7 +3537,12 @@ over2:
 	VMOVSHDUP     X2, X6
 	VADDPS        X6, X2, X2
 	VBROADCASTSS  X2, Z2
-	MOVSS         X2, ret+32(FP)
+	VMOVSS        X2, (BX)
+	ADDQ          $0x04, BX
+	ADDQ          DX, AX
+	ADDQ          DX, CX
+	DECQ          rows+32(FP)
+	JNZ           row
 	VZEROUPPER
 	RET
 
@@ -3573,63 +3582,66 @@ DATA c00000000<>+56(SB)/4, $0x00000000
 DATA c00000000<>+60(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $64
 
-// func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, n int, scale float32)
+// func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·avx512SoftmaxGrad(SB), NOSPLIT, $0-36
-	MOVQ   dx+0(FP), AX
-	MOVQ   p+8(FP), CX
-	MOVQ   dp+16(FP), DX
-	MOVQ   n+24(FP), SI
-	MOVQ   SI, BX
-	ANDQ   $0x0000000f, BX
-	MOVQ   $0x00000001, SI
-	SHLXQ  BX, SI, SI
-	DECQ   SI
-	KMOVW  SI, K2
+TEXT ·avx512SoftmaxGrad(SB), NOSPLIT, $0-52
+	MOVQ  dx+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  dp+16(FP), DX
+	MOVQ  ld+24(FP), BX
+	MOVQ  n+32(FP), DI
+	MOVQ  DI, SI
+	ANDQ  $0x0000000f, SI
+	MOVQ  $0x00000001, DI
+	SHLXQ SI, DI, DI
+	DECQ  DI
+	KMOVW DI, K2
+
+row:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-	XORQ   BX, BX
-	MOVQ   n+24(FP), SI
-	SUBQ   $0x00000040, SI
+	XORQ   SI, SI
+	MOVQ   n+32(FP), DI
+	SUBQ   $0x00000040, DI
 	JLT    few1
 
 many1:
-	VMOVUPS     (CX)(BX*1), Z4
-	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (CX)(SI*1), Z4
+	VMOVUPS     (DX)(SI*1), Z5
 	VFMADD231PS Z4, Z5, Z0
-	VMOVUPS     64(CX)(BX*1), Z6
-	VMOVUPS     64(DX)(BX*1), Z7
+	VMOVUPS     64(CX)(SI*1), Z6
+	VMOVUPS     64(DX)(SI*1), Z7
 	VFMADD231PS Z6, Z7, Z1
-	VMOVUPS     128(CX)(BX*1), Z8
-	VMOVUPS     128(DX)(BX*1), Z9
+	VMOVUPS     128(CX)(SI*1), Z8
+	VMOVUPS     128(DX)(SI*1), Z9
 	VFMADD231PS Z8, Z9, Z2
-	VMOVUPS     192(CX)(BX*1), Z10
-	VMOVUPS     192(DX)(BX*1), Z11
+	VMOVUPS     192(CX)(SI*1), Z10
+	VMOVUPS     192(DX)(SI*1), Z11
 	VFMADD231PS Z10, Z11, Z3
-	ADDQ        $0x00000100, BX
-	SUBQ        $0x00000040, SI
+	ADDQ        $0x00000100, SI
+	SUBQ        $0x00000040, DI
 	JGE         many1
 
 few1:
-	ADDQ $0x00000040, SI
-	SUBQ $0x00000010, SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, DI
 	JLT  part1
 
 single1:
-	VMOVUPS     (CX)(BX*1), Z4
-	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (CX)(SI*1), Z4
+	VMOVUPS     (DX)(SI*1), Z5
 	VFMADD231PS Z4, Z5, Z0
-	ADDQ        $0x00000040, BX
-	SUBQ        $0x00000010, SI
+	ADDQ        $0x00000040, SI
+	SUBQ        $0x00000010, DI
 	JGE         single1
 
 part1:
-	ADDQ        $0x00000010, SI
+	ADDQ        $0x00000010, DI
 	JEQ         over1
-	VMOVUPS.Z   (CX)(BX*1), K2, Z4
-	VMOVUPS.Z   (DX)(BX*1), K2, Z5
+	VMOVUPS.Z   (CX)(SI*1), K2, Z4
+	VMOVUPS.Z   (DX)(SI*1), K2, Z5
 	VFMADD231PS Z4, Z5, Z0
 
 over1:
@@ -3645,68 +3657,142 @@ over1:
 	VMOVSHDUP     X0, X4
 	VADDPS        X4, X0, X0
 	VBROADCASTSS  X0, Z0
-	VBROADCASTSS  scale+32(FP), Z1
-	XORQ          BX, BX
-	MOVQ          n+24(FP), SI
-	SUBQ          $0x00000040, SI
+	VBROADCASTSS  scale+48(FP), Z1
+	XORQ          SI, SI
+	MOVQ          n+32(FP), DI
+	SUBQ          $0x00000040, DI
 	JLT           few2
 
 many2:
-	VMOVUPS (DX)(BX*1), Z4
+	VMOVUPS (DX)(SI*1), Z4
 	VSUBPS  Z0, Z4, Z4
-	VMOVUPS (CX)(BX*1), Z5
+	VMOVUPS (CX)(SI*1), Z5
 	VMULPS  Z1, Z5, Z5
 	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, (AX)(BX*1)
-	VMOVUPS 64(DX)(BX*1), Z6
+	VMOVUPS Z4, (AX)(SI*1)
+	VMOVUPS 64(DX)(SI*1), Z6
 	VSUBPS  Z0, Z6, Z6
-	VMOVUPS 64(CX)(BX*1), Z7
+	VMOVUPS 64(CX)(SI*1), Z7
 	VMULPS  Z1, Z7, Z7
 	VMULPS  Z7, Z6, Z6
-	VMOVUPS Z6, 64(AX)(BX*1)
-	VMOVUPS 128(DX)(BX*1), Z8
+	VMOVUPS Z6, 64(AX)(SI*1)
+	VMOVUPS 128(DX)(SI*1), Z8
 	VSUBPS  Z0, Z8, Z8
-	VMOVUPS 128(CX)(BX*1), Z9
+	VMOVUPS 128(CX)(SI*1), Z9
 	VMULPS  Z1, Z9, Z9
 	VMULPS  Z9, Z8, Z8
-	VMOVUPS Z8, 128(AX)(BX*1)
-	VMOVUPS 192(DX)(BX*1), Z10
+	VMOVUPS Z8, 128(AX)(SI*1)
+	VMOVUPS 192(DX)(SI*1), Z10
 	VSUBPS  Z0, Z10, Z10
-	VMOVUPS 192(CX)(BX*1), Z11
+	VMOVUPS 192(CX)(SI*1), Z11
 	VMULPS  Z1, Z11, Z11
 	VMULPS  Z11, Z10, Z10
-	VMOVUPS Z10, 192(AX)(BX*1)
-	ADDQ    $0x00000100, BX
-	SUBQ    $0x00000040, SI
+	VMOVUPS Z10, 192(AX)(SI*1)
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000040, DI
 	JGE     many2
 
 few2:
-	ADDQ $0x00000040, SI
-	SUBQ $0x00000010, SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, DI
 	JLT  part2
 
 single2:
-	VMOVUPS (DX)(BX*1), Z4
+	VMOVUPS (DX)(SI*1), Z4
 	VSUBPS  Z0, Z4, Z4
-	VMOVUPS (CX)(BX*1), Z5
+	VMOVUPS (CX)(SI*1), Z5
 	VMULPS  Z1, Z5, Z5
 	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, (AX)(BX*1)
-	ADDQ    $0x00000040, BX
-	SUBQ    $0x00000010, SI
+	VMOVUPS Z4, (AX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000010, DI
 	JGE     single2
 
 part2:
-	ADDQ      $0x00000010, SI
+	ADDQ      $0x00000010, DI
 	JEQ       over2
-	VMOVUPS.Z (DX)(BX*1), K2, Z4
+	VMOVUPS.Z (DX)(SI*1), K2, Z4
 	VSUBPS    Z0, Z4, Z4
-	VMOVUPS.Z (CX)(BX*1), K2, Z5
+	VMOVUPS.Z (CX)(SI*1), K2, Z5
 	VMULPS    Z1, Z5, Z5
 	VMULPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (AX)(BX*1)
+	VMOVUPS   Z4, K2, (AX)(SI*1)
 
 over2:
+	ADDQ BX, AX
+	ADDQ BX, CX
+	ADDQ BX, DX
+	DECQ rows+40(FP)
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func avx512Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·avx512Divide(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    by+48(FP), DX
+	MOVQ    n+32(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x0000000f, BX
+	MOVQ    $0x00000001, SI
+	SHLXQ   BX, SI, SI
+	DECQ    SI
+	KMOVW   SI, K2
+	VMOVUPS c3f800000<>+0(SB), Z0
+
+row:
+	VDIVSS       (DX), X0, X1
+	VBROADCASTSS X1, Z1
+	XORQ         BX, BX
+	MOVQ         n+32(FP), SI
+	SUBQ         $0x00000040, SI
+	JLT          few1
+
+many1:
+	VMOVUPS (CX)(BX*1), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)(BX*1)
+	VMOVUPS 64(CX)(BX*1), Z3
+	VMULPS  Z1, Z3, Z3
+	VMOVUPS Z3, 64(AX)(BX*1)
+	VMOVUPS 128(CX)(BX*1), Z4
+	VMULPS  Z1, Z4, Z4
+	VMOVUPS Z4, 128(AX)(BX*1)
+	VMOVUPS 192(CX)(BX*1), Z5
+	VMULPS  Z1, Z5, Z5
+	VMOVUPS Z5, 192(AX)(BX*1)
+	ADDQ    $0x00000100, BX
+	SUBQ    $0x00000040, SI
+	JGE     many1
+
+few1:
+	ADDQ $0x00000040, SI
+	SUBQ $0x00000010, SI
+	JLT  part1
+
+single1:
+	VMOVUPS (CX)(BX*1), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)(BX*1)
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, SI
+	JGE     single1
+
+part1:
+	ADDQ      $0x00000010, SI
+	JEQ       over1
+	VMOVUPS.Z (CX)(BX*1), K2, Z2
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, K2, (AX)(BX*1)
+
+over1:
+	ADDQ $0x04, DX
+	ADDQ ldy+8(FP), AX
+	ADDQ ldx+24(FP), CX
+	DECQ rows+40(FP)
+	JNZ  row
 	VZEROUPPER
 	RET
 

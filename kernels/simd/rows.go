@@ -36,11 +36,15 @@ type Rows struct {
 	// dx = (g - ⟨g⟩ - x̂⟨g x̂⟩)/√(σ² + eps). It adds Σ dy·x̂ over rows to sa and Σ dy to sb, unless both are nil.
 	LayerNormGrad func(dx, dy, x, a, sa, sb []float32, eps float32)
 
-	// Exp writes y = exp(scale·(x - max x)) and returns its sum. scale is positive. An empty x gives 0.
-	Exp func(y, x []float32, scale float32) float32
+	// Exp writes y = exp(scale·(x - max x)) of rows of n elements, ld apart in both arrays, and the sum of each row to sums, which has an element for each. scale is positive. Rows
+	// without elements have the sum 0.
+	Exp func(y, x []float32, ld, n int, scale float32, sums []float32)
 
-	// SoftmaxGrad writes dx = scale·p·(dp - Σ p·dp): the derivative of p = softmax(scale·x) times dp.
-	SoftmaxGrad func(dx, p, dp []float32, scale float32)
+	// Divide writes y = x·(1/by) of rows of n elements, with one element of by for each row.
+	Divide func(y []float32, ldy int, x []float32, ldx, n int, by []float32)
+
+	// SoftmaxGrad writes dx = scale·p·(dp - Σ p·dp) of rows of n elements, ld apart in all arrays: the derivative of p = softmax(scale·x) times dp.
+	SoftmaxGrad func(dx, p, dp []float32, ld, n, rows int, scale float32)
 
 	// ActGrad writes dx = dy·f'(x).
 	ActGrad func(f Act, dx, dy, x []float32)
@@ -84,6 +88,7 @@ var genericRows = Rows{
 	LayerNorm:     layerNormGeneric,
 	LayerNormGrad: layerNormGradGeneric,
 	Exp:           expGeneric,
+	Divide:        divideGeneric,
 	SoftmaxGrad:   softmaxGradGeneric,
 	ActGrad:       actGradGeneric,
 	Add:           addGeneric,

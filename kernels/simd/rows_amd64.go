@@ -17,8 +17,9 @@ type rowKernels struct {
 	layerNorm          func(y, x, a, b *float32, w, rows int, inv, eps float32)
 	layerNormGrad      func(dx, dy, x, a *float32, w, rows int, inv, eps float32)
 	layerNormGradSums  func(dx, dy, x, a, sa, sb *float32, w, rows int, inv, eps float32)
-	exp                func(y, x *float32, n int, scale float32) float32
-	softmaxGrad        func(dx, p, dp *float32, n int, scale float32)
+	exp                func(y, x *float32, ld, n, rows int, scale float32, sums *float32)
+	divide             func(y *float32, ldy int, x *float32, ldx, n, rows int, by *float32)
+	softmaxGrad        func(dx, p, dp *float32, ld, n, rows int, scale float32)
 	add, mul           func(y, a, b *float32, n int)
 	scale              func(y, x *float32, n int, s float32)
 	sum4               func(y, a, b, c, d *float32, n int, s float32)
@@ -58,6 +59,7 @@ func (k *rowKernels) rows() Rows {
 		LayerNorm:     k.norm,
 		LayerNormGrad: k.normGrad,
 		Exp:           k.softmaxExp,
+		Divide:        k.divideRows,
 		SoftmaxGrad:   k.softmaxBack,
 		Add:           func(y, a, b []float32) { flat3("Add", k.add, y, a, b) },
 		Mul:           func(y, a, b []float32) { flat3("Mul", k.mul, y, a, b) },
@@ -181,17 +183,32 @@ func (k *rowKernels) normGrad(dx, dy, x, a, sa, sb []float32, eps float32) {
 	})
 }
 
-func (k *rowKernels) softmaxExp(y, x []float32, scale float32) float32 {
-	need("Exp", "y", len(y), len(x))
-	if len(x) == 0 {
-		return 0
+func (k *rowKernels) softmaxExp(y, x []float32, ld, n int, scale float32, sums []float32) {
+	checkExp(y, x, ld, n, sums)
+	if n == 0 {
+		clear(sums)
+		return
 	}
-	return k.exp(at(y, 0), at(x, 0), len(x), scale)
+	step := max(1, maxElems/n)
+	for r := 0; r < len(sums); r += step {
+		k.exp(at(y, r*ld), at(x, r*ld), 4*ld, n, min(step, len(sums)-r), scale, &sums[r])
+	}
 }
 
-func (k *rowKernels) softmaxBack(dx, p, dp []float32, scale float32) {
-	checkSoftmaxGrad(dx, p, dp)
-	k.softmaxGrad(at(dx, 0), at(p, 0), at(dp, 0), len(p), scale)
+func (k *rowKernels) divideRows(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
+	checkDivide(y, ldy, x, ldx, n, by)
+	step := max(1, maxElems/max(1, n))
+	for r := 0; r < len(by) && n > 0; r += step {
+		k.divide(at(y, r*ldy), 4*ldy, at(x, r*ldx), 4*ldx, n, min(step, len(by)-r), &by[r])
+	}
+}
+
+func (k *rowKernels) softmaxBack(dx, p, dp []float32, ld, n, rows int, scale float32) {
+	checkSoftmaxGrad(dx, p, dp, ld, n, rows)
+	step := max(1, maxElems/max(1, n))
+	for r := 0; r < rows && n > 0; r += step {
+		k.softmaxGrad(at(dx, r*ld), at(p, r*ld), at(dp, r*ld), 4*ld, n, min(step, rows-r), scale)
+	}
 }
 
 func flat3(name string, f func(y, a, b *float32, n int), y, a, b []float32) {

@@ -192,37 +192,72 @@ func checkLayerNormGrad(dx, dy, x, a, sa, sb []float32) int {
 }
 
 // expGeneric keeps a NaN: max returns it.
-func expGeneric(y, x []float32, scale float32) float32 {
-	need("Exp", "y", len(y), len(x))
-	if len(x) == 0 {
-		return 0
-	}
-	top := x[0]
-	for _, v := range x {
-		top = max(top, v)
-	}
-	sum := 0.0
-	for i, v := range x {
-		y[i] = float32(math.Exp(float64(scale) * (float64(v) - float64(top))))
-		sum += float64(y[i])
-	}
-	return float32(sum)
-}
-
-func softmaxGradGeneric(dx, p, dp []float32, scale float32) {
-	checkSoftmaxGrad(dx, p, dp)
-	dot := 0.0
-	for i, v := range p {
-		dot += float64(v) * float64(dp[i])
-	}
-	for i, v := range p {
-		dx[i] = float32(float64(scale) * float64(v) * (float64(dp[i]) - dot))
+func expGeneric(y, x []float32, ld, n int, scale float32, sums []float32) {
+	checkExp(y, x, ld, n, sums)
+	for r := range sums {
+		sums[r] = 0
+		if n == 0 {
+			continue
+		}
+		y, x := y[r*ld:][:n], x[r*ld:][:n]
+		top := x[0]
+		for _, v := range x {
+			top = max(top, v)
+		}
+		sum := 0.0
+		for i, v := range x {
+			y[i] = float32(math.Exp(float64(scale) * (float64(v) - float64(top))))
+			sum += float64(y[i])
+		}
+		sums[r] = float32(sum)
 	}
 }
 
-func checkSoftmaxGrad(dx, p, dp []float32) {
-	need("SoftmaxGrad", "dx", len(dx), len(p))
-	need("SoftmaxGrad", "dp", len(dp), len(p))
+func checkExp(y, x []float32, ld, n int, sums []float32) {
+	needRows("Exp", "y", y, ld, n, len(sums))
+	needRows("Exp", "x", x, ld, n, len(sums))
+}
+
+func divideGeneric(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
+	checkDivide(y, ldy, x, ldx, n, by)
+	for r, v := range by {
+		scaleGeneric(y[r*ldy:][:n], x[r*ldx:][:n], 1/v)
+	}
+}
+
+func checkDivide(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
+	needRows("Divide", "y", y, ldy, n, len(by))
+	needRows("Divide", "x", x, ldx, n, len(by))
+}
+
+func softmaxGradGeneric(dx, p, dp []float32, ld, n, rows int, scale float32) {
+	checkSoftmaxGrad(dx, p, dp, ld, n, rows)
+	for r := range rows {
+		dx, p, dp := dx[r*ld:][:n], p[r*ld:][:n], dp[r*ld:][:n]
+		dot := 0.0
+		for i, v := range p {
+			dot += float64(v) * float64(dp[i])
+		}
+		for i, v := range p {
+			dx[i] = float32(float64(scale) * float64(v) * (float64(dp[i]) - dot))
+		}
+	}
+}
+
+func checkSoftmaxGrad(dx, p, dp []float32, ld, n, rows int) {
+	needRows("SoftmaxGrad", "dx", dx, ld, n, rows)
+	needRows("SoftmaxGrad", "p", p, ld, n, rows)
+	needRows("SoftmaxGrad", "dp", dp, ld, n, rows)
+}
+
+// needRows checks a matrix of rows of n elements, ld apart.
+func needRows(routine, name string, s []float32, ld, n, rows int) {
+	if ld < n || n < 0 || rows < 0 {
+		panic(fmt.Sprintf("simd: %s: %d rows of %d elements of %s, %d apart", routine, rows, n, name, ld))
+	}
+	if rows > 0 && n > 0 {
+		need(routine, name, len(s), (rows-1)*ld+n)
+	}
 }
 
 func actGradGeneric(f Act, dx, dy, x []float32) {
@@ -285,14 +320,15 @@ func packTGeneric(dst, src []float32, ld, n, k int) {
 
 // packTRows is PackT for rows first to n-1, of which the first starts a panel, and columns from on.
 func packTRows(dst, src []float32, ld, first, n, from, k int) {
-	for i := first; i < (n+Panel32-1)/Panel32*Panel32; i++ {
-		d := dst[i/Panel32*k*Panel32+i%Panel32:]
-		for j := from; j < k; j++ {
-			v := float32(0)
-			if i < n {
-				v = src[i*ld+j]
+	for p := first; p < n; p += Panel32 {
+		d := dst[p*k:][:k*Panel32]
+		if p+Panel32 > n {
+			clear(d[from*Panel32:])
+		}
+		for i := p; i < min(n, p+Panel32); i++ {
+			for j, v := range src[i*ld+from : i*ld+k] {
+				d[(from+j)*Panel32+i-p] = v
 			}
-			d[j*Panel32] = v
 		}
 	}
 }

@@ -26,10 +26,15 @@ func rowCases() []rowCase {
 		{"LayerNormGrad", 1, 0, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], nil, nil, 1e-2) }},
 		{"LayerNormGradSums", 1, 2, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], s[0], s[1], 1e-2) }},
 		{"Softmax", 1, 0, 1, 0, 40, func(r *Rows, y, s, x, v [][]float32) {
-			sum := r.Exp(y[0], x[0], 3)
-			r.Scale(y[0], y[0], 1/sum)
+			n := len(x[0])
+			sums := make([]float32, 1)
+			r.Exp(y[0], x[0], n, n, 3, sums)
+			r.Divide(y[0], n, y[0], n, n, sums)
 		}},
-		{"SoftmaxGrad", 1, 0, 2, 0, 300, func(r *Rows, y, s, x, v [][]float32) { r.SoftmaxGrad(y[0], x[0], x[1], 0.3) }},
+		{"SoftmaxGrad", 1, 0, 2, 0, 300, func(r *Rows, y, s, x, v [][]float32) {
+			n := len(x[0])
+			r.SoftmaxGrad(y[0], x[0], x[1], n, n, 1, 0.3)
+		}},
 		{"Add", 1, 0, 2, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Add(y[0], x[0], x[1]) }},
 		{"Mul", 1, 0, 2, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Mul(y[0], x[0], x[1]) }},
 		{"Scale", 1, 0, 1, 0, 2, func(r *Rows, y, s, x, v [][]float32) { r.Scale(y[0], x[0], 0.3) }},
@@ -226,22 +231,79 @@ func TestExp(t *testing.T) {
 				x[n-1], x[0] = 3e38, -3e38
 			}
 			y := newGuarded[float32](n, r.IntN(16))
-			sum := im.Exp(y.s, x, 0.125)
+			sums := []float32{1}
+			im.Exp(y.s, x, n, n, 0.125, sums)
 			y.intact(t, "y", false)
 			want, total := make([]float32, n), 0.0
-			expGeneric(want, x, 0.125)
+			expGeneric(want, x, n, n, 0.125, make([]float32, 1))
 			for i, v := range y.s {
 				total += float64(v)
 				close64(t, float64(v), float64(want[i]), 3e-7, "n=%d: element %d", n, i)
 			}
-			close64(t, float64(sum), total, 1e-6*total, "n=%d: sum", n)
+			close64(t, float64(sums[0]), total, 1e-6*total, "n=%d: sum", n)
 			if n == 0 {
 				continue
 			}
 			x[n/2] = float32(math.NaN())
-			if s := im.Exp(y.s, x, 1); s == s {
-				t.Errorf("n=%d: NaN gave the sum %v", n, s)
+			if im.Exp(y.s, x, n, n, 1, sums); sums[0] == sums[0] {
+				t.Errorf("n=%d: NaN gave the sum %v", n, sums[0])
 			}
+		}
+	})
+}
+
+// TestSoftmaxRows: many rows at once, of more elements than one call of a kernel takes, are the rows one by one, and what lies between them stays as it is.
+func TestSoftmaxRows(t *testing.T) {
+	each(t, func(t *testing.T, im *Impl) {
+		r := rand.New(rand.NewPCG(45, 46))
+		for _, s := range [][3]int{{0, 5, 6}, {1, 0, 0}, {3, 0, 2}, {3, 1, 1}, {7, 16, 16}, {9, 33, 48}, {98, 196, 208}, {31, 700, 703}, {2, 20_000, 20_001}} {
+			rows, n, ld := s[0], s[1], s[2]
+			size := 0
+			if rows > 0 {
+				size = (rows-1)*ld + n
+			}
+			x, p, y := newGuarded[float32](size, r.IntN(16)).fill(r), newGuarded[float32](size, r.IntN(16)).fill(r), newGuarded[float32](size, r.IntN(16)).fill(r)
+			sums := newGuarded[float32](rows, r.IntN(16))
+			was := append([]float32(nil), y.s...)
+			one := make([]float32, n)
+			same := func(routine string, want func(at int) []float32) {
+				t.Helper()
+				y.intact(t, routine, false)
+				for i := range rows {
+					row := want(i * ld)
+					for j := range min(ld, size-i*ld) {
+						switch {
+						case j < n && !sameBits(y.s[i*ld+j], row[j]):
+							t.Fatalf("%s of %d rows of %d, %d apart: element %d of row %d is %v, and %v alone", routine, rows, n, ld, j, i, y.s[i*ld+j], row[j])
+						case j >= n && !sameBits(y.s[i*ld+j], was[i*ld+j]):
+							t.Fatalf("%s of %d rows of %d, %d apart: writes element %d behind row %d", routine, rows, n, ld, j-n, i)
+						}
+					}
+				}
+			}
+			im.Exp(y.s, x.s, ld, n, 0.5, sums.s)
+			sums.intact(t, "sums", false)
+			same("Exp", func(at int) []float32 {
+				sum := make([]float32, 1)
+				if im.Exp(one, x.s[at:], n, n, 0.5, sum); !sameBits(sum[0], sums.s[at/max(1, ld)]) && ld > 0 {
+					t.Fatalf("%d rows of %d: sum %v, and %v alone", rows, n, sums.s[at/ld], sum[0])
+				}
+				return one
+			})
+			if n > 0 {
+				im.Divide(y.s, ld, x.s, ld, n, sums.s)
+				same("Divide", func(at int) []float32 {
+					im.Divide(one, n, x.s[at:], n, n, sums.s[at/ld:][:1])
+					return one
+				})
+			}
+			im.SoftmaxGrad(y.s, p.s, x.s, ld, n, rows, 0.5)
+			same("SoftmaxGrad", func(at int) []float32 {
+				im.SoftmaxGrad(one, p.s[at:], x.s[at:], n, n, 1, 0.5)
+				return one
+			})
+			x.intact(t, "x", true)
+			p.intact(t, "p", true)
 		}
 	})
 }
@@ -320,8 +382,11 @@ func TestRowsPanics(t *testing.T) {
 			"moments": func() { im.Moments64(s, s[:3], x, v) },
 			"norm":    func() { im.LayerNorm(x, x, v, v[:3], 1) },
 			"sums":    func() { im.LayerNormGrad(x, x, x, v, v, nil, 1) },
-			"exp":     func() { im.Exp(x[:11], x, 1) },
-			"softmax": func() { im.SoftmaxGrad(x, x, x[:11], 1) },
+			"exp":     func() { im.Exp(x[:11], x, 4, 4, 1, v[:3]) },
+			"ld":      func() { im.Exp(x, x, 3, 4, 1, v[:2]) },
+			"divide":  func() { im.Divide(x, 4, x[:11], 4, 4, v[:3]) },
+			"softmax": func() { im.SoftmaxGrad(x, x, x[:11], 4, 4, 3, 1) },
+			"minus":   func() { im.SoftmaxGrad(x, x, x, 4, 4, -1, 1) },
 			"add":     func() { im.Add(x, x, x[:11]) },
 			"mul":     func() { im.Mul(x[:11], x, x) },
 			"scale":   func() { im.Scale(x[:11], x, 1) },
