@@ -2414,8 +2414,8 @@ row:
 	RET
 
 // func avx2LayerNorm(y *float32, x *float32, a *float32, b *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·avx2LayerNorm(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·avx2LayerNorm(SB), NOSPLIT, $88-56
 	MOVQ    y+0(FP), AX
 	MOVQ    x+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -2430,7 +2430,18 @@ TEXT ·avx2LayerNorm(SB), NOSPLIT, $0-56
 	MOVQ    w+32(FP), R8
 	SHLQ    $0x02, R8
 
-row:
+block:
+	MOVQ    rows+40(FP), R9
+	MOVQ    $0x00000004, R11
+	CMPQ    R9, R11
+	CMOVQGT R11, R9
+	MOVQ    R9, (SP)
+	MOVQ    R9, R11
+	IMULQ   R8, R11
+	MOVQ    (SP), R9
+	LEAQ    8(SP), R10
+
+row1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
@@ -2482,8 +2493,18 @@ over1:
 	VMOVSHDUP    X3, X7
 	VADDPS       X7, X3, X3
 	VBROADCASTSS X3, Y3
-	VBROADCASTSS inv+48(FP), Y8
-	VMULPS       Y8, Y3, Y0
+	VMULSS       inv+48(FP), X3, X0
+	VMOVSS       X0, (R10)
+	ADDQ         R8, CX
+	ADDQ         $0x04, R10
+	DECQ         R9
+	JNZ          row1
+	SUBQ         R11, CX
+	MOVQ         (SP), R9
+	LEAQ         8(SP), R10
+
+row2:
+	VBROADCASTSS (R10), Y0
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y4, Y4, Y4
@@ -2570,10 +2591,24 @@ over2:
 	VMAXPS       Y7, Y11, Y7
 	VBROADCASTSS eps+52(FP), Y11
 	VADDPS       Y11, Y7, Y7
-	VSQRTPS      Y7, Y7
-	VMOVUPS      c3f800000<>+0(SB), Y1
-	VDIVPS       Y7, Y1, Y1
-	VMULPS       Y3, Y1, Y2
+	VSQRTSS      X7, X7, X7
+	VMOVSS       c3f800000<>+0(SB), X1
+	VDIVSS       X7, X1, X1
+	VMULSS       X3, X1, X2
+	VMOVSS       X1, 16(R10)
+	VMOVSS       X2, 32(R10)
+	ADDQ         R8, CX
+	ADDQ         $0x04, R10
+	DECQ         R9
+	JNZ          row2
+	SUBQ         R11, CX
+	MOVQ         (SP), R9
+	LEAQ         8(SP), R10
+
+row3:
+	VBROADCASTSS (R10), Y0
+	VBROADCASTSS 16(R10), Y1
+	VBROADCASTSS 32(R10), Y2
 	XORQ         SI, SI
 	MOVQ         w+32(FP), DI
 	SUBQ         $0x00000020, DI
@@ -2638,14 +2673,18 @@ part3:
 over3:
 	ADDQ R8, CX
 	ADDQ R8, AX
-	DECQ rows+40(FP)
-	JNZ  row
+	ADDQ $0x04, R10
+	DECQ R9
+	JNZ  row3
+	MOVQ (SP), R9
+	SUBQ R9, rows+40(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 
 // func avx2LayerNormGrad(dx *float32, dy *float32, x *float32, a *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·avx2LayerNormGrad(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·avx2LayerNormGrad(SB), NOSPLIT, $88-56
 	MOVQ    dx+0(FP), AX
 	MOVQ    dy+8(FP), CX
 	MOVQ    x+16(FP), DX
@@ -2660,7 +2699,18 @@ TEXT ·avx2LayerNormGrad(SB), NOSPLIT, $0-56
 	MOVQ    w+32(FP), R8
 	SHLQ    $0x02, R8
 
-row:
+block:
+	MOVQ    rows+40(FP), R9
+	MOVQ    $0x00000004, R11
+	CMPQ    R9, R11
+	CMOVQGT R11, R9
+	MOVQ    R9, (SP)
+	MOVQ    R9, R11
+	IMULQ   R8, R11
+	MOVQ    (SP), R9
+	LEAQ    8(SP), R10
+
+row1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
@@ -2712,8 +2762,18 @@ over1:
 	VMOVSHDUP    X3, X7
 	VADDPS       X7, X3, X3
 	VBROADCASTSS X3, Y3
-	VBROADCASTSS inv+48(FP), Y8
-	VMULPS       Y8, Y3, Y0
+	VMULSS       inv+48(FP), X3, X0
+	VMOVSS       X0, (R10)
+	ADDQ         R8, DX
+	ADDQ         $0x04, R10
+	DECQ         R9
+	JNZ          row1
+	SUBQ         R11, DX
+	MOVQ         (SP), R9
+	LEAQ         8(SP), R10
+
+row2:
+	VBROADCASTSS (R10), Y0
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y4, Y4, Y4
@@ -2800,10 +2860,24 @@ over2:
 	VMAXPS       Y7, Y11, Y7
 	VBROADCASTSS eps+52(FP), Y11
 	VADDPS       Y11, Y7, Y7
-	VSQRTPS      Y7, Y7
-	VMOVUPS      c3f800000<>+0(SB), Y1
-	VDIVPS       Y7, Y1, Y1
-	VMULPS       Y3, Y1, Y2
+	VSQRTSS      X7, X7, X7
+	VMOVSS       c3f800000<>+0(SB), X1
+	VDIVSS       X7, X1, X1
+	VMULSS       X3, X1, X2
+	VMOVSS       X1, 16(R10)
+	VMOVSS       X2, 32(R10)
+	ADDQ         R8, DX
+	ADDQ         $0x04, R10
+	DECQ         R9
+	JNZ          row2
+	SUBQ         R11, DX
+	MOVQ         (SP), R9
+	LEAQ         8(SP), R10
+
+row3:
+	VBROADCASTSS (R10), Y0
+	VBROADCASTSS 16(R10), Y1
+	VBROADCASTSS 32(R10), Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
@@ -2873,9 +2947,9 @@ over3:
 	VMOVSHDUP    X3, X9
 	VADDPS       X9, X3, X3
 	VBROADCASTSS X3, Y3
-	VBROADCASTSS inv+48(FP), Y9
-	VMULPS       Y9, Y3, Y3
-	VMULPS       Y1, Y3, Y3
+	VMULSS       inv+48(FP), X3, X3
+	VMULSS       X1, X3, X3
+	VMOVSS       X3, 48(R10)
 	VADDPS       Y6, Y5, Y5
 	VEXTRACTF128 $0x01, Y5, X9
 	VADDPS       X9, X5, X5
@@ -2884,9 +2958,25 @@ over3:
 	VMOVSHDUP    X5, X9
 	VADDPS       X9, X5, X5
 	VBROADCASTSS X5, Y5
-	VBROADCASTSS inv+48(FP), Y9
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y1, Y5, Y5
+	VMULSS       inv+48(FP), X5, X5
+	VMULSS       X1, X5, X5
+	VMOVSS       X5, 64(R10)
+	ADDQ         R8, DX
+	ADDQ         R8, CX
+	ADDQ         $0x04, R10
+	DECQ         R9
+	JNZ          row3
+	SUBQ         R11, DX
+	SUBQ         R11, CX
+	MOVQ         (SP), R9
+	LEAQ         8(SP), R10
+
+row4:
+	VBROADCASTSS (R10), Y0
+	VBROADCASTSS 16(R10), Y1
+	VBROADCASTSS 32(R10), Y2
+	VBROADCASTSS 48(R10), Y3
+	VBROADCASTSS 64(R10), Y5
 	XORQ         SI, SI
 	MOVQ         w+32(FP), DI
 	SUBQ         $0x00000010, DI
@@ -2951,14 +3041,18 @@ over4:
 	ADDQ R8, DX
 	ADDQ R8, AX
 	ADDQ R8, CX
-	DECQ rows+40(FP)
-	JNZ  row
+	ADDQ $0x04, R10
+	DECQ R9
+	JNZ  row4
+	MOVQ (SP), R9
+	SUBQ R9, rows+40(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 
 // func avx2LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, sa *float32, sb *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·avx2LayerNormGradSums(SB), NOSPLIT, $0-72
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·avx2LayerNormGradSums(SB), NOSPLIT, $88-72
 	MOVQ    dx+0(FP), AX
 	MOVQ    dy+8(FP), CX
 	MOVQ    x+16(FP), DX
@@ -2975,7 +3069,18 @@ TEXT ·avx2LayerNormGradSums(SB), NOSPLIT, $0-72
 	MOVQ    w+48(FP), R10
 	SHLQ    $0x02, R10
 
-row:
+block:
+	MOVQ    rows+56(FP), R11
+	MOVQ    $0x00000004, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	MOVQ    R11, (SP)
+	MOVQ    R11, R13
+	IMULQ   R10, R13
+	MOVQ    (SP), R11
+	LEAQ    8(SP), R12
+
+row1:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
@@ -3027,8 +3132,18 @@ over1:
 	VMOVSHDUP    X3, X7
 	VADDPS       X7, X3, X3
 	VBROADCASTSS X3, Y3
-	VBROADCASTSS inv+64(FP), Y8
-	VMULPS       Y8, Y3, Y0
+	VMULSS       inv+64(FP), X3, X0
+	VMOVSS       X0, (R12)
+	ADDQ         R10, DX
+	ADDQ         $0x04, R12
+	DECQ         R11
+	JNZ          row1
+	SUBQ         R13, DX
+	MOVQ         (SP), R11
+	LEAQ         8(SP), R12
+
+row2:
+	VBROADCASTSS (R12), Y0
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y4, Y4, Y4
@@ -3115,10 +3230,24 @@ over2:
 	VMAXPS       Y7, Y11, Y7
 	VBROADCASTSS eps+68(FP), Y11
 	VADDPS       Y11, Y7, Y7
-	VSQRTPS      Y7, Y7
-	VMOVUPS      c3f800000<>+0(SB), Y1
-	VDIVPS       Y7, Y1, Y1
-	VMULPS       Y3, Y1, Y2
+	VSQRTSS      X7, X7, X7
+	VMOVSS       c3f800000<>+0(SB), X1
+	VDIVSS       X7, X1, X1
+	VMULSS       X3, X1, X2
+	VMOVSS       X1, 16(R12)
+	VMOVSS       X2, 32(R12)
+	ADDQ         R10, DX
+	ADDQ         $0x04, R12
+	DECQ         R11
+	JNZ          row2
+	SUBQ         R13, DX
+	MOVQ         (SP), R11
+	LEAQ         8(SP), R12
+
+row3:
+	VBROADCASTSS (R12), Y0
+	VBROADCASTSS 16(R12), Y1
+	VBROADCASTSS 32(R12), Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
@@ -3212,9 +3341,9 @@ over3:
 	VMOVSHDUP    X3, X9
 	VADDPS       X9, X3, X3
 	VBROADCASTSS X3, Y3
-	VBROADCASTSS inv+64(FP), Y9
-	VMULPS       Y9, Y3, Y3
-	VMULPS       Y1, Y3, Y3
+	VMULSS       inv+64(FP), X3, X3
+	VMULSS       X1, X3, X3
+	VMOVSS       X3, 48(R12)
 	VADDPS       Y6, Y5, Y5
 	VEXTRACTF128 $0x01, Y5, X9
 	VADDPS       X9, X5, X5
@@ -3223,9 +3352,25 @@ over3:
 	VMOVSHDUP    X5, X9
 	VADDPS       X9, X5, X5
 	VBROADCASTSS X5, Y5
-	VBROADCASTSS inv+64(FP), Y9
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y1, Y5, Y5
+	VMULSS       inv+64(FP), X5, X5
+	VMULSS       X1, X5, X5
+	VMOVSS       X5, 64(R12)
+	ADDQ         R10, DX
+	ADDQ         R10, CX
+	ADDQ         $0x04, R12
+	DECQ         R11
+	JNZ          row3
+	SUBQ         R13, DX
+	SUBQ         R13, CX
+	MOVQ         (SP), R11
+	LEAQ         8(SP), R12
+
+row4:
+	VBROADCASTSS (R12), Y0
+	VBROADCASTSS 16(R12), Y1
+	VBROADCASTSS 32(R12), Y2
+	VBROADCASTSS 48(R12), Y3
+	VBROADCASTSS 64(R12), Y5
 	XORQ         R8, R8
 	MOVQ         w+48(FP), R9
 	SUBQ         $0x00000010, R9
@@ -3290,8 +3435,12 @@ over4:
 	ADDQ R10, DX
 	ADDQ R10, AX
 	ADDQ R10, CX
-	DECQ rows+56(FP)
-	JNZ  row
+	ADDQ $0x04, R12
+	DECQ R11
+	JNZ  row4
+	MOVQ (SP), R11
+	SUBQ R11, rows+56(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 

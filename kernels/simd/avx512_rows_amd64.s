@@ -2395,8 +2395,8 @@ row:
 	RET
 
 // func avx512LayerNorm(y *float32, x *float32, a *float32, b *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·avx512LayerNorm(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512LayerNorm(SB), NOSPLIT, $88-56
 	MOVQ  y+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
@@ -2411,7 +2411,18 @@ TEXT ·avx512LayerNorm(SB), NOSPLIT, $0-56
 	MOVQ  w+32(FP), R8
 	SHLQ  $0x02, R8
 
-row:
+block:
+	MOVQ    rows+40(FP), R9
+	MOVQ    $0x00000004, R11
+	CMPQ    R9, R11
+	CMOVQGT R11, R9
+	MOVQ    R9, (SP)
+	MOVQ    R9, R11
+	IMULQ   R8, R11
+	MOVQ    (SP), R9
+	LEAQ    8(SP), R10
+
+row1:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
@@ -2465,20 +2476,30 @@ over1:
 	VMOVSHDUP     X3, X7
 	VADDPS        X7, X3, X3
 	VBROADCASTSS  X3, Z3
-	VBROADCASTSS  inv+48(FP), Z8
-	VMULPS        Z8, Z3, Z0
-	VXORPS        Z3, Z3, Z3
-	VXORPS        Z7, Z7, Z7
-	VXORPS        Z4, Z4, Z4
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z5, Z5, Z5
-	VXORPS        Z9, Z9, Z9
-	VXORPS        Z6, Z6, Z6
-	VXORPS        Z10, Z10, Z10
-	XORQ          SI, SI
-	MOVQ          w+32(FP), DI
-	SUBQ          $0x00000040, DI
-	JLT           few2
+	VMULSS        inv+48(FP), X3, X0
+	VMOVSS        X0, (R10)
+	ADDQ          R8, CX
+	ADDQ          $0x04, R10
+	DECQ          R9
+	JNZ           row1
+	SUBQ          R11, CX
+	MOVQ          (SP), R9
+	LEAQ          8(SP), R10
+
+row2:
+	VBROADCASTSS (R10), Z0
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z10, Z10, Z10
+	XORQ         SI, SI
+	MOVQ         w+32(FP), DI
+	SUBQ         $0x00000040, DI
+	JLT          few2
 
 many2:
 	VMOVUPS     (CX)(SI*1), Z11
@@ -2557,14 +2578,28 @@ over2:
 	VMAXPS        Z7, Z11, Z7
 	VBROADCASTSS  eps+52(FP), Z11
 	VADDPS        Z11, Z7, Z7
-	VSQRTPS       Z7, Z7
-	VMOVUPS       c3f800000<>+0(SB), Z1
-	VDIVPS        Z7, Z1, Z1
-	VMULPS        Z3, Z1, Z2
-	XORQ          SI, SI
-	MOVQ          w+32(FP), DI
-	SUBQ          $0x00000040, DI
-	JLT           few3
+	VSQRTSS       X7, X7, X7
+	VMOVSS        c3f800000<>+0(SB), X1
+	VDIVSS        X7, X1, X1
+	VMULSS        X3, X1, X2
+	VMOVSS        X1, 16(R10)
+	VMOVSS        X2, 32(R10)
+	ADDQ          R8, CX
+	ADDQ          $0x04, R10
+	DECQ          R9
+	JNZ           row2
+	SUBQ          R11, CX
+	MOVQ          (SP), R9
+	LEAQ          8(SP), R10
+
+row3:
+	VBROADCASTSS (R10), Z0
+	VBROADCASTSS 16(R10), Z1
+	VBROADCASTSS 32(R10), Z2
+	XORQ         SI, SI
+	MOVQ         w+32(FP), DI
+	SUBQ         $0x00000040, DI
+	JLT          few3
 
 many3:
 	VMOVUPS     (CX)(SI*1), Z3
@@ -2625,14 +2660,18 @@ part3:
 over3:
 	ADDQ R8, CX
 	ADDQ R8, AX
-	DECQ rows+40(FP)
-	JNZ  row
+	ADDQ $0x04, R10
+	DECQ R9
+	JNZ  row3
+	MOVQ (SP), R9
+	SUBQ R9, rows+40(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 
 // func avx512LayerNormGrad(dx *float32, dy *float32, x *float32, a *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·avx512LayerNormGrad(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512LayerNormGrad(SB), NOSPLIT, $88-56
 	MOVQ  dx+0(FP), AX
 	MOVQ  dy+8(FP), CX
 	MOVQ  x+16(FP), DX
@@ -2647,7 +2686,18 @@ TEXT ·avx512LayerNormGrad(SB), NOSPLIT, $0-56
 	MOVQ  w+32(FP), R8
 	SHLQ  $0x02, R8
 
-row:
+block:
+	MOVQ    rows+40(FP), R9
+	MOVQ    $0x00000004, R11
+	CMPQ    R9, R11
+	CMOVQGT R11, R9
+	MOVQ    R9, (SP)
+	MOVQ    R9, R11
+	IMULQ   R8, R11
+	MOVQ    (SP), R9
+	LEAQ    8(SP), R10
+
+row1:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
@@ -2701,20 +2751,30 @@ over1:
 	VMOVSHDUP     X3, X7
 	VADDPS        X7, X3, X3
 	VBROADCASTSS  X3, Z3
-	VBROADCASTSS  inv+48(FP), Z8
-	VMULPS        Z8, Z3, Z0
-	VXORPS        Z3, Z3, Z3
-	VXORPS        Z7, Z7, Z7
-	VXORPS        Z4, Z4, Z4
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z5, Z5, Z5
-	VXORPS        Z9, Z9, Z9
-	VXORPS        Z6, Z6, Z6
-	VXORPS        Z10, Z10, Z10
-	XORQ          SI, SI
-	MOVQ          w+32(FP), DI
-	SUBQ          $0x00000040, DI
-	JLT           few2
+	VMULSS        inv+48(FP), X3, X0
+	VMOVSS        X0, (R10)
+	ADDQ          R8, DX
+	ADDQ          $0x04, R10
+	DECQ          R9
+	JNZ           row1
+	SUBQ          R11, DX
+	MOVQ          (SP), R9
+	LEAQ          8(SP), R10
+
+row2:
+	VBROADCASTSS (R10), Z0
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z10, Z10, Z10
+	XORQ         SI, SI
+	MOVQ         w+32(FP), DI
+	SUBQ         $0x00000040, DI
+	JLT          few2
 
 many2:
 	VMOVUPS     (DX)(SI*1), Z11
@@ -2793,18 +2853,32 @@ over2:
 	VMAXPS        Z7, Z11, Z7
 	VBROADCASTSS  eps+52(FP), Z11
 	VADDPS        Z11, Z7, Z7
-	VSQRTPS       Z7, Z7
-	VMOVUPS       c3f800000<>+0(SB), Z1
-	VDIVPS        Z7, Z1, Z1
-	VMULPS        Z3, Z1, Z2
-	VXORPS        Z3, Z3, Z3
-	VXORPS        Z4, Z4, Z4
-	VXORPS        Z5, Z5, Z5
-	VXORPS        Z6, Z6, Z6
-	XORQ          SI, SI
-	MOVQ          w+32(FP), DI
-	SUBQ          $0x00000020, DI
-	JLT           few3
+	VSQRTSS       X7, X7, X7
+	VMOVSS        c3f800000<>+0(SB), X1
+	VDIVSS        X7, X1, X1
+	VMULSS        X3, X1, X2
+	VMOVSS        X1, 16(R10)
+	VMOVSS        X2, 32(R10)
+	ADDQ          R8, DX
+	ADDQ          $0x04, R10
+	DECQ          R9
+	JNZ           row2
+	SUBQ          R11, DX
+	MOVQ          (SP), R9
+	LEAQ          8(SP), R10
+
+row3:
+	VBROADCASTSS (R10), Z0
+	VBROADCASTSS 16(R10), Z1
+	VBROADCASTSS 32(R10), Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	XORQ         SI, SI
+	MOVQ         w+32(FP), DI
+	SUBQ         $0x00000020, DI
+	JLT          few3
 
 many3:
 	VMOVUPS     (DX)(SI*1), Z7
@@ -2868,9 +2942,9 @@ over3:
 	VMOVSHDUP     X3, X9
 	VADDPS        X9, X3, X3
 	VBROADCASTSS  X3, Z3
-	VBROADCASTSS  inv+48(FP), Z9
-	VMULPS        Z9, Z3, Z3
-	VMULPS        Z1, Z3, Z3
+	VMULSS        inv+48(FP), X3, X3
+	VMULSS        X1, X3, X3
+	VMOVSS        X3, 48(R10)
 	VADDPS        Z6, Z5, Z5
 	VEXTRACTF64X4 $0x01, Z5, Y9
 	VADDPS        Y9, Y5, Y5
@@ -2881,13 +2955,29 @@ over3:
 	VMOVSHDUP     X5, X9
 	VADDPS        X9, X5, X5
 	VBROADCASTSS  X5, Z5
-	VBROADCASTSS  inv+48(FP), Z9
-	VMULPS        Z9, Z5, Z5
-	VMULPS        Z1, Z5, Z5
-	XORQ          SI, SI
-	MOVQ          w+32(FP), DI
-	SUBQ          $0x00000020, DI
-	JLT           few4
+	VMULSS        inv+48(FP), X5, X5
+	VMULSS        X1, X5, X5
+	VMOVSS        X5, 64(R10)
+	ADDQ          R8, DX
+	ADDQ          R8, CX
+	ADDQ          $0x04, R10
+	DECQ          R9
+	JNZ           row3
+	SUBQ          R11, DX
+	SUBQ          R11, CX
+	MOVQ          (SP), R9
+	LEAQ          8(SP), R10
+
+row4:
+	VBROADCASTSS (R10), Z0
+	VBROADCASTSS 16(R10), Z1
+	VBROADCASTSS 32(R10), Z2
+	VBROADCASTSS 48(R10), Z3
+	VBROADCASTSS 64(R10), Z5
+	XORQ         SI, SI
+	MOVQ         w+32(FP), DI
+	SUBQ         $0x00000020, DI
+	JLT          few4
 
 many4:
 	VMOVUPS      (DX)(SI*1), Z7
@@ -2948,14 +3038,18 @@ over4:
 	ADDQ R8, DX
 	ADDQ R8, AX
 	ADDQ R8, CX
-	DECQ rows+40(FP)
-	JNZ  row
+	ADDQ $0x04, R10
+	DECQ R9
+	JNZ  row4
+	MOVQ (SP), R9
+	SUBQ R9, rows+40(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 
 // func avx512LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, sa *float32, sb *float32, w int, rows int, inv float32, eps float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·avx512LayerNormGradSums(SB), NOSPLIT, $0-72
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512LayerNormGradSums(SB), NOSPLIT, $88-72
 	MOVQ  dx+0(FP), AX
 	MOVQ  dy+8(FP), CX
 	MOVQ  x+16(FP), DX
@@ -2972,7 +3066,18 @@ TEXT ·avx512LayerNormGradSums(SB), NOSPLIT, $0-72
 	MOVQ  w+48(FP), R10
 	SHLQ  $0x02, R10
 
-row:
+block:
+	MOVQ    rows+56(FP), R11
+	MOVQ    $0x00000004, R13
+	CMPQ    R11, R13
+	CMOVQGT R13, R11
+	MOVQ    R11, (SP)
+	MOVQ    R11, R13
+	IMULQ   R10, R13
+	MOVQ    (SP), R11
+	LEAQ    8(SP), R12
+
+row1:
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
 	VXORPS Z5, Z5, Z5
@@ -3026,20 +3131,30 @@ over1:
 	VMOVSHDUP     X3, X7
 	VADDPS        X7, X3, X3
 	VBROADCASTSS  X3, Z3
-	VBROADCASTSS  inv+64(FP), Z8
-	VMULPS        Z8, Z3, Z0
-	VXORPS        Z3, Z3, Z3
-	VXORPS        Z7, Z7, Z7
-	VXORPS        Z4, Z4, Z4
-	VXORPS        Z8, Z8, Z8
-	VXORPS        Z5, Z5, Z5
-	VXORPS        Z9, Z9, Z9
-	VXORPS        Z6, Z6, Z6
-	VXORPS        Z10, Z10, Z10
-	XORQ          R8, R8
-	MOVQ          w+48(FP), R9
-	SUBQ          $0x00000040, R9
-	JLT           few2
+	VMULSS        inv+64(FP), X3, X0
+	VMOVSS        X0, (R12)
+	ADDQ          R10, DX
+	ADDQ          $0x04, R12
+	DECQ          R11
+	JNZ           row1
+	SUBQ          R13, DX
+	MOVQ          (SP), R11
+	LEAQ          8(SP), R12
+
+row2:
+	VBROADCASTSS (R12), Z0
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z7, Z7, Z7
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z10, Z10, Z10
+	XORQ         R8, R8
+	MOVQ         w+48(FP), R9
+	SUBQ         $0x00000040, R9
+	JLT          few2
 
 many2:
 	VMOVUPS     (DX)(R8*1), Z11
@@ -3118,18 +3233,32 @@ over2:
 	VMAXPS        Z7, Z11, Z7
 	VBROADCASTSS  eps+68(FP), Z11
 	VADDPS        Z11, Z7, Z7
-	VSQRTPS       Z7, Z7
-	VMOVUPS       c3f800000<>+0(SB), Z1
-	VDIVPS        Z7, Z1, Z1
-	VMULPS        Z3, Z1, Z2
-	VXORPS        Z3, Z3, Z3
-	VXORPS        Z4, Z4, Z4
-	VXORPS        Z5, Z5, Z5
-	VXORPS        Z6, Z6, Z6
-	XORQ          R8, R8
-	MOVQ          w+48(FP), R9
-	SUBQ          $0x00000020, R9
-	JLT           few3
+	VSQRTSS       X7, X7, X7
+	VMOVSS        c3f800000<>+0(SB), X1
+	VDIVSS        X7, X1, X1
+	VMULSS        X3, X1, X2
+	VMOVSS        X1, 16(R12)
+	VMOVSS        X2, 32(R12)
+	ADDQ          R10, DX
+	ADDQ          $0x04, R12
+	DECQ          R11
+	JNZ           row2
+	SUBQ          R13, DX
+	MOVQ          (SP), R11
+	LEAQ          8(SP), R12
+
+row3:
+	VBROADCASTSS (R12), Z0
+	VBROADCASTSS 16(R12), Z1
+	VBROADCASTSS 32(R12), Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
+	XORQ         R8, R8
+	MOVQ         w+48(FP), R9
+	SUBQ         $0x00000020, R9
+	JLT          few3
 
 many3:
 	VMOVUPS     (DX)(R8*1), Z7
@@ -3217,9 +3346,9 @@ over3:
 	VMOVSHDUP     X3, X9
 	VADDPS        X9, X3, X3
 	VBROADCASTSS  X3, Z3
-	VBROADCASTSS  inv+64(FP), Z9
-	VMULPS        Z9, Z3, Z3
-	VMULPS        Z1, Z3, Z3
+	VMULSS        inv+64(FP), X3, X3
+	VMULSS        X1, X3, X3
+	VMOVSS        X3, 48(R12)
 	VADDPS        Z6, Z5, Z5
 	VEXTRACTF64X4 $0x01, Z5, Y9
 	VADDPS        Y9, Y5, Y5
@@ -3230,13 +3359,29 @@ over3:
 	VMOVSHDUP     X5, X9
 	VADDPS        X9, X5, X5
 	VBROADCASTSS  X5, Z5
-	VBROADCASTSS  inv+64(FP), Z9
-	VMULPS        Z9, Z5, Z5
-	VMULPS        Z1, Z5, Z5
-	XORQ          R8, R8
-	MOVQ          w+48(FP), R9
-	SUBQ          $0x00000020, R9
-	JLT           few4
+	VMULSS        inv+64(FP), X5, X5
+	VMULSS        X1, X5, X5
+	VMOVSS        X5, 64(R12)
+	ADDQ          R10, DX
+	ADDQ          R10, CX
+	ADDQ          $0x04, R12
+	DECQ          R11
+	JNZ           row3
+	SUBQ          R13, DX
+	SUBQ          R13, CX
+	MOVQ          (SP), R11
+	LEAQ          8(SP), R12
+
+row4:
+	VBROADCASTSS (R12), Z0
+	VBROADCASTSS 16(R12), Z1
+	VBROADCASTSS 32(R12), Z2
+	VBROADCASTSS 48(R12), Z3
+	VBROADCASTSS 64(R12), Z5
+	XORQ         R8, R8
+	MOVQ         w+48(FP), R9
+	SUBQ         $0x00000020, R9
+	JLT          few4
 
 many4:
 	VMOVUPS      (DX)(R8*1), Z7
@@ -3297,8 +3442,12 @@ over4:
 	ADDQ R10, DX
 	ADDQ R10, AX
 	ADDQ R10, CX
-	DECQ rows+56(FP)
-	JNZ  row
+	ADDQ $0x04, R12
+	DECQ R11
+	JNZ  row4
+	MOVQ (SP), R11
+	SUBQ R11, rows+56(FP)
+	JNZ  block
 	VZEROUPPER
 	RET
 
