@@ -73,6 +73,7 @@ func loadDir(dir string, networkOnly bool) (*Model, error) {
 	if err := m.readMetadata(f.Metadata); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	m.noteRounded(f.Tensors)
 	if err := m.fill(config, f.Tensors); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

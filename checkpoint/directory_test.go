@@ -268,6 +268,26 @@ func TestHalves(t *testing.T) {
 	}
 }
 
+// Weights of float64 that float32 does not hold are noted, others are not.
+func TestRoundedWeights(t *testing.T) {
+	for step, want := range map[float64]bool{0: false, 1e-12: true} {
+		dir := directory(t, "unet", func(_ map[string]any, f *safetensors.File) {
+			for i := range f.Tensors {
+				if p := &f.Tensors[i]; p.Name == "conv_in.bias" {
+					for _, v := range p.F32 {
+						p.F64 = append(p.F64, float64(v)*(1+step))
+					}
+					p.F32 = nil
+				}
+			}
+		})
+		noted := slices.Contains(load(t, dir).Notes, "weights are kept in float32, to which float64 values are rounded: conv_in.bias")
+		if noted != want {
+			t.Errorf("weights off by %g: noted %t", step, noted)
+		}
+	}
+}
+
 func TestDirectoryErrors(t *testing.T) {
 	remove := func(name string) func(map[string]any, *safetensors.File) {
 		return func(_ map[string]any, f *safetensors.File) {

@@ -58,36 +58,47 @@ func (m *Model) Export(dir string) ([]string, error) {
 			notes = append(notes, "samples are not square, which facebookresearch/DiT wants them to be")
 		}
 	}
-	if err := emptyDir(dir); err != nil {
+	made, err := emptyDir(dir)
+	if err != nil {
 		return nil, fmt.Errorf("checkpoint: not exported: %w", err)
 	}
-	weights := filepath.Join(dir, weightNames[0])
-	if err := safetensors.WriteFile(weights, &safetensors.File{Metadata: meta, Tensors: published(m.Net)}); err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
-	}
-	if scheduler != nil {
-		if err := atomicfile.WriteFile(filepath.Join(dir, schedulerName), scheduler); err != nil {
-			return nil, fmt.Errorf("checkpoint: %w", err)
+	if err := m.writePublished(dir, meta, scheduler, config); err != nil {
+		for _, name := range []string{weightNames[0], schedulerName} { // what was complete before
+			os.Remove(filepath.Join(dir, name))
 		}
-	}
-	if err := atomicfile.WriteFile(filepath.Join(dir, configName), config); err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
+		if made {
+			os.Remove(dir)
+		}
+		return nil, fmt.Errorf("checkpoint: not exported: %w", err)
 	}
 	return notes, nil
 }
 
-// emptyDir makes the directory, or tests that it is empty.
-func emptyDir(dir string) error {
+// writePublished writes the files of an export. scheduler is nil where there is none.
+func (m *Model) writePublished(dir string, meta map[string]string, scheduler, config []byte) error {
+	if err := safetensors.WriteFile(filepath.Join(dir, weightNames[0]), &safetensors.File{Metadata: meta, Tensors: published(m.Net)}); err != nil {
+		return err
+	}
+	if scheduler != nil {
+		if err := atomicfile.WriteFile(filepath.Join(dir, schedulerName), scheduler); err != nil {
+			return err
+		}
+	}
+	return atomicfile.WriteFile(filepath.Join(dir, configName), config)
+}
+
+// emptyDir makes the directory, or tests that it is empty. It reports whether it made it.
+func emptyDir(dir string) (made bool, err error) {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return os.MkdirAll(dir, 0o777)
+		return true, os.MkdirAll(dir, 0o777)
 	case err != nil:
-		return err
+		return false, err
 	case len(entries) > 0:
-		return fmt.Errorf("%s is not empty; want a new directory", dir)
+		return false, fmt.Errorf("%s is not empty; want a new directory", dir)
 	}
-	return nil
+	return false, nil
 }
 
 // scheduler is the scheduler_config.json of the model, or an error that says why there is none.

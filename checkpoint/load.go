@@ -73,6 +73,7 @@ func fromFile(f *safetensors.File) (*Model, error) {
 	if err := m.readMetadata(f.Metadata); err != nil {
 		return nil, err
 	}
+	m.noteRounded(f.Tensors)
 	if err := m.readNetwork(f); err != nil {
 		return nil, err
 	}

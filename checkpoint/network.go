@@ -68,6 +68,19 @@ func (m *Model) fill(c nets.Config, ts []safetensors.Tensor) error {
 	return nil
 }
 
+// noteRounded notes tensors of float64 with values that float32, in which weights are kept, does not hold.
+func (m *Model) noteRounded(ts []safetensors.Tensor) {
+	var names []string
+	for i := range ts {
+		if slices.ContainsFunc(ts[i].F64, func(v float64) bool { return v == v && float64(float32(v)) != v }) {
+			names = append(names, ts[i].Name)
+		}
+	}
+	if names != nil {
+		m.Notes = append(m.Notes, "weights are kept in float32, to which float64 values are rounded: "+list(names))
+	}
+}
+
 // list is the first few of many names.
 func list(names []string) string {
 	const few = 3

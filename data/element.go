@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+
+	"hbar/internal/float16"
 )
 
 // element is a type of array elements: its size in bytes and how to read one.
@@ -79,28 +81,7 @@ func boolElement() element {
 
 // float16Element reads IEEE 754 half precision; every value is exact in float64.
 func float16Element(o binary.ByteOrder) element {
-	return element{size: 2, get: func(b []byte) float64 { return half(o.Uint16(b)) }}
-}
-
-// half is the value of an IEEE 754 binary16 number: a sign, 5 bits of exponent, 10 of mantissa.
-func half(u uint16) float64 {
-	exponent, mantissa := int(u>>10&0x1f), float64(u&0x3ff)
-	var v float64
-	switch exponent {
-	case 0:
-		v = math.Ldexp(mantissa, -24)
-	case 31:
-		v = math.Inf(1)
-		if mantissa != 0 {
-			v = math.NaN()
-		}
-	default:
-		v = math.Ldexp(1024+mantissa, exponent-25)
-	}
-	if u>>15 != 0 {
-		v = -v
-	}
-	return v
+	return element{size: 2, get: func(b []byte) float64 { return float64(float16.Float32(o.Uint16(b))) }}
 }
 
 func float32Element(o binary.ByteOrder) element {

@@ -45,7 +45,7 @@ func build(c Config, drop *dropout) (*program.Program, []Param, error) {
 	total := 0
 	for _, q := range m.params {
 		if total += q.Size(); total > maxParams {
-			return nil, nil, fmt.Errorf("nets: %s: more than 2⁴⁰ parameters", c.Kind())
+			return nil, nil, fmt.Errorf("nets: %s: more than 2⁴⁰ parameters, 4.4 TB of weights; fewer or narrower layers would fit", c.Kind())
 		}
 	}
 	return p, m.params, nil

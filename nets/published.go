@@ -200,7 +200,10 @@ func (p *published) unet() UNet {
 	u.DownBlockTypes = p.blocks("down_block_types", []string{downBlocks[0], downBlocks[1], downBlocks[1], downBlocks[1]})
 	u.UpBlockTypes = p.blocks("up_block_types", []string{upBlocks[1], upBlocks[1], upBlocks[1], upBlocks[0]})
 	u.TimeEmbeddingDim = p.number("time_embedding_dim", 0)
-	u.AttentionHeadDim = p.number("attention_head_dim", 8)
+	heads, given := p.fields["attention_head_dim"]
+	if u.AttentionHeadDim = p.number("attention_head_dim", 8); given && !isNull(heads) && u.AttentionHeadDim == 0 && p.err == nil {
+		p.err = fmt.Errorf(`nets: %s: setting "attention_head_dim" is 0; it must be at least 1, or null for one head`, p.class)
+	}
 	u.NumClassEmbeds = p.number("num_class_embeds", 0)
 	p.only("act_fn", "silu", "swish")
 	p.only("time_embedding_type", "positional")

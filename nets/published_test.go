@@ -85,6 +85,7 @@ func TestPublishedRefused(t *testing.T) {
 		`{"_class_name": "UNet2DModel", "sample_size": 32, "mid_block_scale_factor": 2}`:             `"mid_block_scale_factor" is 2; have 1`,
 		`{"_class_name": "UNet2DModel", "sample_size": 32, "layers_per_block": 1.5}`:                 `setting "layers_per_block" is 1.5`,
 		unet("\"new_list\": [\n  1,\n  2\n]"):                                                        `setting "new_list", [1,2], is not known`,
+		`{"_class_name": "UNet2DModel", "sample_size": 32, "attention_head_dim": 0}`:                 `"attention_head_dim" is 0; it must be at least 1, or null for one head`,
 		unet(`"mid_block_type": null`):                                                               `"mid_block_type" is null`,
 		`{"_class_name": "DiT", "qk_norm": true}`:                                                    `setting "qk_norm", true, is not known`,
 		`{"_class_name": "DiT", "hidden_size": 100}`:                                                 "16 heads (num_heads) do not divide the width 100",

@@ -3,6 +3,8 @@ package safetensors
 import (
 	"encoding/binary"
 	"math"
+
+	"hbar/internal/float16"
 )
 
 // codec is how one dtype is read.
@@ -32,7 +34,7 @@ var codecs = map[string]codec{
 	}},
 	"F16": {2, func(t *Tensor, b []byte) {
 		for ; len(b) >= 2; b = b[2:] {
-			t.F32 = append(t.F32, halfToFloat(le.Uint16(b)))
+			t.F32 = append(t.F32, float16.Float32(le.Uint16(b)))
 		}
 	}},
 	"BF16": {2, func(t *Tensor, b []byte) {
@@ -57,19 +59,4 @@ func (e *entry) empty() Tensor {
 		t.F32 = make([]float32, 0, n)
 	}
 	return t
-}
-
-// halfToFloat widens an IEEE 754 binary16 number exactly.
-func halfToFloat(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exp := uint32(h>>10) & 31
-	frac := uint32(h) & 1023
-	switch exp {
-	case 31: // Inf, NaN
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	case 0: // zero, subnormal: frac · 2⁻²⁴
-		v := float32(frac) * 0x1p-24
-		return math.Float32frombits(sign | math.Float32bits(v))
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
 }

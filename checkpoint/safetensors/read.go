@@ -84,7 +84,9 @@ func fits(entries []entry, l memory.Limit) error {
 		n := float64(e.end-e.begin) / float64(codecs[e.dtype].size)
 		bytes += n * float64(max(4, codecs[e.dtype].size))
 	}
-	return memory.Check(memory.Need{{What: "the weights", Bytes: growth * bytes}}, l, nil)
+	return memory.Check(memory.Need{{What: "the weights", Bytes: growth * bytes}}, l, func(usable float64) string {
+		return fmt.Sprintf("weights of %s in float32 would fit", memory.Bytes(usable/growth))
+	})
 }
 
 func readFull(r io.Reader, b []byte) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/data/npz"
 )
 
@@ -42,6 +43,24 @@ func TestBadOptions(t *testing.T) {
 		if want = strings.ReplaceAll(want, "DIR", dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", args, err, want)
 		}
+	}
+}
+
+// The device auto is the CPU where there is no GPU, and says so; a precision that only a GPU has is refused there.
+func TestAuto(t *testing.T) {
+	if cuda.Available() == nil {
+		t.Skip("there is a GPU")
+	}
+	dir := t.TempDir()
+	args := "--checkpoint " + goldenDir + "dit1d --bench --batch 1 --repeats 1 --device auto"
+	if _, diag, err := call(dir, args); err != nil || !strings.Contains(diag, "note: --device auto takes the CPU: no GPU") {
+		t.Errorf("%v: %q", err, diag)
+	}
+	if _, _, err := call(dir, args+" --precision bf16"); err == nil || !strings.Contains(err.Error(), "--precision bf16 needs a GPU: no GPU") {
+		t.Errorf("error %v", err)
+	}
+	if _, diag, err := call(dir, "--checkpoint "+goldenDir+"dit1d --device auto"); err != nil || diag != "" {
+		t.Errorf("a report: %v, %q", err, diag)
 	}
 }
 

@@ -61,6 +61,19 @@ func (r *reference) common(out map[string]*npz.Array) ([]string, error) {
 	return names, nil
 }
 
+// left says which results only one of the two has, a line each: a reference that is not compared is no sign that the two agree.
+func (r *reference) left(out map[string]*npz.Array, eval string) (lines []string) {
+	for _, d := range computed {
+		switch have, want := out[d.name] != nil, r.arrays[d.name] != nil; {
+		case want && !have:
+			lines = append(lines, fmt.Sprintf("%s of %s is not compared: there is no %s in %s", d.name, r.path, d.of, eval))
+		case have && !want:
+			lines = append(lines, fmt.Sprintf("%s is not compared: it is not in %s", d.name, r.path))
+		}
+	}
+	return lines
+}
+
 // compare returns the differences of the arrays that both have.
 func (r *reference) compare(out map[string]*npz.Array) ([]difference, error) {
 	names, err := r.common(out)

@@ -9,6 +9,9 @@ import (
 // names map names of inputs or outputs to those of their derivatives.
 type names = map[string]string
 
+// computed are the arrays that are computed, each with the one that is given for it.
+var computed = []struct{ name, of string }{{"out", "x"}, {"jvp", "u"}, {"vjp", "v"}, {"quad", "probe"}, {"quad_grad", "probe"}}
+
 // programs are what computes the results for the arrays that are given: the network with the products of its Jacobian, and the
 // quadratic form of the probe with its gradient.
 func programs(p *program.Program, given func(name string) bool) ([]*program.Program, error) {

@@ -62,6 +62,10 @@ func (s *subject) evaluate(ctx context.Context, o options, io ui.Streams) error 
 		}
 		res.Tolerance = o.Tol
 		failed = printDifferences(io.Out, res.Differences, o)
+		res.NotCompared = ref.left(out, o.Eval)
+		for _, line := range res.NotCompared {
+			fmt.Fprintln(io.Err, line)
+		}
 	}
 	if o.JSON != "" {
 		if err := rundir.WriteJSON(o.JSON, res); err != nil {
@@ -80,6 +84,7 @@ type result struct {
 	Arrays      map[string][]int `json:"arrays"` // shapes
 	Tolerance   float64          `json:"tolerance,omitempty"`
 	Differences []difference     `json:"differences,omitempty"`
+	NotCompared []string         `json:"not_compared,omitempty"` // a line for each array that only one of the two has
 }
 
 // compute returns the results of all samples, in the layout of the inputs. It begins only if they can be compared with the reference, which may be nil.

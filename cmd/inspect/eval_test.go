@@ -188,6 +188,27 @@ func TestCompare(t *testing.T) {
 		math.Abs(float64(r.Differences[1].RMS)*math.Sqrt(8)/float64(r.Differences[1].Largest)-1) > 1e-9 {
 		t.Errorf("%+v", r.Differences)
 	}
+	var left strings.Builder
+	for name, in := range map[string][]string{"quad of DIR/some.npz is not compared: there is no probe in DIR/in.npz\n": {"out", "quad"}, "jvp is not compared: it is not in DIR/some.npz\n": {"out"}} {
+		some := map[string]*npz.Array{}
+		for _, n := range in {
+			some[n] = noise(0, 1)
+		}
+		some["out"] = out["out"]
+		write(t, dir, "some.npz", some)
+		_, diag, err := call(dir, base+"--compare DIR/some.npz --tol 1 --json DIR/r.json")
+		if name = strings.ReplaceAll(name, "DIR", dir); err != nil || !strings.Contains(diag, name) {
+			t.Errorf("%v: %q, want %q", err, diag, name)
+		}
+		var r result
+		if readJSON(t, dir, "r.json", &r); !slices.Contains(r.NotCompared, strings.TrimSuffix(name, "\n")) {
+			t.Errorf("%+v", r.NotCompared)
+		}
+		left.WriteString(diag)
+	}
+	if strings.Contains(left.String(), "extra") {
+		t.Errorf("arrays that are no results are named:\n%s", left.String())
+	}
 	out["out"].X[3] = math.NaN()
 	write(t, dir, "ref.npz", out)
 	if _, _, err := call(dir, base+"--compare DIR/ref.npz --tol 1e9"); err == nil {

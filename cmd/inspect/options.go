@@ -102,15 +102,13 @@ func parse(args []string, help io.Writer) (options, error) {
 		return o, ui.Usagef("--precision needs --eval FILE.npz or --bench")
 	}
 	switch gpu := o.Device.Kind == "cuda"; {
-	case o.Device.Kind == "auto":
-		return o, ui.Usagef("--device auto: name the device that is meant, cpu or cuda")
 	case gpu && o.Eval == "" && !o.Bench:
 		return o, ui.Usagef("--device %s needs --eval FILE.npz or --bench", o.Device)
 	case o.Bench && o.Precision == fp64:
 		return o, ui.Usagef("--bench measures fp32 on the CPU, and fp32, tf32, bf16 and f16 on a GPU; fp64 is for --eval")
 	case gpu && o.Precision == fp64:
 		return o, ui.Usagef("--precision fp64 is for the CPU; a GPU has fp32, tf32, bf16 and f16")
-	case !gpu && o.Precision != fp32 && o.Precision != fp64:
+	case o.Device.Kind == "cpu" && o.Precision != fp32 && o.Precision != fp64:
 		return o, ui.Usagef("--precision %s needs --device cuda; the CPU has fp32 and fp64", o.Precision)
 	}
 	for _, name := range []string{"batch", "repeats"} {

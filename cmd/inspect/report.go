@@ -9,12 +9,14 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"hbar/checkpoint"
 	"hbar/cmd/internal/rundir"
 	"hbar/cmd/internal/ui"
 	"hbar/data"
 	"hbar/internal/memory"
 	"hbar/kernels/cpu"
 	"hbar/nets"
+	"hbar/solver"
 )
 
 // report is what the command says of a checkpoint.
@@ -88,6 +90,9 @@ func (s *subject) describe() (*report, error) {
 	if assumed != nil {
 		r.Notes = append(slices.Clone(r.Notes), "the file does not name the "+strings.Join(assumed, " and the ")+": they are assumed; --act and --prediction of other commands say otherwise")
 	}
+	if why := s.onlyEvaluated(); why != nil {
+		r.Notes = append(slices.Clone(r.Notes), fmt.Sprintf("the network can only be evaluated: %v", why))
+	}
 	for _, l := range r.Layers {
 		r.Parameters += l.Parameters
 	}
@@ -104,6 +109,20 @@ func (s *subject) describe() (*report, error) {
 	}
 	r.Memory.Packed, r.Memory.Sample = x.Bytes(0), x.Bytes(1)-x.Bytes(0)
 	return r, nil
+}
+
+// onlyEvaluated says what of a schedule or a prediction that the file names is not known.
+func (s *subject) onlyEvaluated() error {
+	if s.Schedule != "" {
+		if _, err := solver.NewSchedule(s.Schedule, s.ScheduleParams); err != nil {
+			return err
+		}
+	}
+	if s.Prediction == checkpoint.Unknown {
+		return nil // a note of the checkpoint says why
+	}
+	_, err := solver.ParsePrediction(s.Prediction)
+	return err
 }
 
 // print writes the report for eyes.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"hbar/checkpoint"
 	"hbar/cmd/internal/ui"
+	"hbar/cuda"
 	"hbar/nets"
 )
 
@@ -23,6 +25,10 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 	if err != nil {
 		return err
 	}
+	why, err := o.choose()
+	if err != nil {
+		return err
+	}
 	s, err := ui.Wait(ctx, io.Err, "reading "+o.Checkpoint, func() (*subject, error) { return open(o.Checkpoint) })
 	if err != nil {
 		return err
@@ -32,6 +38,9 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 			fmt.Fprintf(io.Err, "note: %s\n", note)
 		}
 	}
+	if why != "" {
+		fmt.Fprintf(io.Err, "note: --device auto takes the CPU: %s\n", why)
+	}
 	switch {
 	case o.Eval != "":
 		return s.evaluate(ctx, o, io)
@@ -39,6 +48,27 @@ func run(ctx context.Context, args []string, io ui.Streams) error {
 		return s.bench(ctx, o, io)
 	}
 	return s.report(o, io)
+}
+
+// choose replaces the device auto: a GPU, if there is one and something to compute on it, else the CPU. why says what speaks against a GPU.
+func (o *options) choose() (why string, err error) {
+	if o.Device.Kind != "auto" {
+		return "", nil
+	}
+	o.Device.Kind = "cpu"
+	if o.Eval == "" && !o.Bench || o.Precision == fp64 {
+		return "", nil
+	}
+	gpu, err := cuda.Open(0)
+	if err == nil {
+		o.Device.Kind = "cuda"
+		return "", gpu.Close()
+	}
+	why = strings.TrimPrefix(err.Error(), "cuda: ")
+	if o.Precision != fp32 {
+		return "", fmt.Errorf("--precision %s needs a GPU: %s; the CPU has fp32 and fp64", o.Precision, why)
+	}
+	return why, nil
 }
 
 // open reads a checkpoint.

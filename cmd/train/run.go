@@ -74,7 +74,7 @@ func runWith(ctx context.Context, args []string, io ui.Streams, world *mpi.World
 		where := device.String()
 		job, err = o.prepare(ctx, set, device, io)
 		if now := device.String(); err == nil && now != where { // the GPU has no room
-			fmt.Fprintf(io.Out, "device    %s\n", now)
+			fmt.Fprintf(io.Out, "device    %s%s\n", now, o.instead())
 		}
 	}
 	if err != nil {
@@ -274,10 +274,18 @@ func (o options) introduce(w io.Writer, set *data.Dataset, device *device) error
 		if err != nil {
 			fmt.Fprintf(w, "warning   %v\n", err)
 		}
-		fmt.Fprintf(w, "device    %s, %s, %s kernels\n", device, ui.Plural(int64(o.Workers), "worker"), kernels)
+		fmt.Fprintf(w, "device    %s, %s, %s kernels%s\n", device, ui.Plural(int64(o.Workers), "worker"), kernels, o.instead())
 	}
 	fmt.Fprintf(w, "output    %s\n", o.Dir)
 	return nil
+}
+
+// instead says of a run on the CPU that it is not in the precision that was asked for of a GPU.
+func (o options) instead() string {
+	if o.Precision == "" {
+		return ""
+	}
+	return ", fp32 instead of " + o.Precision
 }
 
 // fit trains, with the progress shown and logged. It also returns the mean number of steps a second.

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"hbar/internal/float16"
 )
 
 // Array is an array of any shape, row-major. A scalar has an empty shape and one element.
@@ -58,7 +60,7 @@ var (
 	descrField   = regexp.MustCompile(`['"]descr['"]\s*:\s*['"]([<>|=]?)([a-zA-Z?])(\d*)['"]`)
 	orderField   = regexp.MustCompile(`['"]fortran_order['"]\s*:\s*(True|False)`)
 	shapeField   = regexp.MustCompile(`['"]shape['"]\s*:\s*\(([0-9L,\s]*)\)`)
-	wrongElement = "elements of type %q are not numbers that are read; have float32, float64, bool and integers of 1 to 8 bytes"
+	wrongElement = "elements of type %q are not numbers that are read; have float16, float32, float64, bool and integers of 1 to 8 bytes"
 )
 
 // read reads numpy's format (NEP 1), versions 1 to 3, from a stream of the given size.
@@ -130,6 +132,8 @@ func element(order, kind, bytes string) (func([]byte) float64, int) {
 		o = binary.BigEndian
 	}
 	switch kind + bytes {
+	case "f2":
+		return func(b []byte) float64 { return float64(float16.Float32(o.Uint16(b))) }, 2
 	case "f4":
 		return func(b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) }, 4
 	case "f8":
