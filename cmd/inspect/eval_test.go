@@ -246,6 +246,9 @@ func TestMemory(t *testing.T) {
 	if b.work, err = rates.New(s.net, b.o.Batch, rates.Cores{Team: team}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.checkBench(memory.Limit{Bytes: 1e4}); err == nil || !strings.Contains(err.Error(), "; no batch of this network would fit") {
+		t.Errorf("error %v", err)
+	}
 	if _, err := b.checkBench(memory.Limit{Bytes: 5e8}); err == nil || !strings.Contains(err.Error(), "--batch ") {
 		t.Errorf("error %v", err)
 	}

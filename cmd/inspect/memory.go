@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"hbar/internal/memory"
@@ -121,5 +122,8 @@ func (b *bencher) checkBench(l memory.Limit) (memory.Need, error) {
 		return memory.Need{{What: "values of the network", Bytes: work}, {What: "a batch", Bytes: (4*5*d + 64) * float64(n)},
 			{What: "weights, gradients and moments of training", Bytes: (16 + 4*lanes(n)) * b.elements()}}
 	}
-	return need(b.o.Batch), memory.Check(need(b.o.Batch), l, memory.Suggest(memory.Option{Name: "--batch", Value: b.o.Batch, Need: func(n int) float64 { return need(n).Total() }}))
+	smaller := memory.Suggest(memory.Option{Name: "--batch", Value: b.o.Batch, Need: func(n int) float64 { return need(n).Total() }})
+	return need(b.o.Batch), memory.Check(need(b.o.Batch), l, func(usable float64) string {
+		return cmp.Or(smaller(usable), "no batch of this network would fit")
+	})
 }

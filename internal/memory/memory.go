@@ -125,18 +125,17 @@ type Option struct {
 	Need  func(n int) float64 // bytes of everything with this value instead
 }
 
-// Suggest is what would fit: for each option by itself, the largest value below its own, or that there is none.
+// Suggest is what would fit: for each option by itself, the largest value below its own; "" if there is none.
 func Suggest(options ...Option) func(usable float64) string {
 	return func(usable float64) string {
-		var s, names []string
+		var s []string
 		for _, o := range options {
-			names = append(names, o.Name)
 			if n := Round(Largest(usable, o.Value-1, o.Need)); n > 0 {
 				s = append(s, fmt.Sprintf("%s %d", o.Name, n))
 			}
 		}
 		if len(s) == 0 {
-			return "no smaller " + strings.Join(names, " or ") + " alone would fit"
+			return ""
 		}
 		return strings.Join(s, " or ") + " would fit"
 	}
