@@ -26,9 +26,9 @@ func (t isa) allRows() {
 	t.layerNorm()
 	t.layerNormGrad(false)
 	t.layerNormGrad(true)
-	t.softmaxExp()
+	t.softmaxExp(false)
+	t.softmaxExp(true)
 	t.softmaxGrad()
-	t.divide()
 	t.flat()
 	for _, f := range []act{silu32, gelu32, geluTanh32} {
 		t.actGrad(f)

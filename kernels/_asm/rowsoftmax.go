@@ -8,11 +8,19 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// softmaxExp: y = exp(scale·(x - max x)) for rows of n elements, ld bytes apart, and the sum of each.
-func (t isa) softmaxExp() {
-	text(t.name+"Exp", "func(y, x *float32, ld, n, rows int, scale float32, sums *float32)")
+// softmaxExp: y = exp(scale·(x - max x)) for rows of n elements, ld bytes apart, and the sum of each; or y divided by the sum.
+func (t isa) softmaxExp(divided bool) {
+	if divided {
+		text(t.name+"Softmax", "func(y, x *float32, ld, n, rows int, scale float32)")
+	} else {
+		text(t.name+"Exp", "func(y, x *float32, ld, n, rows int, scale float32, sums *float32)")
+	}
 	y, x := Load(Param("y"), GP64()), Load(Param("x"), GP64())
-	ld, sums := Load(Param("ld"), GP64()), Load(Param("sums"), GP64())
+	ld := Load(Param("ld"), GP64())
+	var sums reg.Register
+	if !divided {
+		sums = Load(Param("sums"), GP64())
+	}
 	s := t.newRowScan(operand.NewParamAddr("n", 24))
 	side := 4 // vectors side by side
 	if t.vec == 32 {
@@ -74,8 +82,20 @@ func (t isa) softmaxExp() {
 		}
 	})
 	t.total(2, 6)
-	VMOVSS(xmm[2], mem(sums, 0))
-	ADDQ(operand.Imm(4), sums)
+	if divided {
+		VMOVSS(t.val(f32, 1), xmm[3])
+		VDIVSS(xmm[2], xmm[3], xmm[3])
+		VBROADCASTSS(xmm[3], t.v[3])
+		s.pass(4, func(i int, tail bool) {
+			v := t.v[6+i]
+			t.load(s.at(y, i), v, tail)
+			f32.mul(t.v[3], v, v)
+			t.store(v, s.at(y, i), tail)
+		})
+	} else {
+		VMOVSS(xmm[2], mem(sums, 0))
+		ADDQ(operand.Imm(4), sums)
+	}
 	ADDQ(ld, y)
 	ADDQ(ld, x)
 	DECQ(operand.NewParamAddr("rows", 32))
@@ -114,30 +134,6 @@ func (t isa) softmaxGrad() {
 	ADDQ(ld, dx)
 	ADDQ(ld, p)
 	ADDQ(ld, dp)
-	DECQ(operand.NewParamAddr("rows", 40))
-	JNZ(label("row"))
-	VZEROUPPER()
-	RET()
-}
-
-// divide: y = x·(1/by) for rows of n elements, at strides of bytes, with a number by of each.
-func (t isa) divide() {
-	text(t.name+"Divide", "func(y *float32, ldy int, x *float32, ldx, n, rows int, by *float32)")
-	y, x, by := Load(Param("y"), GP64()), Load(Param("x"), GP64()), Load(Param("by"), GP64())
-	s := t.newRowScan(operand.NewParamAddr("n", 32))
-	one, f := t.v[0], t.v[1]
-	f32.mov(t.val(f32, 1), one)
-	Label("row")
-	VDIVSS(mem(by, 0), xmm[0], xmm[1])
-	VBROADCASTSS(xmm[1], f)
-	s.pass(4, func(i int, tail bool) {
-		t.load(s.at(x, i), t.v[2+i], tail)
-		f32.mul(f, t.v[2+i], t.v[2+i])
-		t.store(t.v[2+i], s.at(y, i), tail)
-	})
-	ADDQ(operand.Imm(4), by)
-	ADDQ(operand.NewParamAddr("ldy", 8), y)
-	ADDQ(operand.NewParamAddr("ldx", 24), x)
 	DECQ(operand.NewParamAddr("rows", 40))
 	JNZ(label("row"))
 	VZEROUPPER()

@@ -123,9 +123,9 @@ func (a *Attention) forward(t *Team, y, q, k, v Heads, keep []float32) {
 	a.check("Attention", []Heads{q, y}, []Heads{k, v})
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
-		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out+w.most))
+		c := carve(t.Scratch(worker, 2*w.panels+w.tile+w.out))
 		kt, vp := c.take(w.panels), c.take(w.panels)
-		s, o, sums := c.take(w.tile), c.take(w.out), c.take(w.most)
+		s, o := c.take(w.tile), c.take(w.out)
 		w.prefetch(n, h, 0, a.TK, k, v)
 		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
 		w.pack(vp, v.head(n, h, a.D), a.TK)
@@ -140,12 +140,13 @@ func (a *Attention) forward(t *Team, y, q, k, v Heads, keep []float32) {
 				s = a.kept(keep, n, h, i)
 			}
 			w.scores(&p, s, q1, i, m, kt, false)
-			w.im.Exp(s, s, w.tk, a.TK, w.scale, sums[:m])
-			w.values(&p, head{o, w.d}, s, m, vp, false)
-			w.im.Divide(y1.from(i).s, y1.ld, o, w.d, a.D, sums[:m])
-			if keep != nil {
-				w.im.Divide(s, w.tk, s, w.tk, a.TK, sums[:m])
+			w.probabilities(s, m)
+			if w.direct() {
+				w.values(&p, y1.from(i), s, m, vp, false)
+				continue
 			}
+			w.values(&p, head{o, w.d}, s, m, vp, false)
+			w.scatterRows(y1, i, o, m)
 		}
 	})
 }
@@ -206,10 +207,9 @@ func (w *attentionWork) values(p *simd.Product[float32], o head, s []float32, m 
 	w.im.Product32(p)
 }
 
-// probabilities turns m rows of scores into softmax's; sums is memory of at least m elements.
-func (w *attentionWork) probabilities(s []float32, m int, sums []float32) {
-	w.im.Exp(s, s, w.tk, w.TK, w.scale, sums[:m])
-	w.im.Divide(s, w.tk, s, w.tk, w.TK, sums[:m])
+// probabilities turns m rows of scores into softmax's.
+func (w *attentionWork) probabilities(s []float32, m int) {
+	w.im.Softmax(s, s, w.tk, w.TK, m, w.scale)
 }
 
 // softmaxGrad turns m rows of cotangents, or of tangents, of the probabilities p into those of the scores.
@@ -238,9 +238,9 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 	a.check("Attention.Tangent", queries, keys)
 	w := newAttentionWork(t, a)
 	a.each(t, func(worker, n, h, lo, hi int) {
-		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out+w.most))
+		c := carve(t.Scratch(worker, 4*w.panels+2*w.tile+w.out))
 		kt, vp, dkt, dvp := c.take(w.panels), c.take(w.panels), c.take(w.panels), c.take(w.panels)
-		s, ds, o, sums := c.take(w.tile), c.take(w.tile), c.take(w.out), c.take(w.most)
+		s, ds, o := c.take(w.tile), c.take(w.tile), c.take(w.out)
 		w.im.PackT(kt, k.head(n, h, a.D).s, k.Row, a.TK, a.D)
 		w.pack(vp, v.head(n, h, a.D), a.TK)
 		if dk.S != nil {
@@ -254,7 +254,7 @@ func (a *Attention) Tangent(t *Team, dy, q, k, v, dq, dk, dv Heads) {
 		for i := lo; i < hi; i += step {
 			m := min(step, hi-i)
 			w.scores(&p, s, q.head(n, h, a.D), i, m, kt, false)
-			w.probabilities(s, m, sums)
+			w.probabilities(s, m)
 			clear(o)
 			if dv.S != nil {
 				w.values(&p, head{o, w.d}, s, m, dvp, false)

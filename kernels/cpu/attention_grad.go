@@ -41,11 +41,11 @@ func (w *attentionBackward) pack(c *carve, n, h int) (p packed) {
 	return p
 }
 
-// rows computes P, unless it is there, and dS, [m, tk], for queries i.., and their dq through o, which is large enough for the sums of P's rows too.
+// rows computes P, unless it is there, and dS, [m, tk], for queries i.., and their dq through o.
 func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o []float32, n, h, i, m int) {
 	if w.p == nil {
 		w.scores(prod, p, w.q.head(n, h, w.D), i, m, c.kt, false)
-		w.probabilities(p, m, o)
+		w.probabilities(p, m)
 	}
 	w.scores(prod, ds, w.dy.head(n, h, w.D), i, m, c.vt, false)
 	w.softmaxGrad(ds, p, m)

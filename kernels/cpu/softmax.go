@@ -17,11 +17,9 @@ func Softmax(t *Team, y, x []float32, rows, w int) {
 	want("Softmax", "x", len(x), rows*w)
 	want("Softmax", "y", len(y), rows*w)
 	b := max(1, flatBlock/max(1, w))
-	t.Run((rows+b-1)/b, func(worker, i int) {
+	t.Run((rows+b-1)/b, func(_, i int) {
 		lo, hi := i*b, min(rows, (i+1)*b)
-		sums, y := t.Scratch(worker, hi-lo), y[lo*w:hi*w]
-		t.Impl.Exp(y, x[lo*w:hi*w], w, w, 1, sums)
-		t.Impl.Divide(y, w, y, w, w, sums)
+		t.Impl.Softmax(y[lo*w:hi*w], x[lo*w:hi*w], w, w, hi-lo, 1)
 	})
 }
 

@@ -59,10 +59,10 @@ func avx2LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, sa 
 func avx2Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
 
 //go:noescape
-func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
+func avx2Softmax(y *float32, x *float32, ld int, n int, rows int, scale float32)
 
 //go:noescape
-func avx2Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
+func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
 
 //go:noescape
 func avx2Add(y *float32, a *float32, b *float32, n int)

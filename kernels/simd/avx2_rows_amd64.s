@@ -3704,6 +3704,289 @@ DATA c00000000<>+24(SB)/4, $0x00000000
 DATA c00000000<>+28(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $32
 
+// func avx2Softmax(y *float32, x *float32, ld int, n int, rows int, scale float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2Softmax(SB), NOSPLIT, $0-44
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    ld+16(FP), DX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    masks<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y15
+	VMOVUPS c4b400000<>+0(SB), Y14
+
+row:
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS (CX), Y1
+	VBROADCASTSS (CX), Y2
+	VBROADCASTSS (CX), Y3
+	XORQ         BX, BX
+	MOVQ         n+24(FP), SI
+	SUBQ         $0x00000020, SI
+	JLT          few1
+
+many1:
+	VMAXPS (CX)(BX*1), Y0, Y0
+	VMAXPS 32(CX)(BX*1), Y1, Y1
+	VMAXPS 64(CX)(BX*1), Y2, Y2
+	VMAXPS 96(CX)(BX*1), Y3, Y3
+	ADDQ   $0x00000080, BX
+	SUBQ   $0x00000020, SI
+	JGE    many1
+
+few1:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JLT  part1
+
+single1:
+	VMAXPS (CX)(BX*1), Y0, Y0
+	ADDQ   $0x00000020, BX
+	SUBQ   $0x00000008, SI
+	JGE    single1
+
+part1:
+	ADDQ       $0x00000008, SI
+	JEQ        over1
+	VMASKMOVPS (CX)(BX*1), Y15, Y4
+	VMAXPS     Y4, Y0, Y4
+	VBLENDVPS  Y15, Y4, Y0, Y0
+
+over1:
+	VMAXPS       Y1, Y0, Y0
+	VMAXPS       Y3, Y2, Y2
+	VMAXPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VMAXPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VMAXPS       X1, X0, X0
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS scale+40(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         BX, BX
+	MOVQ         n+24(FP), SI
+	SUBQ         $0x00000020, SI
+	JLT          few2
+
+many2:
+	VMOVUPS     (CX)(BX*1), Y9
+	VMOVUPS     32(CX)(BX*1), Y13
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y0, Y13, Y13
+	VMULPS      Y1, Y9, Y9
+	VMULPS      Y1, Y13, Y13
+	VMOVUPS     cc2ae0000<>+0(SB), Y6
+	VMAXPS      Y9, Y6, Y9
+	VMOVUPS     cc2ae0000<>+0(SB), Y10
+	VMAXPS      Y13, Y10, Y13
+	VMOVUPS     Y9, Y6
+	VMOVUPS     Y13, Y10
+	VMOVUPS     Y14, Y7
+	VMOVUPS     Y14, Y11
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y6, Y7
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS      Y14, Y7, Y8
+	VSUBPS      Y14, Y11, Y12
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y8, Y6
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y12, Y10
+	VMOVUPS     c3aaddd0a<>+0(SB), Y8
+	VMOVUPS     c3aaddd0a<>+0(SB), Y12
+	VPSLLD      $0x17, Y7, Y7
+	VPSLLD      $0x17, Y11, Y11
+	VFMADD213PS c3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS c3c1e7544<>+0(SB), Y10, Y12
+	VFMADD213PS c3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS c3d635ba9<>+0(SB), Y10, Y12
+	VFMADD213PS c3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS c3e75fcde<>+0(SB), Y10, Y12
+	VFMADD213PS c3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS c3f317215<>+0(SB), Y10, Y12
+	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
+	VFMADD213PS c3f800000<>+0(SB), Y10, Y12
+	VPADDD      Y7, Y8, Y8
+	VPADDD      Y11, Y12, Y12
+	VFMADD231PS c00000000<>+0(SB), Y9, Y8
+	VFMADD231PS c00000000<>+0(SB), Y13, Y12
+	VMOVUPS     Y8, (AX)(BX*1)
+	VMOVUPS     Y12, 32(AX)(BX*1)
+	VADDPS      Y8, Y2, Y2
+	VADDPS      Y12, Y3, Y3
+	VMOVUPS     64(CX)(BX*1), Y9
+	VMOVUPS     96(CX)(BX*1), Y13
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y0, Y13, Y13
+	VMULPS      Y1, Y9, Y9
+	VMULPS      Y1, Y13, Y13
+	VMOVUPS     cc2ae0000<>+0(SB), Y6
+	VMAXPS      Y9, Y6, Y9
+	VMOVUPS     cc2ae0000<>+0(SB), Y10
+	VMAXPS      Y13, Y10, Y13
+	VMOVUPS     Y9, Y6
+	VMOVUPS     Y13, Y10
+	VMOVUPS     Y14, Y7
+	VMOVUPS     Y14, Y11
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y6, Y7
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS      Y14, Y7, Y8
+	VSUBPS      Y14, Y11, Y12
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y8, Y6
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y12, Y10
+	VMOVUPS     c3aaddd0a<>+0(SB), Y8
+	VMOVUPS     c3aaddd0a<>+0(SB), Y12
+	VPSLLD      $0x17, Y7, Y7
+	VPSLLD      $0x17, Y11, Y11
+	VFMADD213PS c3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS c3c1e7544<>+0(SB), Y10, Y12
+	VFMADD213PS c3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS c3d635ba9<>+0(SB), Y10, Y12
+	VFMADD213PS c3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS c3e75fcde<>+0(SB), Y10, Y12
+	VFMADD213PS c3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS c3f317215<>+0(SB), Y10, Y12
+	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
+	VFMADD213PS c3f800000<>+0(SB), Y10, Y12
+	VPADDD      Y7, Y8, Y8
+	VPADDD      Y11, Y12, Y12
+	VFMADD231PS c00000000<>+0(SB), Y9, Y8
+	VFMADD231PS c00000000<>+0(SB), Y13, Y12
+	VMOVUPS     Y8, 64(AX)(BX*1)
+	VMOVUPS     Y12, 96(AX)(BX*1)
+	VADDPS      Y8, Y4, Y4
+	VADDPS      Y12, Y5, Y5
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000020, SI
+	JGE         many2
+
+few2:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JLT  part2
+
+single2:
+	VMOVUPS     (CX)(BX*1), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMOVUPS     cc2ae0000<>+0(SB), Y6
+	VMAXPS      Y9, Y6, Y9
+	VMOVUPS     Y9, Y6
+	VMOVUPS     Y14, Y7
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS      Y14, Y7, Y8
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y8, Y6
+	VMOVUPS     c3aaddd0a<>+0(SB), Y8
+	VPSLLD      $0x17, Y7, Y7
+	VFMADD213PS c3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS c3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS c3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS c3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
+	VPADDD      Y7, Y8, Y8
+	VFMADD231PS c00000000<>+0(SB), Y9, Y8
+	VMOVUPS     Y8, (AX)(BX*1)
+	VADDPS      Y8, Y2, Y2
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, SI
+	JGE         single2
+
+part2:
+	ADDQ        $0x00000008, SI
+	JEQ         over2
+	VMASKMOVPS  (CX)(BX*1), Y15, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMULPS      Y1, Y9, Y9
+	VMOVUPS     cc2ae0000<>+0(SB), Y6
+	VMAXPS      Y9, Y6, Y9
+	VMOVUPS     Y9, Y6
+	VMOVUPS     Y14, Y7
+	VFMADD231PS c3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS      Y14, Y7, Y8
+	VFMSUB132PS c3fb8aa3b<>+0(SB), Y8, Y6
+	VMOVUPS     c3aaddd0a<>+0(SB), Y8
+	VPSLLD      $0x17, Y7, Y7
+	VFMADD213PS c3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS c3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS c3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS c3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS c3f800000<>+0(SB), Y6, Y8
+	VPADDD      Y7, Y8, Y8
+	VFMADD231PS c00000000<>+0(SB), Y9, Y8
+	VMASKMOVPS  Y8, Y15, (AX)(BX*1)
+	VANDPS      Y15, Y8, Y8
+	VADDPS      Y8, Y2, Y2
+
+over2:
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X6
+	VADDPS       X6, X2, X2
+	VMOVHLPS     X2, X2, X6
+	VADDPS       X6, X2, X2
+	VMOVSHDUP    X2, X6
+	VADDPS       X6, X2, X2
+	VBROADCASTSS X2, Y2
+	VMOVSS       c3f800000<>+0(SB), X3
+	VDIVSS       X2, X3, X3
+	VBROADCASTSS X3, Y3
+	XORQ         BX, BX
+	MOVQ         n+24(FP), SI
+	SUBQ         $0x00000020, SI
+	JLT          few3
+
+many3:
+	VMOVUPS (AX)(BX*1), Y6
+	VMULPS  Y3, Y6, Y6
+	VMOVUPS Y6, (AX)(BX*1)
+	VMOVUPS 32(AX)(BX*1), Y7
+	VMULPS  Y3, Y7, Y7
+	VMOVUPS Y7, 32(AX)(BX*1)
+	VMOVUPS 64(AX)(BX*1), Y8
+	VMULPS  Y3, Y8, Y8
+	VMOVUPS Y8, 64(AX)(BX*1)
+	VMOVUPS 96(AX)(BX*1), Y9
+	VMULPS  Y3, Y9, Y9
+	VMOVUPS Y9, 96(AX)(BX*1)
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, SI
+	JGE     many3
+
+few3:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JLT  part3
+
+single3:
+	VMOVUPS (AX)(BX*1), Y6
+	VMULPS  Y3, Y6, Y6
+	VMOVUPS Y6, (AX)(BX*1)
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, SI
+	JGE     single3
+
+part3:
+	ADDQ       $0x00000008, SI
+	JEQ        over3
+	VMASKMOVPS (AX)(BX*1), Y15, Y6
+	VMULPS     Y3, Y6, Y6
+	VMASKMOVPS Y6, Y15, (AX)(BX*1)
+
+over3:
+	ADDQ DX, AX
+	ADDQ DX, CX
+	DECQ rows+32(FP)
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func avx2SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·avx2SoftmaxGrad(SB), NOSPLIT, $0-52
@@ -3842,75 +4125,6 @@ over2:
 	ADDQ BX, AX
 	ADDQ BX, CX
 	ADDQ BX, DX
-	DECQ rows+40(FP)
-	JNZ  row
-	VZEROUPPER
-	RET
-
-// func avx2Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
-// Requires: AVX, AVX2
-TEXT ·avx2Divide(SB), NOSPLIT, $0-56
-	MOVQ    y+0(FP), AX
-	MOVQ    x+16(FP), CX
-	MOVQ    by+48(FP), DX
-	MOVQ    n+32(FP), SI
-	MOVQ    SI, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    masks<>+32(SB), SI
-	SHLQ    $0x02, BX
-	SUBQ    BX, SI
-	VMOVUPS (SI), Y15
-	VMOVUPS c3f800000<>+0(SB), Y0
-
-row:
-	VDIVSS       (DX), X0, X1
-	VBROADCASTSS X1, Y1
-	XORQ         BX, BX
-	MOVQ         n+32(FP), SI
-	SUBQ         $0x00000020, SI
-	JLT          few1
-
-many1:
-	VMOVUPS (CX)(BX*1), Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(BX*1)
-	VMOVUPS 32(CX)(BX*1), Y3
-	VMULPS  Y1, Y3, Y3
-	VMOVUPS Y3, 32(AX)(BX*1)
-	VMOVUPS 64(CX)(BX*1), Y4
-	VMULPS  Y1, Y4, Y4
-	VMOVUPS Y4, 64(AX)(BX*1)
-	VMOVUPS 96(CX)(BX*1), Y5
-	VMULPS  Y1, Y5, Y5
-	VMOVUPS Y5, 96(AX)(BX*1)
-	ADDQ    $0x00000080, BX
-	SUBQ    $0x00000020, SI
-	JGE     many1
-
-few1:
-	ADDQ $0x00000020, SI
-	SUBQ $0x00000008, SI
-	JLT  part1
-
-single1:
-	VMOVUPS (CX)(BX*1), Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(BX*1)
-	ADDQ    $0x00000020, BX
-	SUBQ    $0x00000008, SI
-	JGE     single1
-
-part1:
-	ADDQ       $0x00000008, SI
-	JEQ        over1
-	VMASKMOVPS (CX)(BX*1), Y15, Y2
-	VMULPS     Y1, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)(BX*1)
-
-over1:
-	ADDQ $0x04, DX
-	ADDQ ldy+8(FP), AX
-	ADDQ ldx+24(FP), CX
 	DECQ rows+40(FP)
 	JNZ  row
 	VZEROUPPER

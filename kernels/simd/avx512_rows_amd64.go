@@ -59,10 +59,10 @@ func avx512LayerNormGradSums(dx *float32, dy *float32, x *float32, a *float32, s
 func avx512Exp(y *float32, x *float32, ld int, n int, rows int, scale float32, sums *float32)
 
 //go:noescape
-func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
+func avx512Softmax(y *float32, x *float32, ld int, n int, rows int, scale float32)
 
 //go:noescape
-func avx512Divide(y *float32, ldy int, x *float32, ldx int, n int, rows int, by *float32)
+func avx512SoftmaxGrad(dx *float32, p *float32, dp *float32, ld int, n int, rows int, scale float32)
 
 //go:noescape
 func avx512Add(y *float32, a *float32, b *float32, n int)

@@ -40,8 +40,8 @@ type Rows struct {
 	// without elements have the sum 0.
 	Exp func(y, x []float32, ld, n int, scale float32, sums []float32)
 
-	// Divide writes y = x·(1/by) of rows of n elements, with one element of by for each row.
-	Divide func(y []float32, ldy int, x []float32, ldx, n int, by []float32)
+	// Softmax writes y = e·(1/Σ e) with the e of Exp.
+	Softmax func(y, x []float32, ld, n, rows int, scale float32)
 
 	// SoftmaxGrad writes dx = scale·p·(dp - Σ p·dp) of rows of n elements, ld apart in all arrays: the derivative of p = softmax(scale·x) times dp.
 	SoftmaxGrad func(dx, p, dp []float32, ld, n, rows int, scale float32)
@@ -88,7 +88,7 @@ var genericRows = Rows{
 	LayerNorm:     layerNormGeneric,
 	LayerNormGrad: layerNormGradGeneric,
 	Exp:           expGeneric,
-	Divide:        divideGeneric,
+	Softmax:       softmaxGeneric,
 	SoftmaxGrad:   softmaxGradGeneric,
 	ActGrad:       actGradGeneric,
 	Add:           addGeneric,

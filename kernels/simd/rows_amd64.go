@@ -18,7 +18,7 @@ type rowKernels struct {
 	layerNormGrad      func(dx, dy, x, a *float32, w, rows int, inv, eps float32)
 	layerNormGradSums  func(dx, dy, x, a, sa, sb *float32, w, rows int, inv, eps float32)
 	exp                func(y, x *float32, ld, n, rows int, scale float32, sums *float32)
-	divide             func(y *float32, ldy int, x *float32, ldx, n, rows int, by *float32)
+	softmax            func(y, x *float32, ld, n, rows int, scale float32)
 	softmaxGrad        func(dx, p, dp *float32, ld, n, rows int, scale float32)
 	add, mul           func(y, a, b *float32, n int)
 	scale              func(y, x *float32, n int, s float32)
@@ -59,7 +59,7 @@ func (k *rowKernels) rows() Rows {
 		LayerNorm:     k.norm,
 		LayerNormGrad: k.normGrad,
 		Exp:           k.softmaxExp,
-		Divide:        k.divideRows,
+		Softmax:       k.softmaxRows,
 		SoftmaxGrad:   k.softmaxBack,
 		Add:           func(y, a, b []float32) { flat3("Add", k.add, y, a, b) },
 		Mul:           func(y, a, b []float32) { flat3("Mul", k.mul, y, a, b) },
@@ -195,11 +195,11 @@ func (k *rowKernels) softmaxExp(y, x []float32, ld, n int, scale float32, sums [
 	}
 }
 
-func (k *rowKernels) divideRows(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
-	checkDivide(y, ldy, x, ldx, n, by)
+func (k *rowKernels) softmaxRows(y, x []float32, ld, n, rows int, scale float32) {
+	checkSoftmax(y, x, ld, n, rows)
 	step := max(1, maxElems/max(1, n))
-	for r := 0; r < len(by) && n > 0; r += step {
-		k.divide(at(y, r*ldy), 4*ldy, at(x, r*ldx), 4*ldx, n, min(step, len(by)-r), &by[r])
+	for r := 0; r < rows && n > 0; r += step {
+		k.softmax(at(y, r*ld), at(x, r*ld), 4*ld, n, min(step, rows-r), scale)
 	}
 }
 

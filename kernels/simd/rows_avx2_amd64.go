@@ -15,7 +15,7 @@ var avx2Rows = rowKernels{
 	layerNormGrad:     avx2LayerNormGrad,
 	layerNormGradSums: avx2LayerNormGradSums,
 	exp:               avx2Exp,
-	divide:            avx2Divide,
+	softmax:           avx2Softmax,
 	softmaxGrad:       avx2SoftmaxGrad,
 	add:               avx2Add,
 	mul:               avx2Mul,

@@ -15,7 +15,7 @@ var avx512Rows = rowKernels{
 	layerNormGrad:     avx512LayerNormGrad,
 	layerNormGradSums: avx512LayerNormGradSums,
 	exp:               avx512Exp,
-	divide:            avx512Divide,
+	softmax:           avx512Softmax,
 	softmaxGrad:       avx512SoftmaxGrad,
 	add:               avx512Add,
 	mul:               avx512Mul,

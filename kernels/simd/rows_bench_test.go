@@ -12,7 +12,6 @@ func BenchmarkRows(b *testing.B) {
 	x, y, z, u := m(), m(), m(), m()
 	a, c, d, e, s, s2 := v(), v(), v(), v(), v(), v()
 	s64 := [2][]float64{make([]float64, w), make([]float64, w)}
-	sums := make([]float32, rows*w/256)
 	for _, job := range []struct {
 		name string
 		run  func(im *Impl)
@@ -29,8 +28,7 @@ func BenchmarkRows(b *testing.B) {
 		{"add", func(im *Impl) { im.Add(y, x, z) }},
 		{"sum4", func(im *Impl) { im.Sum4(y, x, z, u, z, 0.25) }},
 		{"softmax256", func(im *Impl) {
-			im.Exp(y, x, 256, 256, 1, sums)
-			im.Divide(y, 256, y, 256, 256, sums)
+			im.Softmax(y, x, 256, 256, rows*w/256, 1)
 		}},
 		{"softmaxGrad256", func(im *Impl) {
 			im.SoftmaxGrad(y, x, z, 256, 256, rows*w/256, 1)

@@ -218,16 +218,19 @@ func checkExp(y, x []float32, ld, n int, sums []float32) {
 	needRows("Exp", "x", x, ld, n, len(sums))
 }
 
-func divideGeneric(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
-	checkDivide(y, ldy, x, ldx, n, by)
-	for r, v := range by {
-		scaleGeneric(y[r*ldy:][:n], x[r*ldx:][:n], 1/v)
+func softmaxGeneric(y, x []float32, ld, n, rows int, scale float32) {
+	checkSoftmax(y, x, ld, n, rows)
+	sum := make([]float32, 1)
+	for r := range rows {
+		y := y[r*ld:][:n]
+		expGeneric(y, x[r*ld:][:n], n, n, scale, sum)
+		scaleGeneric(y, y, 1/sum[0])
 	}
 }
 
-func checkDivide(y []float32, ldy int, x []float32, ldx, n int, by []float32) {
-	needRows("Divide", "y", y, ldy, n, len(by))
-	needRows("Divide", "x", x, ldx, n, len(by))
+func checkSoftmax(y, x []float32, ld, n, rows int) {
+	needRows("Softmax", "y", y, ld, n, rows)
+	needRows("Softmax", "x", x, ld, n, rows)
 }
 
 func softmaxGradGeneric(dx, p, dp []float32, ld, n, rows int, scale float32) {

@@ -26,10 +26,7 @@ func rowCases() []rowCase {
 		{"LayerNormGrad", 1, 0, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], nil, nil, 1e-2) }},
 		{"LayerNormGradSums", 1, 2, 2, 1, 400, func(r *Rows, y, s, x, v [][]float32) { r.LayerNormGrad(y[0], x[0], x[1], v[0], s[0], s[1], 1e-2) }},
 		{"Softmax", 1, 0, 1, 0, 40, func(r *Rows, y, s, x, v [][]float32) {
-			n := len(x[0])
-			sums := make([]float32, 1)
-			r.Exp(y[0], x[0], n, n, 3, sums)
-			r.Divide(y[0], n, y[0], n, n, sums)
+			r.Softmax(y[0], x[0], len(x[0]), len(x[0]), 1, 3)
 		}},
 		{"SoftmaxGrad", 1, 0, 2, 0, 300, func(r *Rows, y, s, x, v [][]float32) {
 			n := len(x[0])
@@ -290,13 +287,13 @@ func TestSoftmaxRows(t *testing.T) {
 				}
 				return one
 			})
-			if n > 0 {
-				im.Divide(y.s, ld, x.s, ld, n, sums.s)
-				same("Divide", func(at int) []float32 {
-					im.Divide(one, n, x.s[at:], n, n, sums.s[at/ld:][:1])
-					return one
-				})
-			}
+			im.Softmax(y.s, x.s, ld, n, rows, 0.5)
+			same("Softmax", func(at int) []float32 {
+				sum := make([]float32, 1)
+				im.Exp(one, x.s[at:], n, n, 0.5, sum)
+				im.Scale(one, one, 1/sum[0])
+				return one
+			})
 			im.SoftmaxGrad(y.s, p.s, x.s, ld, n, rows, 0.5)
 			same("SoftmaxGrad", func(at int) []float32 {
 				im.SoftmaxGrad(one, p.s[at:], x.s[at:], n, n, 1, 0.5)
@@ -384,7 +381,7 @@ func TestRowsPanics(t *testing.T) {
 			"sums":    func() { im.LayerNormGrad(x, x, x, v, v, nil, 1) },
 			"exp":     func() { im.Exp(x[:11], x, 4, 4, 1, v[:3]) },
 			"ld":      func() { im.Exp(x, x, 3, 4, 1, v[:2]) },
-			"divide":  func() { im.Divide(x, 4, x[:11], 4, 4, v[:3]) },
+			"whole":   func() { im.Softmax(x, x[:11], 4, 4, 3, 1) },
 			"softmax": func() { im.SoftmaxGrad(x, x, x[:11], 4, 4, 3, 1) },
 			"minus":   func() { im.SoftmaxGrad(x, x, x, 4, 4, -1, 1) },
 			"add":     func() { im.Add(x, x, x[:11]) },
