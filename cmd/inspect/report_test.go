@@ -101,6 +101,28 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A schedule or a prediction that is not known is noted.
+func TestOnlyEvaluated(t *testing.T) {
+	for want, change := range map[string]func(s *subject){
+		"": func(*subject) {},
+		`can only be evaluated: solver: schedule "foo" unknown`:   func(s *subject) { s.Schedule = "foo" },
+		`can only be evaluated: solver: prediction "foo" unknown`: func(s *subject) { s.Prediction = "foo" },
+	} {
+		s, err := open(swissRoll)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(s)
+		r, err := s.describe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(r.Notes, "\n"); strings.Contains(notes, "can only be evaluated") != (want != "") || !strings.Contains(notes, want) {
+			t.Errorf("notes %q, want %q", notes, want)
+		}
+	}
+}
+
 // A measurement has all figures, and they agree with each other.
 func TestBench(t *testing.T) {
 	dir := t.TempDir()

@@ -9,18 +9,17 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// carried is an activation that a product applies to the block before: its constants, and its code for a vector at x, in place, with so many temporaries. The code has the operations of the
+// carried is an activation that a product applies to the block before: its constants, and its code for a vector at x, in place. The code has the operations of the
 // activation's pass of its own on the same numbers. With grad, d gives the address of the derivative once y is stored.
 type carried struct {
 	act
-	temps int
-	asks  bool // it prefetches; not worth it in chains of layers, whose rows and weights are in near caches
-	code  func(k *bank, x operand.Mem, t []reg.VecPhysical, grad bool, d func() operand.Mem) code
+	asks bool // it prefetches; not worth it in chains of layers, whose rows and weights are in near caches
+	code func(k *bank, x operand.Mem, t []reg.VecPhysical, grad bool, d func() operand.Mem) code
 }
 
 var (
-	siluCarried     = carried{silu32, 3, false, (*bank).siluCarried}
-	geluTanhCarried = carried{geluTanh32, 4, true, (*bank).geluTanhCarried}
+	siluCarried     = carried{silu32, false, (*bank).siluCarried}
+	geluTanhCarried = carried{geluTanh32, true, (*bank).geluTanhCarried}
 )
 
 // carry: mb blocks without activation; while the sums of a block run, an activation (with grad its derivative too, at dd bytes

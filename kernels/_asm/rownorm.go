@@ -137,7 +137,7 @@ func (s *normScan) moments(x reg.Register) {
 	}, x)
 }
 
-// normalised turns x into x̂ with what load left.
+// normalised turns x into x̂ with what ready left.
 func (s *normScan) normalised(h reg.VecPhysical) {
 	f32.sub(s.v[0], h, h)
 	VFMSUB213PS(s.v[2], s.v[1], h)

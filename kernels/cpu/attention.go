@@ -141,12 +141,7 @@ func (a *Attention) forward(t *Team, y, q, k, v Heads, keep []float32) {
 			}
 			w.scores(&p, s, q1, i, m, kt, false)
 			w.probabilities(s, m)
-			if w.direct() {
-				w.values(&p, y1.from(i), s, m, vp, false)
-				continue
-			}
-			w.values(&p, head{o, w.d}, s, m, vp, false)
-			w.scatterRows(y1, i, o, m)
+			w.valuesTo(&p, y1, i, s, m, vp, o)
 		}
 	})
 }
@@ -205,6 +200,16 @@ func (w *attentionWork) values(p *simd.Product[float32], o head, s []float32, m 
 	*p = simd.Product[float32]{C: o.s, CM: o.ld, CP: panel, A: s, AM: w.tk, AK: 1,
 		B: vp, BP: w.TK * panel, BK: panel, M: m, K: w.TK, NP: w.d / panel, Accumulate: add}
 	w.im.Product32(p)
+}
+
+// valuesTo writes values to m rows of a head from i on, through o where its channels are no whole panels.
+func (w *attentionWork) valuesTo(p *simd.Product[float32], x head, i int, s []float32, m int, vp, o []float32) {
+	if w.direct() {
+		w.values(p, x.from(i), s, m, vp, false)
+		return
+	}
+	w.values(p, head{o, w.d}, s, m, vp, false)
+	w.scatterRows(x, i, o, m)
 }
 
 // probabilities turns m rows of scores into softmax's.

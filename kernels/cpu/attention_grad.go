@@ -49,13 +49,7 @@ func (w *attentionBackward) rows(prod *simd.Product[float32], c packed, p, ds, o
 	}
 	w.scores(prod, ds, w.dy.head(n, h, w.D), i, m, c.vt, false)
 	w.softmaxGrad(ds, p, m)
-	dq := w.dq.head(n, h, w.D)
-	if w.direct() {
-		w.values(prod, dq.from(i), ds, m, c.k, false)
-		return
-	}
-	w.values(prod, head{o, w.d}, ds, m, c.k, false)
-	w.scatterRows(dq, i, o, m)
+	w.valuesTo(prod, w.dq.head(n, h, w.D), i, ds, m, c.k, o)
 }
 
 // columns writes to n rows of o, whole panels wide, or adds, the sums over m queries of columns from.. of s [m, tk] times

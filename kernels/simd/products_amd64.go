@@ -290,8 +290,6 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 		first = t.two
 	}
 	k := q.K - last
-	before := *q // the sums of the steps that come before
-	before.K, before.Ep = k, Plain
 	from := q.start()
 	switch {
 	case k == 0:
@@ -307,7 +305,9 @@ func (t *productKernels[F]) carried(q *Product[F], m, rows int) int {
 	prev, prevRows, none := 0, 0, 0 // the block that waits for its activation
 	p := 0
 	for ; p+y.panels <= q.NP; p += y.panels {
-		if k > 0 {
+		if k > 0 { // the sums of the steps that come before
+			before := *q
+			before.K, before.Ep = k, Plain
 			t.panels(&before, p, y.panels, m, rows, &none)
 		}
 		var bi *F

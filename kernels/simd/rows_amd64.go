@@ -74,11 +74,14 @@ func (k *rowKernels) rows() Rows {
 	}
 }
 
-// cut calls f for blocks of n rows of w elements that take about ten microseconds: o is a block's first element.
-func cut(n, w int, f func(o, rows int)) {
+// cut calls f for blocks of n contiguous rows of w elements: o is a block's first element.
+func cut(n, w int, f func(o, rows int)) { cutRows(n, w, func(r, rows int) { f(r*w, rows) }) }
+
+// cutRows calls f for blocks of n rows of w elements that take about ten microseconds: r is a block's first row.
+func cutRows(n, w int, f func(r, rows int)) {
 	step := max(4, maxElems/max(1, w)&^3)
 	for r := 0; r < n; r += step {
-		f(r*w, min(step, n-r))
+		f(r, min(step, n-r))
 	}
 }
 
@@ -189,25 +192,20 @@ func (k *rowKernels) softmaxExp(y, x []float32, ld, n int, scale float32, sums [
 		clear(sums)
 		return
 	}
-	step := max(1, maxElems/n)
-	for r := 0; r < len(sums); r += step {
-		k.exp(at(y, r*ld), at(x, r*ld), 4*ld, n, min(step, len(sums)-r), scale, &sums[r])
-	}
+	cutRows(len(sums), n, func(r, m int) { k.exp(at(y, r*ld), at(x, r*ld), 4*ld, n, m, scale, &sums[r]) })
 }
 
 func (k *rowKernels) softmaxRows(y, x []float32, ld, n, rows int, scale float32) {
 	checkSoftmax(y, x, ld, n, rows)
-	step := max(1, maxElems/max(1, n))
-	for r := 0; r < rows && n > 0; r += step {
-		k.softmax(at(y, r*ld), at(x, r*ld), 4*ld, n, min(step, rows-r), scale)
+	if n > 0 {
+		cutRows(rows, n, func(r, m int) { k.softmax(at(y, r*ld), at(x, r*ld), 4*ld, n, m, scale) })
 	}
 }
 
 func (k *rowKernels) softmaxBack(dx, p, dp []float32, ld, n, rows int, scale float32) {
 	checkSoftmaxGrad(dx, p, dp, ld, n, rows)
-	step := max(1, maxElems/max(1, n))
-	for r := 0; r < rows && n > 0; r += step {
-		k.softmaxGrad(at(dx, r*ld), at(p, r*ld), at(dp, r*ld), 4*ld, n, min(step, rows-r), scale)
+	if n > 0 {
+		cutRows(rows, n, func(r, m int) { k.softmaxGrad(at(dx, r*ld), at(p, r*ld), at(dp, r*ld), 4*ld, n, m, scale) })
 	}
 }
 
